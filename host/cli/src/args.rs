@@ -1,0 +1,209 @@
+//! The command line, and its manual.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args as ClapArgs, Parser};
+
+const ABOUT: &str = "Run WebAssembly components that may start programs, as far as a grant allows";
+
+const LONG_ABOUT: &str = "\
+Run WebAssembly components that may start programs, as far as a grant allows.
+
+A component that imports `capspawn:process` asks for a command by its name in a grant file, with \
+an argument vector. There is no shell, no search path and no inherited environment. What the grant \
+does not allow is denied, the component is told which part of its request was refused, and the \
+operator is told why.";
+
+const FOOTER: &str = "\
+Exit codes:
+  2      capspawn itself failed: a bad option, grant file or component; nothing was started
+  `capspawn run` otherwise exits with the component's code: see `capspawn run --help`
+
+Example:
+  capspawn run --grants grants.toml exec.wasm -- uname -sr";
+
+const RUN_ABOUT: &str = "Run a component with the commands that a grant allows";
+
+const RUN_LONG_ABOUT: &str = "\
+Run a component (a `wasi:cli` command) with the commands that a grant allows.
+
+The component has this command's standard streams, the arguments after `--`, and the directories \
+and variables that are named here; it has no network. Programs that it starts get none of \
+these: what they get, the grant says. When the component ends, or capspawn is interrupted, \
+whatever it still runs is killed.";
+
+const RUN_FOOTER: &str = "\
+Exit codes:
+  N      the component exited with N; 1 where it only said that it failed
+  2      capspawn itself failed: a bad option, grant file or component; nothing was started
+  134    the component trapped
+  128+N  capspawn was ended by signal N (130 is an interrupt from the keyboard)
+
+Files:
+  GRANTS      TOML, described in the README. A component without a section in it may run nothing.
+  EVENTS      One JSON object a line: event (spawn, denied, quota, failed, exit), time, component,
+              command, args; an exit has its status and the bytes of each stream.
+  wasmtime's cache directory keeps compiled components: the first run of a large one takes
+  seconds, the next does not.
+
+Environment:
+  CAPSPAWN_LOG    What to log to standard error, such as `debug` or `capspawn=trace`.
+
+Examples:
+  Run git through the example component `exec`, which runs its arguments:
+      capspawn run --grants grants.toml exec.wasm -- git --version
+
+  The section `[component.\"builder\"]`, a directory of its own, and a record of what it did:
+      capspawn run --grants grants.toml --component builder --dir ./site::/site \\
+          --events events.jsonl build.wasm -- --all
+
+  See what a component asks for; without grants every request is denied:
+      capspawn run tool.wasm";
+
+/// The command line of `capspawn`.
+#[derive(Debug, Parser)]
+#[command(name = "capspawn", version, about = ABOUT, long_about = LONG_ABOUT, after_help = FOOTER)]
+pub(crate) struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Subcommand,
+}
+
+/// What to do.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Subcommand {
+    #[command(about = RUN_ABOUT, long_about = RUN_LONG_ABOUT, after_help = RUN_FOOTER)]
+    Run(RunArgs),
+}
+
+/// `capspawn run`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// The grant file; without one every request is denied
+    #[arg(long, value_name = "FILE", help_heading = "What the component may run")]
+    pub(crate) grants: Option<PathBuf>,
+
+    /// The component's section in the grant file [default: GUEST's name without `.wasm`]
+    #[arg(long, value_name = "NAME", help_heading = "What the component may run")]
+    pub(crate) component: Option<String>,
+
+    /// A directory that the component itself may read and write, at GUEST or under the same path
+    #[arg(
+        long = "dir",
+        value_name = "HOST[::GUEST]",
+        help_heading = "What the component has"
+    )]
+    pub(crate) dirs: Vec<DirMapping>,
+
+    /// A variable of the component's own environment, which starts empty
+    #[arg(
+        long = "env",
+        value_name = "NAME=VALUE",
+        help_heading = "What the component has"
+    )]
+    pub(crate) env: Vec<Variable>,
+
+    /// Append every spawn, denial, quota refusal and exit to FILE
+    #[arg(long, value_name = "FILE", help_heading = "What the operator sees")]
+    pub(crate) events: Option<PathBuf>,
+
+    /// The component, a file that exports `wasi:cli/run`
+    #[arg(value_name = "GUEST.wasm")]
+    pub(crate) guest: PathBuf,
+
+    /// The component's arguments
+    #[arg(value_name = "ARGS", last = true)]
+    pub(crate) args: Vec<String>,
+}
+
+/// A directory on the host, and its path in the component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DirMapping {
+    pub(crate) host: String,
+    pub(crate) guest: String,
+}
+
+impl FromStr for DirMapping {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (host, guest) = text.split_once("::").unwrap_or((text, text));
+        if host.is_empty() || guest.is_empty() {
+            return Err("write HOST or HOST::GUEST, neither of them empty");
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            guest: guest.to_owned(),
+        })
+    }
+}
+
+/// A variable of the component.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Variable {
+    pub(crate) name: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Variable {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.split_once('=') {
+            Some((name, value)) if !name.is_empty() => Ok(Self {
+                name: name.to_owned(),
+                value: value.to_owned(),
+            }),
+            _ => Err("write NAME=VALUE"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory as _;
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn arguments_after_the_dashes_are_the_components() {
+        let args = Args::parse_from(["capspawn", "run", "a.wasm", "--", "--grants", "-x"]);
+        let Subcommand::Run(run) = args.command;
+        assert_eq!(run.args, ["--grants", "-x"]);
+        assert_eq!(run.grants, None);
+    }
+
+    #[test]
+    fn a_directory_may_have_another_name_in_the_guest() {
+        let mapping = |host: &str, guest: &str| DirMapping {
+            host: host.into(),
+            guest: guest.into(),
+        };
+        assert_eq!("a".parse(), Ok(mapping("a", "a")));
+        assert_eq!("/a::/b".parse(), Ok(mapping("/a", "/b")));
+        for bad in ["", "::", "a::", "::b"] {
+            assert!(bad.parse::<DirMapping>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_variable_has_a_name_and_may_have_an_empty_value() {
+        let variable = "A=b=c".parse();
+        assert_eq!(
+            variable,
+            Ok(Variable {
+                name: "A".into(),
+                value: "b=c".into()
+            })
+        );
+        assert!("A=".parse::<Variable>().is_ok());
+        for bad in ["", "A", "=b"] {
+            assert!(bad.parse::<Variable>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The `capspawn` command, as a library: `main.rs` only calls [`main`].
+//!
+//! It is an embedding like any other and uses nothing but the public interface
+//! of the crate `capspawn`: [`guest`] is the store's data and the run, [`run`]
+//! puts the pieces together, [`events`] is what the operator sees.
+
+mod args;
+mod events;
+mod guest;
+mod load;
+mod run;
+mod stop;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// The examples of README.md, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+#[derive(Debug)]
+pub struct Readme;
+
+/// Exit code of the command's own errors, which clap uses for its errors too.
+const FAILURE: u8 = 2;
+
+/// Runs the command on the process's arguments.
+pub fn main() -> ExitCode {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("CAPSPAWN_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
+
+    let outcome = match args::Args::parse().command {
+        args::Subcommand::Run(args) => run::run(&args),
+    };
+    ExitCode::from(outcome.unwrap_or_else(|error| {
+        complain(&error);
+        FAILURE
+    }))
+}
+
+/// Prints an error with its causes, as one line.
+fn complain(error: &anyhow::Error) {
+    eprintln!("capspawn: {}", one_line(&format!("{error:#}")));
+}
+
+/// Joins the lines of a message of another library.
+fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn a_message_of_several_lines_becomes_one() {
+        assert_eq!(one_line("first\n\n  second\n"), "first second");
+    }
+}

@@ -1,0 +1,70 @@
+//! From a file to a compiled component, with an answer for everything else
+//! that may be in the file.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use wasmtime::component::Component;
+use wasmtime::{Cache, CacheConfig, Config, Engine};
+
+/// The first eight bytes of a component and of a core module: the same magic
+/// number, then the version and the layer.
+const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
+const MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
+
+/// Returns an engine that keeps what it compiles in wasmtime's cache directory,
+/// or compiles every time where there is none (no home directory, for one).
+pub(crate) fn engine() -> Result<Engine> {
+    let mut config = Config::new();
+    config.cache(Cache::new(CacheConfig::new()).ok());
+    Engine::new(&config).map_err(|error| anyhow::anyhow!("cannot start wasmtime: {error:#}"))
+}
+
+/// Reads and compiles the component at `path`.
+pub(crate) fn component(engine: &Engine, path: &Path) -> Result<Component> {
+    let name = path.display();
+    if path.is_dir() {
+        bail!("{name} is a directory: name the component in it");
+    }
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            bail!("{name} does not exist: name the file of a component")
+        }
+        Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
+    };
+    if bytes.starts_with(&MODULE) {
+        bail!("{name} is a core module, not a component: build it for wasm32-wasip2");
+    }
+    if !bytes.starts_with(&COMPONENT) {
+        bail!("{name} is not a component: build one for wasm32-wasip2");
+    }
+    Component::new(engine, &bytes)
+        .map_err(|error| anyhow::anyhow!("{name} cannot be compiled: {error:#}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(content: &[u8]) -> String {
+        let dir = std::env::temp_dir().join(format!("capspawn-load-{}", std::process::id()));
+        fs::create_dir_all(&dir).expect("the temporary directory is writable");
+        let file = dir.join(format!("{}.wasm", content.len()));
+        fs::write(&file, content).expect("the temporary directory is writable");
+        let engine = Engine::default();
+        component(&engine, &file)
+            .expect_err("no component")
+            .to_string()
+    }
+
+    #[test]
+    fn what_is_no_component_is_named_for_what_it_is() {
+        assert!(refusal(&MODULE).contains("is a core module"));
+        assert!(refusal(b"").contains("is not a component"));
+        assert!(refusal(b"#!/bin/sh\n").contains("is not a component"));
+        assert!(refusal(&[&COMPONENT[..], b"\xff\xff"].concat()).contains("cannot be compiled"));
+    }
+}

@@ -1,0 +1,73 @@
+//! `capspawn run`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use capspawn::{Grant, Grants, ProcessCtx, Registry};
+
+use crate::args::RunArgs;
+use crate::events::Events;
+use crate::guest::{self, State};
+use crate::load;
+use crate::stop::Stop;
+
+/// How long the end of the command waits for its killed children to be gone.
+const SHUTDOWN_BOUND: Duration = Duration::from_secs(2);
+
+/// Runs a component and returns the command's exit code. An error means that
+/// the component did not start.
+pub(crate) fn run(args: &RunArgs) -> Result<u8> {
+    let name = match &args.component {
+        Some(name) => name.clone(),
+        None => args
+            .guest
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
+    };
+    // The cheap checks first: compiling may take seconds.
+    let grant = grant(args, &name)?;
+    let wasi = guest::wasi(args)?;
+    let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
+
+    let engine = load::engine()?;
+    let component = load::component(&engine, &args.guest)?;
+    let command = guest::link(&engine, &component)
+        .with_context(|| format!("{} cannot run here", args.guest.display()))?;
+
+    let registry = Registry::builder()
+        .on_event(move |event| events.record(event))
+        .build()
+        .context("cannot start the registry")?;
+    let process = ProcessCtx::builder(&registry)
+        .component(name)
+        .grant(grant)
+        .build();
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let code = runtime.block_on(async {
+        let mut stop = Stop::new()?;
+        tokio::select! {
+            code = guest::run(&command, State::new(wasi, process)) => Ok(code),
+            code = stop.asked() => Ok(code),
+        }
+    });
+    // The store is gone by now, and with it the guest's handles.
+    registry.shutdown(SHUTDOWN_BOUND);
+    // A thread may still be reading standard input.
+    runtime.shutdown_background();
+    code
+}
+
+/// Returns the component's grant: nothing without a file.
+fn grant(args: &RunArgs, name: &str) -> Result<Arc<Grant>> {
+    match &args.grants {
+        None => Ok(Grant::none(name)),
+        Some(file) => Ok(Grants::load(file)?.component(name)),
+    }
+}

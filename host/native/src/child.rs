@@ -1,0 +1,195 @@
+//! The handle of a child.
+//!
+//! Whoever holds a [`Child`] holds its slot: dropping it kills what still runs.
+//! That drop is a few system calls and never blocks, panics or needs an async
+//! runtime, because it runs wherever an embedder drops its store.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+
+use crate::capture::Captured;
+use crate::entry::{Entry, Phase};
+use crate::limits::RELEASE_BOUND;
+use crate::registry::Registry;
+use crate::status::{ExitStatus, KillReason, Signal};
+
+/// What a child is, without its output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChildInfo {
+    /// Its number in the registry; not a process id.
+    pub id: u64,
+    /// The command's name in the grant.
+    pub program: String,
+    /// The arguments, as they were asked for.
+    pub args: Vec<String>,
+    /// When it was started.
+    pub started_at: SystemTime,
+    /// When it ended, if it has.
+    pub ended_at: Option<SystemTime>,
+    /// The process id, only where the grant discloses it.
+    pub pid: Option<u32>,
+}
+
+/// A child process, and its slot in the registry.
+///
+/// Dropping the handle releases the slot: what still runs of the child's tree
+/// is killed at once and reaped in the background, and what was captured goes.
+#[derive(Debug)]
+pub struct Child {
+    entry: Arc<Entry>,
+    registry: Registry,
+}
+
+impl Child {
+    pub(crate) fn new(entry: Arc<Entry>, registry: Registry) -> Self {
+        Self { entry, registry }
+    }
+
+    /// Returns the child's number, unique in its registry; not a process id.
+    pub fn id(&self) -> u64 {
+        self.entry.id
+    }
+
+    /// Returns what the child is.
+    pub fn info(&self) -> ChildInfo {
+        self.entry.info()
+    }
+
+    /// Returns how the child ended, or none while it runs. Never blocks, and
+    /// once it has answered it gives the same answer for ever. Similar to
+    /// `waitid` with `WNOHANG | WNOWAIT`.
+    pub fn poll(&self) -> Option<ExitStatus> {
+        self.seen(self.entry.phase())
+    }
+
+    /// Returns something to wait with that outlives the handle.
+    pub fn waiter(&self) -> Waiter {
+        Waiter { phase: self.entry.subscribe() }
+    }
+
+    /// Waits until the child has ended or `timeout` has passed; then none, and
+    /// the child runs on. `Some(ZERO)` looks once, `None` is no bound.
+    /// Cancelling it loses nothing, and any number may wait at once.
+    ///
+    /// Needs no particular async runtime: time is the registry's.
+    pub async fn wait(&self, timeout: Option<Duration>) -> Option<ExitStatus> {
+        if let Some(status) = self.poll() {
+            return Some(status);
+        }
+        let mut waiter = self.waiter();
+        match timeout {
+            None => {
+                waiter.ended().await;
+            }
+            Some(Duration::ZERO) => {}
+            Some(timeout) => {
+                let sleep = self.registry.shared().sleep(timeout);
+                tokio::select! {
+                    biased;
+                    _ = waiter.ended() => {}
+                    () = sleep => {}
+                }
+            }
+        }
+        self.poll()
+    }
+
+    /// The same as [`Child::wait`], for threads outside of async code: blocks
+    /// the calling thread.
+    pub fn wait_blocking(&self, timeout: Option<Duration>) -> Option<ExitStatus> {
+        self.seen(self.entry.block_until(timeout, |phase| phase.ended().is_some()))
+    }
+
+    /// Waits until the child has ended and its output is complete, and returns
+    /// all that was captured. At most a quarter of a second longer than
+    /// [`Child::wait`]: what keeps the pipes open past that is killed.
+    pub async fn output(&self) -> (ExitStatus, Captured, Captured) {
+        let status = self.waiter().completed().await;
+        self.seen(self.entry.phase());
+        let (stdout, stderr) = self.captured(0, 0);
+        (status, stdout, stderr)
+    }
+
+    /// Sends `signal` to the child alone; harmless once it has ended. A child
+    /// that ends by it is reported as killed on request.
+    pub fn signal(&self, signal: Signal) {
+        self.entry.signal(signal);
+    }
+
+    /// Asks the child and all that it started to end (`SIGTERM`), and kills
+    /// after `grace` what still runs; a grace of zero kills now. Returns at
+    /// once; harmless once the child has ended.
+    pub fn kill(&self, grace: Duration) {
+        self.entry.kill(KillReason::Requested, grace);
+    }
+
+    /// Returns what was captured so far, from these byte offsets on.
+    pub fn captured(&self, stdout_offset: u64, stderr_offset: u64) -> (Captured, Captured) {
+        self.entry.captured(stdout_offset, stderr_offset)
+    }
+
+    /// Gives the slot back and says how the child ended: kills it if it still
+    /// runs, and waits at most [`RELEASE_BOUND`] for the reap.
+    pub async fn release(self) -> ExitStatus {
+        self.entry.kill(KillReason::Released, Duration::ZERO);
+        let mut waiter = self.waiter();
+        let sleep = self.registry.shared().sleep(RELEASE_BOUND);
+        tokio::select! {
+            biased;
+            _ = waiter.completed() => {}
+            () = sleep => {}
+        }
+        self.poll().unwrap_or(ExitStatus::Killed(KillReason::Released))
+    }
+
+    /// The same as [`Child::release`], for threads outside of async code.
+    pub fn release_blocking(self) -> ExitStatus {
+        self.entry.kill(KillReason::Released, Duration::ZERO);
+        self.entry.block_until(Some(RELEASE_BOUND), Phase::is_complete);
+        self.poll().unwrap_or(ExitStatus::Killed(KillReason::Released))
+    }
+
+    fn seen(&self, phase: Phase) -> Option<ExitStatus> {
+        let (status, _) = phase.ended()?;
+        if !self.entry.observed.swap(true, Ordering::AcqRel) {
+            self.registry.shared().observed(&self.entry);
+        }
+        Some(status)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.entry.kill(KillReason::Released, Duration::ZERO);
+        self.registry.shared().release(&self.entry);
+    }
+}
+
+/// Waits for a child's end, and does not keep the child.
+#[derive(Debug, Clone)]
+pub struct Waiter {
+    phase: watch::Receiver<Phase>,
+}
+
+impl Waiter {
+    /// Waits until the child has ended; ready for ever from then on. Dropping
+    /// the future loses nothing.
+    pub async fn ended(&mut self) -> ExitStatus {
+        self.until(|phase| phase.ended().is_some()).await
+    }
+
+    /// Waits until the child has ended, its tree is gone and its output complete.
+    pub async fn completed(&mut self) -> ExitStatus {
+        self.until(|phase| phase.is_complete()).await
+    }
+
+    async fn until(&mut self, done: fn(&Phase) -> bool) -> ExitStatus {
+        // The sender lives as long as the entry, and an entry goes only once complete.
+        let reached = self.phase.wait_for(done).await.map(|phase| *phase);
+        let phase = reached.unwrap_or_else(|_| *self.phase.borrow());
+        phase.ended().map_or(ExitStatus::Killed(KillReason::Host), |(status, _)| status)
+    }
+}

@@ -1,0 +1,194 @@
+//! A request to start a program, as plain data.
+//!
+//! A guest's request is normalised into one [`Command`], the grant decides on
+//! that value and the launcher executes what was decided on it. Nothing reads
+//! the guest's input a second time: scanning one field and running another is
+//! how filters in front of a spawn are usually defeated.
+
+use std::time::Duration;
+
+use crate::error::SpawnError;
+use crate::limits::{MAX_ARGUMENT_BYTES, MAX_REQUEST_BYTES, MAX_STDIN_BYTES};
+
+/// Where a child's standard input comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Stdin {
+    /// End of file at once.
+    #[default]
+    Null,
+    /// A pipe whose writing end the caller takes.
+    Piped,
+    /// These bytes, then end of file.
+    Bytes(Vec<u8>),
+}
+
+/// Where a child's standard output or standard error goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stdio {
+    /// Discarded.
+    Null,
+    /// A pipe whose reading end the caller takes.
+    Piped,
+    /// Kept by the registry up to the grant's cap.
+    #[default]
+    Captured,
+    /// Standard error alone: the same place as standard output.
+    Merged,
+}
+
+/// A request to start a program.
+///
+/// `program` is a command's *name* in a grant, not a path and nothing that is
+/// searched for; `args` are the arguments after `argv[0]`; `env` is added to
+/// what the grant sets, in an environment that starts empty.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Command {
+    /// The name under which the grant lists the program.
+    pub program: String,
+    /// The arguments, without `argv[0]`.
+    pub args: Vec<String>,
+    /// Variables that the guest asks for, later ones winning.
+    pub env: Vec<(String, String)>,
+    /// The working directory; `None` is the grant's.
+    pub cwd: Option<String>,
+    /// Standard input; nothing by default.
+    pub stdin: Stdin,
+    /// Standard output; captured by default.
+    pub stdout: Stdio,
+    /// Standard error; captured by default.
+    pub stderr: Stdio,
+    /// Kill the child after this long; `None` is the grant's bound.
+    pub timeout: Option<Duration>,
+}
+
+impl Command {
+    /// Returns a request for `program` with no arguments, no variables of its
+    /// own, the grant's working directory and time bound, null standard input,
+    /// and captured output.
+    pub fn new(program: impl Into<String>) -> Self {
+        Self {
+            program: program.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Appends one argument.
+    #[must_use]
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Appends arguments.
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Checks what no grant can allow.
+    ///
+    /// # Errors
+    ///
+    /// - [`SpawnError::InvalidArgument`]: a NUL byte anywhere, an empty program,
+    ///   an empty variable name or one with `=`, `merged` for standard output.
+    /// - [`SpawnError::TooBig`]: a string over [`MAX_ARGUMENT_BYTES`], arguments
+    ///   and environment together over [`MAX_REQUEST_BYTES`], or standard input
+    ///   over [`MAX_STDIN_BYTES`].
+    pub fn validate(&self) -> Result<(), SpawnError> {
+        if self.program.is_empty() {
+            return Err(SpawnError::InvalidArgument("the program is empty"));
+        }
+        if self.stdout == Stdio::Merged {
+            return Err(SpawnError::InvalidArgument(
+                "standard output cannot be merged into itself",
+            ));
+        }
+        let variables = self.env.iter().flat_map(|(name, value)| [name, value]);
+        let strings = std::iter::once(&self.program)
+            .chain(&self.args)
+            .chain(variables)
+            .chain(&self.cwd);
+        let mut total = 0usize;
+        for text in strings {
+            if text.len() > MAX_ARGUMENT_BYTES {
+                return Err(SpawnError::TooBig);
+            }
+            if text.as_bytes().contains(&0) {
+                return Err(SpawnError::InvalidArgument("a NUL byte in a string"));
+            }
+            // What the kernel charges too: the terminating NUL and the pointer.
+            total += text.len() + 1 + size_of::<usize>();
+        }
+        if total > MAX_REQUEST_BYTES {
+            return Err(SpawnError::TooBig);
+        }
+        if matches!(&self.stdin, Stdin::Bytes(bytes) if bytes.len() > MAX_STDIN_BYTES) {
+            return Err(SpawnError::TooBig);
+        }
+        for (name, _) in &self.env {
+            if name.is_empty() || name.contains('=') {
+                return Err(SpawnError::InvalidArgument(
+                    "a variable's name is empty or has `=`",
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ordinary_request_is_valid() {
+        let mut command = Command::new("git").arg("log").args(["-n", "5"]);
+        command.env.push(("LANG".into(), "C".into()));
+        command.stderr = Stdio::Merged;
+        command.validate().expect("nothing is wrong with it");
+    }
+
+    #[test]
+    fn a_nul_byte_is_invalid_wherever_it_is() {
+        let nul = || "a\0b".to_owned();
+        let requests = [
+            Command::new(nul()),
+            Command::new("p").arg(nul()),
+            Command { env: vec![(nul(), String::new())], ..Command::new("p") },
+            Command { env: vec![("V".into(), nul())], ..Command::new("p") },
+            Command { cwd: Some(nul()), ..Command::new("p") },
+        ];
+        for request in requests {
+            assert!(
+                matches!(request.validate(), Err(SpawnError::InvalidArgument(_))),
+                "{request:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_program_and_odd_variable_names_are_invalid() {
+        for request in [
+            Command::new(""),
+            Command { env: vec![("A=B".into(), "c".into())], ..Command::new("p") },
+            Command { env: vec![(String::new(), "c".into())], ..Command::new("p") },
+            Command { stdout: Stdio::Merged, ..Command::new("p") },
+        ] {
+            assert!(
+                matches!(request.validate(), Err(SpawnError::InvalidArgument(_))),
+                "{request:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_would_refuse_as_too_big_is_refused_before() {
+        let long = Command::new("p").arg("x".repeat(MAX_ARGUMENT_BYTES + 1));
+        assert!(matches!(long.validate(), Err(SpawnError::TooBig)));
+        let edge = Command::new("p").arg("x".repeat(MAX_ARGUMENT_BYTES));
+        edge.validate().expect("the longest argument there is");
+        let many = Command::new("p").args(vec!["x"; MAX_REQUEST_BYTES / 10 + 1]);
+        assert!(matches!(many.validate(), Err(SpawnError::TooBig)));
+    }
+}

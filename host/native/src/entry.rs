@@ -1,0 +1,284 @@
+//! One child's record, shared by its handle, the registry and its supervisor.
+//!
+//! The status is written once and never changes. Signals go out only while the
+//! leader is unreaped: [`Entry::with_process`] and the reap exclude each other,
+//! so that no signal reaches a stranger who got the process id later.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{Notify, watch};
+
+use crate::capture::{Capture, Captured, RetainedBytes};
+use crate::child::ChildInfo;
+use crate::launch::{Exit, Process};
+use crate::owner::OwnerKey;
+use crate::status::{ExitStatus, KillReason, Receipt, Signal};
+
+/// Where a child is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Running,
+    /// The leader has ended; its pipes may still deliver.
+    Ended(ExitStatus, SystemTime),
+    /// The tree is dead, the leader reaped, the pipes closed.
+    Complete(ExitStatus, SystemTime),
+}
+
+impl Phase {
+    pub(crate) fn ended(self) -> Option<(ExitStatus, SystemTime)> {
+        match self {
+            Self::Running => None,
+            Self::Ended(status, at) | Self::Complete(status, at) => Some((status, at)),
+        }
+    }
+
+    pub(crate) fn is_complete(self) -> bool {
+        matches!(self, Self::Complete(..))
+    }
+}
+
+/// What the host has done to end a child.
+#[derive(Debug, Default)]
+struct Ending {
+    /// Numbers of the signals sent, as bits.
+    sent: u32,
+    /// Why the first of them was sent.
+    reason: Option<KillReason>,
+    /// When a polite request turns into a kill.
+    kill_at: Option<Instant>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) id: u64,
+    pub(crate) owner: OwnerKey,
+    pub(crate) program: String,
+    pub(crate) args: Vec<String>,
+    pub(crate) disclosed_pid: Option<u32>,
+    pub(crate) confinement: &'static str,
+    pub(crate) started_at: SystemTime,
+    pub(crate) deadline: Instant,
+    pub(crate) stdout: Mutex<Capture>,
+    pub(crate) stderr: Mutex<Capture>,
+    /// Tells the supervisor to look at its deadlines again.
+    pub(crate) wake: Notify,
+    /// The handle is gone: nothing is retained past the end.
+    pub(crate) released: AtomicBool,
+    pub(crate) observed: AtomicBool,
+    ending: Mutex<Ending>,
+    process: Mutex<Option<Arc<dyn Process>>>,
+    phase: watch::Sender<Phase>,
+    blocking: (Mutex<()>, Condvar),
+}
+
+/// What an entry is made of at its start.
+pub(crate) struct Start {
+    pub(crate) id: u64,
+    pub(crate) owner: OwnerKey,
+    pub(crate) program: String,
+    pub(crate) args: Vec<String>,
+    pub(crate) disclose_pid: bool,
+    pub(crate) confinement: &'static str,
+    pub(crate) wall: Duration,
+    pub(crate) stdout: Capture,
+    pub(crate) stderr: Capture,
+    pub(crate) process: Arc<dyn Process>,
+}
+
+impl Entry {
+    pub(crate) fn new(start: Start) -> Self {
+        let now = Instant::now();
+        Self {
+            id: start.id,
+            owner: start.owner,
+            program: start.program,
+            args: start.args,
+            disclosed_pid: start.disclose_pid.then(|| start.process.pid()),
+            confinement: start.confinement,
+            started_at: SystemTime::now(),
+            deadline: now.checked_add(start.wall).unwrap_or(now + FAR),
+            stdout: Mutex::new(start.stdout),
+            stderr: Mutex::new(start.stderr),
+            wake: Notify::new(),
+            released: AtomicBool::new(false),
+            observed: AtomicBool::new(false),
+            ending: Mutex::default(),
+            process: Mutex::new(Some(start.process)),
+            phase: watch::Sender::new(Phase::Running),
+            blocking: (Mutex::new(()), Condvar::new()),
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Moves on to `next`, unless the status is already another.
+    pub(crate) fn advance(&self, next: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let allowed = match (*phase, next) {
+                (Phase::Running, Phase::Ended(..)) => true,
+                (Phase::Ended(old, _), Phase::Complete(new, _)) => old == new,
+                _ => false,
+            };
+            if allowed {
+                *phase = next;
+            }
+            allowed
+        });
+        let _guard = self.blocking.0.lock();
+        self.blocking.1.notify_all();
+    }
+
+    /// Blocks the thread until `done` says so of the phase or `timeout` passed.
+    pub(crate) fn block_until(&self, timeout: Option<Duration>, done: fn(Phase) -> bool) -> Phase {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let (mutex, condvar) = &self.blocking;
+        let mut guard = mutex.lock();
+        loop {
+            let phase = self.phase();
+            if done(phase) {
+                return phase;
+            }
+            match deadline {
+                None => condvar.wait(&mut guard),
+                Some(deadline) => {
+                    if condvar.wait_until(&mut guard, deadline).timed_out() {
+                        return self.phase();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Runs `use_it` on the process, unless it has been reaped.
+    fn with_process<R>(&self, use_it: impl FnOnce(&dyn Process) -> R) -> Option<R> {
+        self.process.lock().as_deref().map(use_it)
+    }
+
+    /// Kills what is left of the tree, then reaps the leader. After it no
+    /// signal is sent.
+    pub(crate) fn kill_tree_and_reap(&self) {
+        let mut process = self.process.lock();
+        if let Some(process) = process.take() {
+            if let Err(error) = process.signal_tree(Signal::Kill) {
+                tracing::warn!(child = self.id, %error, "could not kill the rest of the tree");
+            }
+            if let Err(error) = process.reap() {
+                tracing::warn!(child = self.id, %error, "could not reap");
+            }
+        }
+    }
+
+    /// Sends `signal` to the leader.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.record(signal, KillReason::Requested);
+        self.deliver(signal, false);
+    }
+
+    /// Ends the tree: asks first where there is a `grace`.
+    pub(crate) fn kill(&self, reason: KillReason, grace: Duration) {
+        if grace.is_zero() {
+            self.record(Signal::Kill, reason);
+            self.deliver(Signal::Kill, true);
+            return;
+        }
+        self.record(Signal::Terminate, reason);
+        let at = Instant::now().checked_add(grace);
+        {
+            let mut ending = self.ending.lock();
+            // A second, more patient kill does not delay the first.
+            ending.kill_at = match (ending.kill_at, at) {
+                (Some(old), Some(new)) => Some(old.min(new)),
+                (old, new) => old.or(new),
+            };
+        }
+        self.deliver(Signal::Terminate, true);
+        self.wake.notify_one();
+    }
+
+    fn record(&self, signal: Signal, reason: KillReason) {
+        let mut ending = self.ending.lock();
+        ending.sent |= 1 << signal.number();
+        ending.reason.get_or_insert(reason);
+    }
+
+    fn deliver(&self, signal: Signal, tree: bool) {
+        let sent = self.with_process(|process| {
+            if tree {
+                process.signal_tree(signal)
+            } else {
+                process.signal(signal)
+            }
+        });
+        if let Some(Err(error)) = sent {
+            tracing::warn!(child = self.id, ?signal, %error, "could not send a signal");
+        }
+    }
+
+    /// When the supervisor must act next, and as what the child then ends.
+    pub(crate) fn next_deadline(&self) -> (Instant, KillReason) {
+        let ending = self.ending.lock();
+        match (ending.kill_at, ending.reason) {
+            (Some(at), Some(reason)) if at < self.deadline => (at, reason),
+            _ => (self.deadline, KillReason::Timeout),
+        }
+    }
+
+    /// What the leader's end means: its own exit always counts, a signal only
+    /// where the host did not send it.
+    pub(crate) fn status_of(&self, exit: Exit) -> ExitStatus {
+        let ending = self.ending.lock();
+        match (exit, ending.reason) {
+            (Exit::Code(code), _) => ExitStatus::Exited(code),
+            (Exit::Signal(signal), Some(reason)) if ending.sent & (1 << signal) != 0 => {
+                ExitStatus::Killed(reason)
+            }
+            (Exit::Signal(signal), _) => ExitStatus::Signaled(signal),
+        }
+    }
+
+    pub(crate) fn captured(&self, stdout: u64, stderr: u64) -> (Captured, Captured) {
+        (self.stdout.lock().read(stdout), self.stderr.lock().read(stderr))
+    }
+
+    pub(crate) fn discard_output(&self, retained: &RetainedBytes) {
+        self.stdout.lock().discard(retained);
+        self.stderr.lock().discard(retained);
+    }
+
+    pub(crate) fn is_released(&self) -> bool {
+        self.released.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn info(&self) -> ChildInfo {
+        ChildInfo {
+            id: self.id,
+            program: self.program.clone(),
+            args: self.args.clone(),
+            started_at: self.started_at,
+            ended_at: self.phase().ended().map(|(_, at)| at),
+            pid: self.disclosed_pid,
+        }
+    }
+
+    pub(crate) fn receipt(&self) -> Option<Receipt> {
+        self.phase().ended().map(|(status, ended_at)| Receipt {
+            id: self.id,
+            program: self.program.clone(),
+            status,
+            started_at: self.started_at,
+            ended_at,
+        })
+    }
+}
+
+/// A deadline that never comes: 30 years.
+pub(crate) const FAR: Duration = Duration::from_secs(30 * 365 * 86_400);

@@ -1,0 +1,260 @@
+//! Why a child was not started, in terms that a guest may see and terms that
+//! only the operator may.
+
+use std::fmt;
+use std::io;
+
+use crate::sandbox::Enforcement;
+
+/// The part of a request that the grant refuses. All that a guest learns of a
+/// denial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeniedItem {
+    /// The program is not listed.
+    Program,
+    /// An argument matches no pattern.
+    Argument,
+    /// A variable is not allowed.
+    Environment,
+    /// The working directory lies outside the roots.
+    WorkingDirectory,
+    /// The kind of standard stream is not allowed.
+    Stdio,
+    /// The time bound is not allowed.
+    Timeout,
+    /// Detaching is not allowed.
+    Detach,
+}
+
+impl fmt::Display for DeniedItem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Program => "program",
+            Self::Argument => "argument",
+            Self::Environment => "environment",
+            Self::WorkingDirectory => "working directory",
+            Self::Stdio => "stdio",
+            Self::Timeout => "timeout",
+            Self::Detach => "detach",
+        })
+    }
+}
+
+/// A refusal by the grant, complete, for the operator.
+///
+/// The guest is told [`Denial::item`] and nothing else: the rest would describe
+/// the policy to the one it holds back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// What was refused.
+    pub item: DeniedItem,
+    /// Why, in one sentence fragment.
+    pub reason: String,
+    /// The rule that came nearest, as a command's name.
+    pub nearest: Option<String>,
+    /// The line of the grant file that would allow it.
+    pub would_allow: Option<String>,
+}
+
+impl Denial {
+    /// Returns a denial without a nearest rule or remedy.
+    pub fn new(item: DeniedItem, reason: impl Into<String>) -> Self {
+        Self {
+            item,
+            reason: reason.into(),
+            nearest: None,
+            would_allow: None,
+        }
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} refused: {}", self.item, self.reason)?;
+        if let Some(nearest) = &self.nearest {
+            write!(f, "; nearest rule: {nearest}")?;
+        }
+        if let Some(line) = &self.would_allow {
+            write!(f, "; this would allow it: {line}")?;
+        }
+        Ok(())
+    }
+}
+
+/// The quota that a request would exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quota {
+    /// Children of the owner that run at once.
+    LiveChildren,
+    /// Children of the guest in all.
+    TotalChildren,
+    /// Requests of the owner in a time.
+    SpawnRate,
+    /// What the host as a whole can hold: entries, memory, descriptors.
+    HostCapacity,
+}
+
+impl fmt::Display for Quota {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::LiveChildren => "live children",
+            Self::TotalChildren => "total children",
+            Self::SpawnRate => "spawn rate",
+            Self::HostCapacity => "host capacity",
+        })
+    }
+}
+
+/// A step of a launch, named in [`LaunchError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Stage {
+    /// Making the pipes of the standard streams.
+    Pipe,
+    /// Opening the program.
+    OpenProgram,
+    /// Creating the process.
+    Spawn,
+    /// Entering the working directory.
+    WorkingDirectory,
+    /// Executing the program.
+    Exec,
+    /// Taking hold of the process (its pidfd).
+    Hold,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Pipe => "making the pipes",
+            Self::OpenProgram => "opening the program",
+            Self::Spawn => "creating the process",
+            Self::WorkingDirectory => "entering the working directory",
+            Self::Exec => "executing the program",
+            Self::Hold => "taking hold of the process",
+        })
+    }
+}
+
+/// A launch that failed: at which step, and with what error of the system.
+#[derive(Debug, thiserror::Error)]
+#[error("failed while {stage}: {source}")]
+pub struct LaunchError {
+    /// The step that failed.
+    pub stage: Stage,
+    /// The system's error.
+    #[source]
+    pub source: io::Error,
+}
+
+impl LaunchError {
+    /// Returns the failure of `stage` with the system's `source`.
+    pub fn new(stage: Stage, source: io::Error) -> Self {
+        Self { stage, source }
+    }
+}
+
+/// Why a child was not started. Whatever it is, nothing runs and no slot or
+/// quota is held.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SpawnError {
+    /// The grant refuses it. POSIX: `EACCES`, `EPERM`.
+    #[error("{0}")]
+    Denied(Box<Denial>),
+    /// A cap is reached. POSIX: `EAGAIN`.
+    #[error("quota exceeded: {0}")]
+    Quota(Quota),
+    /// The program or the key does not exist. POSIX: `ENOENT`.
+    #[error("no such program or child")]
+    NoEntry,
+    /// The program cannot be executed here. POSIX: `ENOEXEC`, `EACCES`.
+    #[error("not executable here")]
+    NotExecutable,
+    /// The working directory does not exist or is none.
+    #[error("no such working directory")]
+    WorkingDirectoryNotFound,
+    /// A request that no grant can allow. POSIX: `EINVAL`.
+    #[error("invalid request: {0}")]
+    InvalidArgument(&'static str),
+    /// Arguments and environment are too large. POSIX: `E2BIG`.
+    #[error("arguments and environment are too large")]
+    TooBig,
+    /// The host has no memory for it. POSIX: `ENOMEM`.
+    #[error("out of memory")]
+    OutOfMemory,
+    /// The grant demands a confinement that this host does not enforce.
+    #[error("the sandbox that the grant requires is unavailable: {}", .0.unmet())]
+    SandboxUnavailable(Box<Enforcement>),
+    /// Not offered by this host. POSIX: `ENOTSUP`.
+    #[error("unsupported: {0}")]
+    Unsupported(&'static str),
+    /// The registry has been shut down.
+    #[error("the registry is shut down")]
+    Shutdown,
+    /// Anything else the launch met.
+    #[error(transparent)]
+    Launch(LaunchError),
+}
+
+impl From<Denial> for SpawnError {
+    fn from(denial: Denial) -> Self {
+        Self::Denied(Box::new(denial))
+    }
+}
+
+impl From<LaunchError> for SpawnError {
+    fn from(error: LaunchError) -> Self {
+        use rustix::io::Errno;
+
+        let errno = Errno::from_io_error(&error.source);
+        match (error.stage, errno) {
+            (_, Some(Errno::NOMEM)) => Self::OutOfMemory,
+            (_, Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN)) => {
+                Self::Quota(Quota::HostCapacity)
+            }
+            (_, Some(Errno::TOOBIG)) => Self::TooBig,
+            (Stage::WorkingDirectory, Some(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)) => {
+                Self::WorkingDirectoryNotFound
+            }
+            (Stage::OpenProgram | Stage::Exec, Some(Errno::NOENT)) => Self::NoEntry,
+            (
+                Stage::OpenProgram | Stage::Exec,
+                Some(Errno::NOEXEC | Errno::ACCESS | Errno::ISDIR | Errno::PERM | Errno::TXTBSY),
+            ) => Self::NotExecutable,
+            _ => Self::Launch(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(stage: Stage, errno: rustix::io::Errno) -> SpawnError {
+        LaunchError::new(stage, errno.into()).into()
+    }
+
+    #[test]
+    fn errors_cross_threads() {
+        fn check<T: Send + Sync + 'static>() {}
+        check::<SpawnError>();
+        check::<LaunchError>();
+    }
+
+    #[test]
+    fn the_same_errno_means_another_thing_at_another_stage() {
+        use rustix::io::Errno;
+        assert!(matches!(failed(Stage::Exec, Errno::NOENT), SpawnError::NoEntry));
+        assert!(matches!(
+            failed(Stage::WorkingDirectory, Errno::NOENT),
+            SpawnError::WorkingDirectoryNotFound
+        ));
+        assert!(matches!(
+            failed(Stage::Pipe, Errno::MFILE),
+            SpawnError::Quota(Quota::HostCapacity)
+        ));
+        assert!(matches!(failed(Stage::Exec, Errno::NOEXEC), SpawnError::NotExecutable));
+        assert!(matches!(failed(Stage::Spawn, Errno::NOSYS), SpawnError::Launch(_)));
+    }
+}

@@ -1,0 +1,151 @@
+//! What the operator sees: every spawn, denial, quota refusal and exit.
+//!
+//! Argument vectors are lists, never a joined string; values of environment
+//! variables do not occur.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use crate::error::{Denial, Quota};
+use crate::status::ExitStatus;
+
+/// One thing that happened, as one JSON object.
+#[derive(Debug, Clone, Serialize)]
+pub struct Event {
+    /// What happened.
+    #[serde(flatten)]
+    pub kind: EventKind,
+    /// When, as seconds since the Unix epoch in JSON.
+    #[serde(serialize_with = "epoch_seconds")]
+    pub time: SystemTime,
+    /// The component's section in the grant.
+    pub component: Arc<str>,
+    /// The command's name, as the guest asked for it.
+    pub command: String,
+    /// The arguments, as the guest asked for them.
+    pub args: Vec<String>,
+}
+
+/// The kinds of [`Event`], with what each adds.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+#[non_exhaustive]
+pub enum EventKind {
+    /// A child runs.
+    Spawn {
+        /// Its number in the registry.
+        id: u64,
+        /// Its process id.
+        pid: u32,
+        /// How much of the demanded confinement is enforced.
+        confinement: &'static str,
+    },
+    /// The grant refused a request.
+    Denied {
+        /// What was refused.
+        item: String,
+        /// Why.
+        reason: String,
+        /// The rule that came nearest.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        nearest: Option<String>,
+        /// The line of the grant file that would allow it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        would_allow: Option<String>,
+    },
+    /// A quota refused a request.
+    Quota {
+        /// Which.
+        quota: String,
+    },
+    /// A request was allowed and nothing started all the same.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+    /// A child ended.
+    Exit {
+        /// Its number in the registry.
+        id: u64,
+        /// How it ended.
+        #[serde(serialize_with = "exit_status")]
+        status: ExitStatus,
+        /// How long it ran, in seconds.
+        seconds: f64,
+        /// Bytes of standard output.
+        stdout_bytes: u64,
+        /// Of these, bytes that were not kept.
+        stdout_dropped: u64,
+        /// Bytes of standard error.
+        stderr_bytes: u64,
+        /// Of these, bytes that were not kept.
+        stderr_dropped: u64,
+        /// How much of the demanded confinement was enforced.
+        confinement: &'static str,
+    },
+}
+
+impl EventKind {
+    pub(crate) fn denied(denial: &Denial) -> Self {
+        Self::Denied {
+            item: denial.item.to_string(),
+            reason: denial.reason.clone(),
+            nearest: denial.nearest.clone(),
+            would_allow: denial.would_allow.clone(),
+        }
+    }
+
+    pub(crate) fn quota(quota: Quota) -> Self {
+        Self::Quota { quota: quota.to_string() }
+    }
+}
+
+fn epoch_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    serializer.serialize_f64(since.as_secs_f64())
+}
+
+fn exit_status<S: Serializer>(status: &ExitStatus, serializer: S) -> Result<S::Ok, S::Error> {
+    use serde::ser::SerializeMap;
+
+    let mut map = serializer.serialize_map(Some(1))?;
+    match status {
+        ExitStatus::Exited(code) => map.serialize_entry("exited", code)?,
+        ExitStatus::Signaled(signal) => map.serialize_entry("signaled", signal)?,
+        ExitStatus::Killed(reason) => map.serialize_entry("killed", &reason.to_string())?,
+    }
+    map.end()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::KillReason;
+
+    #[test]
+    fn an_exit_reads_as_documented() {
+        let event = Event {
+            kind: EventKind::Exit {
+                id: 7,
+                status: ExitStatus::Killed(KillReason::Timeout),
+                seconds: 1.5,
+                stdout_bytes: 10,
+                stdout_dropped: 3,
+                stderr_bytes: 0,
+                stderr_dropped: 0,
+                confinement: "none",
+            },
+            time: SystemTime::UNIX_EPOCH,
+            component: "c".into(),
+            command: "sleep".into(),
+            args: vec!["30".into()],
+        };
+        let json = serde_json::to_value(&event).expect("an event is plain data");
+        assert_eq!(json["event"], "exit");
+        assert_eq!(json["status"]["killed"], "timeout");
+        assert_eq!(json["stdout_dropped"], 3);
+        assert_eq!(json["args"][0], "30");
+    }
+}

@@ -1,0 +1,181 @@
+//! What is wrong with a grant, place by place.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// One thing that is wrong with a grant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Line and column of the key or value, both counted from 1, the column in
+    /// characters; none for a value that came without text.
+    pub place: Option<(usize, usize)>,
+    /// What is wrong and, where that is clear, what was meant.
+    pub message: String,
+}
+
+/// A grant that cannot be used. Nothing of it is in force.
+///
+/// Displayed as one line for each thing that is wrong,
+/// `FILE:LINE:COLUMN: message`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GrantError {
+    file: PathBuf,
+    diagnostics: Vec<Diagnostic>,
+}
+
+impl GrantError {
+    /// Returns everything that was found, in the order of the text.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// Returns the file, or `<grant>` for one that came as a string or value.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Returns the refusal of a file that could not even be parsed.
+    pub(super) fn one(file: &Path, place: Option<(usize, usize)>, message: String) -> Self {
+        Self {
+            file: file.to_owned(),
+            diagnostics: vec![Diagnostic { place, message }],
+        }
+    }
+}
+
+impl fmt::Display for GrantError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let file = self.file.display();
+        for (index, Diagnostic { place, message }) in self.diagnostics.iter().enumerate() {
+            if index > 0 {
+                writeln!(f)?;
+            }
+            match place {
+                Some((line, column)) => write!(f, "{file}:{line}:{column}: {message}")?,
+                None => write!(f, "{file}: {message}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for GrantError {}
+
+/// Where in the text something stands, as a byte offset; none without a text.
+pub(super) type At = Option<usize>;
+
+/// Collects what is wrong while a grant is read, so that one run shows it all.
+#[derive(Debug)]
+pub(super) struct Diagnostics<'a> {
+    file: &'a Path,
+    text: Option<&'a str>,
+    found: Vec<(At, String)>,
+}
+
+impl<'a> Diagnostics<'a> {
+    pub(super) fn new(file: &'a Path, text: Option<&'a str>) -> Self {
+        Self { file, text, found: Vec::new() }
+    }
+
+    /// Notes that something is wrong.
+    pub(super) fn push(&mut self, at: At, message: impl Into<String>) {
+        self.found.push((at, message.into()));
+    }
+
+    /// Says how much was noted, to see whether a part added to it.
+    pub(super) fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Returns `value`, or everything that was noted.
+    pub(super) fn finish<T>(mut self, value: T) -> Result<T, GrantError> {
+        if self.found.is_empty() {
+            return Ok(value);
+        }
+        self.found.sort_by_key(|(at, _)| *at);
+        let text = self.text;
+        let place = |at: usize| text.map(|text| line_and_column(text.as_bytes(), at));
+        let diagnostics = self
+            .found
+            .into_iter()
+            .map(|(at, message)| Diagnostic { place: at.and_then(place), message })
+            .collect();
+        Err(GrantError { file: self.file.to_owned(), diagnostics })
+    }
+}
+
+/// Returns line and column of a byte offset, from 1, the column in characters.
+pub(super) fn line_and_column(text: &[u8], at: usize) -> (usize, usize) {
+    let before = &text[..at.min(text.len())];
+    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
+    (line, String::from_utf8_lossy(&before[line_start..]).chars().count() + 1)
+}
+
+/// Returns `; did you mean ...?` if one of `candidates` is close to `written`.
+pub(super) fn did_you_mean<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> String {
+    match nearest(written, candidates) {
+        Some(name) => format!("; did you mean `{name}`?"),
+        None => String::new(),
+    }
+}
+
+/// Returns the candidate that takes the fewest edits, if those are few.
+pub(super) fn nearest<'a>(
+    written: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    candidates
+        .into_iter()
+        .map(|candidate| (edits(written, candidate), candidate))
+        .filter(|(edits, candidate)| *edits <= candidate.chars().count().max(3) / 2)
+        .min_by_key(|(edits, _)| *edits)
+        .map(|(_, candidate)| candidate)
+}
+
+/// Counts the insertions, deletions and replacements that make `a` into `b`.
+fn edits(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_name_is_the_one_with_fewest_edits() {
+        assert_eq!(nearest("max-liv", ["max-total", "max-live"]), Some("max-live"));
+        assert_eq!(nearest("argz", ["args", "env"]), Some("args"));
+        assert_eq!(nearest("entirely-else", ["args", "env"]), None);
+    }
+
+    #[test]
+    fn places_count_from_one_and_in_characters() {
+        assert_eq!(line_and_column(b"ab\ncd", 0), (1, 1));
+        assert_eq!(line_and_column(b"ab\ncd", 4), (2, 2));
+        assert_eq!(line_and_column("äöx".as_bytes(), 4), (1, 3));
+    }
+
+    #[test]
+    fn one_line_is_shown_for_each_diagnostic() {
+        let mut found = Diagnostics::new(Path::new("g.toml"), Some("a\nb"));
+        found.push(Some(2), "second");
+        found.push(Some(0), "first");
+        let error = found.finish(()).expect_err("two were noted");
+        assert_eq!(error.to_string(), "g.toml:1:1: first\ng.toml:2:1: second");
+    }
+}

@@ -1,0 +1,212 @@
+//! The sum of defaults, component and command: lists add up, single values
+//! replace.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use super::error::{At, Diagnostics};
+use super::fields::Text;
+use super::layer::Layer;
+use super::roots::{Root, is_under};
+use crate::limits::{CaptureCaps, Limits};
+use crate::sandbox::{Confinement, FsRules, Network, Sandbox};
+
+/// What a child may read where `[defaults]` says nothing.
+pub(super) const DEFAULT_READ: [&str; 12] = [
+    "/usr",
+    "/lib",
+    "/lib64",
+    "/bin",
+    "/sbin",
+    "/etc/ssl",
+    "/etc/ld.so.cache",
+    "/etc/alternatives",
+    "/etc/passwd",
+    "/etc/group",
+    "/etc/nsswitch.conf",
+    "/etc/localtime",
+];
+
+/// What is in force for a command, roots resolved.
+#[derive(Debug, Clone)]
+pub(super) struct Settings {
+    pub(super) sandbox: Sandbox,
+    pub(super) network: Network,
+    pub(super) set: BTreeMap<String, String>,
+    pub(super) inherit: BTreeSet<String>,
+    pub(super) allow: BTreeSet<String>,
+    pub(super) read: Vec<Root>,
+    pub(super) write: Vec<Root>,
+    pub(super) deny: Vec<Root>,
+    pub(super) limits: Limits,
+    pub(super) capture: CaptureCaps,
+    pub(super) cwd: Option<Cwd>,
+}
+
+/// Where children start.
+#[derive(Debug, Clone)]
+pub(super) struct Cwd {
+    pub(super) default: Root,
+    pub(super) roots: Vec<Root>,
+}
+
+/// What becomes of a root that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Skipped,
+    Refused,
+}
+
+impl Settings {
+    /// Returns the built-in values, replaced by what `[defaults]` says.
+    pub(super) fn defaults(layer: &Layer, base: &Path, out: &mut Diagnostics<'_>) -> Self {
+        let mut settings = Self {
+            sandbox: Sandbox::default(),
+            network: Network::default(),
+            set: BTreeMap::new(),
+            inherit: BTreeSet::new(),
+            allow: BTreeSet::new(),
+            read: Vec::new(),
+            write: Vec::new(),
+            deny: Vec::new(),
+            limits: Limits::default(),
+            capture: CaptureCaps::default(),
+            cwd: None,
+        };
+        if layer.env.set.is_none() {
+            settings.set.insert("LANG".into(), "C.UTF-8".into());
+        }
+        if layer.env.inherit.is_none() {
+            settings.inherit.insert("TZ".into());
+        }
+        if layer.fs.read.is_none() {
+            let found = DEFAULT_READ.iter().filter_map(|path| Root::new(base, path).ok());
+            settings.read = found.collect();
+        }
+        settings.add(layer, base, Missing::Skipped, out);
+        settings
+    }
+
+    /// Returns the sum of these and `layer`.
+    pub(super) fn with(&self, layer: &Layer, base: &Path, out: &mut Diagnostics<'_>) -> Self {
+        let mut sum = self.clone();
+        sum.add(layer, base, Missing::Refused, out);
+        sum
+    }
+
+    fn add(&mut self, layer: &Layer, base: &Path, missing: Missing, out: &mut Diagnostics<'_>) {
+        replace(&mut self.sandbox, layer.sandbox);
+        replace(&mut self.network, layer.network);
+        self.add_env(layer, out);
+        let fs = [
+            (&mut self.read, &layer.fs.read),
+            (&mut self.write, &layer.fs.write),
+            (&mut self.deny, &layer.fs.deny),
+        ];
+        for (roots, layer) in fs {
+            roots.extend(read_roots(layer.iter().flatten(), base, missing, out));
+        }
+        let limits = &layer.limits;
+        replace(&mut self.limits.wall, limits.wall);
+        replace(&mut self.limits.cpu, limits.cpu);
+        replace(&mut self.limits.memory_bytes, limits.memory);
+        replace(&mut self.limits.processes, limits.processes);
+        replace(&mut self.limits.open_files, limits.open_files);
+        replace(&mut self.limits.file_size_bytes, limits.file_size);
+        replace(&mut self.limits.output_bytes, limits.output);
+        replace(&mut self.capture.stdout_bytes, layer.capture.stdout);
+        replace(&mut self.capture.stderr_bytes, layer.capture.stderr);
+        self.add_cwd(layer, base, missing, out);
+    }
+
+    fn add_env(&mut self, layer: &Layer, out: &mut Diagnostics<'_>) {
+        let env = &layer.env;
+        for (name, value) in env.set.iter().flatten() {
+            check_name(name, value.at, out);
+            self.set.insert(name.clone(), value.value.clone());
+        }
+        for name in env.inherit.iter().flatten() {
+            check_name(&name.value, name.at, out);
+            if name.value.contains('*') {
+                out.push(name.at, "`inherit` takes whole names: a pattern would leak the host's");
+            }
+            self.inherit.insert(name.value.clone());
+        }
+        for name in env.allow.iter().flatten() {
+            check_name(&name.value, name.at, out);
+            if name.value.trim_end_matches('*').len() + 1 < name.value.len()
+                || name.value.strip_suffix('*').unwrap_or(&name.value).contains('*')
+            {
+                out.push(name.at, "`*` stands only at the end of a name");
+            }
+            self.allow.insert(name.value.clone());
+        }
+    }
+
+    fn add_cwd(&mut self, layer: &Layer, base: &Path, missing: Missing, out: &mut Diagnostics<'_>) {
+        let Some(cwd) = &layer.cwd else { return };
+        let mut roots = self.cwd.as_ref().map(|cwd| cwd.roots.clone()).unwrap_or_default();
+        roots.extend(read_roots(cwd.roots.iter(), base, missing, out));
+        let own = cwd.default.iter();
+        let default = match read_roots(own, base, missing, out).pop() {
+            Some(default) => Some(default),
+            None => self.cwd.as_ref().map(|cwd| cwd.default.clone()).or(roots.first().cloned()),
+        };
+        let Some(default) = default else {
+            if missing == Missing::Refused && cwd.default.is_none() && cwd.roots.is_empty() {
+                out.push(cwd.at, "`cwd` needs a `default` or `roots`");
+            }
+            return;
+        };
+        if roots.is_empty() {
+            roots.push(default.clone());
+        }
+        if !is_under(&default.real, &roots) {
+            out.push(cwd.at, "`cwd.default` lies outside `cwd.roots`");
+        }
+        self.cwd = Some(Cwd { default, roots });
+    }
+
+    /// Returns what a sandbox is asked for.
+    pub(super) fn confinement(&self) -> Confinement {
+        let written = |roots: &[Root]| roots.iter().map(|root| root.written.clone()).collect();
+        Confinement {
+            sandbox: self.sandbox,
+            network: self.network,
+            fs: FsRules {
+                read: written(&self.read),
+                write: written(&self.write),
+                deny: written(&self.deny),
+            },
+        }
+    }
+}
+
+fn replace<T: Clone>(value: &mut T, layer: Option<T>) {
+    if let Some(layer) = layer {
+        *value = layer;
+    }
+}
+
+fn check_name(name: &str, at: At, out: &mut Diagnostics<'_>) {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        out.push(at, format!("{name:?} cannot name a variable"));
+    }
+}
+
+fn read_roots<'a>(
+    texts: impl Iterator<Item = &'a Text>,
+    base: &Path,
+    missing: Missing,
+    out: &mut Diagnostics<'_>,
+) -> Vec<Root> {
+    let mut roots = Vec::new();
+    for text in texts {
+        match Root::new(base, &text.value) {
+            Ok(root) => roots.push(root),
+            Err(_) if missing == Missing::Skipped => {}
+            Err(error) => out.push(text.at, format!("{}: {error}", text.value)),
+        }
+    }
+    roots
+}

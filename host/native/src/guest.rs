@@ -1,0 +1,107 @@
+//! One guest's authority: its grant, its owner, its total, its children.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::child::{Child, ChildInfo};
+use crate::command::Command;
+use crate::entry::Entry;
+use crate::error::SpawnError;
+use crate::grant::Grant;
+use crate::owner::OwnerKey;
+use crate::registry::{Registry, spawn};
+use crate::status::KillReason;
+
+/// One guest of a registry.
+///
+/// Children belong to the guest that started them: nothing reaches another's.
+/// Dropping the guest kills what it still runs, also where a handle leaked.
+#[derive(Debug)]
+pub struct Guest {
+    pub(crate) registry: Registry,
+    pub(crate) grant: Arc<Grant>,
+    pub(crate) owner: OwnerKey,
+    /// Children started so far, and being started.
+    pub(crate) total: AtomicU64,
+    pub(crate) running: Arc<Running>,
+}
+
+/// The entries of a guest that still run.
+pub(crate) type Running = Mutex<std::collections::BTreeMap<u64, Arc<Entry>>>;
+
+impl Guest {
+    pub(crate) fn new(registry: Registry, grant: Arc<Grant>, tenant: &str) -> Self {
+        let owner = OwnerKey {
+            component: grant.component().into(),
+            tenant: tenant.into(),
+        };
+        registry.shared().guest_enters(&owner);
+        Self {
+            registry,
+            grant,
+            owner,
+            total: AtomicU64::new(0),
+            running: Arc::default(),
+        }
+    }
+
+    /// Returns the grant that decides on this guest's requests.
+    pub fn grant(&self) -> &Arc<Grant> {
+        &self.grant
+    }
+
+    /// Starts a child, and returns as soon as it runs.
+    ///
+    /// Similar to `posix_spawn` in POSIX, except that nothing is inherited: the
+    /// environment and the descriptors are what the grant and `command` say.
+    /// The calling thread is blocked until the program executes, about as long
+    /// as `posix_spawn` blocks it.
+    ///
+    /// # Errors
+    ///
+    /// Each [`SpawnError`] says which; on an error nothing runs, and neither a
+    /// slot nor a quota but the rate is used up.
+    pub fn spawn(&self, command: &Command) -> Result<Child, SpawnError> {
+        spawn(self, command)
+    }
+
+    /// Returns the children that run now.
+    pub fn live(&self) -> Vec<ChildInfo> {
+        self.running.lock().values().map(|entry| entry.info()).collect()
+    }
+
+    /// Kills every child of this guest that still runs. Returns at once; their
+    /// handles then say `killed(requested)`.
+    pub fn kill_all(&self) {
+        self.end_all(KillReason::Requested);
+    }
+
+    fn end_all(&self, reason: KillReason) {
+        let running: Vec<_> = self.running.lock().values().cloned().collect();
+        for entry in running {
+            entry.kill(reason, std::time::Duration::ZERO);
+        }
+    }
+
+    /// Counts one more child against `max_total`, unless that is reached.
+    pub(crate) fn take_total(&self, max_total: u64) -> bool {
+        self.total
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |total| {
+                (total < max_total).then_some(total + 1)
+            })
+            .is_ok()
+    }
+
+    pub(crate) fn give_back_total(&self) {
+        self.total.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.end_all(KillReason::Released);
+        self.registry.shared().guest_leaves(&self.owner);
+    }
+}

@@ -1,0 +1,68 @@
+//! A capped registry of child processes, under grants, without WebAssembly.
+//!
+//! A program that lets others (plugins, agents, scripts) start programs needs
+//! more than `std::process`: a decision about *what* may run, caps that refuse
+//! instead of queueing or killing a stranger, output that cannot fill the
+//! host's memory, and an end that nobody can forget. This crate is that, for
+//! any Rust program; the crate `capspawn` puts it behind a WIT interface.
+//!
+//! One request takes one way, and each step sees only what the one before it
+//! decided:
+//!
+//! [`Command`] (what a guest asks for) → [`Guest::spawn`] (slot and quotas) →
+//! [`grant::Grant::decide`] → [`launch::Plan`] → [`launch::Launcher`] →
+//! the supervisor (exit, kill or deadline; status written once) → [`Child`].
+//!
+//! ```
+//! use capspawn_native::grant::Grants;
+//! use capspawn_native::{Command, ExitStatus, Registry, SpawnError};
+//!
+//! let grants = Grants::from_toml_str(
+//!     r#"
+//!     version = 1
+//!     [[component."report".command]]
+//!     name = "kernel"
+//!     program = "/bin/uname"
+//!     args = ["-s"]
+//!     sandbox = "none"    # written out: this child is not confined
+//!     "#,
+//!     "/".as_ref(),
+//! )?;
+//! let registry = Registry::builder().build()?;
+//! let guest = registry.guest(grants.component("report"), "");
+//!
+//! let child = guest.spawn(&Command::new("kernel").arg("-s"))?;
+//! assert_eq!(child.wait_blocking(None), Some(ExitStatus::Exited(0)));
+//! assert_eq!(child.captured(0, 0).0.data, b"Linux\n");
+//!
+//! let denied = guest.spawn(&Command::new("kernel").arg("-a"));
+//! assert!(matches!(denied, Err(SpawnError::Denied(_))));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod capture;
+mod child;
+mod command;
+mod entry;
+mod error;
+mod event;
+pub mod grant;
+mod guest;
+pub mod launch;
+pub mod limits;
+mod owner;
+mod pipes;
+mod registry;
+pub mod sandbox;
+mod status;
+mod supervisor;
+
+pub use capture::Captured;
+pub use child::{Child, ChildInfo, Waiter};
+pub use command::{Command, Stdin, Stdio};
+pub use error::{Denial, DeniedItem, LaunchError, Quota, SpawnError, Stage};
+pub use event::{Event, EventKind};
+pub use grant::{Decision, Grant, GrantError, Grants};
+pub use guest::Guest;
+pub use registry::{Registry, RegistryBuilder};
+pub use status::{ExitStatus, KillReason, Receipt, Signal};

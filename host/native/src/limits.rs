@@ -1,0 +1,110 @@
+//! What bounds a child and its registry, each number with its unit, its
+//! default, and the attack or accident it stops.
+
+use std::time::Duration;
+
+/// The longest single string of a request, in bytes: 128 KiB less the
+/// terminating NUL, Linux's `MAX_ARG_STRLEN`.
+pub const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
+
+/// Program, arguments, environment and working directory of one request, in
+/// bytes, counted as the kernel does (the string, its NUL, its pointer): 1 MiB,
+/// half of what Linux allows under the usual 8 MiB stack limit, so that a
+/// request is refused here rather than halfway through an exec.
+pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
+
+/// The most bytes a request may carry as standard input: 16 MiB. They stay in
+/// the host's memory until the child has read them.
+pub const MAX_STDIN_BYTES: usize = 16 * 1024 * 1024;
+
+/// Entries of a registry, running and ended together: 1024. Bounds the host's
+/// descriptors (five a child) and memory against any number of guests.
+pub const DEFAULT_MAX_ENTRIES: usize = 1024;
+
+/// Children of one owner that run at once: 64, so that no owner can take the
+/// whole registry.
+pub const DEFAULT_MAX_LIVE: u32 = 64;
+
+/// Children that one guest may start in all: 10,000. Stops a loop that spawns
+/// for ever; a grant's `max-total` replaces it.
+pub const DEFAULT_MAX_TOTAL: u64 = 10_000;
+
+/// Receipts of ended children that nobody has looked at: 1024, some hundred
+/// bytes each.
+pub const DEFAULT_MAX_RECEIPTS: usize = 1024;
+
+/// Captured bytes that the whole registry retains: 256 MiB. Stops many small
+/// captures from adding up; past it the oldest ended entries go.
+pub const DEFAULT_MAX_RETAINED_BYTES: usize = 256 * 1024 * 1024;
+
+/// How long a child may run: 30 s, measured on the wall clock.
+pub const DEFAULT_WALL: Duration = Duration::from_secs(30);
+
+/// Standard output kept for a child: 1 MiB; the rest is read and counted.
+pub const DEFAULT_CAPTURE_STDOUT_BYTES: u64 = 1024 * 1024;
+
+/// Standard error kept for a child: 64 KiB; the rest is read and counted.
+pub const DEFAULT_CAPTURE_STDERR_BYTES: u64 = 64 * 1024;
+
+/// How long the pipes of an ended child may still deliver: 250 ms. A
+/// grandchild that keeps a pipe open cannot keep the entry busy for longer.
+pub const DRAIN_GRACE: Duration = Duration::from_millis(250);
+
+/// How long a release waits for the reap of a child that it killed: 1 s.
+pub const RELEASE_BOUND: Duration = Duration::from_secs(1);
+
+/// The limits of one child, as the grant sets them.
+///
+/// `None` is no limit of that kind. [`Limits::default`] is the built-in minimum
+/// of a grant without a `limits` table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Time on the wall clock until the child is killed as `timeout`.
+    pub wall: Duration,
+    /// Processor time of the whole tree (`RLIMIT_CPU`).
+    pub cpu: Option<Duration>,
+    /// Memory of the whole tree, in bytes (`RLIMIT_DATA`, or a cgroup).
+    pub memory_bytes: Option<u64>,
+    /// Tasks of the whole tree, threads included.
+    pub processes: Option<u64>,
+    /// Open descriptors of each process (`RLIMIT_NOFILE`).
+    pub open_files: Option<u64>,
+    /// The largest file that may be written, in bytes (`RLIMIT_FSIZE`).
+    pub file_size_bytes: Option<u64>,
+    /// Bytes of output, both streams together, after which the child is killed.
+    pub output_bytes: Option<u64>,
+}
+
+impl Default for Limits {
+    /// Wall 30 s, cpu 10 s, memory 256 MiB, 256 tasks, 64 open files, files of
+    /// 64 MiB, no bound on what is written to the (bounded) captures.
+    fn default() -> Self {
+        Self {
+            wall: DEFAULT_WALL,
+            cpu: Some(Duration::from_secs(10)),
+            memory_bytes: Some(256 * 1024 * 1024),
+            processes: Some(256),
+            open_files: Some(64),
+            file_size_bytes: Some(64 * 1024 * 1024),
+            output_bytes: None,
+        }
+    }
+}
+
+/// How much of each stream is kept, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CaptureCaps {
+    /// Of standard output; 1 MiB by default.
+    pub stdout_bytes: u64,
+    /// Of standard error; 64 KiB by default.
+    pub stderr_bytes: u64,
+}
+
+impl Default for CaptureCaps {
+    fn default() -> Self {
+        Self {
+            stdout_bytes: DEFAULT_CAPTURE_STDOUT_BYTES,
+            stderr_bytes: DEFAULT_CAPTURE_STDERR_BYTES,
+        }
+    }
+}

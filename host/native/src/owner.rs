@@ -1,0 +1,151 @@
+//! Who pays for a child: an owner's quotas.
+//!
+//! An owner is the component's section of the grant and a string of the
+//! embedder's (`tenant`). Children that run and the spawn rate count per owner,
+//! so that a guest gains nothing from being instantiated again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::error::Quota;
+use crate::grant::Rate;
+
+/// Names an owner within its registry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct OwnerKey {
+    pub(crate) component: Arc<str>,
+    pub(crate) tenant: Arc<str>,
+}
+
+/// What an owner has in use.
+#[derive(Debug, Default)]
+pub(crate) struct OwnerUse {
+    /// Children that run.
+    live: u32,
+    /// Children that have ended and whose tree is still being cleared away.
+    draining: u32,
+    /// Guests that have this owner; the record goes with the last.
+    pub(crate) guests: usize,
+    bucket: Option<Bucket>,
+    /// Ended entries that were looked at, by number.
+    pub(crate) observed: BTreeSet<u64>,
+    /// Ended entries that nobody has looked at yet, by number.
+    pub(crate) unobserved: BTreeSet<u64>,
+}
+
+impl OwnerUse {
+    /// Counts one request against the rate, whatever becomes of it.
+    pub(crate) fn charge_rate(&mut self, rate: Option<Rate>, now: Instant) -> Result<(), Quota> {
+        let Some(rate) = rate else { return Ok(()) };
+        let bucket = self.bucket.get_or_insert_with(|| Bucket::full(rate, now));
+        if bucket.take(rate, now) { Ok(()) } else { Err(Quota::SpawnRate) }
+    }
+
+    /// Takes the place of one running child.
+    pub(crate) fn take_live(&mut self, max_live: u32) -> Result<(), Quota> {
+        // A tree takes up to the drain grace to clear away. It does not count as
+        // live, but as many again is the most there may be of such remains.
+        let remains = self.draining.saturating_sub(max_live);
+        if self.live.saturating_add(remains) >= max_live {
+            return Err(Quota::LiveChildren);
+        }
+        self.live += 1;
+        Ok(())
+    }
+
+    /// A launch failed.
+    pub(crate) fn give_back(&mut self) {
+        self.live -= 1;
+    }
+
+    /// A child's status is written.
+    pub(crate) fn ended(&mut self) {
+        self.live -= 1;
+        self.draining += 1;
+    }
+
+    /// Its tree is gone.
+    pub(crate) fn completed(&mut self) {
+        self.draining -= 1;
+    }
+
+    pub(crate) fn is_unused(&self) -> bool {
+        self.guests == 0
+            && self.live == 0
+            && self.draining == 0
+            && self.observed.is_empty()
+            && self.unobserved.is_empty()
+            && self.bucket.is_none()
+    }
+}
+
+/// A token bucket: `count` at once, refilled evenly.
+#[derive(Debug)]
+struct Bucket {
+    tokens: f64,
+    filled: Instant,
+}
+
+impl Bucket {
+    fn full(rate: Rate, now: Instant) -> Self {
+        Self { tokens: f64::from(rate.count), filled: now }
+    }
+
+    fn take(&mut self, rate: Rate, now: Instant) -> bool {
+        let per = rate.per.max(Duration::from_millis(1)).as_secs_f64();
+        let since = now.saturating_duration_since(self.filled).as_secs_f64();
+        let count = f64::from(rate.count);
+        self.tokens = (self.tokens + since * count / per).min(count);
+        self.filled = now;
+        let enough = self.tokens >= 1.0;
+        if enough {
+            self.tokens -= 1.0;
+        }
+        enough
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_children_are_bounded_and_given_back() {
+        let mut owner = OwnerUse::default();
+        owner.take_live(2).expect("none runs");
+        owner.take_live(2).expect("one runs");
+        assert_eq!(owner.take_live(2), Err(Quota::LiveChildren));
+        owner.give_back();
+        owner.take_live(2).expect("one was given back");
+        owner.ended();
+        owner.take_live(2).expect("an ended child is not live");
+    }
+
+    #[test]
+    fn trees_that_are_being_cleared_away_are_bounded_too() {
+        let mut owner = OwnerUse::default();
+        for _ in 0..3 {
+            owner.take_live(2).expect("nothing live");
+            owner.ended();
+        }
+        owner.take_live(2).expect("three remains: one place is left");
+        assert_eq!(owner.take_live(2), Err(Quota::LiveChildren));
+        owner.completed();
+        owner.take_live(2).expect("two remains: none counts");
+    }
+
+    #[test]
+    fn the_rate_refills_with_time() {
+        let rate = Rate { count: 2, per: Duration::from_secs(60) };
+        let mut owner = OwnerUse::default();
+        let start = Instant::now();
+        owner.charge_rate(Some(rate), start).expect("the first");
+        owner.charge_rate(Some(rate), start).expect("the second");
+        assert_eq!(owner.charge_rate(Some(rate), start), Err(Quota::SpawnRate));
+        let later = start + Duration::from_secs(30);
+        owner.charge_rate(Some(rate), later).expect("half the time gives one of two");
+        assert_eq!(owner.charge_rate(Some(rate), later), Err(Quota::SpawnRate));
+        owner.charge_rate(None, later).expect("no rate, no bound");
+    }
+}

@@ -1,0 +1,72 @@
+//! The pipes of one child: which ends the child gets, which the host keeps.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::OFlags;
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use crate::command::{Command, Stdin, Stdio};
+use crate::error::{LaunchError, Stage};
+use crate::launch::ChildStdio;
+
+/// The host's ends, all non-blocking.
+#[derive(Debug)]
+pub(crate) struct HostStdio {
+    /// What is still to be written to the child, and where.
+    pub(crate) stdin: Option<(OwnedFd, Vec<u8>)>,
+    pub(crate) stdout: Option<OwnedFd>,
+    pub(crate) stderr: Option<OwnedFd>,
+}
+
+/// Makes the pipes that `command` asks for.
+pub(crate) fn make(command: &Command) -> Result<(ChildStdio, HostStdio), LaunchError> {
+    try_make(command).map_err(|error| LaunchError::new(Stage::Pipe, error))
+}
+
+fn try_make(command: &Command) -> io::Result<(ChildStdio, HostStdio)> {
+    let (stdin, feed) = match &command.stdin {
+        Stdin::Bytes(bytes) if !bytes.is_empty() => {
+            let (child, host) = pipe_with(PipeFlags::CLOEXEC)?;
+            set_nonblocking(&host)?;
+            (child, feed(host, bytes))
+        }
+        _ => (null()?, None),
+    };
+    let (stdout, read_stdout) = output(command.stdout)?;
+    let (stderr, read_stderr) = match command.stderr {
+        Stdio::Merged => (stdout.try_clone()?, None),
+        other => output(other)?,
+    };
+    let child = ChildStdio { stdin, stdout, stderr };
+    let host = HostStdio { stdin: feed, stdout: read_stdout, stderr: read_stderr };
+    Ok((child, host))
+}
+
+/// Writes what the pipe takes now: usually all, and then nothing is left to do.
+fn feed(host: OwnedFd, bytes: &[u8]) -> Option<(OwnedFd, Vec<u8>)> {
+    let written = rustix::io::write(&host, bytes).unwrap_or(0);
+    let rest = &bytes[written..];
+    (!rest.is_empty()).then(|| (host, rest.to_vec()))
+}
+
+fn output(stdio: Stdio) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+    if stdio == Stdio::Null {
+        return Ok((null()?, None));
+    }
+    let (host, child) = pipe_with(PipeFlags::CLOEXEC)?;
+    set_nonblocking(&host)?;
+    Ok((child, Some(host)))
+}
+
+fn null() -> io::Result<OwnedFd> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    Ok(null.into())
+}
+
+fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(fd)?;
+    rustix::fs::fcntl_setfl(fd, flags | OFlags::NONBLOCK)?;
+    Ok(())
+}

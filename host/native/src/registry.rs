@@ -1,0 +1,497 @@
+//! The capped registry: slots, owners, retained results, one thread.
+//!
+//! A slot and the quotas are taken before anything starts, and a request over a
+//! cap is refused at once. It is never queued: the guest that would free the
+//! slot may be the one that waits. Room is made by what has ended, never by
+//! what runs. No lock is held across a launch or the embedder's code.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::capture::RetainedBytes;
+use crate::entry::Entry;
+use crate::error::Quota;
+use crate::event::{Event, EventKind};
+use crate::grant::{Grant, Quotas};
+use crate::guest::Guest;
+use crate::launch::Launcher;
+use crate::limits::{
+    DEFAULT_MAX_ENTRIES, DEFAULT_MAX_RECEIPTS, DEFAULT_MAX_RETAINED_BYTES,
+};
+use crate::owner::{OwnerKey, OwnerUse};
+use crate::sandbox::NativeLauncher;
+use crate::status::{ExitStatus, KillReason, Receipt};
+
+pub(crate) use spawning::spawn;
+
+#[path = "spawn.rs"]
+mod spawning;
+
+/// How long a dropped registry's thread goes on to reap what it killed: 5 s.
+const LAST_REAPS: Duration = Duration::from_secs(5);
+
+type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// Builds a [`Registry`].
+pub struct RegistryBuilder {
+    max_entries: usize,
+    max_retained_bytes: usize,
+    max_receipts: usize,
+    launcher: Option<Arc<dyn Launcher>>,
+    on_event: Option<OnEvent>,
+}
+
+impl fmt::Debug for RegistryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryBuilder")
+            .field("max_entries", &self.max_entries)
+            .field("max_retained_bytes", &self.max_retained_bytes)
+            .field("max_receipts", &self.max_receipts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RegistryBuilder {
+    /// Sets how many entries there are at most, running and ended together.
+    #[must_use]
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.max_entries = entries;
+        self
+    }
+
+    /// Sets how many captured bytes are kept at most, over all entries.
+    #[must_use]
+    pub fn max_retained_bytes(mut self, bytes: usize) -> Self {
+        self.max_retained_bytes = bytes;
+        self
+    }
+
+    /// Sets how many receipts of unobserved children are kept at most.
+    #[must_use]
+    pub fn max_receipts(mut self, receipts: usize) -> Self {
+        self.max_receipts = receipts;
+        self
+    }
+
+    /// Sets what starts children; by default [`NativeLauncher`].
+    #[must_use]
+    pub fn launcher(mut self, launcher: Arc<dyn Launcher>) -> Self {
+        self.launcher = Some(launcher);
+        self
+    }
+
+    /// Sets who is told of every spawn, denial, quota refusal and exit. Called
+    /// on the thread where it happens: it must not block.
+    #[must_use]
+    pub fn on_event(mut self, on_event: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Arc::new(on_event));
+        self
+    }
+
+    /// Builds the registry and starts its thread.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no thread or no event queue.
+    pub fn build(self) -> io::Result<Registry> {
+        let (handle_sender, handle) = mpsc::sync_channel(1);
+        let (stop, stopped) = oneshot::channel::<Arc<Shared>>();
+        std::thread::Builder::new()
+            .name("capspawn-registry".into())
+            .spawn(move || supervise_all(&handle_sender, stopped))?;
+        let handle: Handle = handle
+            .recv()
+            .map_err(|_| io::Error::other("the registry's thread ended"))??;
+        let shared = Arc::new(Shared {
+            handle,
+            launcher: self.launcher.unwrap_or_else(|| Arc::new(NativeLauncher::new())),
+            on_event: self.on_event,
+            max_entries: self.max_entries,
+            max_receipts: self.max_receipts,
+            retained: RetainedBytes::new(self.max_retained_bytes),
+            scratch: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            state: Mutex::default(),
+            idle: Condvar::new(),
+        });
+        Ok(Registry(Arc::new(Running { shared, stop: Some(stop) })))
+    }
+}
+
+/// Runs the supervisors until the registry is dropped, and a little longer.
+fn supervise_all(
+    handle: &mpsc::SyncSender<io::Result<Handle>>,
+    stopped: oneshot::Receiver<Arc<Shared>>,
+) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = handle.send(Err(error));
+            return;
+        }
+    };
+    let _ = handle.send(Ok(runtime.handle().clone()));
+    runtime.block_on(async {
+        let Ok(shared) = stopped.await else { return };
+        let deadline = Instant::now() + LAST_REAPS;
+        while shared.kill_all() > 0 && Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+}
+
+/// Children of any number of guests, under one set of caps.
+///
+/// A value shared by cloning, one per host process as a rule: cloning it does
+/// not create a second registry. Children run and are reaped on the registry's
+/// own thread; no runtime of the caller's is needed or used. Dropping the last
+/// clone (each [`Guest`] and child holds one) kills what is left.
+#[derive(Debug, Clone)]
+pub struct Registry(Arc<Running>);
+
+#[derive(Debug)]
+struct Running {
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<Arc<Shared>>>,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.shared.state.lock().closed = true;
+        self.shared.kill_all();
+        if let Some(stop) = self.stop.take() {
+            // An error means that the thread is gone already.
+            let _ = stop.send(Arc::clone(&self.shared));
+        }
+    }
+}
+
+impl Registry {
+    /// Returns a builder: 1024 entries, 256 MiB of captured output, 1024
+    /// receipts, the native launcher, nobody told of events.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder {
+            max_entries: DEFAULT_MAX_ENTRIES,
+            max_retained_bytes: DEFAULT_MAX_RETAINED_BYTES,
+            max_receipts: DEFAULT_MAX_RECEIPTS,
+            launcher: None,
+            on_event: None,
+        }
+    }
+
+    /// Returns a new guest under `grant`. `tenant` tells owners of one component
+    /// apart, where the embedder serves several; empty otherwise.
+    pub fn guest(&self, grant: Arc<Grant>, tenant: &str) -> Guest {
+        Guest::new(self.clone(), grant, tenant)
+    }
+
+    /// Returns how many entries there are, running and ended.
+    pub fn len(&self) -> usize {
+        self.shared().state.lock().entries.len()
+    }
+
+    /// Returns whether there are no entries.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Returns the receipts of `component`'s children (of `tenant`) that ended
+    /// and made room before anybody looked at them, oldest first.
+    pub fn receipts(&self, component: &str, tenant: &str) -> Vec<Receipt> {
+        let key = OwnerKey { component: component.into(), tenant: tenant.into() };
+        let state = self.shared().state.lock();
+        let of_owner = state.receipts.iter().filter(|(owner, _)| *owner == key);
+        of_owner.map(|(_, receipt)| receipt.clone()).collect()
+    }
+
+    /// Kills every child, refuses new ones from now on, and waits at most
+    /// `bound` until all are reaped. Returns whether they are. Blocks the
+    /// thread; may be called again.
+    pub fn shutdown(&self, bound: Duration) -> bool {
+        let shared = self.shared();
+        shared.state.lock().closed = true;
+        shared.kill_all();
+        let deadline = Instant::now() + bound;
+        let mut state = shared.state.lock();
+        while state.unfinished > 0 {
+            if shared.idle.wait_until(&mut state, deadline).timed_out() {
+                return state.unfinished == 0;
+            }
+        }
+        true
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.0.shared
+    }
+}
+
+/// What the registry, its handles and its supervisors share.
+pub(crate) struct Shared {
+    pub(crate) handle: Handle,
+    pub(crate) launcher: Arc<dyn Launcher>,
+    pub(crate) retained: RetainedBytes,
+    /// Where the supervisors' thread reads into.
+    pub(crate) scratch: Mutex<Vec<u8>>,
+    on_event: Option<OnEvent>,
+    max_entries: usize,
+    max_receipts: usize,
+    next_id: AtomicU64,
+    state: Mutex<State>,
+    /// Signalled when nothing is unfinished.
+    idle: Condvar,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("launcher", &self.launcher).finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
+struct State {
+    closed: bool,
+    entries: HashMap<u64, Arc<Entry>>,
+    /// Places taken for children that are being started.
+    reserved: usize,
+    /// Children that are being started or whose tree is not gone yet.
+    unfinished: usize,
+    owners: HashMap<OwnerKey, OwnerUse>,
+    observed: BTreeSet<u64>,
+    unobserved: BTreeSet<u64>,
+    receipts: VecDeque<(OwnerKey, Receipt)>,
+}
+
+impl State {
+    fn owner(&mut self, key: &OwnerKey) -> &mut OwnerUse {
+        self.owners.entry(key.clone()).or_default()
+    }
+
+    fn forget_unused(&mut self, key: &OwnerKey) {
+        if self.owners.get(key).is_some_and(OwnerUse::is_unused) {
+            self.owners.remove(key);
+        }
+    }
+
+    /// The ended entry that goes first: observed before unobserved, the same
+    /// owner's before another's, the oldest before later ones.
+    fn victim(&self, spawning: Option<&OwnerKey>) -> Option<u64> {
+        let own = spawning.and_then(|key| self.owners.get(key));
+        own.and_then(|own| own.observed.first())
+            .or_else(|| self.observed.first())
+            .or_else(|| own.and_then(|own| own.unobserved.first()))
+            .or_else(|| self.unobserved.first())
+            .copied()
+    }
+}
+
+impl Shared {
+    /// Takes a slot and the quotas for one child.
+    fn reserve(&self, owner: &OwnerKey, quotas: &Quotas) -> Result<(), Quota> {
+        let mut state = self.state.lock();
+        state.owner(owner).charge_rate(quotas.rate, Instant::now())?;
+        if state.unfinished >= self.max_entries {
+            return Err(Quota::HostCapacity);
+        }
+        state.owner(owner).take_live(quotas.max_live)?;
+        if state.entries.len() + state.reserved >= self.max_entries
+            && !self.evict(&mut state, Some(owner))
+        {
+            state.owner(owner).give_back();
+            return Err(Quota::HostCapacity);
+        }
+        state.reserved += 1;
+        state.unfinished += 1;
+        Ok(())
+    }
+
+    /// Gives back what [`Shared::reserve`] took.
+    fn unreserve(&self, owner: &OwnerKey) {
+        let mut state = self.state.lock();
+        state.reserved -= 1;
+        state.owner(owner).give_back();
+        self.finished(&mut state);
+    }
+
+    /// Puts a started child in its slot.
+    fn insert(&self, entry: &Arc<Entry>) {
+        let mut state = self.state.lock();
+        state.reserved -= 1;
+        state.entries.insert(entry.id, Arc::clone(entry));
+        let closed = state.closed;
+        drop(state);
+        if closed {
+            // The shutdown came during the launch and did not see this child.
+            entry.kill(KillReason::Host, Duration::ZERO);
+        }
+    }
+
+    fn finished(&self, state: &mut State) {
+        state.unfinished -= 1;
+        if state.unfinished == 0 {
+            self.idle.notify_all();
+        }
+    }
+
+    /// Removes one ended entry, and leaves a receipt where nobody looked at it.
+    fn evict(&self, state: &mut State, spawning: Option<&OwnerKey>) -> bool {
+        let Some(entry) = state.victim(spawning).and_then(|id| state.entries.remove(&id)) else {
+            return false;
+        };
+        self.forget(state, &entry);
+        if !entry.observed.load(Ordering::Acquire)
+            && let Some(receipt) = entry.receipt()
+        {
+            if state.receipts.len() >= self.max_receipts {
+                state.receipts.pop_front();
+            }
+            if self.max_receipts > 0 {
+                state.receipts.push_back((entry.owner.clone(), receipt));
+            }
+        }
+        true
+    }
+
+    /// Drops what is retained of an entry that was removed.
+    fn forget(&self, state: &mut State, entry: &Entry) {
+        state.observed.remove(&entry.id);
+        state.unobserved.remove(&entry.id);
+        let owner = state.owner(&entry.owner);
+        owner.observed.remove(&entry.id);
+        owner.unobserved.remove(&entry.id);
+        entry.discard_output(&self.retained);
+        state.forget_unused(&entry.owner);
+    }
+
+    /// Makes room for output, by the ended, where the bound is reached.
+    pub(crate) fn make_room(&self) {
+        while self.retained.is_full() && self.evict(&mut self.state.lock(), None) {}
+    }
+
+    /// A child's status is about to show.
+    pub(crate) fn ended(&self, entry: &Entry) {
+        self.state.lock().owner(&entry.owner).ended();
+    }
+
+    /// A child's tree is gone and its output complete.
+    pub(crate) fn completed(&self, entry: &Arc<Entry>, status: ExitStatus, at: SystemTime) {
+        self.emit(&entry.owner.component, &entry.program, &entry.args, || {
+            let (stdout, stderr) = (entry.stdout.lock(), entry.stderr.lock());
+            EventKind::Exit {
+                id: entry.id,
+                status,
+                seconds: at.duration_since(entry.started_at).unwrap_or_default().as_secs_f64(),
+                stdout_bytes: stdout.seen(),
+                stdout_dropped: stdout.dropped(),
+                stderr_bytes: stderr.seen(),
+                stderr_dropped: stderr.dropped(),
+                confinement: entry.confinement,
+            }
+        });
+        let mut state = self.state.lock();
+        state.owner(&entry.owner).completed();
+        self.finished(&mut state);
+        if entry.is_released() {
+            if state.entries.remove(&entry.id).is_some() {
+                self.forget(&mut state, entry);
+            }
+        } else if entry.observed.load(Ordering::Acquire) {
+            state.observed.insert(entry.id);
+            state.owner(&entry.owner).observed.insert(entry.id);
+        } else {
+            state.unobserved.insert(entry.id);
+            state.owner(&entry.owner).unobserved.insert(entry.id);
+        }
+    }
+
+    /// Somebody saw how the child ended.
+    pub(crate) fn observed(&self, entry: &Entry) {
+        let mut state = self.state.lock();
+        if state.unobserved.remove(&entry.id) {
+            state.observed.insert(entry.id);
+            let owner = state.owner(&entry.owner);
+            owner.unobserved.remove(&entry.id);
+            owner.observed.insert(entry.id);
+        }
+    }
+
+    /// The handle is gone.
+    pub(crate) fn release(&self, entry: &Arc<Entry>) {
+        let mut state = self.state.lock();
+        // Under the lock: either this sees the completed entry, or the
+        // completion sees the release.
+        entry.released.store(true, Ordering::Release);
+        if entry.phase().is_complete() || is_retained(&state, entry.id) {
+            if state.entries.remove(&entry.id).is_some() {
+                self.forget(&mut state, entry);
+            }
+        }
+    }
+
+    pub(crate) fn guest_enters(&self, owner: &OwnerKey) {
+        self.state.lock().owner(owner).guests += 1;
+    }
+
+    pub(crate) fn guest_leaves(&self, owner: &OwnerKey) {
+        let mut state = self.state.lock();
+        state.owner(owner).guests -= 1;
+        state.forget_unused(owner);
+    }
+
+    /// Kills whatever runs; returns how many children are unfinished.
+    fn kill_all(&self) -> usize {
+        let state = self.state.lock();
+        let unfinished = state.unfinished;
+        let entries: Vec<_> = state.entries.values().cloned().collect();
+        drop(state);
+        for entry in entries {
+            if !entry.phase().is_complete() {
+                entry.kill(KillReason::Host, Duration::ZERO);
+            }
+        }
+        unfinished
+    }
+
+    /// Sleeps on the registry's clock, whatever polls the future.
+    pub(crate) fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
+        let _entered = self.handle.enter();
+        tokio::time::sleep(duration)
+    }
+
+    fn emit(
+        &self,
+        component: &Arc<str>,
+        command: &str,
+        args: &[String],
+        kind: impl FnOnce() -> EventKind,
+    ) {
+        let event = Event {
+            kind: kind(),
+            time: SystemTime::now(),
+            component: Arc::clone(component),
+            command: command.to_owned(),
+            args: args.to_vec(),
+        };
+        tracing::debug!(?event);
+        let Some(on_event) = &self.on_event else { return };
+        // A panic of the embedder's must leave no child without a supervisor.
+        let told = panic::catch_unwind(AssertUnwindSafe(|| on_event(&event)));
+        if told.is_err() {
+            tracing::error!("whoever is told of events panicked");
+        }
+    }
+}
+
+/// Whether the completed entry `id` has its place among the ended.
+fn is_retained(state: &State, id: u64) -> bool {
+    state.observed.contains(&id) || state.unobserved.contains(&id)
+}

@@ -1,0 +1,6 @@
+//! Linux: pidfds and process groups.
+
+mod process;
+mod spawn;
+
+pub use spawn::NativeLauncher;

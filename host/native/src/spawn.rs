@@ -1,0 +1,128 @@
+//! The one way to a new child: request, reservation, decision, plan, launch.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Shared;
+use crate::capture::Capture;
+use crate::child::Child;
+use crate::command::{Command, Stdin, Stdio};
+use crate::entry::{Entry, Start};
+use crate::error::{Denial, DeniedItem, Quota, SpawnError};
+use crate::event::EventKind;
+use crate::grant::Decision;
+use crate::guest::Guest;
+use crate::launch::Plan;
+use crate::pipes;
+use crate::supervisor::Supervised;
+
+/// Starts what `command` asks for, if the guest's grant allows it.
+pub(crate) fn spawn(guest: &Guest, command: &Command) -> Result<Child, SpawnError> {
+    let result = try_spawn(guest, command);
+    if let Err(error) = &result {
+        let kind = match error {
+            SpawnError::Denied(denial) => EventKind::denied(denial),
+            SpawnError::Quota(quota) => EventKind::quota(*quota),
+            other => EventKind::Failed { reason: other.to_string() },
+        };
+        let shared = guest.registry.shared();
+        shared.emit(&guest.owner.component, &command.program, &command.args, || kind);
+    }
+    result
+}
+
+fn try_spawn(guest: &Guest, command: &Command) -> Result<Child, SpawnError> {
+    command.validate()?;
+    let piped = [command.stdout, command.stderr].contains(&Stdio::Piped);
+    if piped || command.stdin == Stdin::Piped {
+        return Err(SpawnError::Unsupported("piped streams"));
+    }
+    let permit = Permit::take(guest)?;
+    let plan = match guest.grant.decide(command)? {
+        Decision::Allow(plan) => plan,
+        // Nobody is there to ask.
+        Decision::Ask(_) => {
+            let denial = Denial::new(DeniedItem::Program, "it needs approval and nobody is asked");
+            return Err(denial.into());
+        }
+    };
+    start(permit, &plan, command)
+}
+
+fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, SpawnError> {
+    let shared = permit.shared;
+    let enforcement = shared.launcher.enforcement(&plan.confinement);
+    if !enforcement.admits(plan.confinement.sandbox) {
+        return Err(SpawnError::SandboxUnavailable(Box::new(enforcement)));
+    }
+    let (child_stdio, host_stdio) = pipes::make(command)?;
+    let process = shared.launcher.launch(plan, child_stdio)?.into();
+    let entry = Arc::new(Entry::new(Start {
+        id: shared.next_id.fetch_add(1, Ordering::Relaxed),
+        owner: permit.guest.owner.clone(),
+        program: command.program.clone(),
+        args: command.args.clone(),
+        disclose_pid: plan.disclose_pid,
+        confinement: enforcement.summary(),
+        wall: plan.limits.wall,
+        stdout: Capture::new(plan.capture.stdout_bytes),
+        stderr: Capture::new(plan.capture.stderr_bytes),
+        process: Arc::clone(&process),
+    }));
+    let guest = permit.hand_over(&entry);
+    let child = Child::new(Arc::clone(&entry), guest.registry.clone());
+    shared.emit(&entry.owner.component, &entry.program, &entry.args, || EventKind::Spawn {
+        id: entry.id,
+        pid: process.pid(),
+        confinement: entry.confinement,
+    });
+    let supervised = Supervised {
+        entry,
+        shared: Arc::clone(shared),
+        running: Arc::clone(&guest.running),
+        process,
+        output_bytes: plan.limits.output_bytes,
+    };
+    shared.handle.spawn(supervised.run(host_stdio));
+    Ok(child)
+}
+
+/// A slot and the quotas of one child, given back where nothing starts.
+struct Permit<'a> {
+    guest: &'a Guest,
+    shared: &'a Arc<Shared>,
+    handed_over: bool,
+}
+
+impl<'a> Permit<'a> {
+    fn take(guest: &'a Guest) -> Result<Self, SpawnError> {
+        let shared = guest.registry.shared();
+        if shared.state.lock().closed {
+            return Err(SpawnError::Shutdown);
+        }
+        let quotas = guest.grant.quotas();
+        shared.reserve(&guest.owner, quotas).map_err(SpawnError::Quota)?;
+        if !guest.take_total(quotas.max_total) {
+            shared.unreserve(&guest.owner);
+            return Err(SpawnError::Quota(Quota::TotalChildren));
+        }
+        Ok(Self { guest, shared, handed_over: false })
+    }
+
+    /// The child runs: its entry gives back from now on.
+    fn hand_over(mut self, entry: &Arc<Entry>) -> &'a Guest {
+        self.handed_over = true;
+        self.shared.insert(entry);
+        self.guest.running.lock().insert(entry.id, Arc::clone(entry));
+        self.guest
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if !self.handed_over {
+            self.shared.unreserve(&self.guest.owner);
+            self.guest.give_back_total();
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! Ten thousand children leave nothing behind.
+
+use capspawn_native::{Command, ExitStatus};
+
+use crate::support::*;
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").expect("proc is there").count()
+}
+
+/// The number of open descriptors, once it stays the same for a while.
+fn settled_descriptors() -> usize {
+    let mut last = (descriptors(), 0);
+    eventually("a settled number", || {
+        let now = descriptors();
+        last = (now, if now == last.0 { last.1 + 1 } else { 0 });
+        last.1 > 200
+    });
+    last.0
+}
+
+/// Run by itself in a process of its own: other tests open and close descriptors.
+#[test]
+fn ten_thousand_children_leave_no_descriptor_zombie_or_slot() {
+    const CHILD: &str = "CAPSPAWN_TEST_ALONE";
+    if std::env::var_os(CHILD).is_none() {
+        let exe = std::env::current_exe().expect("this test is a program");
+        let status = std::process::Command::new(exe)
+            .args(["--exact", "leaks::ten_thousand_children_leave_no_descriptor_zombie_or_slot"])
+            .env(CHILD, "1")
+            .status()
+            .expect("it starts");
+        assert!(status.success(), "the test by itself: {status}");
+        return;
+    }
+    let registry = registry();
+    let guest = registry.guest(grant("test", "max-total = 20000"), "");
+    ended(&guest.spawn(&Command::new("cat")).expect("allowed"));
+    eventually("the first gone", || registry.is_empty());
+    // Its last descriptor goes a moment after its slot.
+    let before = settled_descriptors();
+    for _ in 0..10_000 {
+        let child = guest.spawn(&Command::new("cat")).expect("allowed");
+        assert_eq!(ended(&child), ExitStatus::Exited(0));
+    }
+    eventually("free slots", || registry.is_empty());
+    assert_eq!(settled_descriptors(), before);
+    let zombies = std::fs::read_to_string(format!(
+        "/proc/self/task/{}/children",
+        std::process::id()
+    ));
+    assert_eq!(zombies.unwrap_or_default().trim(), "", "a child was not reaped");
+}

@@ -1,0 +1,9 @@
+//! The registry against real programs: what each verb promises, and the defects
+//! of the system that it replaces, each one a test.
+
+mod caps;
+mod capture;
+mod endings;
+mod leaks;
+mod support;
+mod verbs;

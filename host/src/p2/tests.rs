@@ -1,0 +1,290 @@
+//! The host methods without any wasm.
+
+use std::path::Path;
+use std::time::Duration;
+
+use capspawn_native::{DeniedItem, Grants, Registry};
+use wasmtime::component::{Resource, ResourceTable};
+
+use super::bindings::{run, spawn, types};
+use super::host::SpawnOptions;
+use crate::ctx::MAX_OPTIONS_BYTES;
+use crate::{ErrorCode, ProcessCtx, ProcessCtxView, ProcessError};
+use run::Host as _;
+use spawn::{Host as _, HostChild};
+use types::HostSpawnOptions;
+
+const GRANT: &str = r#"
+    version = 1
+
+    [component.test]
+    sandbox = "none"
+
+    [[component.test.command]]
+    name = "sh"
+    program = "/bin/sh"
+    args = ["-c", "*"]
+    interpreter = true
+
+    [[component.test.command]]
+    name = "sleep"
+    program = "/bin/sleep"
+    args = ["*"]
+"#;
+
+/// What a store would hold.
+struct Guest {
+    registry: Registry,
+    ctx: ProcessCtx,
+    table: ResourceTable,
+}
+
+impl Guest {
+    fn new() -> Self {
+        let registry = Registry::builder().build().expect("a registry starts");
+        let grants = Grants::from_toml_str(GRANT, Path::new("/")).expect("the grant loads");
+        let ctx = ProcessCtx::builder(&registry)
+            .grant(grants.component("test"))
+            .build();
+        let table = ResourceTable::new();
+        Self {
+            registry,
+            ctx,
+            table,
+        }
+    }
+
+    fn view(&mut self) -> ProcessCtxView<'_> {
+        ProcessCtxView {
+            ctx: &mut self.ctx,
+            table: &mut self.table,
+        }
+    }
+
+    fn options(&mut self) -> Resource<SpawnOptions> {
+        HostSpawnOptions::new(&mut self.view()).expect("the table has room")
+    }
+
+    async fn sleep(&mut self) -> Resource<super::Child> {
+        let args = vec!["30".to_owned()];
+        let child = HostChild::spawn(&mut self.view(), "sleep".to_owned(), args, None).await;
+        child.expect("the grant allows it")
+    }
+}
+
+/// The guest's second handle to what it lends to a call.
+fn borrow<T: 'static>(resource: &Resource<T>) -> Resource<T> {
+    Resource::new_borrow(resource.rep())
+}
+
+fn script(text: &str) -> (String, Vec<String>) {
+    ("sh".to_owned(), vec!["-c".to_owned(), text.to_owned()])
+}
+
+#[track_caller]
+fn code<T: std::fmt::Debug>(result: Result<T, ProcessError>) -> ErrorCode {
+    match result {
+        Err(ProcessError::Code(code)) => code,
+        other => panic!("expected an error code, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn run_collects_both_streams() {
+    let mut guest = Guest::new();
+    let (program, args) = script("cat; echo err >&2; exit 3");
+    let options = guest.options();
+    let stdin = types::Stdin::Bytes(b"in".to_vec());
+    HostSpawnOptions::set_stdin(&mut guest.view(), borrow(&options), stdin).unwrap();
+    let output = guest
+        .view()
+        .run(program, args, Some(borrow(&options)))
+        .await
+        .unwrap();
+    assert!(matches!(output.status, types::ExitStatus::Exited(3)));
+    assert_eq!(output.stdout.data, b"in");
+    assert_eq!(output.stderr.data, b"err\n");
+    assert!(output.stdout.complete && output.stderr.complete);
+    assert!(guest.ctx.live().is_empty());
+}
+
+#[tokio::test]
+async fn without_a_grant_everything_is_denied() {
+    let registry = Registry::builder().build().unwrap();
+    let mut ctx = ProcessCtx::builder(&registry).component("unknown").build();
+    let mut table = ResourceTable::new();
+    let (program, args) = script("true");
+    let mut view = ProcessCtxView {
+        ctx: &mut ctx,
+        table: &mut table,
+    };
+    let denied = code(view.run(program, args, None).await);
+    assert_eq!(denied, ErrorCode::AccessDenied(DeniedItem::Program));
+}
+
+#[tokio::test]
+async fn a_pollable_and_its_child_may_be_dropped_in_any_order() {
+    for child_first in [true, false] {
+        let mut guest = Guest::new();
+        let child = guest.sleep().await;
+        let mut view = guest.view();
+        let pollable = HostChild::subscribe(&mut view, borrow(&child)).unwrap();
+        if child_first {
+            HostChild::drop(&mut view, child).unwrap();
+            drop_pollable(&mut view, pollable).await;
+        } else {
+            drop_pollable(&mut view, pollable).await;
+            HostChild::drop(&mut view, child).unwrap();
+        }
+        assert!(guest.table.is_empty());
+        assert!(guest.registry.shutdown(Duration::from_secs(10)));
+    }
+}
+
+async fn drop_pollable(
+    view: &mut ProcessCtxView<'_>,
+    pollable: Resource<wasmtime_wasi::p2::DynPollable>,
+) {
+    use wasmtime_wasi::p2::bindings::io::poll::HostPollable;
+    HostPollable::drop(view.table, pollable).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pollable_is_ready_once_its_dropped_child_is_gone() {
+    use wasmtime_wasi::p2::bindings::io::poll::HostPollable;
+
+    let mut guest = Guest::new();
+    let child = guest.sleep().await;
+    let pollable = HostChild::subscribe(&mut guest.view(), borrow(&child)).unwrap();
+    assert!(
+        !HostPollable::ready(&mut guest.table, borrow(&pollable))
+            .await
+            .unwrap()
+    );
+    HostChild::drop(&mut guest.view(), child).unwrap();
+    let ready = HostPollable::block(&mut guest.table, borrow(&pollable));
+    tokio::time::timeout(Duration::from_secs(10), ready)
+        .await
+        .expect("it was killed")
+        .unwrap();
+}
+
+#[tokio::test]
+async fn dropping_the_table_kills() {
+    let mut guest = Guest::new();
+    let _child = guest.sleep().await;
+    assert_eq!(guest.ctx.live().len(), 1);
+    drop(guest.table);
+    tokio::time::timeout(Duration::from_secs(10), async {
+        while !guest.ctx.live().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("the child is killed");
+}
+
+#[tokio::test]
+async fn a_cancelled_run_kills_its_child() {
+    let mut guest = Guest::new();
+    let args = vec!["30".to_owned()];
+    let call = tokio::time::timeout(
+        Duration::from_millis(200),
+        run::Host::run(&mut guest.view(), "sleep".to_owned(), args, None),
+    )
+    .await;
+    assert!(call.is_err(), "the program runs for longer");
+    assert!(guest.registry.shutdown(Duration::from_secs(10)));
+    assert!(guest.ctx.live().is_empty());
+}
+
+#[tokio::test]
+async fn wait_gives_up_after_its_timeout_and_the_child_runs_on() {
+    let mut guest = Guest::new();
+    let child = guest.sleep().await;
+    let mut view = guest.view();
+    let status = HostChild::wait(&mut view, borrow(&child), Some(20_000_000))
+        .await
+        .unwrap();
+    assert!(status.is_none());
+    HostChild::kill(&mut view, borrow(&child), 0).unwrap();
+    let status = HostChild::wait(&mut view, borrow(&child), None)
+        .await
+        .unwrap();
+    let requested = types::ExitStatus::Killed(types::KillReason::Requested);
+    assert_eq!(format!("{status:?}"), format!("{:?}", Some(requested)));
+    let status = HostChild::release(&mut view, child).await.unwrap();
+    assert_eq!(format!("{status:?}"), format!("{requested:?}"));
+    assert!(guest.table.is_empty());
+}
+
+#[tokio::test]
+async fn the_timeout_counts_in_nanoseconds() {
+    let mut guest = Guest::new();
+    let options = guest.options();
+    let mut view = guest.view();
+    HostSpawnOptions::set_timeout(&mut view, borrow(&options), 50_000_000).unwrap();
+    let args = vec!["30".to_owned()];
+    let output = view
+        .run("sleep".to_owned(), args, Some(options))
+        .await
+        .unwrap();
+    let timeout = types::ExitStatus::Killed(types::KillReason::Timeout);
+    assert_eq!(format!("{:?}", output.status), format!("{timeout:?}"));
+}
+
+#[tokio::test]
+async fn pipes_are_refused_before_anything_starts() {
+    let mut guest = Guest::new();
+    let options = guest.options();
+    let mut view = guest.view();
+    HostSpawnOptions::set_stdout(&mut view, borrow(&options), types::Stdio::Piped).unwrap();
+    let (program, args) = script("true");
+    let ran = view
+        .run(program.clone(), args.clone(), Some(borrow(&options)))
+        .await;
+    assert_eq!(code(ran), ErrorCode::InvalidArgument);
+    let spawned = HostChild::spawn(&mut view, program, args, Some(options)).await;
+    assert_eq!(code(spawned), ErrorCode::Unsupported);
+    assert!(guest.registry.is_empty());
+}
+
+#[tokio::test]
+async fn options_over_the_guests_budget_are_too_big_and_not_kept() {
+    let mut guest = Guest::new();
+    let quarter = || types::Stdin::Bytes(vec![0; MAX_OPTIONS_BYTES / 4]);
+    let mut held: Vec<_> = (0..4).map(|_| guest.options()).collect();
+    let over = guest.options();
+    for options in &held {
+        HostSpawnOptions::set_stdin(&mut guest.view(), borrow(options), quarter()).unwrap();
+    }
+    assert_eq!(guest.ctx.options_bytes, MAX_OPTIONS_BYTES);
+    HostSpawnOptions::set_stdin(&mut guest.view(), borrow(&over), quarter()).unwrap();
+    assert_eq!(guest.ctx.options_bytes, MAX_OPTIONS_BYTES);
+    let (program, args) = script("true");
+    let spawned = HostChild::spawn(&mut guest.view(), program, args, Some(borrow(&over))).await;
+    assert_eq!(code(spawned), ErrorCode::TooBig);
+
+    // Setting again replaces, and dropping frees.
+    let first = held.remove(0);
+    HostSpawnOptions::set_stdin(&mut guest.view(), borrow(&first), types::Stdin::Null).unwrap();
+    assert_eq!(guest.ctx.options_bytes, MAX_OPTIONS_BYTES / 4 * 3);
+    for options in held {
+        HostSpawnOptions::drop(&mut guest.view(), options).unwrap();
+    }
+    assert_eq!(guest.ctx.options_bytes, 0);
+}
+
+#[test]
+fn the_code_behind_a_streams_error_is_found() {
+    let mut guest = Guest::new();
+    let ours = guest
+        .table
+        .push(wasmtime::Error::new(ErrorCode::BrokenPipe))
+        .unwrap();
+    let other = guest.table.push(wasmtime::Error::msg("not ours")).unwrap();
+    let mut view = guest.view();
+    let code = view.process_error_code(ours).unwrap();
+    assert!(matches!(code, Some(types::ErrorCode::BrokenPipe)));
+    assert!(view.process_error_code(other).unwrap().is_none());
+}

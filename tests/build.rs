@@ -1,0 +1,205 @@
+//! Builds the guests as components, copies them to `target/guests`, and lists
+//! them for the tests.
+//!
+//! Three ways to a toolchain, in this order: the target is installed; rustup
+//! installs it; Debian's packages of the compiler and its library sources are
+//! installed, and cargo builds the library.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, process};
+
+const TARGET: &str = "wasm32-wasip2";
+
+/// Folders whose `src/bin/*.rs` are guests; the second may be missing.
+const WORKSPACES: [&str; 2] = ["guest-examples", "tests/guests"];
+
+const ADVICE: &str = "no toolchain for wasm32-wasip2: run `rustup target add wasm32-wasip2`, or \
+    `apt-get install --no-install-recommends rustc-web rust-web-src wasi-libc`, and build again";
+
+fn main() {
+    let tests = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let root = tests
+        .parent()
+        .expect("the tests are a folder of the workspace");
+    let guests = root.join("target/guests");
+    fs::create_dir_all(&guests).expect("the target directory is writable");
+
+    println!("cargo::rerun-if-changed={}", root.join("wit").display());
+    let mut built = Vec::new();
+    let mut toolchain = None;
+    for workspace in WORKSPACES.map(|name| root.join(name)) {
+        if !workspace.join("Cargo.toml").exists() {
+            continue;
+        }
+        for part in ["src", "Cargo.toml", "Cargo.lock"] {
+            println!("cargo::rerun-if-changed={}", workspace.join(part).display());
+        }
+        let toolchain = toolchain.get_or_insert_with(Toolchain::find);
+        let artifacts = toolchain.build(&workspace, &root.join("target/guests-build"));
+        for name in binaries(&workspace) {
+            let wasm = guests.join(format!("{name}.wasm"));
+            fs::copy(artifacts.join(format!("{name}.wasm")), &wasm)
+                .unwrap_or_else(|error| fail(&format!("guest {name} was not built: {error}")));
+            built.push((name, wasm));
+        }
+    }
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    fs::write(out.join("guests.rs"), listing(&built)).expect("OUT_DIR is writable");
+}
+
+/// How to compile for [`TARGET`].
+enum Toolchain {
+    /// The compiler that builds these tests.
+    Own,
+    /// Debian's compiler; cargo builds the standard library too.
+    Debian,
+}
+
+impl Toolchain {
+    fn find() -> Self {
+        let library = sysroot().join("lib/rustlib").join(TARGET);
+        if library.exists() {
+            return Self::Own;
+        }
+        let mut rustup = Command::new("rustup");
+        if rustup
+            .args(["target", "add", TARGET])
+            .status()
+            .is_ok_and(|status| status.success())
+            && library.exists()
+        {
+            println!("cargo::warning=installed the target {TARGET} with rustup");
+            return Self::Own;
+        }
+        if debian_is_ready() {
+            println!(
+                "cargo::warning=using Debian's rustc-web for {TARGET}; the first build takes minutes"
+            );
+            return Self::Debian;
+        }
+        fail(ADVICE)
+    }
+
+    /// Builds one workspace; returns where its components are.
+    fn build(&self, workspace: &Path, target_dir: &Path) -> PathBuf {
+        let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets it"));
+        cargo
+            .current_dir(workspace)
+            .args(["build", "--release", "--locked", "--target", TARGET])
+            // The outer cargo holds the lock of its own target directory, and
+            // its flags are for another target.
+            .env("CARGO_TARGET_DIR", target_dir)
+            .env_remove("CARGO_ENCODED_RUSTFLAGS")
+            .env_remove("RUSTFLAGS")
+            .env_remove("RUSTC_WRAPPER")
+            .env_remove("RUSTC_WORKSPACE_WRAPPER");
+        if let Self::Debian = self {
+            let tools = host_tools();
+            let path = env::var_os("PATH").unwrap_or_default();
+            let paths = [tools.join("gcc-ld")]
+                .into_iter()
+                .chain(env::split_paths(&path));
+            cargo
+                .arg("-Zbuild-std=std,panic_abort")
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("RUSTC", DEBIAN_RUSTC)
+                .env(
+                    "CARGO_TARGET_WASM32_WASIP2_LINKER",
+                    tools.join("wasm-component-ld"),
+                )
+                .env("PATH", env::join_paths(paths).expect("PATH was one before"));
+        }
+        match cargo.status() {
+            Ok(status) if status.success() => target_dir.join(TARGET).join("release"),
+            Ok(_) => fail(&format!(
+                "the guests in {} do not build, see above",
+                workspace.display()
+            )),
+            Err(error) => fail(&format!("cargo does not run: {error}")),
+        }
+    }
+}
+
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+
+/// Says whether Debian's packages are there, and puts wasi-libc where their
+/// compiler looks for it.
+fn debian_is_ready() -> bool {
+    let libc = Path::new("/usr/lib/wasm32-wasi");
+    let expected = Path::new("/usr/lib/rustlib")
+        .join(TARGET)
+        .join("lib/self-contained");
+    let sources = Path::new("/usr/lib/rustlib/src/rust/library/std/Cargo.toml");
+    if !sources.exists() || !Path::new(DEBIAN_RUSTC).exists() || !libc.join("libc.a").exists() {
+        return false;
+    }
+    if fs::create_dir_all(&expected).is_err() {
+        return false;
+    }
+    ["libc.a", "crt1-command.o", "crt1-reactor.o"]
+        .iter()
+        .all(|name| {
+            let link = expected.join(name);
+            link.exists() || std::os::unix::fs::symlink(libc.join(name), link).is_ok()
+        })
+}
+
+/// Where rustup's toolchain has its linkers.
+fn host_tools() -> PathBuf {
+    let host = env::var("HOST").expect("cargo sets it");
+    sysroot().join("lib/rustlib").join(host).join("bin")
+}
+
+fn sysroot() -> PathBuf {
+    let rustc = env::var_os("RUSTC").expect("cargo sets it");
+    let output = Command::new(rustc).args(["--print", "sysroot"]).output();
+    let output = output.unwrap_or_else(|error| fail(&format!("rustc does not run: {error}")));
+    PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+}
+
+/// The names of a workspace's guests: its `src/bin/NAME.rs`.
+fn binaries(workspace: &Path) -> Vec<String> {
+    let entries = fs::read_dir(workspace.join("src/bin")).expect("a guest workspace has src/bin");
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| {
+            let name = entry.ok()?.file_name().into_string().ok()?;
+            Some(name.strip_suffix(".rs")?.to_owned())
+        })
+        .collect();
+    names.sort();
+    names
+}
+
+/// The constants, and a macro that calls another one with every guest's name.
+fn listing(guests: &[(String, PathBuf)]) -> String {
+    let mut constants = String::new();
+    let mut calls = String::new();
+    for (name, wasm) in guests {
+        let identifier = name.replace('-', "_");
+        let constant = identifier.to_uppercase();
+        let _ = writeln!(
+            constants,
+            "    /// `{name}`\n    pub const {constant}: super::Guest = super::Guest {{ name: {name:?}, path: {wasm:?} }};"
+        );
+        let _ = write!(calls, " $call!({identifier});");
+    }
+    let list: Vec<String> = guests
+        .iter()
+        .map(|(name, _)| format!("guests::{}", name.replace('-', "_").to_uppercase()))
+        .collect();
+    format!(
+        "/// The guests, one constant each.\npub mod guests {{\n{constants}}}\n\n\
+         /// Every guest.\npub const GUESTS: &[Guest] = &[{}];\n\n\
+         /// Calls a macro with the name of every guest, as an identifier.\n\
+         #[macro_export]\nmacro_rules! foreach_guest {{\n    ($call:ident) => {{{calls} }};\n}}\n",
+        list.join(", ")
+    )
+}
+
+/// Ends the build with one line that says what to do.
+fn fail(line: &str) -> ! {
+    println!("cargo::error={line}");
+    process::exit(1)
+}

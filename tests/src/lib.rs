@@ -1,0 +1,274 @@
+//! The harness of the end-to-end tests: runs a guest in a host of its own, and
+//! reports all that it did.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use capspawn::{
+    ChildInfo, Event, Grants, ProcessCtx, ProcessCtxView, ProcessView, Registry, RegistryBuilder,
+};
+use wasmtime::component::{Component, Linker, ResourceTable};
+use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
+use wasmtime_wasi::p2::bindings::{Command, LinkOptions};
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+
+include!(concat!(env!("OUT_DIR"), "/guests.rs"));
+
+/// The name under which every guest runs: the section of a test's grant.
+pub const COMPONENT: &str = "guest";
+
+/// The most bytes of its own output that a guest may write to each stream.
+const GUEST_OUTPUT_BYTES: usize = 4 * 1024 * 1024;
+
+/// A component built by the build script.
+#[derive(Debug, Clone, Copy)]
+pub struct Guest {
+    /// Its name, as in `src/bin/NAME.rs`.
+    pub name: &'static str,
+    /// The compiled component.
+    pub path: &'static str,
+}
+
+/// What a guest's store holds.
+#[derive(Debug)]
+pub struct State {
+    table: ResourceTable,
+    wasi: Wasi,
+    /// The guest's authority over child processes.
+    pub process: ProcessCtx,
+}
+
+/// [`WasiCtx`] has no `Debug`.
+struct Wasi(WasiCtx);
+
+impl std::fmt::Debug for Wasi {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Wasi")
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi.0,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl ProcessView for State {
+    fn process(&mut self) -> ProcessCtxView<'_> {
+        ProcessCtxView {
+            ctx: &mut self.process,
+            table: &mut self.table,
+        }
+    }
+}
+
+/// The one engine of a test program; compiled code is kept between runs.
+pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
+    let mut config = Config::new();
+    // Without a cache directory the tests are slower and no less right.
+    config.cache(Cache::new(CacheConfig::new()).ok());
+    Engine::new(&config).expect("the configuration is valid")
+});
+
+/// Everything that a guest may import.
+pub static LINKER: LazyLock<Linker<State>> = LazyLock::new(|| {
+    let mut linker = Linker::new(&ENGINE);
+    let mut options = LinkOptions::default();
+    options.cli_exit_with_code(true);
+    wasmtime_wasi::p2::add_to_linker_with_options_async(&mut linker, &options)
+        .and_then(|()| capspawn::p2::add_to_linker(&mut linker))
+        .expect("an empty linker takes them");
+    linker
+});
+
+static COMPONENTS: LazyLock<Mutex<HashMap<&'static str, Component>>> =
+    LazyLock::new(Mutex::default);
+
+impl Guest {
+    /// Compiles the guest, once a test program.
+    pub fn component(&self) -> Component {
+        let mut components = COMPONENTS.lock().expect("compiling does not panic");
+        components
+            .entry(self.path)
+            .or_insert_with(|| {
+                Component::from_file(&ENGINE, self.path).expect("a guest is a component")
+            })
+            .clone()
+    }
+}
+
+/// A host with its own registry, whose guest has no grant and no arguments.
+#[derive(Debug)]
+pub struct TestHost {
+    builder: RegistryBuilder,
+    events: Arc<Mutex<Vec<Event>>>,
+    grant: Option<String>,
+    args: Vec<String>,
+    timeout: Duration,
+}
+
+impl Default for TestHost {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl TestHost {
+    /// Returns a host without a grant; a guest may take 60 s.
+    pub fn new() -> Self {
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let sink = Arc::clone(&events);
+        Self {
+            builder: Registry::builder().on_event(move |event| {
+                sink.lock()
+                    .expect("pushing does not panic")
+                    .push(event.clone());
+            }),
+            events,
+            grant: None,
+            args: Vec::new(),
+            timeout: Duration::from_secs(60),
+        }
+    }
+
+    /// Sets the grant file; the guest's section is `[component.guest]`.
+    #[must_use]
+    pub fn grant_toml(mut self, toml: impl Into<String>) -> Self {
+        self.grant = Some(toml.into());
+        self
+    }
+
+    /// Sets the guest's arguments, after its own name.
+    #[must_use]
+    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args = args.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Changes the registry's settings.
+    #[must_use]
+    pub fn registry(mut self, change: impl FnOnce(RegistryBuilder) -> RegistryBuilder) -> Self {
+        self.builder = change(self.builder);
+        self
+    }
+
+    /// Drops the guest's call after this long.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Runs a guest to its end.
+    ///
+    /// # Panics
+    ///
+    /// The grant does not load, the guest does not link, or the registry does
+    /// not start.
+    pub async fn run(self, guest: Guest) -> Report {
+        let registry = self.builder.build().expect("the registry starts");
+        let mut process = ProcessCtx::builder(&registry).component(COMPONENT);
+        if let Some(toml) = &self.grant {
+            let grants = Grants::from_toml_str(toml, Path::new("/"))
+                .unwrap_or_else(|error| panic!("the grant does not load: {error}"));
+            process = process.grant(grants.component(COMPONENT));
+        }
+        let stdout = MemoryOutputPipe::new(GUEST_OUTPUT_BYTES);
+        let stderr = MemoryOutputPipe::new(GUEST_OUTPUT_BYTES);
+        let wasi = WasiCtx::builder()
+            .arg(guest.name)
+            .args(&self.args)
+            .stdout(stdout.clone())
+            .stderr(stderr.clone())
+            .build();
+        let state = State {
+            table: ResourceTable::new(),
+            wasi: Wasi(wasi),
+            process: process.build(),
+        };
+        let mut store = Store::new(&ENGINE, state);
+        let command = Command::instantiate_async(&mut store, &guest.component(), &LINKER)
+            .await
+            .expect("a guest links whatever its grant says");
+        let call = command.wasi_cli_run().call_run(&mut store);
+        let end = match tokio::time::timeout(self.timeout, call).await {
+            Err(_) => End::TimedOut,
+            Ok(Ok(Ok(()))) => End::Exited(0),
+            Ok(Ok(Err(()))) => End::Exited(1),
+            Ok(Err(error)) => match error.downcast_ref::<I32Exit>() {
+                Some(I32Exit(code)) => End::Exited(*code),
+                None => End::Trapped(format!("{error:?}")),
+            },
+        };
+        let left = store.data().process.live();
+        drop(store);
+        let report = Report {
+            guest,
+            end,
+            stdout: String::from_utf8_lossy(&stdout.contents()).into_owned(),
+            stderr: String::from_utf8_lossy(&stderr.contents()).into_owned(),
+            left,
+            events: self.events.lock().expect("pushing does not panic").clone(),
+        };
+        assert!(
+            registry.shutdown(Duration::from_secs(10)),
+            "children outlive their store: {report:?}"
+        );
+        report
+    }
+}
+
+/// How a guest ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// With this exit code.
+    Exited(i32),
+    /// With a trap, described here.
+    Trapped(String),
+    /// The call was dropped after the host's timeout.
+    TimedOut,
+}
+
+/// What a guest did. Printed if the test that holds it panics.
+#[derive(Debug)]
+pub struct Report {
+    /// Who.
+    pub guest: Guest,
+    /// How it ended.
+    pub end: End,
+    /// What it wrote to its standard output.
+    pub stdout: String,
+    /// What it wrote to its standard error.
+    pub stderr: String,
+    /// Children that it still ran when it ended.
+    pub left: Vec<ChildInfo>,
+    /// What the registry saw until the store was dropped.
+    pub events: Vec<Event>,
+}
+
+impl Report {
+    /// Asserts that the guest exited with `code`.
+    ///
+    /// # Panics
+    ///
+    /// It did not.
+    #[track_caller]
+    pub fn assert_exit(&self, code: i32) -> &Self {
+        assert_eq!(self.end, End::Exited(code), "{}", self.stderr);
+        self
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{self:#?}");
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Every guest, with real programs, under grants that allow, and under grants
+//! that almost do.
+
+use std::time::{Duration, Instant};
+
+use capspawn::{Event, EventKind};
+use e2e::{End, GUESTS, Guest, Report, TestHost, guests};
+
+macro_rules! assert_test_exists {
+    ($name:ident) => {
+        #[expect(
+            unused_imports,
+            reason = "a guest without a test of its name does not compile"
+        )]
+        use self::$name as _;
+    };
+}
+e2e::foreach_guest!(assert_test_exists);
+
+/// What the grants of these tests have in common.
+const HEAD: &str = r#"
+    version = 1
+    [component.guest]
+    sandbox = "none"
+    cwd = { default = "/" }
+"#;
+
+/// A grant of one command.
+fn grant(name: &str, program: &str, rules: &str) -> String {
+    format!(
+        "{HEAD}\n[[component.guest.command]]\nname = {name:?}\nprogram = {program:?}\n{rules}\n"
+    )
+}
+
+/// A grant of a shell: it runs what the guest likes.
+fn shell() -> String {
+    grant(
+        "sh",
+        "/bin/sh",
+        "args = [\"-c\", \"*\"]\ninterpreter = true",
+    )
+}
+
+async fn run<const N: usize>(guest: Guest, grant: impl Into<String>, args: [&str; N]) -> Report {
+    TestHost::new()
+        .grant_toml(grant)
+        .args(args)
+        .run(guest)
+        .await
+}
+
+fn denials(events: &[Event]) -> usize {
+    let denied = |event: &&Event| matches!(event.kind, EventKind::Denied { .. });
+    events.iter().filter(denied).count()
+}
+
+#[tokio::test]
+async fn run_once() {
+    let allowed = grant("uname", "/usr/bin/uname", "args = [\"-s\"]");
+    let report = run(guests::RUN_ONCE, allowed, ["uname", "-s"]).await;
+    report.assert_exit(0);
+    assert_eq!(report.stdout, "Linux\nuname exited with 0\n");
+}
+
+#[tokio::test]
+async fn exec() {
+    let report = run(
+        guests::EXEC,
+        shell(),
+        ["sh", "-c", "echo out; echo err >&2; exit 7"],
+    )
+    .await;
+    report.assert_exit(7);
+    assert_eq!(report.stdout, "out\n");
+    assert_eq!(report.stderr, "err\n");
+}
+
+#[tokio::test]
+async fn exec_tells_a_signal_from_a_code() {
+    let report = run(guests::EXEC, shell(), ["sh", "-c", "kill -TERM $$"]).await;
+    report.assert_exit(128 + 15);
+}
+
+#[tokio::test]
+async fn exec_runs_git() {
+    let allowed = grant("git", "/usr/bin/git", "args = [\"--version\"]");
+    let report = run(guests::EXEC, allowed, ["git", "--version"]).await;
+    report.assert_exit(0);
+    assert!(report.stdout.starts_with("git version "));
+}
+
+#[tokio::test]
+async fn exec_reports_the_grants_timeout() {
+    let short = grant(
+        "sleep",
+        "/usr/bin/sleep",
+        "args = [\"*\"]\nlimits = { wall = \"100ms\" }",
+    );
+    let started = Instant::now();
+    let report = run(guests::EXEC, short, ["sleep", "30"]).await;
+    report.assert_exit(124);
+    assert!(started.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn exec_admits_what_was_dropped() {
+    let small = grant(
+        "sh",
+        "/bin/sh",
+        "args = [\"-c\", \"*\"]\ninterpreter = true\ncapture = { stdout = \"10B\" }",
+    );
+    let report = run(guests::EXEC, small, ["sh", "-c", "printf 0123456789abcdef"]).await;
+    report.assert_exit(0);
+    assert_eq!(report.stdout, "0123456789");
+    assert!(report.stderr.contains("6 bytes of output dropped"));
+}
+
+#[tokio::test]
+async fn a_child_inherits_no_environment() {
+    let report = run(
+        guests::EXEC,
+        shell(),
+        ["sh", "-c", "echo ${HOME-no} ${CARGO-no}"],
+    )
+    .await;
+    report.assert_exit(0);
+    assert_eq!(report.stdout, "no no\n");
+}
+
+#[tokio::test]
+async fn with_timeout() {
+    let allowed = || grant("sleep", "/usr/bin/sleep", "args = [\"*\"]");
+    let slow = run(guests::WITH_TIMEOUT, allowed(), ["100", "sleep", "30"]).await;
+    slow.assert_exit(0);
+    assert_eq!(slow.stdout, "too slow\n");
+    let quick = run(guests::WITH_TIMEOUT, allowed(), ["20000", "sleep", "0"]).await;
+    quick.assert_exit(0);
+    assert_eq!(quick.stdout, "in time\n");
+    // What exits with the code of `timeout` was not too slow.
+    let failing = run(
+        guests::WITH_TIMEOUT,
+        shell(),
+        ["20000", "sh", "-c", "exit 124"],
+    )
+    .await;
+    assert_eq!(failing.stdout, "failed in time: exited with 124\n");
+}
+
+#[tokio::test]
+async fn poll_progress() {
+    let report = run(
+        guests::POLL_PROGRESS,
+        shell(),
+        ["sh", "-c", "echo one; sleep 0.5; echo two"],
+    )
+    .await;
+    report.assert_exit(0);
+    assert_eq!(
+        report.stdout,
+        "[4 bytes] one\n[8 bytes] two\nsh exited with 0\n"
+    );
+}
+
+#[tokio::test]
+async fn many_children() {
+    let allowed = grant("sleep", "/usr/bin/sleep", "args = [\"*\"]");
+    let started = Instant::now();
+    let report = run(
+        guests::MANY_CHILDREN,
+        allowed,
+        ["sleep", "1.5", "0.8", "0.1"],
+    )
+    .await;
+    report.assert_exit(0);
+    assert_eq!(
+        report.stdout,
+        "sleep 0.1: exited with 0\nsleep 0.8: exited with 0\nsleep 1.5: exited with 0\n"
+    );
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(report.left.is_empty());
+}
+
+#[tokio::test]
+async fn many_children_meet_the_grants_quota() {
+    let allowed = grant("sleep", "/usr/bin/sleep", "args = [\"*\"]").replacen(
+        "sandbox",
+        "max-live = 2\nsandbox",
+        1,
+    );
+    let report = run(guests::MANY_CHILDREN, allowed, ["sleep", "30", "31", "32"]).await;
+    report.assert_exit(1);
+    assert!(
+        report
+            .stderr
+            .contains("sleep 32: quota exceeded: Quota::LiveChildren")
+    );
+}
+
+#[tokio::test]
+async fn handle_denial() {
+    let uname = || grant("uname", "/usr/bin/uname", "args = [\"-s\"]");
+    for (args, item) in [
+        (["uname", "-a"], "DeniedItem::Argument"),
+        (["reboot", "-s"], "DeniedItem::Program"),
+        (["/usr/bin/uname", "-s"], "DeniedItem::Program"),
+    ] {
+        let refused = run(guests::HANDLE_DENIAL, uname(), args).await;
+        refused.assert_exit(0);
+        assert!(refused.stdout.contains(item), "{args:?}");
+        assert_eq!(denials(&refused.events), 1);
+    }
+    // The sibling that differs in nothing else is allowed.
+    let allowed = run(guests::HANDLE_DENIAL, uname(), ["uname", "-s"]).await;
+    allowed.assert_exit(1);
+    assert_eq!(denials(&allowed.events), 0);
+}
+
+#[tokio::test]
+async fn exec_says_126_for_what_is_denied() {
+    let uname = grant("uname", "/usr/bin/uname", "args = [\"-s\"]");
+    let report = run(guests::EXEC, uname, ["uname", "-a"]).await;
+    report.assert_exit(126);
+    assert!(report.stderr.contains("DeniedItem::Argument"));
+}
+
+#[tokio::test]
+async fn exec_says_127_for_what_the_host_has_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("true");
+    std::fs::copy("/usr/bin/true", &program).unwrap();
+    let toml = grant("true", program.to_str().unwrap(), "");
+    let present = run(guests::EXEC, toml.clone(), ["true"]).await;
+    present.assert_exit(0);
+
+    let missing = grant("true", "/nonexistent/true", "");
+    assert!(
+        capspawn::Grants::from_toml_str(&missing, std::path::Path::new("/")).is_err(),
+        "a program that never was is found out at load"
+    );
+}
+
+#[tokio::test]
+async fn every_guest_links_with_an_empty_grant_and_is_denied() {
+    for guest in GUESTS {
+        let args: &[&str] = match guest.name {
+            "with-timeout" => &["100", "uname"],
+            _ => &["uname", "-s"],
+        };
+        let report = TestHost::new().args(args.iter().copied()).run(*guest).await;
+        assert!(matches!(report.end, End::Exited(_)), "{report:?}");
+        assert_eq!(denials(&report.events), 1, "{report:?}");
+    }
+}
+
+/// Until the sandbox is there, what demands it must not run without.
+#[tokio::test]
+async fn a_required_sandbox_is_never_skipped() {
+    let demanding = grant("uname", "/usr/bin/uname", "args = [\"-s\"]")
+        .replace("sandbox = \"none\"", "sandbox = \"required\"");
+    let report = run(guests::EXEC, demanding, ["uname", "-s"]).await;
+    report.assert_exit(125);
+    assert!(report.stderr.contains("lacks the sandbox"));
+}
