@@ -12,7 +12,7 @@ use std::{env, fs, process};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Folders whose `src/bin/*.rs` are guests; the second may be missing.
+/// Folders whose `src/bin/*.rs` are guests.
 const WORKSPACES: [&str; 2] = ["guest-examples", "tests/guests"];
 
 const ADVICE: &str = "no toolchain for wasm32-wasip2: run `rustup target add wasm32-wasip2`, or \
@@ -28,15 +28,11 @@ fn main() {
 
     println!("cargo::rerun-if-changed={}", root.join("wit").display());
     let mut built = Vec::new();
-    let mut toolchain = None;
+    let toolchain = Toolchain::find();
     for workspace in WORKSPACES.map(|name| root.join(name)) {
-        if !workspace.join("Cargo.toml").exists() {
-            continue;
-        }
         for part in ["src", "Cargo.toml", "Cargo.lock"] {
             println!("cargo::rerun-if-changed={}", workspace.join(part).display());
         }
-        let toolchain = toolchain.get_or_insert_with(Toolchain::find);
         let artifacts = toolchain.build(&workspace, &root.join("target/guests-build"));
         for name in binaries(&workspace) {
             let wasm = guests.join(format!("{name}.wasm"));

@@ -21,7 +21,8 @@ pub struct ProcessCtxBuilder {
 }
 
 impl ProcessCtxBuilder {
-    /// Names the component in events, where no grant names it.
+    /// Names the component where no grant is set: the empty grant's name, in
+    /// events.
     pub fn component(mut self, name: impl Into<String>) -> Self {
         self.component = name.into();
         self

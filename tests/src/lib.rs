@@ -11,7 +11,7 @@ use capspawn::{
 };
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
-use wasmtime_wasi::p2::bindings::{Command, LinkOptions};
+use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
@@ -79,9 +79,7 @@ pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
 /// Everything that a guest may import.
 pub static LINKER: LazyLock<Linker<State>> = LazyLock::new(|| {
     let mut linker = Linker::new(&ENGINE);
-    let mut options = LinkOptions::default();
-    options.cli_exit_with_code(true);
-    wasmtime_wasi::p2::add_to_linker_with_options_async(&mut linker, &options)
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)
         .and_then(|()| capspawn::p2::add_to_linker(&mut linker))
         .expect("an empty linker takes them");
     linker
@@ -108,7 +106,7 @@ impl Guest {
 pub struct TestHost {
     builder: RegistryBuilder,
     events: Arc<Mutex<Vec<Event>>>,
-    grant: Option<String>,
+    grants: Option<Grants>,
     args: Vec<String>,
     timeout: Duration,
 }
@@ -131,16 +129,22 @@ impl TestHost {
                     .push(event.clone());
             }),
             events,
-            grant: None,
+            grants: None,
             args: Vec::new(),
             timeout: Duration::from_secs(60),
         }
     }
 
-    /// Sets the grant file; the guest's section is `[component.guest]`.
+    /// Loads the grants; the guest's section is `[component.guest]`.
+    ///
+    /// # Panics
+    ///
+    /// They do not load.
     #[must_use]
-    pub fn grant_toml(mut self, toml: impl Into<String>) -> Self {
-        self.grant = Some(toml.into());
+    pub fn grant_toml(mut self, toml: impl AsRef<str>) -> Self {
+        let grants = Grants::from_toml_str(toml.as_ref(), Path::new("/"));
+        self.grants =
+            Some(grants.unwrap_or_else(|error| panic!("the grant does not load: {error}")));
         self
     }
 
@@ -169,14 +173,12 @@ impl TestHost {
     ///
     /// # Panics
     ///
-    /// The grant does not load, the guest does not link, or the registry does
-    /// not start.
+    /// The registry does not start, the guest does not link, or a child survives
+    /// both its store and the shutdown of the registry.
     pub async fn run(self, guest: Guest) -> Report {
         let registry = self.builder.build().expect("the registry starts");
         let mut process = ProcessCtx::builder(&registry).component(COMPONENT);
-        if let Some(toml) = &self.grant {
-            let grants = Grants::from_toml_str(toml, Path::new("/"))
-                .unwrap_or_else(|error| panic!("the grant does not load: {error}"));
+        if let Some(grants) = &self.grants {
             process = process.grant(grants.component(COMPONENT));
         }
         let stdout = MemoryOutputPipe::new(GUEST_OUTPUT_BYTES);
@@ -207,7 +209,9 @@ impl TestHost {
             },
         };
         let left = store.data().process.live();
+        // What this kills says so: `released`. The shutdown's say `host`.
         drop(store);
+        let clean = registry.shutdown(Duration::from_secs(10));
         let report = Report {
             guest,
             end,
@@ -216,10 +220,7 @@ impl TestHost {
             left,
             events: self.events.lock().expect("pushing does not panic").clone(),
         };
-        assert!(
-            registry.shutdown(Duration::from_secs(10)),
-            "children outlive their store: {report:?}"
-        );
+        assert!(clean, "a child survives the shutdown");
         report
     }
 }
@@ -248,7 +249,7 @@ pub struct Report {
     pub stderr: String,
     /// Children that it still ran when it ended.
     pub left: Vec<ChildInfo>,
-    /// What the registry saw until the store was dropped.
+    /// What the registry saw, its shutdown included.
     pub events: Vec<Event>,
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use capspawn::{Event, EventKind};
+use capspawn::{Event, EventKind, ExitStatus, KillReason};
 use e2e::{End, GUESTS, Guest, Report, TestHost, guests};
 
 macro_rules! assert_test_exists {
@@ -41,7 +41,7 @@ fn shell() -> String {
     )
 }
 
-async fn run<const N: usize>(guest: Guest, grant: impl Into<String>, args: [&str; N]) -> Report {
+async fn run<const N: usize>(guest: Guest, grant: impl AsRef<str>, args: [&str; N]) -> Report {
     TestHost::new()
         .grant_toml(grant)
         .args(args)
@@ -224,19 +224,30 @@ async fn exec_says_126_for_what_is_denied() {
 }
 
 #[tokio::test]
-async fn exec_says_127_for_what_the_host_has_lost() {
+async fn exec_says_126_for_a_program_that_went_after_the_grant_was_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("true");
     std::fs::copy("/usr/bin/true", &program).unwrap();
     let toml = grant("true", program.to_str().unwrap(), "");
-    let present = run(guests::EXEC, toml.clone(), ["true"]).await;
+    let present = run(guests::EXEC, &toml, ["true"]).await;
     present.assert_exit(0);
 
-    let missing = grant("true", "/nonexistent/true", "");
-    assert!(
-        capspawn::Grants::from_toml_str(&missing, std::path::Path::new("/")).is_err(),
-        "a program that never was is found out at load"
-    );
+    let host = TestHost::new().grant_toml(&toml).args(["true"]);
+    std::fs::remove_file(&program).unwrap();
+    host.run(guests::EXEC).await.assert_exit(126);
+}
+
+#[tokio::test]
+async fn exec_says_127_for_a_program_whose_loader_is_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("true");
+    std::fs::copy("/usr/bin/true", &program).unwrap();
+    let mut image = std::fs::read(&program).unwrap();
+    let loader = image.windows(8).position(|bytes| bytes == b"ld-linux");
+    image[loader.expect("a dynamic program names its loader")] = b'X';
+    std::fs::write(&program, image).unwrap();
+    let toml = grant("true", program.to_str().unwrap(), "");
+    run(guests::EXEC, toml, ["true"]).await.assert_exit(127);
 }
 
 #[tokio::test]
@@ -247,17 +258,80 @@ async fn every_guest_links_with_an_empty_grant_and_is_denied() {
             _ => &["uname", "-s"],
         };
         let report = TestHost::new().args(args.iter().copied()).run(*guest).await;
-        assert!(matches!(report.end, End::Exited(_)), "{report:?}");
+        assert_ne!(report.end, End::TimedOut, "{report:?}");
         assert_eq!(denials(&report.events), 1, "{report:?}");
     }
 }
 
-/// Until the sandbox is there, what demands it must not run without.
+/// Either it is enforced or nothing runs.
 #[tokio::test]
 async fn a_required_sandbox_is_never_skipped() {
     let demanding = grant("uname", "/usr/bin/uname", "args = [\"-s\"]")
         .replace("sandbox = \"none\"", "sandbox = \"required\"");
     let report = run(guests::EXEC, demanding, ["uname", "-s"]).await;
-    report.assert_exit(125);
-    assert!(report.stderr.contains("lacks the sandbox"));
+    let confinement = report.events.iter().find_map(|event| match event.kind {
+        EventKind::Spawn { confinement, .. } => Some(confinement),
+        _ => None,
+    });
+    match confinement {
+        None => {
+            report.assert_exit(125);
+            assert!(report.stderr.contains("lacks the sandbox"));
+        }
+        Some(confinement) => assert_ne!(confinement, "none"),
+    }
+}
+
+/// A grant of what the misbehaving guests start.
+fn sleep() -> String {
+    grant(
+        "sleep",
+        "/usr/bin/sleep",
+        "args = [\"300\"]\nlimits = { wall = \"10min\" }",
+    )
+}
+
+/// Asserts that every child ended because what held it was dropped.
+#[track_caller]
+fn assert_all_released(report: &Report, children: usize) {
+    let released = |event: &&Event| {
+        let reason = ExitStatus::Killed(KillReason::Released);
+        matches!(event.kind, EventKind::Exit { status, .. } if status == reason)
+    };
+    assert_eq!(report.events.iter().filter(released).count(), children);
+}
+
+#[tokio::test]
+async fn forgets_child() {
+    let report = run(guests::FORGETS_CHILD, sleep(), []).await;
+    report.assert_exit(0);
+    assert_eq!(report.left.len(), 1, "the guest returns, its child runs on");
+    assert_all_released(&report, 1);
+}
+
+#[tokio::test]
+async fn traps_with_child() {
+    let report = run(guests::TRAPS_WITH_CHILD, sleep(), []).await;
+    assert!(matches!(report.end, End::Trapped(_)));
+    assert_eq!(report.left.len(), 1, "a trap drops no handle");
+    assert_all_released(&report, 1);
+}
+
+#[tokio::test]
+async fn waits_forever() {
+    let host = TestHost::new()
+        .grant_toml(sleep())
+        .timeout(Duration::from_millis(500));
+    let report = host.run(guests::WAITS_FOREVER).await;
+    assert_eq!(report.end, End::TimedOut);
+    assert_eq!(report.left.len(), 1, "dropping the call leaves the table");
+    assert_all_released(&report, 1);
+}
+
+#[tokio::test]
+async fn drops_in_any_order() {
+    let report = run(guests::DROPS_IN_ANY_ORDER, sleep(), []).await;
+    report.assert_exit(0);
+    assert!(report.left.is_empty());
+    assert_all_released(&report, 2);
 }

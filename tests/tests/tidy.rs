@@ -145,10 +145,9 @@ fn quoted(text: &str) -> Option<usize> {
 #[test]
 fn the_native_core_never_sees_wasmtime() {
     let manifest = fs::read_to_string(root().join("host/native/Cargo.toml")).unwrap();
-    assert!(
-        !manifest.contains("wasm"),
-        "host/native depends on a wasm crate"
-    );
+    for line in manifest.lines() {
+        assert!(!line.starts_with("wasm"), "host/native depends on {line}");
+    }
     for source in sources("rs").iter().filter(|s| s.below(&["host/native"])) {
         assert_eq!(source.lines_with("wasmtime"), [""; 0]);
     }
@@ -221,7 +220,12 @@ fn one_file_knows_the_operating_system() {
 
 #[test]
 fn processes_start_in_one_place() {
-    let elsewhere = ["tests", "host/native/src/sandbox/sys", "host/native/init"];
+    let elsewhere = [
+        "tests",
+        "host/native/tests",
+        "host/native/src/sandbox/sys",
+        "host/native/init",
+    ];
     for source in sources("rs").iter().filter(|s| !s.below(&elsewhere)) {
         for form in ["process::Command", "posix_spawn", "libc::fork", "execve"] {
             assert_eq!(source.lines_with(form), [""; 0]);

@@ -201,7 +201,14 @@ mod tests {
                 value: "b=c".into()
             })
         );
-        assert!("A=".parse::<Variable>().is_ok());
+        let empty = "A=".parse();
+        assert_eq!(
+            empty,
+            Ok(Variable {
+                name: "A".into(),
+                value: String::new()
+            })
+        );
         for bad in ["", "A", "=b"] {
             assert!(bad.parse::<Variable>().is_err(), "{bad:?}");
         }

@@ -61,6 +61,10 @@ impl Events {
     }
 }
 
+/// How the registry words a missing confinement, and what to write then.
+const NO_SANDBOX: &str = "the sandbox that the grant requires is unavailable";
+const UNCONFINED: &str = "sandbox = \"none\" (it then runs unconfined)";
+
 /// Returns what to tell the operator of a refusal: one line, two with a remedy.
 fn note(event: &Event, grants_given: bool) -> Option<String> {
     let (verb, reason, remedy) = match &event.kind {
@@ -75,6 +79,11 @@ fn note(event: &Event, grants_given: bool) -> Option<String> {
             would_allow.as_deref(),
         ),
         EventKind::Quota { quota } => (String::from("refused"), format!("quota {quota}"), None),
+        EventKind::Failed { reason } if reason.starts_with(NO_SANDBOX) => (
+            String::from("not started"),
+            NO_SANDBOX.to_owned(),
+            Some(UNCONFINED),
+        ),
         EventKind::Failed { reason } => (String::from("not started"), reason.clone(), None),
         _ => return None,
     };

@@ -5,7 +5,7 @@ use capspawn::{ProcessCtx, ProcessCtxView, ProcessView};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{DirPerms, FilePerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use crate::args::RunArgs;
 
@@ -60,7 +60,7 @@ pub(crate) fn wasi(args: &RunArgs) -> Result<WasiCtx> {
         wasi.env(&variable.name, &variable.value);
     }
     for dir in &args.dirs {
-        wasi.preopened_dir(&dir.host, &dir.guest, DirPerms::all(), FilePerms::all())
+        wasi.preopened_dir(&dir.host, &dir.guest, FsPerms::ReadWrite)
             .map_err(anyhow::Error::from)
             .with_context(|| format!("cannot open the directory {} of --dir", dir.host))?;
     }

@@ -1,8 +1,8 @@
 //! The `capspawn` command, as a library: `main.rs` only calls [`main`].
 //!
 //! It is an embedding like any other and uses nothing but the public interface
-//! of the crate `capspawn`: [`guest`] is the store's data and the run, [`run`]
-//! puts the pieces together, [`events`] is what the operator sees.
+//! of the crate [`capspawn`]: `guest` is the store's data and the run, `run`
+//! puts the pieces together, `events` is what the operator sees.
 
 mod args;
 mod events;
@@ -42,9 +42,16 @@ pub fn main() -> ExitCode {
     }))
 }
 
-/// Prints an error with its causes, as one line.
+/// Prints an error with its causes, as one line; of a grant file, one line for
+/// each thing that is wrong with it.
 fn complain(error: &anyhow::Error) {
-    eprintln!("capspawn: {}", one_line(&format!("{error:#}")));
+    match error.downcast_ref::<capspawn::GrantError>() {
+        Some(grant) => grant
+            .to_string()
+            .lines()
+            .for_each(|line| eprintln!("capspawn: {line}")),
+        None => eprintln!("capspawn: {}", one_line(&format!("{error:#}"))),
+    }
 }
 
 /// Joins the lines of a message of another library.

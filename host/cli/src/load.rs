@@ -22,8 +22,8 @@ pub(crate) fn engine() -> Result<Engine> {
     Engine::new(&config).map_err(|error| anyhow::anyhow!("cannot start wasmtime: {error:#}"))
 }
 
-/// Reads and compiles the component at `path`.
-pub(crate) fn component(engine: &Engine, path: &Path) -> Result<Component> {
+/// Reads the component at `path`.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let name = path.display();
     if path.is_dir() {
         bail!("{name} is a directory: name the component in it");
@@ -41,8 +41,13 @@ pub(crate) fn component(engine: &Engine, path: &Path) -> Result<Component> {
     if !bytes.starts_with(&COMPONENT) {
         bail!("{name} is not a component: build one for wasm32-wasip2");
     }
-    Component::new(engine, &bytes)
-        .map_err(|error| anyhow::anyhow!("{name} cannot be compiled: {error:#}"))
+    Ok(bytes)
+}
+
+/// Compiles what was read from `path`.
+pub(crate) fn compile(engine: &Engine, path: &Path, bytes: &[u8]) -> Result<Component> {
+    Component::new(engine, bytes)
+        .map_err(|error| anyhow::anyhow!("{} cannot be compiled: {error:#}", path.display()))
 }
 
 #[cfg(test)]
@@ -50,14 +55,11 @@ mod tests {
     use super::*;
 
     fn refusal(content: &[u8]) -> String {
-        let dir = std::env::temp_dir().join(format!("capspawn-load-{}", std::process::id()));
-        fs::create_dir_all(&dir).expect("the temporary directory is writable");
-        let file = dir.join(format!("{}.wasm", content.len()));
+        let dir = tempfile::tempdir().expect("the temporary directory is writable");
+        let file = dir.path().join("guest.wasm");
         fs::write(&file, content).expect("the temporary directory is writable");
-        let engine = Engine::default();
-        component(&engine, &file)
-            .expect_err("no component")
-            .to_string()
+        let compiled = read(&file).and_then(|it| compile(&Engine::default(), &file, &it));
+        compiled.expect_err("no component").to_string()
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use capspawn::{Grant, Grants, ProcessCtx, Registry};
+use sha2::{Digest as _, Sha256};
 
 use crate::args::RunArgs;
 use crate::events::Events;
@@ -28,12 +29,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             .into_owned(),
     };
     // The cheap checks first: compiling may take seconds.
-    let grant = grant(args, &name)?;
+    let bytes = load::read(&args.guest)?;
+    let grant = grant(args, &name, &bytes)?;
     let wasi = guest::wasi(args)?;
     let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
 
     let engine = load::engine()?;
-    let component = load::component(&engine, &args.guest)?;
+    let component = load::compile(&engine, &args.guest, &bytes)?;
     let command = guest::link(&engine, &component)
         .with_context(|| format!("{} cannot run here", args.guest.display()))?;
 
@@ -64,10 +66,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     code
 }
 
-/// Returns the component's grant: nothing without a file.
-fn grant(args: &RunArgs, name: &str) -> Result<Arc<Grant>> {
+/// Returns the component's grant, by its hash or its name: nothing without a file.
+fn grant(args: &RunArgs, name: &str, bytes: &[u8]) -> Result<Arc<Grant>> {
     match &args.grants {
         None => Ok(Grant::none(name)),
-        Some(file) => Ok(Grants::load(file)?.component(name)),
+        Some(file) => {
+            let hash = Sha256::digest(bytes).into();
+            Ok(Grants::load(file)?.component_with_sha256(name, &hash))
+        }
     }
 }

@@ -14,8 +14,15 @@ use tokio::sync::{Notify, watch};
 use crate::capture::{Capture, Captured, RetainedBytes};
 use crate::child::ChildInfo;
 use crate::launch::{Exit, Process};
+use crate::limits::Limits;
 use crate::owner::OwnerKey;
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
+use crate::tree_limits::TreeLimits;
+
+/// The signal of `RLIMIT_CPU`.
+const SIGXCPU: u8 = 24;
+/// The signal of `RLIMIT_FSIZE`.
+const SIGXFSZ: u8 = 25;
 
 /// Where a child is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,7 +67,13 @@ pub(crate) struct Entry {
     pub(crate) disclosed_pid: Option<u32>,
     pub(crate) confinement: &'static str,
     pub(crate) started_at: SystemTime,
-    pub(crate) deadline: Instant,
+    pub(crate) tree_limits: Mutex<TreeLimits>,
+    started: Instant,
+    deadline: Instant,
+    /// A limit on processor time is in force.
+    cpu_limited: bool,
+    /// A limit on file sizes is in force.
+    file_size_limited: bool,
     pub(crate) stdout: Mutex<Capture>,
     pub(crate) stderr: Mutex<Capture>,
     /// Tells the supervisor to look at its deadlines again.
@@ -82,7 +95,7 @@ pub(crate) struct Start {
     pub(crate) args: Vec<String>,
     pub(crate) disclose_pid: bool,
     pub(crate) confinement: &'static str,
-    pub(crate) wall: Duration,
+    pub(crate) limits: Limits,
     pub(crate) stdout: Capture,
     pub(crate) stderr: Capture,
     pub(crate) process: Arc<dyn Process>,
@@ -99,7 +112,11 @@ impl Entry {
             disclosed_pid: start.disclose_pid.then(|| start.process.pid()),
             confinement: start.confinement,
             started_at: SystemTime::now(),
-            deadline: now.checked_add(start.wall).unwrap_or(now + FAR),
+            tree_limits: Mutex::new(TreeLimits::new(&start.limits)),
+            started: now,
+            deadline: now.checked_add(start.limits.wall).unwrap_or(now + FAR),
+            cpu_limited: start.limits.cpu.is_some(),
+            file_size_limited: start.limits.file_size_bytes.is_some(),
             stdout: Mutex::new(start.stdout),
             stderr: Mutex::new(start.stderr),
             wake: Notify::new(),
@@ -156,6 +173,16 @@ impl Entry {
                 }
             }
         }
+    }
+
+    /// How long ago it was started.
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// The process group, until it is reaped.
+    pub(crate) fn group(&self) -> Option<u32> {
+        self.with_process(|process| process.pid())
     }
 
     /// Runs `use_it` on the process, unless it has been reaped.
@@ -233,13 +260,19 @@ impl Entry {
     }
 
     /// What the leader's end means: its own exit always counts, a signal only
-    /// where the host did not send it.
+    /// where neither the host nor one of its limits sent it.
     pub(crate) fn status_of(&self, exit: Exit) -> ExitStatus {
         let ending = self.ending.lock();
         match (exit, ending.reason) {
             (Exit::Code(code), _) => ExitStatus::Exited(code),
             (Exit::Signal(signal), Some(reason)) if ending.sent & (1 << signal) != 0 => {
                 ExitStatus::Killed(reason)
+            }
+            (Exit::Signal(SIGXCPU), _) if self.cpu_limited => {
+                ExitStatus::Killed(KillReason::CpuTime)
+            }
+            (Exit::Signal(SIGXFSZ), _) if self.file_size_limited => {
+                ExitStatus::Killed(KillReason::FileSize)
             }
             (Exit::Signal(signal), _) => ExitStatus::Signaled(signal),
         }

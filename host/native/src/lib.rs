@@ -56,6 +56,8 @@ mod registry;
 pub mod sandbox;
 mod status;
 mod supervisor;
+mod tree_limits;
+mod usage;
 
 pub use capture::Captured;
 pub use child::{Child, ChildInfo, Waiter};

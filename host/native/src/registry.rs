@@ -15,7 +15,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::capture::RetainedBytes;
 use crate::entry::Entry;
@@ -30,6 +30,7 @@ use crate::limits::{
 use crate::owner::{OwnerKey, OwnerUse};
 use crate::sandbox::NativeLauncher;
 use crate::status::{ExitStatus, KillReason, Receipt};
+use crate::tree_limits;
 
 pub(crate) use spawning::spawn;
 
@@ -119,10 +120,12 @@ impl RegistryBuilder {
             max_receipts: self.max_receipts,
             retained: RetainedBytes::new(self.max_retained_bytes),
             scratch: Mutex::default(),
+            started: Notify::new(),
             next_id: AtomicU64::new(1),
             state: Mutex::default(),
             idle: Condvar::new(),
         });
+        shared.handle.spawn(tree_limits::watch(Arc::clone(&shared)));
         Ok(Registry(Arc::new(Running { shared, stop: Some(stop) })))
     }
 }
@@ -242,6 +245,8 @@ pub(crate) struct Shared {
     pub(crate) retained: RetainedBytes,
     /// Where the supervisors' thread reads into.
     pub(crate) scratch: Mutex<Vec<u8>>,
+    /// Wakes who looks at running trees.
+    pub(crate) started: Notify,
     on_event: Option<OnEvent>,
     max_entries: usize,
     max_receipts: usize,
@@ -329,6 +334,7 @@ impl Shared {
         state.entries.insert(entry.id, Arc::clone(entry));
         let closed = state.closed;
         drop(state);
+        self.started.notify_one();
         if closed {
             // The shutdown came during the launch and did not see this child.
             entry.kill(KillReason::Host, Duration::ZERO);
@@ -375,6 +381,13 @@ impl Shared {
     /// Makes room for output, by the ended, where the bound is reached.
     pub(crate) fn make_room(&self) {
         while self.retained.is_full() && self.evict(&mut self.state.lock(), None) {}
+    }
+
+    /// The entries whose tree may still run, by process group.
+    pub(crate) fn running_entries(&self) -> Vec<(u32, Arc<Entry>)> {
+        let state = self.state.lock();
+        let running = state.entries.values().filter(|entry| !entry.phase().is_complete());
+        running.filter_map(|entry| Some((entry.group()?, Arc::clone(entry)))).collect()
     }
 
     /// A child's status is about to show.

@@ -64,7 +64,7 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
         args: command.args.clone(),
         disclose_pid: plan.disclose_pid,
         confinement: enforcement.summary(),
-        wall: plan.limits.wall,
+        limits: plan.limits.clone(),
         stdout: Capture::new(plan.capture.stdout_bytes),
         stderr: Capture::new(plan.capture.stderr_bytes),
         process: Arc::clone(&process),

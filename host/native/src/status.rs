@@ -16,6 +16,8 @@ pub enum KillReason {
     CpuTime,
     /// The memory limit.
     Memory,
+    /// The limit on tasks.
+    Processes,
     /// The file size limit.
     FileSize,
     /// The limit on output.
@@ -34,6 +36,7 @@ impl fmt::Display for KillReason {
             Self::Timeout => "timeout",
             Self::CpuTime => "cpu-time",
             Self::Memory => "memory",
+            Self::Processes => "processes",
             Self::FileSize => "file-size",
             Self::Output => "output",
             Self::Lifetime => "lifetime",

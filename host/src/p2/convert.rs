@@ -71,6 +71,7 @@ impl From<native::KillReason> for types::KillReason {
             native::KillReason::CpuTime => Self::CpuTime,
             native::KillReason::Memory => Self::Memory,
             native::KillReason::FileSize => Self::FileSize,
+            native::KillReason::Processes => Self::Processes,
             native::KillReason::Output => Self::Output,
             native::KillReason::Lifetime => Self::Lifetime,
             native::KillReason::Host => Self::Host,

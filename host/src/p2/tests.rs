@@ -131,9 +131,9 @@ async fn a_pollable_and_its_child_may_be_dropped_in_any_order() {
         let pollable = HostChild::subscribe(&mut view, borrow(&child)).unwrap();
         if child_first {
             HostChild::drop(&mut view, child).unwrap();
-            drop_pollable(&mut view, pollable).await;
+            drop_pollable(&mut view, pollable);
         } else {
-            drop_pollable(&mut view, pollable).await;
+            drop_pollable(&mut view, pollable);
             HostChild::drop(&mut view, child).unwrap();
         }
         assert!(guest.table.is_empty());
@@ -141,12 +141,12 @@ async fn a_pollable_and_its_child_may_be_dropped_in_any_order() {
     }
 }
 
-async fn drop_pollable(
+fn drop_pollable(
     view: &mut ProcessCtxView<'_>,
     pollable: Resource<wasmtime_wasi::p2::DynPollable>,
 ) {
     use wasmtime_wasi::p2::bindings::io::poll::HostPollable;
-    HostPollable::drop(view.table, pollable).await.unwrap();
+    HostPollable::drop(view.table, pollable).unwrap();
 }
 
 #[tokio::test]

@@ -36,6 +36,23 @@ pub(super) enum Verdict {
     Deny,
 }
 
+impl Verdict {
+    const ALL: [(&'static str, Self); 3] = [
+        ("allow", Self::Allow),
+        ("ask", Self::Ask),
+        ("deny", Self::Deny),
+    ];
+
+    /// Returns the word for it.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// One `[[component."x".command]]`.
 #[derive(Debug, Clone)]
 pub(super) struct CommandEntry {
@@ -64,7 +81,9 @@ pub(super) struct Example {
 impl Document {
     pub(super) fn read(node: &Node, out: &mut Diagnostics<'_>) -> Self {
         let mut document = Self::default();
-        let Some(mut fields) = Fields::open(node, "a grant", out) else { return document };
+        let Some(mut fields) = Fields::open(node, "a grant", out) else {
+            return document;
+        };
         let version = fields.take("version");
         match version.map(|node| &node.value) {
             Some(Value::Integer(1)) => {}
@@ -96,7 +115,10 @@ impl Document {
 impl Section {
     fn read(name: &str, at: At, node: &Node, out: &mut Diagnostics<'_>) -> Option<Self> {
         let title = format!("[component.{name:?}]");
-        if name.strip_prefix("sha256:").is_some_and(|hex| parse_sha256(hex).is_none()) {
+        if name
+            .strip_prefix("sha256:")
+            .is_some_and(|hex| parse_sha256(hex).is_none())
+        {
             out.push(at, "`sha256:` is followed by 64 hexadecimal digits");
         }
         let mut fields = Fields::open(node, &title, out)?;
@@ -119,14 +141,27 @@ impl Section {
             None => Vec::new(),
         };
         fields.finish(&title, out);
-        Some(Self { name: name.to_owned(), quotas, detach, layer, commands })
+        Some(Self {
+            name: name.to_owned(),
+            quotas,
+            detach,
+            layer,
+            commands,
+        })
     }
 }
 
 fn read_detach(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Detach {
-    let inner = fields.take("detach").and_then(|node| Fields::open(node, "`detach`", out));
-    let Some(mut inner) = inner else { return Detach::default() };
-    let mut detach = Detach { allow: inner.flag("allow", out), ..Detach::default() };
+    let inner = fields
+        .take("detach")
+        .and_then(|node| Fields::open(node, "`detach`", out));
+    let Some(mut inner) = inner else {
+        return Detach::default();
+    };
+    let mut detach = Detach {
+        allow: inner.flag("allow", out),
+        ..Detach::default()
+    };
     if let Some(max_life) = inner.duration("max-life", out) {
         detach.max_life = max_life;
     }
@@ -135,9 +170,12 @@ fn read_detach(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Detach {
 }
 
 impl CommandEntry {
+    /// Whether the guest names the program: `name = "*"` and `program = "*"`.
+    pub(super) fn is_any_program(&self) -> bool {
+        self.program.value == "*"
+    }
+
     fn read(node: &Node, out: &mut Diagnostics<'_>) -> Option<Self> {
-        const VERDICTS: [(&str, Verdict); 3] =
-            [("allow", Verdict::Allow), ("ask", Verdict::Ask), ("deny", Verdict::Deny)];
         let mut fields = Fields::open(node, "a command", out)?;
         let name = fields.string("name", out);
         let program = fields.string("program", out);
@@ -147,13 +185,19 @@ impl CommandEntry {
             }
         }
         let values = |texts: Option<Vec<Text>>| {
-            texts.unwrap_or_default().into_iter().map(|text| text.value).collect()
+            texts
+                .unwrap_or_default()
+                .into_iter()
+                .map(|text| text.value)
+                .collect()
         };
         let sha256 = fields.string("sha256", out);
         let arg0 = fields.string("arg0", out).map(|text| text.value);
         let fixed = values(fields.strings("fixed", out));
         let args = Pattern::take_all(&mut fields, "args", out);
-        let verdict = fields.word("decision", &VERDICTS, out).unwrap_or_default();
+        let verdict = fields
+            .word("decision", &Verdict::ALL, out)
+            .unwrap_or_default();
         let interpreter = fields.flag("interpreter", out);
         let mut examples = read_examples(&mut fields, "match", out);
         examples.extend(read_examples(&mut fields, "not-match", out));
@@ -180,7 +224,10 @@ fn read_examples(
     key: &'static str,
     out: &mut Diagnostics<'_>,
 ) -> Vec<Example> {
-    let Some(items) = fields.take(key).and_then(|node| fields::array(node, key, out)) else {
+    let Some(items) = fields
+        .take(key)
+        .and_then(|node| fields::array(node, key, out))
+    else {
         return Vec::new();
     };
     let mut examples = Vec::new();
@@ -191,7 +238,11 @@ fn read_examples(
             .filter_map(|token| fields::string(token, key, out))
             .map(|text| text.value)
             .collect();
-        examples.push(Example { at: item.at, args, matches: key == "match" });
+        examples.push(Example {
+            at: item.at,
+            args,
+            matches: key == "match",
+        });
     }
     examples
 }

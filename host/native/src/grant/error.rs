@@ -74,7 +74,11 @@ pub(super) struct Diagnostics<'a> {
 
 impl<'a> Diagnostics<'a> {
     pub(super) fn new(file: &'a Path, text: Option<&'a str>) -> Self {
-        Self { file, text, found: Vec::new() }
+        Self {
+            file,
+            text,
+            found: Vec::new(),
+        }
     }
 
     /// Notes that something is wrong.
@@ -87,29 +91,47 @@ impl<'a> Diagnostics<'a> {
         self.found.len()
     }
 
+    /// Returns line and column of a place.
+    pub(super) fn place(&self, at: At) -> Option<(usize, usize)> {
+        Some(line_and_column(self.text?.as_bytes(), at?))
+    }
+
     /// Returns `value`, or everything that was noted.
     pub(super) fn finish<T>(mut self, value: T) -> Result<T, GrantError> {
         if self.found.is_empty() {
             return Ok(value);
         }
         self.found.sort_by_key(|(at, _)| *at);
-        let text = self.text;
-        let place = |at: usize| text.map(|text| line_and_column(text.as_bytes(), at));
-        let diagnostics = self
-            .found
+        let found = std::mem::take(&mut self.found);
+        let diagnostics = found
             .into_iter()
-            .map(|(at, message)| Diagnostic { place: at.and_then(place), message })
+            .map(|(at, message)| Diagnostic {
+                place: self.place(at),
+                message,
+            })
             .collect();
-        Err(GrantError { file: self.file.to_owned(), diagnostics })
+        Err(GrantError {
+            file: self.file.to_owned(),
+            diagnostics,
+        })
     }
 }
 
 /// Returns line and column of a byte offset, from 1, the column in characters.
 pub(super) fn line_and_column(text: &[u8], at: usize) -> (usize, usize) {
     let before = &text[..at.min(text.len())];
-    let line_start = before.iter().rposition(|&byte| byte == b'\n').map_or(0, |end| end + 1);
+    let line_start = before
+        .iter()
+        .rposition(|&byte| byte == b'\n')
+        .map_or(0, |end| end + 1);
     let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-    (line, String::from_utf8_lossy(&before[line_start..]).chars().count() + 1)
+    (
+        line,
+        String::from_utf8_lossy(&before[line_start..])
+            .chars()
+            .count()
+            + 1,
+    )
 }
 
 /// Returns `; did you mean ...?` if one of `candidates` is close to `written`.
@@ -158,7 +180,10 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_the_one_with_fewest_edits() {
-        assert_eq!(nearest("max-liv", ["max-total", "max-live"]), Some("max-live"));
+        assert_eq!(
+            nearest("max-liv", ["max-total", "max-live"]),
+            Some("max-live")
+        );
         assert_eq!(nearest("argz", ["args", "env"]), Some("args"));
         assert_eq!(nearest("entirely-else", ["args", "env"]), None);
     }

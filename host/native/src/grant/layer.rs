@@ -80,7 +80,9 @@ impl Layer {
             fs: table(fields, "fs", out, FsLayer::take),
             limits: table(fields, "limits", out, LimitsLayer::take),
             capture: table(fields, "capture", out, CaptureLayer::take),
-            cwd: fields.has("cwd").then(|| table(fields, "cwd", out, CwdLayer::take)),
+            cwd: fields
+                .has("cwd")
+                .then(|| table(fields, "cwd", out, CwdLayer::take)),
         }
     }
 }
@@ -93,7 +95,10 @@ fn table<T: Default>(
     take: fn(&mut Fields<'_>, &mut Diagnostics<'_>) -> T,
 ) -> T {
     let name = format!("`{key}`");
-    let Some(mut inner) = fields.take(key).and_then(|node| Fields::open(node, &name, out)) else {
+    let Some(mut inner) = fields
+        .take(key)
+        .and_then(|node| Fields::open(node, &name, out))
+    else {
         return T::default();
     };
     let value = take(&mut inner, out);

@@ -33,7 +33,8 @@ pub(super) enum Value {
     Boolean(bool),
     Array(Vec<Node>),
     Table(Vec<(Key, Node)>),
-    /// What no grant has: a fraction, a date, null.
+    Null,
+    /// What no grant has: a fraction, a date.
     Other(&'static str),
 }
 
@@ -46,20 +47,31 @@ impl Value {
             Self::Boolean(_) => "a boolean",
             Self::Array(_) => "an array",
             Self::Table(_) => "a table",
+            Self::Null => "null",
             Self::Other(kind) => kind,
         }
     }
 }
 
 impl Node {
+    pub(super) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
     /// Parses TOML into a tree, noting every mistake of syntax.
     pub(super) fn from_toml(text: &str, mut wrong: impl FnMut(At, String)) -> Self {
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in errors {
-            wrong(error.span().map(|span| span.start), error.message().to_owned());
+            wrong(
+                error.span().map(|span| span.start),
+                error.message().to_owned(),
+            );
         }
         let at = Some(table.span().start);
-        Self { at, value: from_toml_table(table.get_ref()) }
+        Self {
+            at,
+            value: from_toml_table(table.get_ref()),
+        }
     }
 
     /// Parses JSON into a tree.
@@ -94,8 +106,12 @@ impl Node {
             }
             Value::String(_) => string_end(text, start),
             _ => {
-                let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
-                text[start..].iter().position(ends).map_or(text.len(), |length| start + length)
+                let ends =
+                    |byte: &u8| matches!(byte, b',' | b']' | b'}') || byte.is_ascii_whitespace();
+                text[start..]
+                    .iter()
+                    .position(ends)
+                    .map_or(text.len(), |length| start + length)
             }
         }
     }
@@ -105,7 +121,10 @@ impl Node {
 fn skip(text: &[u8], at: usize, also: &[u8]) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     let blank = |byte: &u8| byte.is_ascii_whitespace() || also.contains(byte);
-    at + rest.iter().position(|byte| !blank(byte)).unwrap_or(rest.len())
+    at + rest
+        .iter()
+        .position(|byte| !blank(byte))
+        .unwrap_or(rest.len())
 }
 
 /// Returns the offset after the JSON string that begins at `at`.
@@ -122,7 +141,10 @@ fn string_end(text: &[u8], at: usize) -> usize {
 }
 
 fn from_toml_table(table: &DeTable<'_>) -> Value {
-    let entry = |(key, value): (&toml::Spanned<toml::de::DeString<'_>>, &toml::Spanned<DeValue<'_>>)| {
+    let entry = |(key, value): (
+        &toml::Spanned<toml::de::DeString<'_>>,
+        &toml::Spanned<DeValue<'_>>,
+    )| {
         let key = Key {
             at: Some(key.span().start),
             name: key.get_ref().clone().into_owned(),
@@ -139,12 +161,10 @@ fn from_toml_table(table: &DeTable<'_>) -> Value {
 fn from_toml_value(value: &DeValue<'_>) -> Value {
     match value {
         DeValue::String(text) => Value::String(text.clone().into_owned()),
-        DeValue::Integer(number) => {
-            match i64::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => Value::Integer(number),
-                Err(_) => Value::Other("a number beyond 64 bits"),
-            }
-        }
+        DeValue::Integer(number) => match i64::from_str_radix(number.as_str(), number.radix()) {
+            Ok(number) => Value::Integer(number),
+            Err(_) => Value::Other("a number beyond 64 bits"),
+        },
         DeValue::Float(_) => Value::Other("a fraction"),
         DeValue::Boolean(value) => Value::Boolean(*value),
         DeValue::Datetime(_) => Value::Other("a date"),
@@ -201,7 +221,7 @@ impl<'de> Visitor<'de> for ValueVisitor {
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<Value, E> {
-        Ok(Value::Other("null"))
+        Ok(Value::Null)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
@@ -229,13 +249,19 @@ mod tests {
     fn json_parts_know_their_places() {
         let text = r#" { "a\"b" : [ 1 , "x" ], "c": {"d": true} } "#;
         let node = Node::from_json(text).expect("it is valid");
-        let Value::Table(entries) = &node.value else { panic!("it is a table") };
+        let Value::Table(entries) = &node.value else {
+            panic!("it is a table")
+        };
         let text_at = |at: At| &text[at.expect("it has a place")..];
         assert!(text_at(entries[0].0.at).starts_with(r#""a\"b""#));
-        let Value::Array(items) = &entries[0].1.value else { panic!("it is an array") };
+        let Value::Array(items) = &entries[0].1.value else {
+            panic!("it is an array")
+        };
         assert!(text_at(items[1].at).starts_with(r#""x""#));
         assert!(text_at(entries[1].0.at).starts_with(r#""c""#));
-        let Value::Table(inner) = &entries[1].1.value else { panic!("it is a table") };
+        let Value::Table(inner) = &entries[1].1.value else {
+            panic!("it is a table")
+        };
         assert!(text_at(inner[0].1.at).starts_with("true"));
     }
 }

@@ -25,9 +25,15 @@ pub(super) struct Pattern {
 pub(super) enum Kind {
     Literal(String),
     /// Anything; what begins with `-` or `@` only if `dash`.
-    Any { dash: bool },
+    Any {
+        dash: bool,
+    },
     OneOf(Vec<String>),
-    Int { least: i64, most: i64, prefix: String },
+    Int {
+        least: i64,
+        most: i64,
+        prefix: String,
+    },
     Path(PathPattern),
     /// The expression as written, and compiled with anchors.
     Regex(String, Regex),
@@ -36,7 +42,6 @@ pub(super) enum Kind {
 /// A token that names a file.
 #[derive(Debug, Clone)]
 pub(super) struct PathPattern {
-    pub(super) at: At,
     /// The roots as written.
     pub(super) under: Vec<fields::Text>,
     /// The roots resolved, once the grant is compiled.
@@ -54,33 +59,56 @@ impl Pattern {
         key: &'static str,
         out: &mut Diagnostics<'_>,
     ) -> Vec<Self> {
-        let Some(items) = fields.take(key).and_then(|node| fields::array(node, key, out)) else {
+        let Some(items) = fields
+            .take(key)
+            .and_then(|node| fields::array(node, key, out))
+        else {
             return Vec::new();
         };
-        let patterns: Vec<Self> = items.iter().filter_map(|item| Self::read(item, out)).collect();
+        let patterns: Vec<Self> = items
+            .iter()
+            .filter_map(|item| Self::read(item, out))
+            .collect();
         for pattern in patterns.iter().rev().skip(1) {
             if pattern.is_rest() {
-                out.push(pattern.at, "\"**\" takes all that is left: nothing can follow it");
+                out.push(
+                    pattern.at,
+                    "\"**\" takes all that is left: nothing can follow it",
+                );
             }
         }
         patterns
     }
 
+    /// Whether this lets through what nobody has foreseen.
+    pub(super) fn is_wild(&self) -> bool {
+        matches!(self.kind, Kind::Any { .. })
+    }
+
     /// Whether this is `"**"`.
-    pub(super) fn is_rest(&self) -> bool {
+    fn is_rest(&self) -> bool {
         matches!(self.kind, Kind::Any { .. }) && self.least == 0 && self.most == usize::MAX
     }
 
     fn read(node: &Node, out: &mut Diagnostics<'_>) -> Option<Self> {
         let at = node.at;
-        let once = |kind| Self { at, kind, least: 1, most: 1 };
+        let once = |kind| Self {
+            at,
+            kind,
+            least: 1,
+            most: 1,
+        };
         match &node.value {
             Value::Table(_) => Self::read_table(node, out),
             _ => {
                 let text = fields::string(node, "args", out)?;
                 Some(match text.value.as_str() {
                     "*" => once(Kind::Any { dash: false }),
-                    "**" => Self { least: 0, most: usize::MAX, ..once(Kind::Any { dash: false }) },
+                    "**" => Self {
+                        least: 0,
+                        most: usize::MAX,
+                        ..once(Kind::Any { dash: false })
+                    },
                     _ => once(Kind::Literal(text.value)),
                 })
             }
@@ -93,7 +121,10 @@ impl Pattern {
         let kinds: Vec<_> = KINDS.into_iter().filter(|kind| fields.has(kind)).collect();
         KINDS.into_iter().for_each(|kind| fields.know(kind));
         let [kind] = kinds[..] else {
-            out.push(node.at, format!("a pattern has exactly one of {}", KINDS.join(", ")));
+            out.push(
+                node.at,
+                format!("a pattern has exactly one of {}", KINDS.join(", ")),
+            );
             return None;
         };
         let read = match kind {
@@ -104,7 +135,9 @@ impl Pattern {
                 let dash = fields.flag("allow-dash", out);
                 Some(Kind::Any { dash })
             }
-            "literal" => fields.string(kind, out).map(|text| Kind::Literal(text.value)),
+            "literal" => fields
+                .string(kind, out)
+                .map(|text| Kind::Literal(text.value)),
             "one-of" => fields.strings(kind, out).map(|texts| {
                 if texts.is_empty() {
                     out.push(node.at, "`one-of` needs at least one string");
@@ -114,18 +147,25 @@ impl Pattern {
             "int" => read_int(&mut fields, out),
             "path" => read_path(&mut fields, out),
             _ => fields.string(kind, out).and_then(|text| {
-                // Groups keep an alternation inside the anchors.
-                match Regex::new(&format!(r"\A(?:{})\z", text.value)) {
+                // Alone first: what is unbalanced could close the group below.
+                let alone = Regex::new(&text.value);
+                let whole = alone.and_then(|_| Regex::new(&format!(r"\A(?:{})\z", text.value)));
+                match whole {
                     Ok(regex) => Some(Kind::Regex(text.value, regex)),
                     Err(error) => {
-                        let reason = error.to_string().replace('\n', " ");
+                        let error = error.to_string();
+                        let reason = error.lines().last().unwrap_or_default();
                         out.push(text.at, format!("`re` is no regular expression: {reason}"));
                         None
                     }
                 }
             }),
         };
-        let (mut least, mut most) = if kind == "rest" { (0, usize::MAX) } else { (1, 1) };
+        let (mut least, mut most) = if kind == "rest" {
+            (0, usize::MAX)
+        } else {
+            (1, 1)
+        };
         if kind != "rest" {
             let repeat = fields.with_unit("repeat", units::repeat, out);
             let optional = fields.flag("optional", out);
@@ -138,20 +178,33 @@ impl Pattern {
         }
         fields.finish(&format!("a pattern with `{kind}`"), out);
         let kind = read.filter(|_| out.len() == before)?;
-        Some(Self { at: node.at, kind, least, most })
+        Some(Self {
+            at: node.at,
+            kind,
+            least,
+            most,
+        })
     }
 }
 
 fn read_int(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<Kind> {
     let node = fields.take("int")?;
-    let prefix = fields.string("prefix", out).map(|text| text.value).unwrap_or_default();
+    let prefix = fields
+        .string("prefix", out)
+        .map(|text| text.value)
+        .unwrap_or_default();
     let items = fields::array(node, "int", out)?;
     match items.iter().map(|item| &item.value).collect::<Vec<_>>()[..] {
-        [Value::Integer(least), Value::Integer(most)] if least <= most => {
-            Some(Kind::Int { least: *least, most: *most, prefix })
-        }
+        [Value::Integer(least), Value::Integer(most)] if least <= most => Some(Kind::Int {
+            least: *least,
+            most: *most,
+            prefix,
+        }),
         _ => {
-            out.push(node.at, "`int` is the least and the most, such as [1, 1000]");
+            out.push(
+                node.at,
+                "`int` is the least and the most, such as [1, 1000]",
+            );
             None
         }
     }
@@ -159,16 +212,27 @@ fn read_int(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<Kind> 
 
 fn read_path(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<Kind> {
     let node = fields.take("path")?;
-    let prefix = fields.string("prefix", out).map(|text| text.value).unwrap_or_default();
+    let prefix = fields
+        .string("prefix", out)
+        .map(|text| text.value)
+        .unwrap_or_default();
     let mut inner = Fields::open(node, "`path`", out)?;
     let under = inner.strings("under", out).unwrap_or_default();
     let write = inner.word("access", &[("read", false), ("write", true)], out);
     inner.finish("`path`", out);
     if under.is_empty() {
-        out.push(node.at, "`path` needs `under`, the roots below which it must lie");
+        out.push(
+            node.at,
+            "`path` needs `under`, the roots below which it must lie",
+        );
     }
     let write = write.unwrap_or(false);
-    Some(Kind::Path(PathPattern { at: node.at, under, real: Vec::new(), write, prefix }))
+    Some(Kind::Path(PathPattern {
+        under,
+        real: Vec::new(),
+        write,
+        prefix,
+    }))
 }
 
 impl fmt::Display for Pattern {
@@ -179,7 +243,11 @@ impl fmt::Display for Pattern {
             Kind::Any { dash: true } => f.write_str("any argument"),
             Kind::Any { dash: false } => f.write_str("any argument without a leading - or @"),
             Kind::OneOf(texts) => write!(f, "one of {texts:?}"),
-            Kind::Int { least, most, prefix } => {
+            Kind::Int {
+                least,
+                most,
+                prefix,
+            } => {
                 write!(f, "{prefix}N with N from {least} to {most}")
             }
             Kind::Path(path) => {
@@ -194,5 +262,58 @@ impl fmt::Display for Pattern {
             (least, usize::MAX) => write!(f, " ({least} times or more)"),
             (least, most) => write!(f, " ({least} to {most} times)"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::grant::testing::{echo, load, refused};
+
+    fn wrong(args: &str) -> String {
+        refused(&echo(&format!("args = {args}")))
+    }
+
+    #[test]
+    fn a_pattern_is_one_thing() {
+        load(&echo("args = [{ any = true }]")).expect("it is one thing");
+        for args in [
+            "[{}]",
+            "[{ any = true, rest = true }]",
+            "[{ optional = true }]",
+        ] {
+            assert!(wrong(args).contains("exactly one of"), "{args}");
+        }
+        assert!(wrong("[{ any = false }]").contains("can only be true"));
+        assert!(wrong("[1]").contains("a string is needed"));
+        assert!(wrong("\"x y\"").contains("an array"));
+    }
+
+    #[test]
+    fn nothing_follows_the_rest() {
+        load(&echo(r#"args = ["a", "**"]"#)).expect("it is last");
+        assert!(wrong(r#"["**", "a"]"#).contains(":5:9: \"**\" takes all"));
+        assert!(wrong("[{ rest = true }, \"a\"]").contains("takes all"));
+        assert!(wrong("[{ rest = true, repeat = \"0..2\" }]").contains("unknown key `repeat`"));
+    }
+
+    #[test]
+    fn expressions_cannot_escape_their_anchors() {
+        load(&echo(r#"args = [{ re = "(a)|(b)" }]"#)).expect("it is balanced");
+        assert!(wrong(r#"[{ re = "a)|(?:.*" }]"#).contains("no regular expression"));
+        assert!(wrong(r#"[{ re = "(?x)a#" }]"#).contains("no regular expression"));
+    }
+
+    #[test]
+    fn modifiers_belong_to_their_kinds() {
+        assert!(wrong(r#"[{ literal = "a", prefix = "b" }]"#).contains("unknown key `prefix`"));
+        assert!(wrong(r#"[{ re = "a", allow-dash = true }]"#).contains("unknown key `allow-dash`"));
+        assert!(wrong(r#"[{ any = true, repeat = "0..2", optional = true }]"#).contains("exclude"));
+        assert!(wrong("[{ int = [2, 1] }]").contains("the least and the most"));
+        assert!(wrong("[{ one-of = [] }]").contains("at least one"));
+        assert!(wrong(r#"[{ path = { access = "read" } }]"#).contains("`under`"));
+        assert!(
+            wrong(r#"[{ path = { under = ["/usr"], access = "reed" } }]"#)
+                .contains("did you mean `read`")
+        );
     }
 }

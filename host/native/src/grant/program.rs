@@ -10,12 +10,16 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, open};
 use sha2::{Digest, Sha256};
 
+use super::roots::Root;
+use super::script;
+use super::writable::replaceable;
 use crate::error::SpawnError;
 use crate::launch::Program;
+use crate::sandbox::Sandbox;
 
-/// What tells one state of a file from another without reading it.
+/// Tells one state of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+struct Stamp {
     dev: u64,
     ino: u64,
     size: u64,
@@ -24,7 +28,7 @@ pub(super) struct Stamp {
 }
 
 impl Stamp {
-    pub(super) fn of(metadata: &Metadata) -> Self {
+    fn of(metadata: &Metadata) -> Self {
         Self {
             dev: metadata.dev(),
             ino: metadata.ino(),
@@ -39,21 +43,139 @@ impl Stamp {
     }
 }
 
-/// An open program and what must stay true of it.
+/// What to execute, and the arguments that come before the command's own.
 #[derive(Debug, Clone)]
 pub(super) struct Executable {
+    /// What the grant names: a binary, or a script.
+    file: Held,
+    pin: Option<[u8; 32]>,
+    /// A script's interpreter, and what the `#!` line puts before the script.
+    interpreter: Option<(Held, Option<String>)>,
+    terms: Arc<Terms>,
+}
+
+/// What a program is checked against, at load and whenever it is opened again.
+#[derive(Debug)]
+pub(super) struct Terms {
+    /// Where a `#!` line's `env` looks.
+    pub(super) search: String,
+    /// Where children can write, those of all components.
+    pub(super) write: Arc<[Root]>,
+    pub(super) sandbox: Sandbox,
+}
+
+/// An open file and its state then.
+#[derive(Debug, Clone)]
+struct Held {
     program: Arc<Program>,
     stamp: Stamp,
-    pin: Option<[u8; 32]>,
 }
 
 impl Executable {
-    /// Opens a program and checks it against its pin.
+    /// Opens a program, checks it against its pin, and follows a `#!` line.
     ///
     /// # Errors
     ///
     /// What is wrong with the file, as a sentence fragment.
-    pub(super) fn open(path: &Path, pin: Option<[u8; 32]>) -> Result<Self, String> {
+    pub(super) fn open(
+        path: &Path,
+        pin: Option<[u8; 32]>,
+        terms: &Arc<Terms>,
+    ) -> Result<Self, String> {
+        let file = Held::open(path)?;
+        if let Some(pin) = pin {
+            file.check(pin)?;
+        }
+        let mut interpreter = None;
+        if let Some(line) = script::read(path, &terms.search)? {
+            let held = Held::open(&line.interpreter)?;
+            if script::read(&line.interpreter, &terms.search)?.is_some() {
+                let path = line.interpreter.display();
+                return Err(format!(
+                    "{path} is the interpreter of a script and a script itself"
+                ));
+            }
+            interpreter = Some((held, line.argument));
+        }
+        let opened = Self {
+            file,
+            pin,
+            interpreter,
+            terms: terms.clone(),
+        };
+        for path in opened.paths() {
+            if let Some(reason) = replaceable(path, &terms.write, terms.sandbox) {
+                return Err(reason);
+            }
+        }
+        Ok(opened)
+    }
+
+    /// Returns what to execute: the files as they were opened, or what their
+    /// paths name by now if that passes the same checks.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::NotExecutable`].
+    pub(super) fn current(&self) -> Result<Self, SpawnError> {
+        // An open binary may be replaced by name and stays what it was; one that
+        // is pinned, and a script, which is read by name, may not even be written.
+        let exact = self.pin.is_some() || self.interpreter.is_some();
+        let interpreter = self.interpreter.as_ref();
+        if self.file.is_current(exact)
+            && interpreter.is_none_or(|(interpreter, _)| interpreter.is_current(false))
+        {
+            return Ok(self.clone());
+        }
+        Self::open(self.path(), self.pin, &self.terms).map_err(|_| SpawnError::NotExecutable)
+    }
+
+    /// Returns the file that is executed.
+    pub(super) fn program(&self) -> &Arc<Program> {
+        match &self.interpreter {
+            Some((interpreter, _)) => &interpreter.program,
+            None => &self.file.program,
+        }
+    }
+
+    /// Returns the arguments between `argv[0]` and the command's own: for a
+    /// script, what its `#!` line says and its path.
+    pub(super) fn leading(&self) -> impl Iterator<Item = String> {
+        let script = self.interpreter.as_ref().map(|(_, argument)| {
+            let path = self.path().to_string_lossy().into_owned();
+            argument.iter().cloned().chain([path])
+        });
+        script.into_iter().flatten()
+    }
+
+    /// Returns the path that the grant names.
+    pub(super) fn path(&self) -> &Path {
+        &self.file.program.path
+    }
+
+    /// Returns the paths of all files that are executed or interpreted.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
+        let interpreter = self
+            .interpreter
+            .as_ref()
+            .map(|(held, _)| &held.program.path);
+        std::iter::once(&self.file.program.path).chain(interpreter)
+    }
+
+    /// Says whether two grants name the same files.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let same = |a: &Held, b: &Held| a.stamp.is_same_file(&b.stamp);
+        same(&self.file, &other.file)
+            && match (&self.interpreter, &other.interpreter) {
+                (Some((a, argument)), Some((b, other))) => same(a, b) && argument == other,
+                (None, None) => true,
+                _ => false,
+            }
+    }
+}
+
+impl Held {
+    fn open(path: &Path) -> Result<Self, String> {
         let say = |error: io::Error| format!("{}: {error}", path.display());
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let file = File::from(open(path, flags, Mode::empty()).map_err(|errno| say(errno.into()))?);
@@ -65,54 +187,131 @@ impl Executable {
             return Err(format!("{} is not executable", path.display()));
         }
         let stamp = Stamp::of(&metadata);
-        if let Some(pin) = pin {
-            check_pin(path, stamp, pin)?;
-        }
-        let program = Arc::new(Program { path: path.to_owned(), file });
-        Ok(Self { program, stamp, pin })
+        let program = Arc::new(Program {
+            path: path.to_owned(),
+            file,
+        });
+        Ok(Self { program, stamp })
     }
 
-    /// Returns the program to execute: the open one, or the one that its path
-    /// names by now if that passes the same checks.
-    pub(super) fn current(&self) -> Result<Arc<Program>, SpawnError> {
-        let path = &self.program.path;
-        let now = fs::metadata(path).map(|metadata| Stamp::of(&metadata));
-        match now {
-            // An unpinned file may be written in place; a pin covers the content.
-            Ok(now) if now == self.stamp => Ok(self.program.clone()),
-            Ok(now) if self.pin.is_none() && now.is_same_file(&self.stamp) => {
-                Ok(self.program.clone())
+    fn is_current(&self, exact: bool) -> bool {
+        fs::metadata(&self.program.path).is_ok_and(|now| {
+            let now = Stamp::of(&now);
+            if exact {
+                now == self.stamp
+            } else {
+                now.is_same_file(&self.stamp)
             }
-            _ => match Self::open(path, self.pin) {
-                Ok(renewed) => Ok(renewed.program),
-                Err(_) => Err(SpawnError::NotExecutable),
-            },
+        })
+    }
+
+    /// Hashes the file and compares.
+    fn check(&self, pin: [u8; 32]) -> Result<(), String> {
+        let path = self.program.path.display();
+        let say = |error: io::Error| format!("{path}: cannot be read to check its pin: {error}");
+        // The held descriptor cannot be read; the stamp says that this is its file.
+        let mut file = File::open(&self.program.path).map_err(say)?;
+        let mut hash = Sha256::new();
+        io::copy(&mut file, &mut hash).map_err(say)?;
+        if Stamp::of(&file.metadata().map_err(say)?) != self.stamp {
+            return Err(format!("{path} changed while it was read"));
         }
-    }
-
-    pub(super) fn path(&self) -> &PathBuf {
-        &self.program.path
-    }
-
-    /// Says whether two keys name the same file.
-    pub(super) fn is_same_file(&self, other: &Self) -> bool {
-        self.stamp.is_same_file(&other.stamp)
+        let found: [u8; 32] = hash.finalize().into();
+        if found == pin {
+            return Ok(());
+        }
+        let hex: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
+        Err(format!("{path} has another sha256: {hex}"))
     }
 }
 
-/// Hashes the file at `path`, which must be the one that `stamp` was taken of.
-pub(super) fn check_pin(path: &Path, stamp: Stamp, pin: [u8; 32]) -> Result<(), String> {
-    let say = |error: io::Error| format!("{}: cannot be read to check its pin: {error}", path.display());
-    let mut file = File::open(path).map_err(say)?;
-    let mut hash = Sha256::new();
-    io::copy(&mut file, &mut hash).map_err(say)?;
-    if Stamp::of(&file.metadata().map_err(say)?) != stamp {
-        return Err(format!("{} changed while it was read", path.display()));
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn open(path: &Path, pin: Option<[u8; 32]>) -> Result<Executable, String> {
+        let terms = Terms {
+            search: "/usr/bin:/bin".into(),
+            write: Arc::new([]),
+            sandbox: Sandbox::Required,
+        };
+        Executable::open(path, pin, &Arc::new(terms))
     }
-    let found: [u8; 32] = hash.finalize().into();
-    if found == pin {
-        return Ok(());
+
+    fn write(path: &Path, text: &str) {
+        fs::write(path, text).expect("the folder is ours");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
     }
-    let hex: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
-    Err(format!("{} has another sha256: {hex}", path.display()))
+
+    /// Puts another file in the place of one, as a package manager does.
+    fn replace(path: &Path, text: &str) {
+        let new = path.with_extension("new");
+        write(&new, text);
+        fs::rename(new, path).expect("the folder is ours");
+    }
+
+    fn hash(text: &str) -> [u8; 32] {
+        Sha256::digest(text).into()
+    }
+
+    #[test]
+    fn only_executable_regular_files_are_programs() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("p");
+        open(&path, None).expect_err("it is missing");
+        fs::write(&path, "x").expect("the folder is ours");
+        open(&path, None).expect_err("it is not executable");
+        open(folder.path(), None).expect_err("it is a folder");
+        write(&path, "x");
+        open(&path, None).expect("it is a program");
+    }
+
+    #[test]
+    fn a_replaced_program_is_opened_again() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("p");
+        write(&path, "one");
+        let opened = open(&path, None).expect("it is a program");
+        assert!(opened.current().expect("nothing changed").is_same(&opened));
+        replace(&path, "two");
+        let renewed = opened.current().expect("it is a program as well");
+        assert!(!renewed.is_same(&opened));
+        fs::remove_file(&path).expect("the folder is ours");
+        assert!(matches!(opened.current(), Err(SpawnError::NotExecutable)));
+    }
+
+    #[test]
+    fn a_pin_holds_against_replacing_and_writing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("p");
+        write(&path, "one");
+        open(&path, Some(hash("two"))).expect_err("another hash");
+        let opened = open(&path, Some(hash("one"))).expect("its hash");
+        replace(&path, "one");
+        opened.current().expect("another file with the same bytes");
+        write(&path, "two");
+        assert!(matches!(opened.current(), Err(SpawnError::NotExecutable)));
+        replace(&path, "two");
+        assert!(matches!(opened.current(), Err(SpawnError::NotExecutable)));
+    }
+
+    #[test]
+    fn a_script_is_run_by_its_interpreter() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("p");
+        write(&path, "#!/bin/sh -e\n");
+        let opened = open(&path, None).expect("it is a script");
+        assert_eq!(opened.program().path, Path::new("/bin/sh"));
+        let leading: Vec<_> = opened.leading().collect();
+        assert_eq!(leading, ["-e", path.to_str().expect("it is UTF-8")]);
+        // Written in place: read again, the new line counts.
+        write(&path, "#!/bin/cat\n");
+        let current = opened.current().expect("it is a script");
+        assert_eq!(current.program().path, Path::new("/bin/cat"));
+        let twice = folder.path().join("q");
+        write(&twice, &format!("#!{}\n", path.display()));
+        open(&twice, None).expect_err("its interpreter is a script");
+    }
 }

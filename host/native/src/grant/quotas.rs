@@ -69,7 +69,10 @@ pub struct Detach {
 
 impl Default for Detach {
     fn default() -> Self {
-        Self { allow: false, max_life: Duration::from_secs(10 * 60) }
+        Self {
+            allow: false,
+            max_life: Duration::from_secs(10 * 60),
+        }
     }
 }
 

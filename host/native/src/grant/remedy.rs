@@ -1,37 +1,61 @@
 //! The line of a grant that would have allowed what was refused.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use crate::command::Command;
 
+/// The longest line that is worth showing, in bytes: a guest may send arguments
+/// of a mebibyte, and no log wants them.
+const MAX_LINE: usize = 4096;
+
 /// For a name that no command of the component has.
-pub(super) fn command(component: &str, command: &Command) -> String {
-    format!(
+pub(super) fn command(component: &str, command: &Command) -> Option<String> {
+    if command.program.len() > MAX_LINE {
+        return None;
+    }
+    Some(format!(
         "[[component.{}.command]] with name = {}, program = \"/...\", {}",
         quoted(component),
         quoted(&command.program),
-        arguments(&command.args),
-    )
+        arguments(&command.args)?,
+    ))
 }
 
 /// For an argument vector.
-pub(super) fn arguments(args: &[String]) -> String {
+pub(super) fn arguments(args: &[String]) -> Option<String> {
+    if args.iter().map(String::len).sum::<usize>() > MAX_LINE {
+        return None;
+    }
     // A literal `*` or `**` written as a string would be a pattern.
     let token = |text: &String| match text.as_str() {
         "*" | "**" => format!("{{ literal = {} }}", quoted(text)),
         _ => quoted(text),
     };
-    format!("args = [{}]", args.iter().map(token).collect::<Vec<_>>().join(", "))
+    Some(format!(
+        "args = [{}]",
+        args.iter().map(token).collect::<Vec<_>>().join(", ")
+    ))
 }
 
 /// For a variable.
-pub(super) fn variable(name: &str) -> String {
-    format!("env = {{ allow = [{}] }}", quoted(name))
+pub(super) fn variable(name: &str) -> Option<String> {
+    (name.len() <= MAX_LINE).then(|| format!("env = {{ allow = [{}] }}", quoted(name)))
 }
 
 /// For a working directory.
-pub(super) fn working_directory(path: &Path) -> String {
-    format!("cwd = {{ roots = [{}] }}", quoted(&path.to_string_lossy()))
+pub(super) fn working_directory(path: &Path) -> Option<String> {
+    let path = path.to_string_lossy();
+    (path.len() <= MAX_LINE).then(|| format!("cwd = {{ roots = [{}] }}", quoted(&path)))
+}
+
+/// Returns a guest's string as a message shows it: quoted, escaped, and cut.
+pub(super) fn shown(text: &str) -> String {
+    const MOST: usize = 200;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{:?}...", &text[..end]),
+        None => format!("{text:?}"),
+    }
 }
 
 /// Returns a TOML string that any terminal can show.
@@ -42,8 +66,11 @@ fn quoted(text: &str) -> String {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
             // Control and other invisible characters, bidirectional ones among them.
-            c if c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}') => {
-                quoted.push_str(&format!("\\u{:04X}", u32::from(c)));
+            c if c.is_control()
+                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}') =>
+            {
+                // Writing to a string cannot fail.
+                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
             }
             c => quoted.push(c),
         }
@@ -58,14 +85,16 @@ mod tests {
 
     #[test]
     fn a_remedy_is_toml_that_says_the_same() {
-        let args: Vec<String> =
-            ["a\"b", "*", "c\\d\n", "\u{202e}x"].map(str::to_owned).into();
-        let line = arguments(&args);
+        let args: Vec<String> = ["a\"b", "*", "c\\d\n", "\u{202e}x"]
+            .map(str::to_owned)
+            .into();
+        let line = arguments(&args).expect("it is short");
         let table: toml::Table = line.parse().expect("it is TOML");
         let items = table["args"].as_array().expect("it is an array");
         assert_eq!(items[0].as_str(), Some("a\"b"));
         assert_eq!(items[1]["literal"].as_str(), Some("*"));
         assert_eq!(items[2].as_str(), Some("c\\d\n"));
         assert!(!line.contains('\u{202e}'));
+        assert_eq!(arguments(&["x".repeat(MAX_LINE + 1)]), None);
     }
 }

@@ -80,7 +80,9 @@ impl Settings {
             settings.inherit.insert("TZ".into());
         }
         if layer.fs.read.is_none() {
-            let found = DEFAULT_READ.iter().filter_map(|path| Root::new(base, path).ok());
+            let found = DEFAULT_READ
+                .iter()
+                .filter_map(|path| Root::new(base, path).ok());
             settings.read = found.collect();
         }
         settings.add(layer, base, Missing::Skipped, out);
@@ -128,14 +130,20 @@ impl Settings {
         for name in env.inherit.iter().flatten() {
             check_name(&name.value, name.at, out);
             if name.value.contains('*') {
-                out.push(name.at, "`inherit` takes whole names: a pattern would leak the host's");
+                out.push(
+                    name.at,
+                    "`inherit` takes whole names: a pattern would leak the host's",
+                );
             }
             self.inherit.insert(name.value.clone());
         }
         for name in env.allow.iter().flatten() {
             check_name(&name.value, name.at, out);
-            if name.value.trim_end_matches('*').len() + 1 < name.value.len()
-                || name.value.strip_suffix('*').unwrap_or(&name.value).contains('*')
+            if name
+                .value
+                .strip_suffix('*')
+                .unwrap_or(&name.value)
+                .contains('*')
             {
                 out.push(name.at, "`*` stands only at the end of a name");
             }
@@ -145,12 +153,20 @@ impl Settings {
 
     fn add_cwd(&mut self, layer: &Layer, base: &Path, missing: Missing, out: &mut Diagnostics<'_>) {
         let Some(cwd) = &layer.cwd else { return };
-        let mut roots = self.cwd.as_ref().map(|cwd| cwd.roots.clone()).unwrap_or_default();
+        let mut roots = self
+            .cwd
+            .as_ref()
+            .map(|cwd| cwd.roots.clone())
+            .unwrap_or_default();
         roots.extend(read_roots(cwd.roots.iter(), base, missing, out));
         let own = cwd.default.iter();
         let default = match read_roots(own, base, missing, out).pop() {
             Some(default) => Some(default),
-            None => self.cwd.as_ref().map(|cwd| cwd.default.clone()).or(roots.first().cloned()),
+            None => self
+                .cwd
+                .as_ref()
+                .map(|cwd| cwd.default.clone())
+                .or(roots.first().cloned()),
         };
         let Some(default) = default else {
             if missing == Missing::Refused && cwd.default.is_none() && cwd.roots.is_empty() {
@@ -165,6 +181,13 @@ impl Settings {
             out.push(cwd.at, "`cwd.default` lies outside `cwd.roots`");
         }
         self.cwd = Some(Cwd { default, roots });
+    }
+
+    /// Returns where a child starts that asks for nothing, resolved.
+    pub(super) fn start(&self) -> &Path {
+        self.cwd
+            .as_ref()
+            .map_or(Path::new("/"), |cwd| &cwd.default.real)
     }
 
     /// Returns what a sandbox is asked for.
@@ -209,4 +232,105 @@ fn read_roots<'a>(
         }
     }
     roots
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::grant::testing::{allowed, component, echo, refused, request};
+
+    #[test]
+    fn absent_defaults_are_the_built_in_ones() {
+        let plan = allowed(&component(&echo("")), &request(&[]));
+        assert_eq!(plan.limits, Limits::default());
+        assert_eq!(plan.capture, CaptureCaps::default());
+        assert_eq!(plan.confinement.sandbox, Sandbox::Required);
+        assert_eq!(plan.confinement.network, Network::None);
+        assert!(plan.confinement.fs.write.is_empty() && plan.confinement.fs.deny.is_empty());
+        let read = &plan.confinement.fs.read;
+        for root in DEFAULT_READ {
+            assert_eq!(
+                read.contains(&root.into()),
+                Path::new(root).exists(),
+                "{root}"
+            );
+        }
+        let names: Vec<_> = plan.env.iter().map(|(name, _)| name.as_str()).collect();
+        assert!(
+            names.iter().all(|name| ["LANG", "TZ"].contains(name)),
+            "{names:?}"
+        );
+        assert!(plan.env.contains(&("LANG".into(), "C.UTF-8".into())));
+    }
+
+    #[test]
+    fn lists_add_up_and_values_replace() {
+        let grant = component(&format!(
+            "[defaults]
+             fs = {{ read = [\"/usr\"] }}
+             env = {{ set = {{ A = \"1\", B = \"1\" }}, allow = [\"X\"] }}
+             limits = {{ wall = \"9s\", memory = \"unlimited\" }}
+             [component.c]
+             fs = {{ read = [\"/etc\"] }}
+             env = {{ set = {{ B = \"2\" }} }}
+             limits = {{ cpu = \"3s\" }}
+             {}",
+            echo(
+                "fs = { write = [\"/tmp\"] }\nenv = { allow = [\"Y\"] }
+                 limits = { cpu = \"2s\" }\ncapture = { stdout = \"3B\" }"
+            ),
+        ));
+        let mut command = request(&[]);
+        command.env = [("X", "x"), ("Y", "y")]
+            .map(|(n, v)| (n.into(), v.into()))
+            .into();
+        let plan = allowed(&grant, &command);
+        assert_eq!(
+            plan.confinement.fs.read,
+            ["/usr", "/etc"].map(std::path::PathBuf::from)
+        );
+        assert_eq!(
+            plan.confinement.fs.write,
+            ["/tmp"].map(std::path::PathBuf::from)
+        );
+        assert_eq!(plan.limits.wall, Duration::from_secs(9));
+        assert_eq!(plan.limits.cpu, Some(Duration::from_secs(2)));
+        assert_eq!(plan.limits.memory_bytes, None);
+        assert_eq!(plan.limits.processes, Limits::default().processes);
+        assert_eq!(plan.capture.stdout_bytes, 3);
+        let set = |name: &str| {
+            plan.env
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.as_str())
+        };
+        assert_eq!(
+            (set("A"), set("B"), set("LANG")),
+            (Some("1"), Some("2"), None)
+        );
+    }
+
+    #[test]
+    fn a_start_lies_below_its_roots() {
+        let start = |cwd: &str| echo(&format!("cwd = {cwd}"));
+        let plan = allowed(&component(&start("{ roots = [\"/usr\"] }")), &request(&[]));
+        assert_eq!(plan.cwd.path, Path::new("/usr"));
+        let wrong = refused(&start("{ default = \"/etc\", roots = [\"/usr\"] }"));
+        assert!(wrong.contains("outside `cwd.roots`"), "{wrong}");
+        assert!(refused(&start("{}")).contains("needs a `default` or `roots`"));
+        assert!(refused(&start("\"/usr\"")).contains("a table"));
+    }
+
+    #[test]
+    fn names_of_variables_are_names() {
+        for env in [
+            "{ inherit = [\"*\"] }",
+            "{ allow = [\"A*B\"] }",
+            "{ set = { \"A=B\" = \"\" } }",
+        ] {
+            refused(&echo(&format!("env = {env}")));
+        }
+    }
 }

@@ -18,9 +18,14 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         _ => seconds_of(unit).map(|seconds| seconds * 1000),
     };
     let number = number.parse::<u64>().ok();
-    match milliseconds.zip(number).and_then(|(unit, number)| unit.checked_mul(number)) {
+    match milliseconds
+        .zip(number)
+        .and_then(|(unit, number)| unit.checked_mul(number))
+    {
         Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
-        None => Err(format!("a time with a unit is needed (ms, s, min, h, d), such as \"30s\", not {text:?}")),
+        None => Err(format!(
+            "a time with a unit is needed (ms, s, min, h, d), such as \"30s\", not {text:?}"
+        )),
     }
 }
 
@@ -36,9 +41,13 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         _ => None,
     };
     let number = number.parse::<u64>().ok();
-    unit.zip(number).and_then(|(unit, number)| unit.checked_mul(number)).ok_or_else(|| {
-        format!("a size with a unit is needed (B, KiB, MiB, GiB), such as \"64MiB\", not {text:?}")
-    })
+    unit.zip(number)
+        .and_then(|(unit, number)| unit.checked_mul(number))
+        .ok_or_else(|| {
+            format!(
+                "a size with a unit is needed (B, KiB, MiB, GiB), such as \"64MiB\", not {text:?}"
+            )
+        })
 }
 
 /// Parses `20/min`: so many in each second, minute, hour or day; a number before
@@ -47,9 +56,18 @@ pub(super) fn rate(text: &str) -> Result<Rate, String> {
     let parse = || {
         let (count, per) = text.split_once('/')?;
         let (number, unit) = split(per);
-        let number = if number.is_empty() { 1 } else { number.parse::<u64>().ok()? };
-        let per = seconds_of(unit)?.checked_mul(number).filter(|&per| per > 0)?;
-        Some(Rate { count: count.parse().ok()?, per: Duration::from_secs(per) })
+        let number = if number.is_empty() {
+            1
+        } else {
+            number.parse::<u64>().ok()?
+        };
+        let per = seconds_of(unit)?
+            .checked_mul(number)
+            .filter(|&per| per > 0)?;
+        Some(Rate {
+            count: count.parse().ok()?,
+            per: Duration::from_secs(per),
+        })
     };
     parse().ok_or_else(|| format!("a rate is needed, such as \"20/min\", not {text:?}"))
 }
@@ -59,7 +77,11 @@ pub(super) fn repeat(text: &str) -> Result<(usize, usize), String> {
     let parse = || {
         let (least, most) = text.split_once("..")?;
         let least = least.parse().ok()?;
-        let most = if most.is_empty() { usize::MAX } else { most.parse().ok()? };
+        let most = if most.is_empty() {
+            usize::MAX
+        } else {
+            most.parse().ok()?
+        };
         (least <= most && most > 0).then_some((least, most))
     };
     parse().ok_or_else(|| format!("a range is needed, such as \"0..8\", not {text:?}"))
@@ -70,7 +92,11 @@ pub(super) fn or_unlimited<T>(
     text: &str,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<Option<T>, String> {
-    if is_unlimited(text) { Ok(None) } else { parse(text).map(Some) }
+    if is_unlimited(text) {
+        Ok(None)
+    } else {
+        parse(text).map(Some)
+    }
 }
 
 /// Says whether `text` lifts a limit.
@@ -90,7 +116,10 @@ fn seconds_of(unit: &str) -> Option<u64> {
 
 /// Splits digits from what follows them.
 fn split(text: &str) -> (&str, &str) {
-    text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()))
+    text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    )
 }
 
 #[cfg(test)]
@@ -102,7 +131,16 @@ mod tests {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("10min"), Ok(Duration::from_secs(600)));
-        for wrong in ["30", "s", "", "-1s", "1.5s", "30 s", "1m", "999999999999999999d"] {
+        for wrong in [
+            "30",
+            "s",
+            "",
+            "-1s",
+            "1.5s",
+            "30 s",
+            "1m",
+            "999999999999999999d",
+        ] {
             assert!(duration(wrong).is_err(), "{wrong}");
         }
     }
@@ -118,8 +156,20 @@ mod tests {
 
     #[test]
     fn rates_and_ranges() {
-        assert_eq!(rate("20/min"), Ok(Rate { count: 20, per: Duration::from_secs(60) }));
-        assert_eq!(rate("5/10s"), Ok(Rate { count: 5, per: Duration::from_secs(10) }));
+        assert_eq!(
+            rate("20/min"),
+            Ok(Rate {
+                count: 20,
+                per: Duration::from_secs(60)
+            })
+        );
+        assert_eq!(
+            rate("5/10s"),
+            Ok(Rate {
+                count: 5,
+                per: Duration::from_secs(10)
+            })
+        );
         assert!(rate("20").is_err() && rate("20/0s").is_err() && rate("20/m").is_err());
         assert_eq!(repeat("0..8"), Ok((0, 8)));
         assert_eq!(repeat("1.."), Ok((1, usize::MAX)));

@@ -5,5 +5,6 @@ mod caps;
 mod capture;
 mod endings;
 mod leaks;
+mod limits;
 mod support;
 mod verbs;

@@ -1,0 +1,151 @@
+//! Two keys: what one of them allows, narrowed by the other.
+//!
+//! The alternative, a merged grant made at load, cannot be: whether two lists of
+//! patterns have a vector in common is answered per vector.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::authority::Passed;
+use crate::error::{Denial, DeniedItem, SpawnError};
+use crate::launch::Plan;
+use crate::limits::{CaptureCaps, Limits};
+use crate::sandbox::{Confinement, FsRules, Network, Sandbox};
+
+/// Narrows what the first key allows by what the second allows for the same
+/// request.
+///
+/// # Errors
+///
+/// A denial where the two name different programs or fixed arguments.
+pub(super) fn narrow(first: &mut Passed, second: &Passed) -> Result<(), SpawnError> {
+    let denied = |item, reason: &str| Denial {
+        nearest: Some(second.rule.name.clone()),
+        ..Denial::new(item, reason)
+    };
+    if !first.executable.is_same(&second.executable) {
+        return Err(denied(DeniedItem::Program, "the two keys name different programs").into());
+    }
+    let fixed = &second.rule.fixed;
+    if !fixed.is_empty() && *fixed != first.rule.fixed {
+        let reason = "the two keys fix different arguments";
+        return Err(denied(DeniedItem::Argument, reason).into());
+    }
+    first.verdict = first.verdict.max(second.verdict);
+    let plan: &mut Plan = &mut first.plan;
+    plan.limits = limits(&plan.limits, &second.plan.limits);
+    plan.capture = CaptureCaps {
+        stdout_bytes: plan
+            .capture
+            .stdout_bytes
+            .min(second.plan.capture.stdout_bytes),
+        stderr_bytes: plan
+            .capture
+            .stderr_bytes
+            .min(second.plan.capture.stderr_bytes),
+    };
+    plan.disclose_pid &= second.plan.disclose_pid;
+    if plan.confinement != second.plan.confinement {
+        plan.confinement = Arc::new(confinement(&plan.confinement, &second.plan.confinement));
+    }
+    Ok(())
+}
+
+fn limits(a: &Limits, b: &Limits) -> Limits {
+    fn least<T: Ord + Copy>(a: Option<T>, b: Option<T>) -> Option<T> {
+        a.into_iter().chain(b).min()
+    }
+    Limits {
+        wall: a.wall.min(b.wall),
+        cpu: least(a.cpu, b.cpu),
+        memory_bytes: least(a.memory_bytes, b.memory_bytes),
+        processes: least(a.processes, b.processes),
+        open_files: least(a.open_files, b.open_files),
+        file_size_bytes: least(a.file_size_bytes, b.file_size_bytes),
+        output_bytes: least(a.output_bytes, b.output_bytes),
+    }
+}
+
+fn confinement(a: &Confinement, b: &Confinement) -> Confinement {
+    let sandbox = match (a.sandbox, b.sandbox) {
+        (Sandbox::Required, _) | (_, Sandbox::Required) => Sandbox::Required,
+        (Sandbox::BestEffort, _) | (_, Sandbox::BestEffort) => Sandbox::BestEffort,
+        (Sandbox::None, Sandbox::None) => Sandbox::None,
+    };
+    let network = match (a.network, b.network) {
+        (Network::None, _) | (_, Network::None) => Network::None,
+        (Network::Loopback, _) | (_, Network::Loopback) => Network::Loopback,
+        (Network::Host, Network::Host) => Network::Host,
+    };
+    // What is writable is readable as well.
+    let readable = |rules: &FsRules| [rules.read.clone(), rules.write.clone()].concat();
+    let fs = FsRules {
+        read: common(&readable(&a.fs), &readable(&b.fs)),
+        write: common(&a.fs.write, &b.fs.write),
+        deny: [a.fs.deny.clone(), b.fs.deny.clone()].concat(),
+    };
+    Confinement {
+        sandbox,
+        network,
+        fs,
+    }
+}
+
+/// Returns the roots that lie below a root of either list, compared where they
+/// lead: a link below one list's root may lead out of it.
+fn common(a: &[PathBuf], b: &[PathBuf]) -> Vec<PathBuf> {
+    let resolve = |roots: &[PathBuf]| -> Vec<(PathBuf, PathBuf)> {
+        let pair = |root: &PathBuf| Some((root.clone(), root.canonicalize().ok()?));
+        roots.iter().filter_map(pair).collect()
+    };
+    let (a, b) = (resolve(a), resolve(b));
+    let mut roots: Vec<PathBuf> = Vec::new();
+    for (inner, outer) in [(&a, &b), (&b, &a)] {
+        for (written, real) in inner {
+            let is_inside = outer.iter().any(|(_, root)| real.starts_with(root));
+            if is_inside && !roots.contains(written) {
+                roots.push(written.clone());
+            }
+        }
+    }
+    roots
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn common_roots_are_the_inner_ones() {
+        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
+        assert_eq!(
+            common(&paths(&["/usr"]), &paths(&["/usr/bin", "/etc"])),
+            paths(&["/usr/bin"])
+        );
+        assert_eq!(
+            common(&paths(&["/usr"]), &paths(&["/usr"])),
+            paths(&["/usr"])
+        );
+        assert!(common(&paths(&["/usr"]), &paths(&["/etc"])).is_empty());
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/etc", &link).expect("the folder is ours");
+        assert!(common(&[folder.path().to_owned()], &[link]).is_empty());
+    }
+
+    #[test]
+    fn the_stricter_of_each_limit_is_in_force() {
+        let a = Limits {
+            output_bytes: Some(1),
+            cpu: None,
+            ..Limits::default()
+        };
+        let b = Limits {
+            memory_bytes: Some(2),
+            ..Limits::default()
+        };
+        let both = limits(&a, &b);
+        assert_eq!((both.output_bytes, both.memory_bytes), (Some(1), Some(2)));
+        assert_eq!(both.cpu, Limits::default().cpu);
+    }
+}

@@ -1,0 +1,6 @@
+//! Waits for a program that does not end, without a time limit.
+
+fn main() {
+    let child = guest_examples::spawn::Child::spawn("sleep", &["300".to_owned()], None);
+    child.expect("the grant allows it").wait(None);
+}

@@ -1,0 +1,9 @@
+//! The command, end to end: options, exit codes, messages, events.
+
+mod exit_codes;
+mod grant_files;
+mod harness;
+mod lifetime;
+mod refusals;
+#[path = "../support/mod.rs"]
+mod support;
