@@ -224,7 +224,7 @@ async fn exec_says_126_for_what_is_denied() {
 }
 
 #[tokio::test]
-async fn exec_says_126_for_a_program_that_went_after_the_grant_was_loaded() {
+async fn exec_says_127_for_a_program_that_went_after_the_grant_was_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("true");
     std::fs::copy("/usr/bin/true", &program).unwrap();
@@ -234,7 +234,7 @@ async fn exec_says_126_for_a_program_that_went_after_the_grant_was_loaded() {
 
     let host = TestHost::new().grant_toml(&toml).args(["true"]);
     std::fs::remove_file(&program).unwrap();
-    host.run(guests::EXEC).await.assert_exit(126);
+    host.run(guests::EXEC).await.assert_exit(127);
 }
 
 #[tokio::test]

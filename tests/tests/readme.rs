@@ -94,6 +94,8 @@ fn the_two_commands_exist() {
 #[test]
 fn the_limits_are_the_constants() {
     let readme = readme();
+    let child = limits::Limits::default();
+    let set = |limit: Option<u64>| limit.expect("limited by default");
     let rows = [
         (
             "Children of one owner that run at once",
@@ -104,6 +106,20 @@ fn the_limits_are_the_constants() {
             limits::DEFAULT_MAX_TOTAL.to_string(),
         ),
         ("Time until a child is killed", time(limits::DEFAULT_WALL)),
+        (
+            "Processor time of a child's tree",
+            time(child.cpu.expect("limited")),
+        ),
+        ("Memory of a child's tree", bytes(set(child.memory_bytes))),
+        ("Tasks of a child's tree", set(child.processes).to_string()),
+        (
+            "Open files of one process (not enforced yet)",
+            set(child.open_files).to_string(),
+        ),
+        (
+            "Size of a written file (not enforced yet)",
+            bytes(set(child.file_size_bytes)),
+        ),
         (
             "Standard output that is kept",
             bytes(limits::DEFAULT_CAPTURE_STDOUT_BYTES),

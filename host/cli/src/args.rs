@@ -61,6 +61,34 @@ Examples:
   See what a component asks for; without grants every request is denied:
       capspawn run tool.wasm";
 
+const CHECK_ABOUT: &str = "Check a grant file, and show what it allows";
+
+const CHECK_LONG_ABOUT: &str = "\
+Load a grant file, try its `match` and `not-match` examples, and show what each component may run. \
+Nothing is started.";
+
+const CHECK_FOOTER: &str = "\
+Exit codes:
+  0  the file can be used
+  2  it cannot: each error is a line with its place";
+
+const EXPLAIN_ABOUT: &str = "Show the decision on one request, and why";
+
+const EXPLAIN_LONG_ABOUT: &str = "\
+Show what a grant file says to one request: the decision, the rule, and the program, arguments, \
+environment, working directory and confinement that would be used. It is the code that decides \
+for `capspawn run`. Nothing is started.";
+
+const EXPLAIN_FOOTER: &str = "\
+Exit codes:
+  0  allowed
+  2  the file cannot be used
+  3  denied; so is an unknown component or command
+  4  allowed if somebody approves
+
+Example:
+  capspawn explain grants.toml exec git -- log --oneline";
+
 /// The command line of `capspawn`.
 #[derive(Debug, Parser)]
 #[command(name = "capspawn", version, about = ABOUT, long_about = LONG_ABOUT, after_help = FOOTER)]
@@ -75,6 +103,10 @@ pub(crate) struct Args {
 pub(crate) enum Subcommand {
     #[command(about = RUN_ABOUT, long_about = RUN_LONG_ABOUT, after_help = RUN_FOOTER)]
     Run(RunArgs),
+    #[command(about = CHECK_ABOUT, long_about = CHECK_LONG_ABOUT, after_help = CHECK_FOOTER)]
+    Check(CheckArgs),
+    #[command(about = EXPLAIN_ABOUT, long_about = EXPLAIN_LONG_ABOUT, after_help = EXPLAIN_FOOTER)]
+    Explain(ExplainArgs),
 }
 
 /// `capspawn run`.
@@ -113,6 +145,46 @@ pub(crate) struct RunArgs {
     pub(crate) guest: PathBuf,
 
     /// The component's arguments
+    #[arg(value_name = "ARGS", last = true)]
+    pub(crate) args: Vec<String>,
+}
+
+/// `capspawn check`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// The grant file
+    #[arg(value_name = "GRANTS")]
+    pub(crate) file: PathBuf,
+}
+
+/// `capspawn explain`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExplainArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// A variable that the component asks for
+    #[arg(long = "env", value_name = "NAME=VALUE", help_heading = "The request")]
+    pub(crate) env: Vec<Variable>,
+
+    /// The working directory that it asks for
+    #[arg(long, value_name = "DIR", help_heading = "The request")]
+    pub(crate) cwd: Option<String>,
+
+    /// The grant file
+    #[arg(value_name = "GRANTS")]
+    pub(crate) file: PathBuf,
+
+    /// The component that asks
+    #[arg(value_name = "COMPONENT")]
+    pub(crate) component: String,
+
+    /// The command's name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+
+    /// Its arguments
     #[arg(value_name = "ARGS", last = true)]
     pub(crate) args: Vec<String>,
 }
@@ -173,7 +245,9 @@ mod tests {
     #[test]
     fn arguments_after_the_dashes_are_the_components() {
         let args = Args::parse_from(["capspawn", "run", "a.wasm", "--", "--grants", "-x"]);
-        let Subcommand::Run(run) = args.command;
+        let Subcommand::Run(run) = args.command else {
+            panic!("another command")
+        };
         assert_eq!(run.args, ["--grants", "-x"]);
         assert_eq!(run.grants, None);
     }

@@ -1,18 +1,23 @@
 //! The `capspawn` command, as a library: `main.rs` only calls [`main`].
 //!
-//! It is an embedding like any other and uses nothing but the public interface
+//! `capspawn run` is an embedding like any other and uses nothing but the public interface
 //! of the crate [`capspawn`]: `guest` is the store's data and the run, `run`
-//! puts the pieces together, `events` is what the operator sees.
+//! puts the pieces together, `events` is what the operator sees. `check` and
+//! `explain` need no WebAssembly and ask the native core.
 
 mod args;
+mod check;
 mod events;
+mod explain;
 mod guest;
 mod load;
 mod run;
 mod stop;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Parser as _;
 
 /// The examples of README.md, compiled.
@@ -35,6 +40,8 @@ pub fn main() -> ExitCode {
 
     let outcome = match args::Args::parse().command {
         args::Subcommand::Run(args) => run::run(&args),
+        args::Subcommand::Check(args) => check::check(&args),
+        args::Subcommand::Explain(args) => explain::explain(&args),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| {
         complain(&error);
@@ -52,6 +59,13 @@ fn complain(error: &anyhow::Error) {
             .for_each(|line| eprintln!("capspawn: {line}")),
         None => eprintln!("capspawn: {}", one_line(&format!("{error:#}"))),
     }
+}
+
+/// Prints a result. A reader that has gone away is no panic.
+fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot write to standard output")
 }
 
 /// Joins the lines of a message of another library.

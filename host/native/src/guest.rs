@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::approval::Approvals;
 use crate::child::{Child, ChildInfo};
 use crate::command::Command;
 use crate::entry::Entry;
 use crate::error::SpawnError;
 use crate::grant::Grant;
 use crate::owner::OwnerKey;
-use crate::registry::{Registry, spawn};
+use crate::registry::{Registry, spawn, spawn_asking};
 use crate::status::KillReason;
 
 /// One guest of a registry.
@@ -26,6 +27,7 @@ pub struct Guest {
     /// Children started so far, and being started.
     pub(crate) total: AtomicU64,
     pub(crate) running: Arc<Running>,
+    pub(crate) approvals: Approvals,
 }
 
 /// The entries of a guest that still run.
@@ -44,6 +46,7 @@ impl Guest {
             owner,
             total: AtomicU64::new(0),
             running: Arc::default(),
+            approvals: Approvals::default(),
         }
     }
 
@@ -59,12 +62,32 @@ impl Guest {
     /// The calling thread is blocked until the program executes, about as long
     /// as `posix_spawn` blocks it.
     ///
+    /// Nobody is asked: where the grant says `ask` this is a denial, also of
+    /// what was once allowed for this guest. See [`Guest::spawn_asking`].
+    ///
     /// # Errors
     ///
     /// Each [`SpawnError`] says which; on an error nothing runs, and neither a
     /// slot nor a quota but the rate is used up.
     pub fn spawn(&self, command: &Command) -> Result<Child, SpawnError> {
         spawn(self, command)
+    }
+
+    /// The same as [`Guest::spawn`], and asks the registry's
+    /// [`Approver`](crate::Approver) where the grant says `ask`.
+    ///
+    /// While the question is open neither a slot nor a quota but the rate is in
+    /// use. One question of a guest is open at a time, others wait for their
+    /// turn. After the answer the grant decides again, and what it allows then
+    /// runs only if it is what was approved. Dropping the future abandons the
+    /// question. Needs no particular async runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`Guest::spawn`]; a request that is not approved is
+    /// [`SpawnError::Denied`] for its program.
+    pub async fn spawn_asking(&self, command: &Command) -> Result<Child, SpawnError> {
+        spawn_asking(self, command).await
     }
 
     /// Returns the children that run now.

@@ -40,6 +40,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod approval;
 mod capture;
 mod child;
 mod command;
@@ -59,6 +60,7 @@ mod supervisor;
 mod tree_limits;
 mod usage;
 
+pub use approval::{Answer, Approver, Question};
 pub use capture::Captured;
 pub use child::{Child, ChildInfo, Waiter};
 pub use command::{Command, Stdin, Stdio};

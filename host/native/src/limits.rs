@@ -53,6 +53,18 @@ pub const DRAIN_GRACE: Duration = Duration::from_millis(250);
 /// How long a release waits for the reap of a child that it killed: 1 s.
 pub const RELEASE_BOUND: Duration = Duration::from_secs(1);
 
+/// How long an approver may take for one answer: 60 s, past which the request is
+/// denied. Keeps a guest from waiting for ever on a person who has left.
+pub const DEFAULT_APPROVAL_BOUND: Duration = Duration::from_secs(60);
+
+/// Requests of one guest that wait for an approver, the open question included:
+/// 64. They hold no slot, so that nothing else bounds what they take in memory.
+pub const MAX_WAITING_QUESTIONS: usize = 64;
+
+/// Approvals that are remembered for one guest: 1024, 32 bytes each. Past it the
+/// oldest is forgotten and asked for again.
+pub const MAX_REMEMBERED_APPROVALS: usize = 1024;
+
 /// The limits of one child, as the grant sets them.
 ///
 /// `None` is no limit of that kind. [`Limits::default`] is the built-in minimum

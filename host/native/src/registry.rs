@@ -17,6 +17,7 @@ use parking_lot::{Condvar, Mutex};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 
+use crate::approval::Oversight;
 use crate::capture::RetainedBytes;
 use crate::entry::Entry;
 use crate::error::Quota;
@@ -24,16 +25,14 @@ use crate::event::{Event, EventKind};
 use crate::grant::{Grant, Quotas};
 use crate::guest::Guest;
 use crate::launch::Launcher;
-use crate::limits::{
-    DEFAULT_MAX_ENTRIES, DEFAULT_MAX_RECEIPTS, DEFAULT_MAX_RETAINED_BYTES,
-};
 use crate::owner::{OwnerKey, OwnerUse};
-use crate::sandbox::NativeLauncher;
 use crate::status::{ExitStatus, KillReason, Receipt};
-use crate::tree_limits;
 
-pub(crate) use spawning::spawn;
+pub use builder::RegistryBuilder;
+pub(crate) use spawning::{spawn, spawn_asking};
 
+#[path = "registry_builder.rs"]
+mod builder;
 #[path = "spawn.rs"]
 mod spawning;
 
@@ -41,94 +40,6 @@ mod spawning;
 const LAST_REAPS: Duration = Duration::from_secs(5);
 
 type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
-
-/// Builds a [`Registry`].
-pub struct RegistryBuilder {
-    max_entries: usize,
-    max_retained_bytes: usize,
-    max_receipts: usize,
-    launcher: Option<Arc<dyn Launcher>>,
-    on_event: Option<OnEvent>,
-}
-
-impl fmt::Debug for RegistryBuilder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RegistryBuilder")
-            .field("max_entries", &self.max_entries)
-            .field("max_retained_bytes", &self.max_retained_bytes)
-            .field("max_receipts", &self.max_receipts)
-            .finish_non_exhaustive()
-    }
-}
-
-impl RegistryBuilder {
-    /// Sets how many entries there are at most, running and ended together.
-    #[must_use]
-    pub fn max_entries(mut self, entries: usize) -> Self {
-        self.max_entries = entries;
-        self
-    }
-
-    /// Sets how many captured bytes are kept at most, over all entries.
-    #[must_use]
-    pub fn max_retained_bytes(mut self, bytes: usize) -> Self {
-        self.max_retained_bytes = bytes;
-        self
-    }
-
-    /// Sets how many receipts of unobserved children are kept at most.
-    #[must_use]
-    pub fn max_receipts(mut self, receipts: usize) -> Self {
-        self.max_receipts = receipts;
-        self
-    }
-
-    /// Sets what starts children; by default [`NativeLauncher`].
-    #[must_use]
-    pub fn launcher(mut self, launcher: Arc<dyn Launcher>) -> Self {
-        self.launcher = Some(launcher);
-        self
-    }
-
-    /// Sets who is told of every spawn, denial, quota refusal and exit. Called
-    /// on the thread where it happens: it must not block.
-    #[must_use]
-    pub fn on_event(mut self, on_event: impl Fn(&Event) + Send + Sync + 'static) -> Self {
-        self.on_event = Some(Arc::new(on_event));
-        self
-    }
-
-    /// Builds the registry and starts its thread.
-    ///
-    /// # Errors
-    ///
-    /// Where the system gives no thread or no event queue.
-    pub fn build(self) -> io::Result<Registry> {
-        let (handle_sender, handle) = mpsc::sync_channel(1);
-        let (stop, stopped) = oneshot::channel::<Arc<Shared>>();
-        std::thread::Builder::new()
-            .name("capspawn-registry".into())
-            .spawn(move || supervise_all(&handle_sender, stopped))?;
-        let handle: Handle = handle
-            .recv()
-            .map_err(|_| io::Error::other("the registry's thread ended"))??;
-        let shared = Arc::new(Shared {
-            handle,
-            launcher: self.launcher.unwrap_or_else(|| Arc::new(NativeLauncher::new())),
-            on_event: self.on_event,
-            max_entries: self.max_entries,
-            max_receipts: self.max_receipts,
-            retained: RetainedBytes::new(self.max_retained_bytes),
-            scratch: Mutex::default(),
-            started: Notify::new(),
-            next_id: AtomicU64::new(1),
-            state: Mutex::default(),
-            idle: Condvar::new(),
-        });
-        shared.handle.spawn(tree_limits::watch(Arc::clone(&shared)));
-        Ok(Registry(Arc::new(Running { shared, stop: Some(stop) })))
-    }
-}
 
 /// Runs the supervisors until the registry is dropped, and a little longer.
 fn supervise_all(
@@ -180,15 +91,10 @@ impl Drop for Running {
 
 impl Registry {
     /// Returns a builder: 1024 entries, 256 MiB of captured output, 1024
-    /// receipts, the native launcher, nobody told of events.
+    /// receipts, the native launcher, nobody told of events, nobody to ask (so
+    /// that `ask` is a denial) or, once set, 60 s for each answer, no veto.
     pub fn builder() -> RegistryBuilder {
-        RegistryBuilder {
-            max_entries: DEFAULT_MAX_ENTRIES,
-            max_retained_bytes: DEFAULT_MAX_RETAINED_BYTES,
-            max_receipts: DEFAULT_MAX_RECEIPTS,
-            launcher: None,
-            on_event: None,
-        }
+        RegistryBuilder::new()
     }
 
     /// Returns a new guest under `grant`. `tenant` tells owners of one component
@@ -247,6 +153,8 @@ pub(crate) struct Shared {
     pub(crate) scratch: Mutex<Vec<u8>>,
     /// Wakes who looks at running trees.
     pub(crate) started: Notify,
+    /// The embedder's say: the approver and the veto.
+    pub(crate) oversight: Oversight,
     on_event: Option<OnEvent>,
     max_entries: usize,
     max_receipts: usize,
@@ -300,10 +208,14 @@ impl State {
 }
 
 impl Shared {
-    /// Takes a slot and the quotas for one child.
+    /// Counts one request against the rate, whatever becomes of it.
+    fn charge_rate(&self, owner: &OwnerKey, quotas: &Quotas) -> Result<(), Quota> {
+        self.state.lock().owner(owner).charge_rate(quotas.rate, Instant::now())
+    }
+
+    /// Takes a slot and the quotas for one child, the rate excepted.
     fn reserve(&self, owner: &OwnerKey, quotas: &Quotas) -> Result<(), Quota> {
         let mut state = self.state.lock();
-        state.owner(owner).charge_rate(quotas.rate, Instant::now())?;
         if state.unfinished >= self.max_entries {
             return Err(Quota::HostCapacity);
         }
@@ -443,10 +355,9 @@ impl Shared {
         // Under the lock: either this sees the completed entry, or the
         // completion sees the release.
         entry.released.store(true, Ordering::Release);
-        if entry.phase().is_complete() || is_retained(&state, entry.id) {
-            if state.entries.remove(&entry.id).is_some() {
-                self.forget(&mut state, entry);
-            }
+        let is_over = entry.phase().is_complete() || is_retained(&state, entry.id);
+        if is_over && state.entries.remove(&entry.id).is_some() {
+            self.forget(&mut state, entry);
         }
     }
 

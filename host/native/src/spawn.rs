@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Shared;
+use crate::approval::{self, Question};
 use crate::capture::Capture;
 use crate::child::Child;
 use crate::command::{Command, Stdin, Stdio};
 use crate::entry::{Entry, Start};
-use crate::error::{Denial, DeniedItem, Quota, SpawnError};
+use crate::error::{Quota, SpawnError};
 use crate::event::EventKind;
 use crate::grant::Decision;
 use crate::guest::Guest;
@@ -18,7 +19,20 @@ use crate::supervisor::Supervised;
 
 /// Starts what `command` asks for, if the guest's grant allows it.
 pub(crate) fn spawn(guest: &Guest, command: &Command) -> Result<Child, SpawnError> {
-    let result = try_spawn(guest, command);
+    told(guest, command, try_spawn(guest, command))
+}
+
+/// The same, and asks the approver where the grant says so.
+pub(crate) async fn spawn_asking(guest: &Guest, command: &Command) -> Result<Child, SpawnError> {
+    told(guest, command, try_spawn_asking(guest, command).await)
+}
+
+/// Tells the operator of a request that came to nothing.
+fn told(
+    guest: &Guest,
+    command: &Command,
+    result: Result<Child, SpawnError>,
+) -> Result<Child, SpawnError> {
     if let Err(error) = &result {
         let kind = match error {
             SpawnError::Denied(denial) => EventKind::denied(denial),
@@ -32,25 +46,61 @@ pub(crate) fn spawn(guest: &Guest, command: &Command) -> Result<Child, SpawnErro
 }
 
 fn try_spawn(guest: &Guest, command: &Command) -> Result<Child, SpawnError> {
+    match decide(guest, command)? {
+        (permit, Decision::Allow(plan)) => start(permit, &plan, command),
+        (_, Decision::Ask(plan)) => {
+            Err(approval::denied(&plan.name, "it needs approval, and this caller asks nobody"))
+        }
+    }
+}
+
+async fn try_spawn_asking(guest: &Guest, command: &Command) -> Result<Child, SpawnError> {
+    let question = match decide(guest, command)? {
+        (permit, Decision::Allow(plan)) => return start(permit, &plan, command),
+        (permit, Decision::Ask(plan)) => {
+            let question = Question::new(&guest.owner, command, &plan);
+            if guest.approvals.allows(&question) {
+                return start(permit, &plan, command);
+            }
+            question
+        }
+    };
+    // No slot is held while somebody thinks: the permit is gone by now.
+    let shared = guest.registry.shared();
+    guest.approvals.ask(shared, &question).await?;
+    let permit = Permit::take(guest)?;
+    // The program and the directory may have changed meanwhile.
+    let plan = guest.grant.decide(command)?.into_plan();
+    if Question::new(&guest.owner, command, &plan) != question {
+        let reason = "it is no longer what was approved";
+        return Err(approval::denied(&plan.name, reason));
+    }
+    start(permit, &plan, command)
+}
+
+/// Charges the rate, takes a permit and decides.
+fn decide<'a>(
+    guest: &'a Guest,
+    command: &Command,
+) -> Result<(Permit<'a>, Decision), SpawnError> {
     command.validate()?;
     let piped = [command.stdout, command.stderr].contains(&Stdio::Piped);
     if piped || command.stdin == Stdin::Piped {
         return Err(SpawnError::Unsupported("piped streams"));
     }
+    let shared = guest.registry.shared();
+    if !shared.state.lock().closed {
+        let quotas = guest.grant.quotas();
+        shared.charge_rate(&guest.owner, quotas).map_err(SpawnError::Quota)?;
+    }
     let permit = Permit::take(guest)?;
-    let plan = match guest.grant.decide(command)? {
-        Decision::Allow(plan) => plan,
-        // Nobody is there to ask.
-        Decision::Ask(_) => {
-            let denial = Denial::new(DeniedItem::Program, "it needs approval and nobody is asked");
-            return Err(denial.into());
-        }
-    };
-    start(permit, &plan, command)
+    let decision = guest.grant.decide(command)?;
+    Ok((permit, decision))
 }
 
 fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, SpawnError> {
     let shared = permit.shared;
+    shared.oversight.admits(&permit.guest.owner, command, plan)?;
     let enforcement = shared.launcher.enforcement(&plan.confinement);
     if !enforcement.admits(plan.confinement.sandbox) {
         return Err(SpawnError::SandboxUnavailable(Box::new(enforcement)));

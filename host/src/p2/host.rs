@@ -209,8 +209,9 @@ impl run::Host for ProcessCtxView<'_> {
         if has_pipes(&command) {
             return Err(ErrorCode::InvalidArgument.into());
         }
-        // If this call is cancelled the child is dropped, and so killed.
-        let child = self.ctx.guest.spawn(&command)?;
+        // If this call is cancelled the question is abandoned, or the child
+        // dropped and so killed.
+        let child = self.ctx.guest.spawn_asking(&command).await?;
         let (status, stdout, stderr) = child.output().await;
         Ok(types::Output {
             status: status.into(),
@@ -241,7 +242,7 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         if has_pipes(&command) {
             return Err(ErrorCode::Unsupported.into());
         }
-        let child = self.ctx.guest.spawn(&command)?;
+        let child = self.ctx.guest.spawn_asking(&command).await?;
         Ok(self.table.push(Child(child))?)
     }
 

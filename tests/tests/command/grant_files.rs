@@ -1,9 +1,11 @@
-//! A grant file that is not one: one line with the position, and nothing started.
+//! A grant file that is not one, which starts nothing, and what `check` and
+//! `explain` say to one that is.
 
 use std::fs;
+use std::process::Command;
 
-use crate::harness::Setup;
-use crate::support::program;
+use crate::harness::{Setup, outcome};
+use crate::support::{capspawn, program};
 
 #[test]
 fn a_bad_grant_file_is_one_line_with_the_position() {
@@ -62,4 +64,54 @@ fn a_grant_file_that_cannot_be_read_is_one_line() {
     fs::create_dir(setup.grants()).unwrap();
     assert!(setup.exec(&["x"]).complaint().contains("directory"));
     assert!(!setup.events_file().exists(), "something was started");
+}
+
+#[test]
+fn check_shows_what_a_file_allows() {
+    let setup = Setup::new(&[("git", &program("git"), "args = [\"log\", \"*\"]")]);
+    let check = || outcome(Command::new(capspawn()).arg("check").arg(setup.grants()));
+    let shown = check();
+    assert_eq!(
+        (shown.code, shown.stderr.as_str()),
+        (Some(0), ""),
+        "{shown:?}"
+    );
+    for word in ["\"exec\"", "allow \"git\"", "sandbox none"] {
+        assert!(shown.stdout.contains(word), "{shown:?}");
+    }
+
+    fs::write(setup.grants(), "version = 1\nunknown = 1\n").unwrap();
+    assert!(check().complaint().contains(":2:1"));
+}
+
+#[test]
+fn explain_decides_without_starting() {
+    let ask = "args = [\"push\"]\ndecision = \"ask\"";
+    let git = program("git");
+    let setup = Setup::new(&[("git", &git, "args = [\"log\"]"), ("git", &git, ask)]);
+    let explain = |component: &str, request: &[&str]| {
+        let mut command = Command::new(capspawn());
+        command
+            .args(["explain", "--json"])
+            .arg(setup.grants())
+            .args([component, "git", "--"]);
+        outcome(command.args(request))
+    };
+    let cases = [
+        ("exec", &["log"][..], 0, "allow"),
+        ("exec", &["push"], 4, "ask"),
+        ("exec", &["clone"], 3, "deny"),
+        ("other", &["log"], 3, "deny"),
+    ];
+    for (component, request, code, decision) in cases {
+        let answer = explain(component, request);
+        assert_eq!(answer.code, Some(code), "{answer:?}");
+        let json: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
+        assert_eq!(json["decision"], decision);
+        assert_eq!(json["component"], component);
+        if code == 0 {
+            assert_eq!(json["argv"][1], "log");
+            assert_eq!(json["sandbox"], "none");
+        }
+    }
 }

@@ -116,6 +116,7 @@ impl Executable {
     ///
     /// # Errors
     ///
+    /// [`SpawnError::NoEntry`] where the path names nothing any more, otherwise
     /// [`SpawnError::NotExecutable`].
     pub(super) fn current(&self) -> Result<Self, SpawnError> {
         // An open binary may be replaced by name and stays what it was; one that
@@ -127,7 +128,10 @@ impl Executable {
         {
             return Ok(self.clone());
         }
-        Self::open(self.path(), self.pin, &self.terms).map_err(|_| SpawnError::NotExecutable)
+        Self::open(self.path(), self.pin, &self.terms).map_err(|_| match self.path().try_exists() {
+            Ok(false) => SpawnError::NoEntry,
+            _ => SpawnError::NotExecutable,
+        })
     }
 
     /// Returns the file that is executed.
@@ -279,7 +283,7 @@ mod tests {
         let renewed = opened.current().expect("it is a program as well");
         assert!(!renewed.is_same(&opened));
         fs::remove_file(&path).expect("the folder is ours");
-        assert!(matches!(opened.current(), Err(SpawnError::NotExecutable)));
+        assert!(matches!(opened.current(), Err(SpawnError::NoEntry)));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The registry against real programs: what each verb promises, and the defects
 //! of the system that it replaces, each one a test.
 
+mod approval;
 mod caps;
 mod capture;
 mod endings;

@@ -1,0 +1,159 @@
+//! Builds the registry: its caps, its launcher, and the embedder's say.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+
+use super::{OnEvent, Registry, Running, Shared, supervise_all};
+use crate::approval::{Approver, Oversight, Question};
+use crate::capture::RetainedBytes;
+use crate::event::Event;
+use crate::launch::Launcher;
+use crate::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_RECEIPTS, DEFAULT_MAX_RETAINED_BYTES};
+use crate::sandbox::NativeLauncher;
+use crate::tree_limits;
+
+/// Builds a [`Registry`].
+pub struct RegistryBuilder {
+    max_entries: usize,
+    max_retained_bytes: usize,
+    max_receipts: usize,
+    launcher: Option<Arc<dyn Launcher>>,
+    on_event: Option<OnEvent>,
+    oversight: Oversight,
+}
+
+impl fmt::Debug for RegistryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryBuilder")
+            .field("max_entries", &self.max_entries)
+            .field("max_retained_bytes", &self.max_retained_bytes)
+            .field("max_receipts", &self.max_receipts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RegistryBuilder {
+    /// See [`Registry::builder`].
+    pub(super) fn new() -> Self {
+        Self {
+            max_entries: DEFAULT_MAX_ENTRIES,
+            max_retained_bytes: DEFAULT_MAX_RETAINED_BYTES,
+            max_receipts: DEFAULT_MAX_RECEIPTS,
+            launcher: None,
+            on_event: None,
+            oversight: Oversight::default(),
+        }
+    }
+
+    /// Sets how many entries there are at most, running and ended together.
+    #[must_use]
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.max_entries = entries;
+        self
+    }
+
+    /// Sets how many captured bytes are kept at most, over all entries.
+    #[must_use]
+    pub fn max_retained_bytes(mut self, bytes: usize) -> Self {
+        self.max_retained_bytes = bytes;
+        self
+    }
+
+    /// Sets how many receipts of unobserved children are kept at most.
+    #[must_use]
+    pub fn max_receipts(mut self, receipts: usize) -> Self {
+        self.max_receipts = receipts;
+        self
+    }
+
+    /// Sets what starts children; by default [`NativeLauncher`].
+    #[must_use]
+    pub fn launcher(mut self, launcher: Arc<dyn Launcher>) -> Self {
+        self.launcher = Some(launcher);
+        self
+    }
+
+    /// Sets who is told of every spawn, denial, quota refusal and exit. Called
+    /// on the thread where it happens: it must not block.
+    #[must_use]
+    pub fn on_event(mut self, on_event: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Arc::new(on_event));
+        self
+    }
+
+    /// Sets who is asked where a grant says `ask`; nobody by default, and then
+    /// `ask` is a denial. See [`Guest::spawn_asking`](crate::Guest::spawn_asking).
+    #[must_use]
+    pub fn approver(mut self, approver: Arc<dyn Approver>) -> Self {
+        self.oversight.approver = Some(approver);
+        self
+    }
+
+    /// Sets how long the approver may take for one answer, past which the
+    /// request is denied; by default
+    /// [`DEFAULT_APPROVAL_BOUND`](crate::limits::DEFAULT_APPROVAL_BOUND).
+    #[must_use]
+    pub fn approval_bound(mut self, bound: Duration) -> Self {
+        self.oversight.bound = bound;
+        self
+    }
+
+    /// Sets who may refuse what a grant (and the approver, where one is asked)
+    /// has allowed, with a reason for the operator; nobody by default.
+    ///
+    /// Called once for every child about to start, on the thread that starts it
+    /// and with its slot taken: it must not block. It can only narrow, and a
+    /// panic in it is a denial.
+    #[must_use]
+    pub fn veto(
+        mut self,
+        veto: impl Fn(&Question) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.oversight.veto = Some(Box::new(veto));
+        self
+    }
+
+    /// Builds the registry and starts its thread.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no thread or no event queue.
+    pub fn build(self) -> io::Result<Registry> {
+        let (handle_sender, handle) = mpsc::sync_channel(1);
+        let (stop, stopped) = oneshot::channel::<Arc<Shared>>();
+        std::thread::Builder::new()
+            .name("capspawn-registry".into())
+            .spawn(move || supervise_all(&handle_sender, stopped))?;
+        let handle: Handle = handle
+            .recv()
+            .map_err(|_| io::Error::other("the registry's thread ended"))??;
+        let shared = Arc::new(Shared {
+            handle,
+            launcher: self
+                .launcher
+                .unwrap_or_else(|| Arc::new(NativeLauncher::new())),
+            oversight: self.oversight,
+            on_event: self.on_event,
+            max_entries: self.max_entries,
+            max_receipts: self.max_receipts,
+            retained: RetainedBytes::new(self.max_retained_bytes),
+            scratch: Mutex::default(),
+            started: Notify::new(),
+            next_id: AtomicU64::new(1),
+            state: Mutex::default(),
+            idle: Condvar::new(),
+        });
+        shared.handle.spawn(tree_limits::watch(Arc::clone(&shared)));
+        Ok(Registry(Arc::new(Running {
+            shared,
+            stop: Some(stop),
+        })))
+    }
+}

@@ -1,0 +1,195 @@
+//! A grant, and a request that it allows unless it was spoiled.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use capspawn_native::Command;
+use capspawn_native::grant::Grant;
+use proptest::collection::{btree_map, vec};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::guests;
+use crate::pieces::{Piece, pieces, text};
+use crate::probe::folder;
+
+/// What guests try where something else is expected.
+const HOSTILE: [&str; 12] = [
+    "",
+    "--upload-pack=x",
+    "-exec",
+    "@x",
+    "-",
+    "--",
+    "*",
+    "..",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "\n",
+    "-n01",
+];
+
+/// Names that a grant may set or allow. `S_` ones are never the guest's.
+const NAMES: [&str; 6] = ["S_ONE", "S_TWO", "A_ONE", "A_TWO", "HOME", "LD_PRELOAD_X"];
+
+/// Something in a request, or in the grant, that was not there when it matched.
+#[derive(Debug, Clone)]
+enum Spoiler {
+    None,
+    Insert(prop::sample::Index, String),
+    Replace(prop::sample::Index, String),
+    Remove(prop::sample::Index),
+    Variable(&'static str),
+    Folder(&'static str),
+    Program(String),
+    Verdict(&'static str),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Case {
+    command: Value,
+    pub(crate) request: Command,
+    /// Whether the request was made to match and left so.
+    pub(crate) must_pass: bool,
+}
+
+impl Case {
+    pub(crate) fn grant(&self) -> Arc<Grant> {
+        let defaults = json!({ "sandbox": "none", "env": { "set": {}, "inherit": [] } });
+        guests::grant(defaults, json!([self.command]))
+    }
+}
+
+fn spoiler() -> impl Strategy<Value = Spoiler> {
+    let index = any::<prop::sample::Index>;
+    let token = || {
+        prop_oneof![
+            prop::sample::select(&HOSTILE[..]).prop_map(str::to_owned),
+            text()
+        ]
+    };
+    prop_oneof![
+        12 => Just(Spoiler::None),
+        2 => (index(), token()).prop_map(|(at, token)| Spoiler::Insert(at, token)),
+        2 => (index(), token()).prop_map(|(at, token)| Spoiler::Replace(at, token)),
+        1 => index().prop_map(Spoiler::Remove),
+        1 => prop::sample::select(&["S_ONE", "LD_PRELOAD", "PATH", "A", "a_one"][..])
+            .prop_map(Spoiler::Variable),
+        1 => prop::sample::select(&["..", "/", "out", "absent", "file", "", "../out"][..])
+            .prop_map(Spoiler::Folder),
+        1 => "[a-z]{1,5}".prop_map(Spoiler::Program),
+        1 => prop::sample::select(&["ask", "deny"][..]).prop_map(Spoiler::Verdict),
+    ]
+}
+
+/// Where a child starts: the grant's `cwd`, and what a guest may ask for there.
+fn folders() -> impl Strategy<Value = (Value, Option<String>)> {
+    let work = folder().join("work").display().to_string();
+    let at = |default: &str, asks: &[&str]| {
+        let cwd = json!({ "default": format!("{work}{default}"), "roots": [work] });
+        let mut all = vec![
+            None,
+            Some(format!("{work}/sub/deep")),
+            Some(format!("{work}/link")),
+        ];
+        all.extend(asks.iter().map(|ask| Some((*ask).to_owned())));
+        (Just(cwd), prop::sample::select(all))
+    };
+    prop_oneof![
+        (Just(Value::Null), Just(None)),
+        at("", &["sub", ".", "link/deep", "sub/.."]),
+        at("/sub", &["deep", "..", "../link", "../write"]),
+    ]
+}
+
+/// What a grant says of variables, and what a guest may ask for there.
+fn variables() -> impl Strategy<Value = (Value, Vec<(String, String)>)> {
+    let set = btree_map(prop::sample::select(&NAMES[..]), text(), 0..4);
+    let allow = prop::sample::subsequence(&["A_*", "A_ONE", "HOME", "LD_PRELOAD_X"][..], 0..=4);
+    (
+        set,
+        allow,
+        vec((any::<prop::sample::Index>(), text()), 0..4),
+    )
+        .prop_map(|(set, allow, asks)| {
+            let set: BTreeMap<&str, String> = set.into_iter().collect();
+            let mut names: Vec<&str> = allow
+                .iter()
+                .copied()
+                .filter(|name| !name.ends_with('*'))
+                .collect();
+            if allow.contains(&"A_*") {
+                names.extend(["A_ONE", "A_TWO", "A_", "A_ é"]);
+            }
+            let asks = asks.into_iter().filter(|_| !names.is_empty());
+            let env = asks
+                .map(|(pick, value)| ((*pick.get(&names)).to_owned(), value))
+                .collect();
+            (json!({ "set": set, "allow": allow }), env)
+        })
+}
+
+pub(crate) fn case() -> impl Strategy<Value = Case> {
+    let start = folders().prop_flat_map(|(cwd, ask)| {
+        let has_cwd = !cwd.is_null();
+        (Just((cwd, ask)), pieces(has_cwd))
+    });
+    let words = (proptest::option::of(text()), vec(text(), 0..3));
+    (start, variables(), words, spoiler()).prop_map(
+        |(((cwd, ask), pieces), (env, asked), (arg0, fixed), spoiler)| {
+            let work = folder().join("work");
+            let patterns: Vec<&Value> = pieces.iter().map(|piece| &piece.pattern).collect();
+            let mut command = json!({
+                "name": "probe",
+                "program": folder().join("bin/probe"),
+                "fixed": fixed,
+                "args": patterns,
+                "env": env,
+                "fs": { "read": [work], "write": [work.join("write")] },
+            });
+            if !cwd.is_null() {
+                command["cwd"] = cwd;
+            }
+            if let Some(arg0) = arg0 {
+                command["arg0"] = json!(arg0);
+            }
+            let mut request = Command::new("probe").args(tokens(&pieces));
+            request.env = asked;
+            request.cwd = ask;
+            let must_pass = matches!(spoiler, Spoiler::None);
+            spoil(spoiler, &mut command, &mut request);
+            Case {
+                command,
+                request,
+                must_pass,
+            }
+        },
+    )
+}
+
+fn tokens(pieces: &[Piece]) -> Vec<String> {
+    pieces
+        .iter()
+        .flat_map(|piece| piece.tokens.clone())
+        .collect()
+}
+
+fn spoil(spoiler: Spoiler, command: &mut Value, request: &mut Command) {
+    let args = &mut request.args;
+    match spoiler {
+        Spoiler::None => {}
+        Spoiler::Insert(at, token) => args.insert(at.index(args.len() + 1), token),
+        Spoiler::Replace(at, token) if !args.is_empty() => {
+            let at = at.index(args.len());
+            args[at] = token;
+        }
+        Spoiler::Remove(at) if !args.is_empty() => {
+            args.remove(at.index(args.len()));
+        }
+        Spoiler::Replace(..) | Spoiler::Remove(_) => args.push("-x".to_owned()),
+        Spoiler::Variable(name) => request.env.push((name.to_owned(), String::new())),
+        Spoiler::Folder(path) => request.cwd = Some(path.to_owned()),
+        Spoiler::Program(name) => request.program = name,
+        Spoiler::Verdict(word) => command["decision"] = json!(word),
+    }
+}
