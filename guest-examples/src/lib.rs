@@ -22,7 +22,7 @@ pub use bindings::capspawn::process::{run, spawn, types};
 
 use std::io::Write as _;
 
-use types::{ErrorCode, ExitStatus};
+use types::{DeniedItem, ErrorCode, ExitStatus};
 
 /// Exits with any code: `std::process::exit` knows only success and failure in
 /// a WASI 0.2 component.
@@ -42,10 +42,23 @@ pub fn ending(status: ExitStatus) -> String {
     }
 }
 
+/// Names a part of a request, for a person.
+pub fn word(item: DeniedItem) -> &'static str {
+    match item {
+        DeniedItem::Program => "program",
+        DeniedItem::Argument => "argument",
+        DeniedItem::Environment => "environment",
+        DeniedItem::WorkingDirectory => "working directory",
+        DeniedItem::Stdio => "stdio",
+        DeniedItem::Timeout => "timeout",
+        DeniedItem::Detach => "detach",
+    }
+}
+
 /// Says why a program did not run, for a person.
 pub fn reason(error: &ErrorCode) -> String {
     match error {
-        ErrorCode::AccessDenied(item) => format!("the grant refuses the {item:?}"),
+        ErrorCode::AccessDenied(item) => format!("the grant refuses the {}", word(*item)),
         ErrorCode::QuotaExceeded(quota) => format!("quota exceeded: {quota:?}"),
         ErrorCode::NoEntry => "no such program".to_owned(),
         ErrorCode::NotExecutable => "not executable here".to_owned(),

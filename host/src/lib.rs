@@ -78,9 +78,9 @@ mod error;
 pub mod p2;
 
 pub use capspawn_native::{
-    Captured, Child, ChildInfo, Command, Denial, DeniedItem, Event, EventKind, ExitStatus, Grant,
-    GrantError, Grants, Guest, KillReason, Quota, Registry, RegistryBuilder, Signal, SpawnError,
-    Stdin, Stdio, Waiter,
+    Answer, Approver, Captured, Child, ChildInfo, Command, Denial, DeniedItem, Event, EventKind,
+    ExitStatus, Grant, GrantError, Grants, Guest, KillReason, Question, Quota, Registry,
+    RegistryBuilder, Signal, SpawnError, Stdin, Stdio, Waiter,
 };
 pub use ctx::{
     MAX_OPTIONS_BYTES, Process, ProcessCtx, ProcessCtxBuilder, ProcessCtxView, ProcessView,

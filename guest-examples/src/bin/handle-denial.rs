@@ -4,7 +4,7 @@
 //! the request, with 1 if it does not.
 
 use guest_examples::types::{DeniedItem, ErrorCode, Quota};
-use guest_examples::{ending, exit, reason, run};
+use guest_examples::{ending, exit, reason, run, word};
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -32,7 +32,7 @@ fn main() {
                 DeniedItem::Timeout => "ask for less time",
                 DeniedItem::Detach => "keep the handle instead",
             };
-            println!("denied: {item:?}: {advice}");
+            println!("denied ({}): {advice}", word(*item));
             exit(0);
         }
         // The host never queues. Two of the four may be otherwise in a moment.

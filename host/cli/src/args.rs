@@ -120,6 +120,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME", help_heading = "What the component may run")]
     pub(crate) component: Option<String>,
 
+    /// Ask on the terminal before what the grant says `ask` of; without this it is denied
+    ///
+    /// The question shows the program, its arguments and its confinement. `y` starts it, `a` also
+    /// does so whenever this run asks for the same again; any other line, no answer within a
+    /// minute, and no terminal (/dev/tty) deny it.
+    #[arg(long, requires = "grants", help_heading = "What the component may run")]
+    pub(crate) ask: bool,
+
     /// A directory that the component itself may read and write, at GUEST or under the same path
     #[arg(
         long = "dir",

@@ -3,14 +3,15 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use capspawn_native::sandbox::Sandbox;
-use capspawn_native::{Grant, Grants};
+use capspawn_native::Grant;
+use capspawn_native::sandbox::{Network, Sandbox};
 
 use crate::args::CheckArgs;
+use crate::load;
 
 /// Loads the file, which tries its examples, and prints what it allows.
 pub(crate) fn check(args: &CheckArgs) -> Result<u8> {
-    let grants = Grants::load(&args.file)?;
+    let grants = load::grants(&args.file)?;
     let mut text = String::new();
     for grant in grants.components() {
         describe(&grant, &mut text)?;
@@ -59,5 +60,14 @@ pub(crate) fn sandbox(sandbox: Sandbox) -> &'static str {
         Sandbox::Required => "required",
         Sandbox::BestEffort => "best-effort",
         Sandbox::None => "none",
+    }
+}
+
+/// Returns the word that a grant uses for it.
+pub(crate) fn network(network: Network) -> &'static str {
+    match network {
+        Network::None => "none",
+        Network::Loopback => "loopback",
+        Network::Host => "host",
     }
 }

@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, Result};
 use capspawn::{Event, EventKind};
 
+use crate::ask::quoted;
+
 /// Where events go. Called from the registry's threads.
 #[derive(Debug)]
 pub(crate) struct Events {
@@ -87,7 +89,7 @@ fn note(event: &Event, grants_given: bool) -> Option<String> {
         EventKind::Failed { reason } => (String::from("not started"), reason.clone(), None),
         _ => return None,
     };
-    let mut text = format!("{} {:?} {verb}: {reason}", event.component, request(event));
+    let mut text = format!("{} {} {verb}: {reason}", event.component, request(event));
     if !grants_given {
         text.push_str("; no --grants FILE was given, so everything is denied");
     }
@@ -98,11 +100,8 @@ fn note(event: &Event, grants_given: bool) -> Option<String> {
     Some(text)
 }
 
-/// Returns the request as a list. The strings are the guest's: `{:?}` escapes
-/// what would move the cursor or break the line.
-fn request(event: &Event) -> Vec<&str> {
-    std::iter::once(&event.command)
-        .chain(&event.args)
-        .map(String::as_str)
-        .collect()
+/// Returns the request as a list. The strings are the guest's.
+fn request(event: &Event) -> String {
+    let request: Vec<_> = std::iter::once(&event.command).chain(&event.args).collect();
+    quoted(request)
 }

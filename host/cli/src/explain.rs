@@ -3,11 +3,11 @@
 use anyhow::Result;
 use capspawn_native::grant::Explanation;
 use capspawn_native::launch::Plan;
-use capspawn_native::sandbox::Network;
-use capspawn_native::{Command, Decision, Grants, SpawnError};
+use capspawn_native::{Command, Decision, SpawnError};
 use serde_json::{Value, json};
 
 use crate::args::ExplainArgs;
+use crate::load;
 
 /// Exit code of a request that is refused.
 const DENIED: u8 = 3;
@@ -17,7 +17,7 @@ const ASK: u8 = 4;
 
 /// Prints the decision; nothing is started.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
-    let grants = Grants::load(&args.file)?;
+    let grants = load::grants(&args.file)?;
     let mut request = Command::new(&args.name).args(&args.args);
     request.cwd.clone_from(&args.cwd);
     request.env = args
@@ -87,11 +87,7 @@ fn planned(decision: &str, plan: &Plan) -> Value {
             "stderr_bytes": plan.capture.stderr_bytes,
         },
         "sandbox": crate::check::sandbox(confinement.sandbox),
-        "network": match confinement.network {
-            Network::None => "none",
-            Network::Loopback => "loopback",
-            Network::Host => "host",
-        },
+        "network": crate::check::network(confinement.network),
         "fs": {
             "read": confinement.fs.read,
             "write": confinement.fs.write,

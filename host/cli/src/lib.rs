@@ -2,10 +2,11 @@
 //!
 //! `capspawn run` is an embedding like any other and uses nothing but the public interface
 //! of the crate [`capspawn`]: `guest` is the store's data and the run, `run`
-//! puts the pieces together, `events` is what the operator sees. `check` and
+//! puts the pieces together, `events` is what the operator sees, `ask` what they are asked. `check` and
 //! `explain` need no WebAssembly and ask the native core.
 
 mod args;
+mod ask;
 mod check;
 mod events;
 mod explain;

@@ -6,6 +6,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use capspawn::Grants;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, Engine};
 
@@ -42,6 +43,15 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
         bail!("{name} is not a component: build one for wasm32-wasip2");
     }
     Ok(bytes)
+}
+
+/// Loads the grant file at `path`.
+pub(crate) fn grants(path: &Path) -> Result<Grants> {
+    if path.is_dir() {
+        let name = path.display();
+        bail!("{name}: is a directory, not a grant file: name the file in it");
+    }
+    Ok(Grants::load(path)?)
 }
 
 /// Compiles what was read from `path`.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use capspawn::{Grant, Grants, ProcessCtx, Registry};
+use capspawn::{Grant, ProcessCtx, Registry};
 use sha2::{Digest as _, Sha256};
 
 use crate::args::RunArgs;
+use crate::ask::Terminal;
 use crate::events::Events;
 use crate::guest::{self, State};
 use crate::load;
@@ -39,10 +40,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let command = guest::link(&engine, &component)
         .with_context(|| format!("{} cannot run here", args.guest.display()))?;
 
-    let registry = Registry::builder()
-        .on_event(move |event| events.record(event))
-        .build()
-        .context("cannot start the registry")?;
+    let mut registry = Registry::builder().on_event(move |event| events.record(event));
+    if args.ask {
+        registry = registry.approver(Arc::new(Terminal::default()));
+    }
+    let registry = registry.build().context("cannot start the registry")?;
     let process = ProcessCtx::builder(&registry)
         .component(name)
         .grant(grant)
@@ -72,7 +74,7 @@ fn grant(args: &RunArgs, name: &str, bytes: &[u8]) -> Result<Arc<Grant>> {
         None => Ok(Grant::none(name)),
         Some(file) => {
             let hash = Sha256::digest(bytes).into();
-            Ok(Grants::load(file)?.component_with_sha256(name, &hash))
+            Ok(load::grants(file)?.component_with_sha256(name, &hash))
         }
     }
 }

@@ -29,7 +29,10 @@ pub(crate) struct RetainedBytes {
 
 impl RetainedBytes {
     pub(crate) fn new(max: usize) -> Self {
-        Self { used: AtomicUsize::new(0), max }
+        Self {
+            used: AtomicUsize::new(0),
+            max,
+        }
     }
 
     pub(crate) fn used(&self) -> usize {
@@ -43,10 +46,12 @@ impl RetainedBytes {
     /// Takes as much of `wanted` as the bound leaves.
     fn take(&self, wanted: usize) -> usize {
         let mut taken = 0;
-        let _ = self.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-            taken = wanted.min(self.max.saturating_sub(used));
-            Some(used + taken)
-        });
+        let _ = self
+            .used
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+                taken = wanted.min(self.max.saturating_sub(used));
+                Some(used + taken)
+            });
         taken
     }
 
@@ -114,7 +119,9 @@ impl Capture {
 
     /// Returns what is kept from `offset` on.
     pub(crate) fn read(&self, offset: u64) -> Captured {
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(self.data.len());
+        let start = usize::try_from(offset)
+            .unwrap_or(usize::MAX)
+            .min(self.data.len());
         Captured {
             data: self.data[start..].to_vec(),
             dropped: self.dropped(),
@@ -159,7 +166,10 @@ mod tests {
         let (mut a, mut b) = (Capture::new(100), Capture::new(100));
         a.append(b"abc", &retained);
         b.append(b"abc", &retained);
-        assert_eq!((b.read(0).data.as_slice(), b.read(0).dropped), (&b"ab"[..], 1));
+        assert_eq!(
+            (b.read(0).data.as_slice(), b.read(0).dropped),
+            (&b"ab"[..], 1)
+        );
         assert!(retained.is_full());
         a.discard(&retained);
         assert_eq!(retained.used(), 2);

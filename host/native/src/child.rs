@@ -67,7 +67,9 @@ impl Child {
 
     /// Returns something to wait with that outlives the handle.
     pub fn waiter(&self) -> Waiter {
-        Waiter { phase: self.entry.subscribe() }
+        Waiter {
+            phase: self.entry.subscribe(),
+        }
     }
 
     /// Waits until the child has ended or `timeout` has passed; then none, and
@@ -100,7 +102,10 @@ impl Child {
     /// The same as [`Child::wait`], for threads outside of async code: blocks
     /// the calling thread.
     pub fn wait_blocking(&self, timeout: Option<Duration>) -> Option<ExitStatus> {
-        self.seen(self.entry.block_until(timeout, |phase| phase.ended().is_some()))
+        self.seen(
+            self.entry
+                .block_until(timeout, |phase| phase.ended().is_some()),
+        )
     }
 
     /// Waits until the child has ended and its output is complete, and returns
@@ -142,14 +147,17 @@ impl Child {
             _ = waiter.completed() => {}
             () = sleep => {}
         }
-        self.poll().unwrap_or(ExitStatus::Killed(KillReason::Released))
+        self.poll()
+            .unwrap_or(ExitStatus::Killed(KillReason::Released))
     }
 
     /// The same as [`Child::release`], for threads outside of async code.
     pub fn release_blocking(self) -> ExitStatus {
         self.entry.kill(KillReason::Released, Duration::ZERO);
-        self.entry.block_until(Some(RELEASE_BOUND), Phase::is_complete);
-        self.poll().unwrap_or(ExitStatus::Killed(KillReason::Released))
+        self.entry
+            .block_until(Some(RELEASE_BOUND), Phase::is_complete);
+        self.poll()
+            .unwrap_or(ExitStatus::Killed(KillReason::Released))
     }
 
     fn seen(&self, phase: Phase) -> Option<ExitStatus> {
@@ -190,6 +198,8 @@ impl Waiter {
         // The sender lives as long as the entry, and an entry goes only once complete.
         let reached = self.phase.wait_for(done).await.map(|phase| *phase);
         let phase = reached.unwrap_or_else(|_| *self.phase.borrow());
-        phase.ended().map_or(ExitStatus::Killed(KillReason::Host), |(status, _)| status)
+        phase
+            .ended()
+            .map_or(ExitStatus::Killed(KillReason::Host), |(status, _)| status)
     }
 }

@@ -155,9 +155,18 @@ mod tests {
         let requests = [
             Command::new(nul()),
             Command::new("p").arg(nul()),
-            Command { env: vec![(nul(), String::new())], ..Command::new("p") },
-            Command { env: vec![("V".into(), nul())], ..Command::new("p") },
-            Command { cwd: Some(nul()), ..Command::new("p") },
+            Command {
+                env: vec![(nul(), String::new())],
+                ..Command::new("p")
+            },
+            Command {
+                env: vec![("V".into(), nul())],
+                ..Command::new("p")
+            },
+            Command {
+                cwd: Some(nul()),
+                ..Command::new("p")
+            },
         ];
         for request in requests {
             assert!(
@@ -171,9 +180,18 @@ mod tests {
     fn an_empty_program_and_odd_variable_names_are_invalid() {
         for request in [
             Command::new(""),
-            Command { env: vec![("A=B".into(), "c".into())], ..Command::new("p") },
-            Command { env: vec![(String::new(), "c".into())], ..Command::new("p") },
-            Command { stdout: Stdio::Merged, ..Command::new("p") },
+            Command {
+                env: vec![("A=B".into(), "c".into())],
+                ..Command::new("p")
+            },
+            Command {
+                env: vec![(String::new(), "c".into())],
+                ..Command::new("p")
+            },
+            Command {
+                stdout: Stdio::Merged,
+                ..Command::new("p")
+            },
         ] {
             assert!(
                 matches!(request.validate(), Err(SpawnError::InvalidArgument(_))),

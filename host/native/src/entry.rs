@@ -279,7 +279,10 @@ impl Entry {
     }
 
     pub(crate) fn captured(&self, stdout: u64, stderr: u64) -> (Captured, Captured) {
-        (self.stdout.lock().read(stdout), self.stderr.lock().read(stderr))
+        (
+            self.stdout.lock().read(stdout),
+            self.stderr.lock().read(stderr),
+        )
     }
 
     pub(crate) fn discard_output(&self, retained: &RetainedBytes) {

@@ -115,12 +115,30 @@ pub enum Stage {
     OpenProgram,
     /// Creating the process.
     Spawn,
+    /// Resetting the signals.
+    Signals,
+    /// Making a session of its own.
+    Session,
+    /// Telling the watcher.
+    Watch,
+    /// Putting the standard streams in place.
+    Stdio,
+    /// Closing the host's descriptors.
+    Descriptors,
     /// Entering the working directory.
     WorkingDirectory,
+    /// Setting the limits.
+    Limits,
+    /// Becoming the unprivileged user.
+    Identity,
+    /// Giving up privileges.
+    Privileges,
+    /// Confining the file system (Landlock).
+    Ruleset,
+    /// Confining the system calls (seccomp).
+    Filter,
     /// Executing the program.
     Exec,
-    /// Taking hold of the process (its pidfd).
-    Hold,
 }
 
 impl fmt::Display for Stage {
@@ -129,9 +147,18 @@ impl fmt::Display for Stage {
             Self::Pipe => "making the pipes",
             Self::OpenProgram => "opening the program",
             Self::Spawn => "creating the process",
+            Self::Signals => "resetting the signals",
+            Self::Session => "making a session",
+            Self::Watch => "telling the watcher",
+            Self::Stdio => "putting the standard streams in place",
+            Self::Descriptors => "closing the host's descriptors",
             Self::WorkingDirectory => "entering the working directory",
+            Self::Limits => "setting the limits",
+            Self::Identity => "becoming the unprivileged user",
+            Self::Privileges => "giving up privileges",
+            Self::Ruleset => "confining the file system",
+            Self::Filter => "confining the system calls",
             Self::Exec => "executing the program",
-            Self::Hold => "taking hold of the process",
         })
     }
 }
@@ -245,7 +272,10 @@ mod tests {
     #[test]
     fn the_same_errno_means_another_thing_at_another_stage() {
         use rustix::io::Errno;
-        assert!(matches!(failed(Stage::Exec, Errno::NOENT), SpawnError::NoEntry));
+        assert!(matches!(
+            failed(Stage::Exec, Errno::NOENT),
+            SpawnError::NoEntry
+        ));
         assert!(matches!(
             failed(Stage::WorkingDirectory, Errno::NOENT),
             SpawnError::WorkingDirectoryNotFound
@@ -254,7 +284,13 @@ mod tests {
             failed(Stage::Pipe, Errno::MFILE),
             SpawnError::Quota(Quota::HostCapacity)
         ));
-        assert!(matches!(failed(Stage::Exec, Errno::NOEXEC), SpawnError::NotExecutable));
-        assert!(matches!(failed(Stage::Spawn, Errno::NOSYS), SpawnError::Launch(_)));
+        assert!(matches!(
+            failed(Stage::Exec, Errno::NOEXEC),
+            SpawnError::NotExecutable
+        ));
+        assert!(matches!(
+            failed(Stage::Spawn, Errno::NOSYS),
+            SpawnError::Launch(_)
+        ));
     }
 }

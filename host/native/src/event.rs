@@ -98,12 +98,16 @@ impl EventKind {
     }
 
     pub(crate) fn quota(quota: Quota) -> Self {
-        Self::Quota { quota: quota.to_string() }
+        Self::Quota {
+            quota: quota.to_string(),
+        }
     }
 }
 
 fn epoch_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let since = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
     serializer.serialize_f64(since.as_secs_f64())
 }
 

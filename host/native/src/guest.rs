@@ -92,7 +92,11 @@ impl Guest {
 
     /// Returns the children that run now.
     pub fn live(&self) -> Vec<ChildInfo> {
-        self.running.lock().values().map(|entry| entry.info()).collect()
+        self.running
+            .lock()
+            .values()
+            .map(|entry| entry.info())
+            .collect()
     }
 
     /// Kills every child of this guest that still runs. Returns at once; their

@@ -11,6 +11,12 @@ use std::time::{Duration, Instant};
 use crate::error::Quota;
 use crate::grant::Rate;
 
+/// Ended trees of one owner that may be in the clearing beside its live children:
+/// 64, or `max-live` where that is more. Stops a guest from keeping any number of
+/// daemons alive for the drain grace, and leaves an honest one room to go on at
+/// once when its child has ended.
+const MAX_DRAINING: u32 = 64;
+
 /// Names an owner within its registry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct OwnerKey {
@@ -39,14 +45,18 @@ impl OwnerUse {
     pub(crate) fn charge_rate(&mut self, rate: Option<Rate>, now: Instant) -> Result<(), Quota> {
         let Some(rate) = rate else { return Ok(()) };
         let bucket = self.bucket.get_or_insert_with(|| Bucket::full(rate, now));
-        if bucket.take(rate, now) { Ok(()) } else { Err(Quota::SpawnRate) }
+        if bucket.take(rate, now) {
+            Ok(())
+        } else {
+            Err(Quota::SpawnRate)
+        }
     }
 
     /// Takes the place of one running child.
     pub(crate) fn take_live(&mut self, max_live: u32) -> Result<(), Quota> {
         // A tree takes up to the drain grace to clear away. It does not count as
-        // live, but as many again is the most there may be of such remains.
-        let remains = self.draining.saturating_sub(max_live);
+        // live, but there is a bound to such remains.
+        let remains = self.draining.saturating_sub(max_live.max(MAX_DRAINING));
         if self.live.saturating_add(remains) >= max_live {
             return Err(Quota::LiveChildren);
         }
@@ -89,7 +99,10 @@ struct Bucket {
 
 impl Bucket {
     fn full(rate: Rate, now: Instant) -> Self {
-        Self { tokens: f64::from(rate.count), filled: now }
+        Self {
+            tokens: f64::from(rate.count),
+            filled: now,
+        }
     }
 
     fn take(&mut self, rate: Rate, now: Instant) -> bool {
@@ -125,26 +138,33 @@ mod tests {
     #[test]
     fn trees_that_are_being_cleared_away_are_bounded_too() {
         let mut owner = OwnerUse::default();
-        for _ in 0..3 {
+        for _ in 0..MAX_DRAINING + 1 {
             owner.take_live(2).expect("nothing live");
             owner.ended();
         }
-        owner.take_live(2).expect("three remains: one place is left");
+        owner
+            .take_live(2)
+            .expect("one remain too many: one place is left");
         assert_eq!(owner.take_live(2), Err(Quota::LiveChildren));
         owner.completed();
-        owner.take_live(2).expect("two remains: none counts");
+        owner.take_live(2).expect("none too many");
     }
 
     #[test]
     fn the_rate_refills_with_time() {
-        let rate = Rate { count: 2, per: Duration::from_secs(60) };
+        let rate = Rate {
+            count: 2,
+            per: Duration::from_secs(60),
+        };
         let mut owner = OwnerUse::default();
         let start = Instant::now();
         owner.charge_rate(Some(rate), start).expect("the first");
         owner.charge_rate(Some(rate), start).expect("the second");
         assert_eq!(owner.charge_rate(Some(rate), start), Err(Quota::SpawnRate));
         let later = start + Duration::from_secs(30);
-        owner.charge_rate(Some(rate), later).expect("half the time gives one of two");
+        owner
+            .charge_rate(Some(rate), later)
+            .expect("half the time gives one of two");
         assert_eq!(owner.charge_rate(Some(rate), later), Err(Quota::SpawnRate));
         owner.charge_rate(None, later).expect("no rate, no bound");
     }

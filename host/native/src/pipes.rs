@@ -39,8 +39,16 @@ fn try_make(command: &Command) -> io::Result<(ChildStdio, HostStdio)> {
         Stdio::Merged => (stdout.try_clone()?, None),
         other => output(other)?,
     };
-    let child = ChildStdio { stdin, stdout, stderr };
-    let host = HostStdio { stdin: feed, stdout: read_stdout, stderr: read_stderr };
+    let child = ChildStdio {
+        stdin,
+        stdout,
+        stderr,
+    };
+    let host = HostStdio {
+        stdin: feed,
+        stdout: read_stdout,
+        stderr: read_stderr,
+    };
     Ok((child, host))
 }
 

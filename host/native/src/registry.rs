@@ -46,7 +46,10 @@ fn supervise_all(
     handle: &mpsc::SyncSender<io::Result<Handle>>,
     stopped: oneshot::Receiver<Arc<Shared>>,
 ) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             let _ = handle.send(Err(error));
@@ -116,7 +119,10 @@ impl Registry {
     /// Returns the receipts of `component`'s children (of `tenant`) that ended
     /// and made room before anybody looked at them, oldest first.
     pub fn receipts(&self, component: &str, tenant: &str) -> Vec<Receipt> {
-        let key = OwnerKey { component: component.into(), tenant: tenant.into() };
+        let key = OwnerKey {
+            component: component.into(),
+            tenant: tenant.into(),
+        };
         let state = self.shared().state.lock();
         let of_owner = state.receipts.iter().filter(|(owner, _)| *owner == key);
         of_owner.map(|(_, receipt)| receipt.clone()).collect()
@@ -166,7 +172,9 @@ pub(crate) struct Shared {
 
 impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shared").field("launcher", &self.launcher).finish_non_exhaustive()
+        f.debug_struct("Shared")
+            .field("launcher", &self.launcher)
+            .finish_non_exhaustive()
     }
 }
 
@@ -210,7 +218,10 @@ impl State {
 impl Shared {
     /// Counts one request against the rate, whatever becomes of it.
     fn charge_rate(&self, owner: &OwnerKey, quotas: &Quotas) -> Result<(), Quota> {
-        self.state.lock().owner(owner).charge_rate(quotas.rate, Instant::now())
+        self.state
+            .lock()
+            .owner(owner)
+            .charge_rate(quotas.rate, Instant::now())
     }
 
     /// Takes a slot and the quotas for one child, the rate excepted.
@@ -262,7 +273,10 @@ impl Shared {
 
     /// Removes one ended entry, and leaves a receipt where nobody looked at it.
     fn evict(&self, state: &mut State, spawning: Option<&OwnerKey>) -> bool {
-        let Some(entry) = state.victim(spawning).and_then(|id| state.entries.remove(&id)) else {
+        let Some(entry) = state
+            .victim(spawning)
+            .and_then(|id| state.entries.remove(&id))
+        else {
             return false;
         };
         self.forget(state, &entry);
@@ -298,8 +312,13 @@ impl Shared {
     /// The entries whose tree may still run, by process group.
     pub(crate) fn running_entries(&self) -> Vec<(u32, Arc<Entry>)> {
         let state = self.state.lock();
-        let running = state.entries.values().filter(|entry| !entry.phase().is_complete());
-        running.filter_map(|entry| Some((entry.group()?, Arc::clone(entry)))).collect()
+        let running = state
+            .entries
+            .values()
+            .filter(|entry| !entry.phase().is_complete());
+        running
+            .filter_map(|entry| Some((entry.group()?, Arc::clone(entry))))
+            .collect()
     }
 
     /// A child's status is about to show.
@@ -314,7 +333,10 @@ impl Shared {
             EventKind::Exit {
                 id: entry.id,
                 status,
-                seconds: at.duration_since(entry.started_at).unwrap_or_default().as_secs_f64(),
+                seconds: at
+                    .duration_since(entry.started_at)
+                    .unwrap_or_default()
+                    .as_secs_f64(),
                 stdout_bytes: stdout.seen(),
                 stdout_dropped: stdout.dropped(),
                 stderr_bytes: stderr.seen(),
@@ -406,7 +428,9 @@ impl Shared {
             args: args.to_vec(),
         };
         tracing::debug!(?event);
-        let Some(on_event) = &self.on_event else { return };
+        let Some(on_event) = &self.on_event else {
+            return;
+        };
         // A panic of the embedder's must leave no child without a supervisor.
         let told = panic::catch_unwind(AssertUnwindSafe(|| on_event(&event)));
         if told.is_err() {

@@ -37,10 +37,17 @@ fn told(
         let kind = match error {
             SpawnError::Denied(denial) => EventKind::denied(denial),
             SpawnError::Quota(quota) => EventKind::quota(*quota),
-            other => EventKind::Failed { reason: other.to_string() },
+            other => EventKind::Failed {
+                reason: other.to_string(),
+            },
         };
         let shared = guest.registry.shared();
-        shared.emit(&guest.owner.component, &command.program, &command.args, || kind);
+        shared.emit(
+            &guest.owner.component,
+            &command.program,
+            &command.args,
+            || kind,
+        );
     }
     result
 }
@@ -48,9 +55,10 @@ fn told(
 fn try_spawn(guest: &Guest, command: &Command) -> Result<Child, SpawnError> {
     match decide(guest, command)? {
         (permit, Decision::Allow(plan)) => start(permit, &plan, command),
-        (_, Decision::Ask(plan)) => {
-            Err(approval::denied(&plan.name, "it needs approval, and this caller asks nobody"))
-        }
+        (_, Decision::Ask(plan)) => Err(approval::denied(
+            &plan.name,
+            "it needs approval, and this caller asks nobody",
+        )),
     }
 }
 
@@ -79,10 +87,7 @@ async fn try_spawn_asking(guest: &Guest, command: &Command) -> Result<Child, Spa
 }
 
 /// Charges the rate, takes a permit and decides.
-fn decide<'a>(
-    guest: &'a Guest,
-    command: &Command,
-) -> Result<(Permit<'a>, Decision), SpawnError> {
+fn decide<'a>(guest: &'a Guest, command: &Command) -> Result<(Permit<'a>, Decision), SpawnError> {
     command.validate()?;
     let piped = [command.stdout, command.stderr].contains(&Stdio::Piped);
     if piped || command.stdin == Stdin::Piped {
@@ -91,7 +96,9 @@ fn decide<'a>(
     let shared = guest.registry.shared();
     if !shared.state.lock().closed {
         let quotas = guest.grant.quotas();
-        shared.charge_rate(&guest.owner, quotas).map_err(SpawnError::Quota)?;
+        shared
+            .charge_rate(&guest.owner, quotas)
+            .map_err(SpawnError::Quota)?;
     }
     let permit = Permit::take(guest)?;
     let decision = guest.grant.decide(command)?;
@@ -100,7 +107,9 @@ fn decide<'a>(
 
 fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, SpawnError> {
     let shared = permit.shared;
-    shared.oversight.admits(&permit.guest.owner, command, plan)?;
+    shared
+        .oversight
+        .admits(&permit.guest.owner, command, plan)?;
     let enforcement = shared.launcher.enforcement(&plan.confinement);
     if !enforcement.admits(plan.confinement.sandbox) {
         return Err(SpawnError::SandboxUnavailable(Box::new(enforcement)));
@@ -121,10 +130,12 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
     }));
     let guest = permit.hand_over(&entry);
     let child = Child::new(Arc::clone(&entry), guest.registry.clone());
-    shared.emit(&entry.owner.component, &entry.program, &entry.args, || EventKind::Spawn {
-        id: entry.id,
-        pid: process.pid(),
-        confinement: entry.confinement,
+    shared.emit(&entry.owner.component, &entry.program, &entry.args, || {
+        EventKind::Spawn {
+            id: entry.id,
+            pid: process.pid(),
+            confinement: entry.confinement,
+        }
     });
     let supervised = Supervised {
         entry,
@@ -151,19 +162,28 @@ impl<'a> Permit<'a> {
             return Err(SpawnError::Shutdown);
         }
         let quotas = guest.grant.quotas();
-        shared.reserve(&guest.owner, quotas).map_err(SpawnError::Quota)?;
+        shared
+            .reserve(&guest.owner, quotas)
+            .map_err(SpawnError::Quota)?;
         if !guest.take_total(quotas.max_total) {
             shared.unreserve(&guest.owner);
             return Err(SpawnError::Quota(Quota::TotalChildren));
         }
-        Ok(Self { guest, shared, handed_over: false })
+        Ok(Self {
+            guest,
+            shared,
+            handed_over: false,
+        })
     }
 
     /// The child runs: its entry gives back from now on.
     fn hand_over(mut self, entry: &Arc<Entry>) -> &'a Guest {
         self.handed_over = true;
         self.shared.insert(entry);
-        self.guest.running.lock().insert(entry.id, Arc::clone(entry));
+        self.guest
+            .running
+            .lock()
+            .insert(entry.id, Arc::clone(entry));
         self.guest
     }
 }

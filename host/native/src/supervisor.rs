@@ -105,7 +105,11 @@ impl Supervised {
         let mut killed = false;
         loop {
             let (deadline, reason) = self.entry.next_deadline();
-            let deadline = if killed { Instant::now() + FAR } else { deadline };
+            let deadline = if killed {
+                Instant::now() + FAR
+            } else {
+                deadline
+            };
             tokio::select! {
                 biased;
                 ready = exit_fd.readable() => {
@@ -135,10 +139,14 @@ impl Supervised {
 /// its end is the child's end of file.
 async fn feed(stdin: Option<(OwnedFd, Vec<u8>)>) {
     let Some((fd, bytes)) = stdin else { return };
-    let Ok(writer) = watch(fd, Interest::WRITABLE) else { return };
+    let Ok(writer) = watch(fd, Interest::WRITABLE) else {
+        return;
+    };
     let mut rest = bytes.as_slice();
     while !rest.is_empty() {
-        let Ok(mut ready) = writer.writable().await else { return };
+        let Ok(mut ready) = writer.writable().await else {
+            return;
+        };
         match ready.try_io(|fd| Ok(rustix::io::write(fd, rest)?)) {
             Ok(Ok(written)) => rest = &rest[written..],
             // The child closed its end: it wants no more.
@@ -206,7 +214,9 @@ impl<'a> Pump<'a> {
     async fn run(&self) {
         let Some(pipe) = &self.pipe else { return };
         while !self.is_complete() {
-            let Ok(mut ready) = pipe.readable().await else { return };
+            let Ok(mut ready) = pipe.readable().await else {
+                return;
+            };
             if let Ok(result) = ready.try_io(|fd| self.read(fd.get_ref())) {
                 if result.is_err() {
                     return;
@@ -239,7 +249,9 @@ impl<'a> Pump<'a> {
             return Ok(0);
         }
         self.child.shared.make_room();
-        self.capture.lock().append(&scratch[..read], &self.child.shared.retained);
+        self.capture
+            .lock()
+            .append(&scratch[..read], &self.child.shared.retained);
         drop(scratch);
         self.child.check_output();
         Ok(read as u64)
@@ -249,10 +261,13 @@ impl<'a> Pump<'a> {
 impl Supervised {
     /// Ends a child that wrote more than it may.
     fn check_output(&self) {
-        let Some(limit) = self.output_bytes else { return };
+        let Some(limit) = self.output_bytes else {
+            return;
+        };
         let seen = self.entry.stdout.lock().seen() + self.entry.stderr.lock().seen();
         if seen > limit {
-            self.entry.kill(KillReason::Output, std::time::Duration::ZERO);
+            self.entry
+                .kill(KillReason::Output, std::time::Duration::ZERO);
         }
     }
 }

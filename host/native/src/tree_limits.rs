@@ -34,10 +34,16 @@ impl TreeLimits {
         if self.cpu.is_some_and(|limit| cpu > limit) {
             return Some(KillReason::CpuTime);
         }
-        if self.memory_bytes.is_some_and(|limit| sample.memory_bytes(group, limit) > limit) {
+        if self
+            .memory_bytes
+            .is_some_and(|limit| sample.memory_bytes(group, limit) > limit)
+        {
             return Some(KillReason::Memory);
         }
-        if self.processes.is_some_and(|limit| sample.tasks(group) > limit) {
+        if self
+            .processes
+            .is_some_and(|limit| sample.tasks(group) > limit)
+        {
             return Some(KillReason::Processes);
         }
         None
@@ -53,8 +59,10 @@ pub(crate) async fn watch(shared: Arc<Shared>) {
             shared.started.notified().await;
             continue;
         }
-        let grown: Vec<_> =
-            entries.into_iter().filter(|(_, entry)| entry.age() >= SAMPLE_INTERVAL).collect();
+        let grown: Vec<_> = entries
+            .into_iter()
+            .filter(|(_, entry)| entry.age() >= SAMPLE_INTERVAL)
+            .collect();
         if !grown.is_empty() {
             // Reading /proc may take milliseconds: not on the supervisors' thread.
             let look = tokio::task::spawn_blocking(move || look_at(&grown));

@@ -64,9 +64,14 @@ impl Sample {
     /// Looks at every process once.
     pub(crate) fn take(groups: impl IntoIterator<Item = u32>) -> Self {
         let mut sample = Self {
-            groups: groups.into_iter().map(|group| (group, Vec::new())).collect(),
+            groups: groups
+                .into_iter()
+                .map(|group| (group, Vec::new()))
+                .collect(),
         };
-        let Ok(entries) = fs::read_dir("/proc") else { return sample };
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return sample;
+        };
         for entry in entries.flatten() {
             let name = entry.file_name();
             let is_process = name.as_encoded_bytes().iter().all(u8::is_ascii_digit);
@@ -103,7 +108,10 @@ impl Sample {
         if resident <= limit {
             return resident;
         }
-        members.iter().filter_map(|stat| proportional_bytes(stat.pid)).sum()
+        members
+            .iter()
+            .filter_map(|stat| proportional_bytes(stat.pid))
+            .sum()
     }
 }
 
@@ -127,8 +135,11 @@ pub(crate) struct CpuClock {
 impl CpuClock {
     /// Returns the time used up to `sample`.
     pub(crate) fn advance(&mut self, group: u32, sample: &Sample) -> Duration {
-        let now: HashMap<u32, Stat> =
-            sample.members(group).iter().map(|stat| (stat.pid, stat.clone())).collect();
+        let now: HashMap<u32, Stat> = sample
+            .members(group)
+            .iter()
+            .map(|stat| (stat.pid, stat.clone()))
+            .collect();
         for (pid, stat) in &self.last {
             if !now.contains_key(pid) && !self.last.contains_key(&stat.parent) {
                 self.lost += stat.ticks;
@@ -145,38 +156,67 @@ mod tests {
     use super::*;
 
     fn stat(pid: u32, parent: u32, ticks: u64) -> Stat {
-        Stat { pid, parent, group: 10, threads: 1, ticks, resident_pages: 1 }
+        Stat {
+            pid,
+            parent,
+            group: 10,
+            threads: 1,
+            ticks,
+            resident_pages: 1,
+        }
     }
 
     fn sample(members: Vec<Stat>) -> Sample {
-        Sample { groups: HashMap::from([(10, members)]) }
+        Sample {
+            groups: HashMap::from([(10, members)]),
+        }
     }
 
     #[test]
     fn a_name_full_of_parentheses_parses() {
         let line = "12 (a) b (c) S 1 10 10 0 -1 4194304 1 0 0 0 5 6 7 8 20 0 3 0 99 1000 44 18446744073709551615";
-        let expected =
-            Stat { pid: 12, parent: 1, group: 10, threads: 3, ticks: 26, resident_pages: 44 };
+        let expected = Stat {
+            pid: 12,
+            parent: 1,
+            group: 10,
+            threads: 3,
+            ticks: 26,
+            resident_pages: 44,
+        };
         assert_eq!(Stat::parse(line), Some(expected));
         assert_eq!(Stat::parse("12 (cut off"), None);
     }
 
     #[test]
     fn this_process_finds_itself() {
-        let group = u32::try_from(rustix::process::getpgrp().as_raw_nonzero().get()).expect("positive");
+        let group =
+            u32::try_from(rustix::process::getpgrp().as_raw_nonzero().get()).expect("positive");
         let sample = Sample::take([group]);
         assert!(sample.tasks(group) >= 1);
         let resident = sample.memory_bytes(group, u64::MAX);
         assert!(resident > 0);
-        assert!(sample.memory_bytes(group, 0) <= resident, "shared pages count once");
-        assert_eq!(sample.tasks(0), 0, "groups that nobody asked for are left out");
+        assert!(
+            sample.memory_bytes(group, 0) <= resident,
+            "shared pages count once"
+        );
+        assert_eq!(
+            sample.tasks(0),
+            0,
+            "groups that nobody asked for are left out"
+        );
     }
 
     #[test]
     fn time_of_the_waited_for_counts_once_and_of_orphans_too() {
         let mut clock = CpuClock::default();
         let at = |clock: &mut CpuClock, members| clock.advance(10, &sample(members)).as_millis();
-        assert_eq!(at(&mut clock, vec![stat(10, 1, 100), stat(11, 10, 50), stat(12, 1, 30)]), 1800);
+        assert_eq!(
+            at(
+                &mut clock,
+                vec![stat(10, 1, 100), stat(11, 10, 50), stat(12, 1, 30)]
+            ),
+            1800
+        );
         // 11 was waited for by 10, whose ticks have grown by it; 12 was an orphan.
         assert_eq!(at(&mut clock, vec![stat(10, 1, 150)]), 1800);
         assert_eq!(at(&mut clock, vec![stat(10, 1, 170)]), 2000);

@@ -62,7 +62,12 @@ fn a_grant_file_that_cannot_be_read_is_one_line() {
     assert!(missing.complaint().contains("grants.toml"), "{missing:?}");
 
     fs::create_dir(setup.grants()).unwrap();
-    assert!(setup.exec(&["x"]).complaint().contains("directory"));
+    let check = outcome(Command::new(capspawn()).arg("check").arg(setup.grants()));
+    for outcome in [setup.exec(&["x"]), check] {
+        let line = outcome.complaint();
+        let expected = "grants.toml: is a directory, not a grant file";
+        assert!(line.contains(expected), "{line}");
+    }
     assert!(!setup.events_file().exists(), "something was started");
 }
 

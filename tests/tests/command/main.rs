@@ -1,5 +1,6 @@
 //! The command, end to end: options, exit codes, messages, events.
 
+mod ask;
 mod exit_codes;
 mod grant_files;
 mod harness;

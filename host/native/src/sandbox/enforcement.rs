@@ -226,7 +226,10 @@ mod tests {
 
     #[test]
     fn partial_is_enough_for_four_dimensions_and_an_open_network_counts_as_met() {
-        let partial = Enforced::Partial { mechanism: "test", gap: "some" };
+        let partial = Enforced::Partial {
+            mechanism: "test",
+            gap: "some",
+        };
         let mut levels = all(&Enforced::Full { mechanism: "test" });
         for (name, level) in &mut levels {
             let lenient = [
@@ -243,8 +246,14 @@ mod tests {
             }
         }
         let closed = Confinement::default();
-        assert_eq!(Enforcement::new(&closed, levels.clone()).unmet(), "network-ip, network-unix");
-        let open = Confinement { network: Network::Host, ..closed };
+        assert_eq!(
+            Enforcement::new(&closed, levels.clone()).unmet(),
+            "network-ip, network-unix"
+        );
+        let open = Confinement {
+            network: Network::Host,
+            ..closed
+        };
         assert!(Enforcement::new(&open, levels.clone()).admits(Sandbox::Required));
         let mut holes = open;
         holes.fs.deny.push("/secret".into());

@@ -115,7 +115,7 @@ fn kind(has_cwd: bool) -> BoxedStrategy<Kind> {
         _ => (json!(text), vec![text]),
     });
     let star = plain().prop_map(|text| (json!("*"), vec![text]));
-    let any = vec(plain(), MOST).prop_map(|tokens| (json!({ "any": true }), tokens));
+    let other = vec(plain(), MOST).prop_map(|tokens| (json!({ "any": true }), tokens));
     let dash =
         vec(text(), MOST).prop_map(|tokens| (json!({ "any": true, "allow-dash": true }), tokens));
     let one_of =

@@ -16,12 +16,18 @@ fn the_65th_live_child_is_refused_and_touches_nobody() {
     let registry = registry();
     let one = registry.guest(grant("one", ""), "");
     let other = registry.guest(grant("other", ""), "");
-    let children: Vec<_> =
-        (0..64).map(|_| one.spawn(&sh("exec sleep 600")).expect("within the cap")).collect();
+    let children: Vec<_> = (0..64)
+        .map(|_| one.spawn(&sh("exec sleep 600")).expect("within the cap"))
+        .collect();
     assert_eq!(refused(one.spawn(&sh("true"))), Quota::LiveChildren);
-    let others = other.spawn(&sh("exit 0")).expect("another owner has its own");
+    let others = other
+        .spawn(&sh("exit 0"))
+        .expect("another owner has its own");
     assert_eq!(ended(&others), ExitStatus::Exited(0));
-    assert!(children.iter().all(|child| child.poll().is_none()), "no running child is touched");
+    assert!(
+        children.iter().all(|child| child.poll().is_none()),
+        "no running child is touched"
+    );
     assert_eq!(one.live().len(), 64);
 }
 
@@ -54,7 +60,11 @@ fn a_denied_request_gives_back_all_but_the_rate() {
             Err(SpawnError::Denied(_))
         ));
     }
-    ended(&guest.spawn(&sh("true")).expect("total and live were given back"));
+    ended(
+        &guest
+            .spawn(&sh("true"))
+            .expect("total and live were given back"),
+    );
     assert_eq!(refused(guest.spawn(&sh("true"))), Quota::SpawnRate);
 }
 
@@ -68,11 +78,17 @@ fn a_held_but_ended_child_does_not_keep_its_owner_from_spawning() {
             child
         })
         .collect();
-    assert!(held.iter().all(|child| child.poll() == Some(ExitStatus::Exited(0))));
+    assert!(
+        held.iter()
+            .all(|child| child.poll() == Some(ExitStatus::Exited(0)))
+    );
 }
 
 fn small(entries: usize) -> Registry {
-    Registry::builder().max_entries(entries).build().expect("a thread can be had")
+    Registry::builder()
+        .max_entries(entries)
+        .build()
+        .expect("a thread can be had")
 }
 
 #[test]
@@ -80,27 +96,43 @@ fn at_the_cap_ended_entries_make_room_observed_ones_first() {
     let registry = small(3);
     let guest = registry.guest(grant("test", ""), "");
     let spawn = |text: &str| {
-        let child = guest.spawn(&sh(&format!("printf {text}"))).expect("there is room");
-        eventually("its end", || child.captured(0, 0).0.complete && child.info().ended_at.is_some());
+        let child = guest
+            .spawn(&sh(&format!("printf {text}")))
+            .expect("there is room");
+        eventually("its end", || {
+            child.captured(0, 0).0.complete && child.info().ended_at.is_some()
+        });
         child
     };
     let unobserved = spawn("a");
     let observed = spawn("b");
-    eventually("the retained entry", || output(&observed).0 == ExitStatus::Exited(0));
+    eventually("the retained entry", || {
+        output(&observed).0 == ExitStatus::Exited(0)
+    });
     let third = spawn("c");
     assert_eq!(registry.len(), 3);
     let fourth = spawn("d");
     assert_eq!(registry.len(), 3);
     assert_eq!(stdout(&observed), b"", "the observed one made room");
     assert_eq!(observed.captured(0, 0).0.dropped, 1, "and it shows");
-    assert_eq!(observed.poll(), Some(ExitStatus::Exited(0)), "its status stays");
+    assert_eq!(
+        observed.poll(),
+        Some(ExitStatus::Exited(0)),
+        "its status stays"
+    );
     assert_eq!(stdout(&unobserved), b"a");
     assert!(registry.receipts("test", "").is_empty());
     let _fifth = spawn("e");
     let receipts = registry.receipts("test", "");
     assert_eq!(receipts.len(), 1, "an unobserved one leaves a receipt");
-    assert_eq!((receipts[0].id, receipts[0].status), (unobserved.id(), ExitStatus::Exited(0)));
-    assert!(registry.receipts("test", "else").is_empty(), "for its owner alone");
+    assert_eq!(
+        (receipts[0].id, receipts[0].status),
+        (unobserved.id(), ExitStatus::Exited(0))
+    );
+    assert!(
+        registry.receipts("test", "else").is_empty(),
+        "for its owner alone"
+    );
     drop((third, fourth));
 }
 
@@ -108,8 +140,9 @@ fn at_the_cap_ended_entries_make_room_observed_ones_first() {
 fn a_full_registry_of_running_children_refuses() {
     let registry = small(2);
     let guest = registry.guest(grant("test", ""), "");
-    let children: Vec<_> =
-        (0..2).map(|_| guest.spawn(&sh("exec sleep 600")).expect("there is room")).collect();
+    let children: Vec<_> = (0..2)
+        .map(|_| guest.spawn(&sh("exec sleep 600")).expect("there is room"))
+        .collect();
     assert_eq!(refused(guest.spawn(&sh("true"))), Quota::HostCapacity);
     assert!(children.iter().all(|child| child.poll().is_none()));
     drop(children);
@@ -119,8 +152,11 @@ fn a_full_registry_of_running_children_refuses() {
 
 #[test]
 fn receipts_are_bounded() {
-    let registry =
-        Registry::builder().max_entries(1).max_receipts(2).build().expect("a thread can be had");
+    let registry = Registry::builder()
+        .max_entries(1)
+        .max_receipts(2)
+        .build()
+        .expect("a thread can be had");
     let guest = registry.guest(grant("test", ""), "");
     let mut held = Vec::new();
     for _ in 0..5 {
@@ -135,6 +171,10 @@ fn receipts_are_bounded() {
         eventually("its end", || child.info().ended_at.is_some());
         held.push(child);
     }
-    let ids: Vec<_> = registry.receipts("test", "").iter().map(|receipt| receipt.id).collect();
+    let ids: Vec<_> = registry
+        .receipts("test", "")
+        .iter()
+        .map(|receipt| receipt.id)
+        .collect();
     assert_eq!(ids, [held[2].id(), held[3].id()]);
 }

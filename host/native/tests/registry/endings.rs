@@ -18,7 +18,10 @@ fn a_foreign_signal_is_told_from_an_exit_and_a_kill() {
 #[test]
 fn the_wall_limit_ends_the_child_as_timeout() {
     let guest = guest();
-    let command = Command { timeout: Some(Duration::from_millis(150)), ..sh("sleep 60; true") };
+    let command = Command {
+        timeout: Some(Duration::from_millis(150)),
+        ..sh("sleep 60; true")
+    };
     let child = guest.spawn(&command).expect("allowed");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Timeout));
 }
@@ -26,7 +29,10 @@ fn the_wall_limit_ends_the_child_as_timeout() {
 #[test]
 fn a_guest_can_shorten_the_wall_limit_and_not_lengthen_it() {
     let guest = registry().guest(grant("test", r#"limits = { wall = "150ms" }"#), "");
-    let command = Command { timeout: Some(PATIENCE), ..sh("sleep 60") };
+    let command = Command {
+        timeout: Some(PATIENCE),
+        ..sh("sleep 60")
+    };
     let child = guest.spawn(&command).expect("allowed");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Timeout));
 }
@@ -52,12 +58,18 @@ fn a_daemon_that_holds_the_pipe_pins_nothing() {
     let child = guest.spawn(&sh("sleep 600 & echo $!")).expect("allowed");
     assert_eq!(ended(&child), ExitStatus::Exited(0));
     let grandchild = numbers(&stdout(&child));
-    assert_eq!(grandchild.len(), 1, "what the leader wrote is there at once");
+    assert_eq!(
+        grandchild.len(),
+        1,
+        "what the leader wrote is there at once"
+    );
     // Live means running: the next may start while the tree is cleared away.
     let next = guest.spawn(&sh("exit 0")).expect("the slot is free");
     let (_, out, _) = output(&child);
     assert!(!out.complete, "the stream was cut off, and it shows");
-    eventually("no process of a tree outlives its leader", || !is_alive(grandchild[0]));
+    eventually("no process of a tree outlives its leader", || {
+        !is_alive(grandchild[0])
+    });
     ended(&next);
 }
 
@@ -86,17 +98,23 @@ fn timeout_and_kill_end_the_whole_group() {
     ended(&child);
     let (status, ..) = output(&child);
     assert_eq!(status, ExitStatus::Killed(KillReason::Requested));
-    eventually("the grandchildren's end", || grandchildren.iter().all(|&pid| !is_alive(pid)));
+    eventually("the grandchildren's end", || {
+        grandchildren.iter().all(|&pid| !is_alive(pid))
+    });
 }
 
 #[test]
 fn a_dropped_handle_kills_on_a_thread_without_a_runtime() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
-    let child = guest.spawn(&sh("sleep 600 & echo $!; echo $$; wait")).expect("allowed");
+    let child = guest
+        .spawn(&sh("sleep 600 & echo $!; echo $$; wait"))
+        .expect("allowed");
     eventually("both", || numbers(&stdout(&child)).len() == 2);
     let pids = numbers(&stdout(&child));
-    std::thread::spawn(move || drop(child)).join().expect("a drop does not panic");
+    std::thread::spawn(move || drop(child))
+        .join()
+        .expect("a drop does not panic");
     eventually("both dead", || pids.iter().all(|&pid| !is_alive(pid)));
     eventually("the free slot", || registry.is_empty());
 }
@@ -109,7 +127,9 @@ fn a_dropped_guest_kills_what_its_leaked_handles_still_run() {
     let mut waiter = child.waiter();
     std::mem::forget(child);
     drop(guest);
-    let bare = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let bare = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     let status = bare.block_on(waiter.ended());
     assert_eq!(status, ExitStatus::Killed(KillReason::Released));
 }
@@ -117,8 +137,12 @@ fn a_dropped_guest_kills_what_its_leaked_handles_still_run() {
 #[test]
 fn the_callers_runtime_may_go_and_waiters_still_wake() {
     let guest = guest();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
-    let child = runtime.block_on(async { guest.spawn(&sh("sleep 0.05; exit 6")) }).expect("allowed");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
+    let child = runtime
+        .block_on(async { guest.spawn(&sh("sleep 0.05; exit 6")) })
+        .expect("allowed");
     drop(runtime);
     assert_eq!(ended(&child), ExitStatus::Exited(6));
 }
@@ -128,7 +152,11 @@ fn shutdown_ends_all_and_refuses_what_comes_later() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
     let children: Vec<_> = (0..5)
-        .map(|_| guest.spawn(&sh("trap '' TERM; sleep 600")).expect("allowed"))
+        .map(|_| {
+            guest
+                .spawn(&sh("trap '' TERM; sleep 600"))
+                .expect("allowed")
+        })
         .collect();
     let before = Instant::now();
     assert!(registry.shutdown(PATIENCE));
@@ -146,7 +174,9 @@ fn shutdown_ends_all_and_refuses_what_comes_later() {
 #[test]
 fn the_limit_on_output_ends_the_child() {
     let guest = registry().guest(grant("test", r#"limits = { output = "100KiB" }"#), "");
-    let child = guest.spawn(&sh("head -c 50000 /dev/zero")).expect("allowed");
+    let child = guest
+        .spawn(&sh("head -c 50000 /dev/zero"))
+        .expect("allowed");
     assert_eq!(output(&child).0, ExitStatus::Exited(0));
     let child = guest.spawn(&sh("exec cat /dev/zero")).expect("allowed");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Output));
@@ -179,13 +209,34 @@ fn every_spawn_denial_and_exit_is_told_in_order() {
     output(&child);
     let next = || events.recv_timeout(PATIENCE).expect("an event");
     let spawned = next();
-    assert_eq!((&spawned["event"], &spawned["component"]), (&"spawn".into(), &"test".into()));
-    assert_eq!(spawned["args"], serde_json::json!(["-c", "printf abc; exit 4"]));
+    assert_eq!(
+        (&spawned["event"], &spawned["component"]),
+        (&"spawn".into(), &"test".into())
+    );
+    assert_eq!(
+        spawned["args"],
+        serde_json::json!(["-c", "printf abc; exit 4"])
+    );
     let ended = next();
-    assert_eq!((&ended["event"], &ended["status"]), (&"exit".into(), &serde_json::json!({"exited": 4})));
-    assert_eq!((&ended["stdout_bytes"], &ended["id"]), (&3.into(), &spawned["id"]));
-    assert!(guest.spawn(&Command::new("nope")).is_err());
+    assert_eq!(
+        (&ended["event"], &ended["status"]),
+        (&"exit".into(), &serde_json::json!({"exited": 4}))
+    );
+    assert_eq!(
+        (&ended["stdout_bytes"], &ended["id"]),
+        (&3.into(), &spawned["id"])
+    );
+    guest
+        .spawn(&Command::new("nope"))
+        .expect_err("it is not listed");
     let denied = next();
-    assert_eq!((&denied["event"], &denied["item"]), (&"denied".into(), &"program".into()));
-    assert!(denied["reason"].as_str().is_some_and(|reason| !reason.is_empty()));
+    assert_eq!(
+        (&denied["event"], &denied["item"]),
+        (&"denied".into(), &"program".into())
+    );
+    assert!(
+        denied["reason"]
+            .as_str()
+            .is_some_and(|reason| !reason.is_empty())
+    );
 }

@@ -10,9 +10,15 @@ fn memory_of_the_whole_tree_is_limited() {
     // Four at 30 MiB each: none is over by itself.
     let hog = "head -c 30000000 /dev/zero | tail -c 30000000 > /dev/null";
     let one = guest.spawn(&sh(hog)).expect("allowed");
-    assert_eq!(ended(&one), ExitStatus::Exited(0), "one of them is within the limit");
+    assert_eq!(
+        ended(&one),
+        ExitStatus::Exited(0),
+        "one of them is within the limit"
+    );
     let hold = "{ head -c 30000000 /dev/zero; sleep 600; } | tail -c 30000000 > /dev/null & ";
-    let child = guest.spawn(&sh(&format!("{}wait", hold.repeat(4)))).expect("allowed");
+    let child = guest
+        .spawn(&sh(&format!("{}wait", hold.repeat(4))))
+        .expect("allowed");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Memory));
 }
 
@@ -22,7 +28,9 @@ fn processor_time_of_the_whole_tree_is_limited() {
     let guest = registry().guest(grant("test", extra), "");
     let idle = guest.spawn(&sh("sleep 1.5; exit 3")).expect("allowed");
     // Every process of it is short: RLIMIT_CPU never sees a second.
-    let child = guest.spawn(&sh("while :; do head -c 20000000 /dev/zero | wc -c; done")).expect("allowed");
+    let child = guest
+        .spawn(&sh("while :; do head -c 20000000 /dev/zero | wc -c; done"))
+        .expect("allowed");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::CpuTime));
     assert_eq!(ended(&idle), ExitStatus::Exited(3), "sleeping costs none");
 }
@@ -30,7 +38,9 @@ fn processor_time_of_the_whole_tree_is_limited() {
 #[test]
 fn tasks_of_the_tree_are_limited() {
     let guest = registry().guest(grant("test", "limits = { processes = 20 }"), "");
-    let few = guest.spawn(&sh("for i in 1 2 3; do sleep 0.5 & done; wait")).expect("allowed");
+    let few = guest
+        .spawn(&sh("for i in 1 2 3; do sleep 0.5 & done; wait"))
+        .expect("allowed");
     assert_eq!(ended(&few), ExitStatus::Exited(0));
     let many = sh("i=0; while [ $i -lt 40 ]; do sleep 600 & i=$((i+1)); done; wait");
     let child = guest.spawn(&many).expect("allowed");

@@ -68,19 +68,33 @@ pub(crate) fn stdout(child: &Child) -> Vec<u8> {
 }
 
 /// Waits for the end and the whole output.
-pub(crate) fn output(child: &Child) -> (ExitStatus, capspawn_native::Captured, capspawn_native::Captured) {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+pub(crate) fn output(
+    child: &Child,
+) -> (
+    ExitStatus,
+    capspawn_native::Captured,
+    capspawn_native::Captured,
+) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("a runtime");
     runtime.block_on(child.output())
 }
 
 /// Whether the process `pid` exists and is no zombie.
 pub(crate) fn is_alive(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat"))
-        .is_ok_and(|stat| !stat.rsplit(')').next().is_some_and(|rest| rest.starts_with(" Z")))
+    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
+        !stat
+            .rsplit(')')
+            .next()
+            .is_some_and(|rest| rest.starts_with(" Z"))
+    })
 }
 
 /// The numbers that a script printed, one a line.
 pub(crate) fn numbers(bytes: &[u8]) -> Vec<u32> {
     let text = String::from_utf8_lossy(bytes);
-    text.lines().filter_map(|line| line.trim().parse().ok()).collect()
+    text.lines()
+        .filter_map(|line| line.trim().parse().ok())
+        .collect()
 }

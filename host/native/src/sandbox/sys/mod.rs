@@ -3,14 +3,14 @@
 //! Elsewhere than on Linux the launcher refuses everything: the same types with
 //! a clear answer, instead of holes in the callers.
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod linux;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub use linux::NativeLauncher;
 
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 mod unsupported;
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub use unsupported::NativeLauncher;
 
 mod watch;

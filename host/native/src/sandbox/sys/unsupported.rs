@@ -23,6 +23,9 @@ impl Launcher for NativeLauncher {
     }
 
     fn launch(&self, _plan: &Plan, _stdio: ChildStdio) -> Result<Box<dyn Process>, LaunchError> {
-        Err(LaunchError::new(Stage::Spawn, io::ErrorKind::Unsupported.into()))
+        Err(LaunchError::new(
+            Stage::Spawn,
+            io::ErrorKind::Unsupported.into(),
+        ))
     }
 }

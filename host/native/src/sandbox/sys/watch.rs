@@ -7,7 +7,10 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 /// Watches `fd` for `interest`, on the runtime of the calling context.
-#[expect(unsafe_code, reason = "tokio's registration trusts its caller with the descriptor")]
+#[expect(
+    unsafe_code,
+    reason = "tokio's registration trusts its caller with the descriptor"
+)]
 pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the `AsyncFd` owns `fd`, and an `OwnedFd` names the same open
     // descriptor from here until the `AsyncFd` drops it.

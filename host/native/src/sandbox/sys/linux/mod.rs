@@ -1,6 +1,28 @@
-//! Linux: pidfds and process groups.
+//! The launcher of Linux: Landlock, seccomp, and a child by vfork.
 
+mod child;
+mod descriptors;
+mod filter;
+mod helper;
+mod job;
+mod landlock;
+mod launcher;
+mod limits;
+mod policies;
+mod policy;
+mod privileges;
+mod probe;
 mod process;
-mod spawn;
+#[allow(
+    unsafe_code,
+    dead_code,
+    reason = "raw system calls; the helper shares the file and needs the rest"
+)]
+mod raw;
+#[allow(unsafe_code, reason = "raw system calls")]
+mod steps;
+mod strings;
+mod vfork;
+mod watcher;
 
-pub use spawn::NativeLauncher;
+pub use launcher::NativeLauncher;

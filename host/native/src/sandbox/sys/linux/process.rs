@@ -1,71 +1,104 @@
-//! A started process, held by its pidfd and its process group.
+//! A started child, held by its pidfd.
+//!
+//! The process id alone would name a stranger once the child is reaped; the
+//! pidfd never does. Only the tree has no descriptor: it is the process group,
+//! whose number stays taken as long as the leader is unreaped, and the filter
+//! keeps every descendant in it.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal as RawSignal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
+    Signal as RawSignal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
 };
 
+use super::vfork::Spawned;
+use super::watcher::Watcher;
 use crate::launch::{Exit, Process};
 use crate::status::Signal;
 
-/// A child that leads its own process group.
-#[derive(Debug)]
-pub(super) struct GroupLeader {
-    pid: Pid,
-    pidfd: OwnedFd,
-}
-
-impl GroupLeader {
-    pub(super) fn new(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self { pid, pidfd }
+impl Spawned {
+    /// Waits for the end and reaps: for a child that is known to end at once.
+    pub(super) fn wait(&self) {
+        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
     }
 }
 
-impl Process for GroupLeader {
+/// A child, and the watcher that knows its group.
+#[derive(Debug)]
+pub(super) struct Child {
+    spawned: Spawned,
+    watcher: Option<Arc<Watcher>>,
+}
+
+impl Child {
+    pub(super) fn new(spawned: Spawned, watcher: Option<Arc<Watcher>>) -> Self {
+        Self { spawned, watcher }
+    }
+
+    /// Waits for the end and reaps: for a child that is known to end at once.
+    pub(super) fn wait(&self) {
+        self.forget();
+        self.spawned.wait();
+    }
+
+    /// Once it is reaped, the group's number may be a stranger's.
+    fn forget(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.forget(&self.spawned);
+        }
+    }
+}
+
+impl Process for Child {
     fn pid(&self) -> u32 {
-        self.pid.as_raw_nonzero().get().unsigned_abs()
+        self.spawned.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     fn exit_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+        self.spawned.pidfd.as_fd()
     }
 
     fn try_exit(&self) -> io::Result<Option<Exit>> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let Some(status) = waitid(WaitId::PidFd(self.pidfd.as_fd()), options)? else {
+        let Some(status) = waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options)? else {
             return Ok(None);
         };
         if let Some(code) = status.exit_status() {
             return Ok(Some(Exit::Code(code)));
         }
-        let signal = status.terminating_signal().and_then(|signal| u8::try_from(signal).ok());
-        signal
-            .map(|signal| Some(Exit::Signal(signal)))
-            .ok_or_else(|| io::Error::other("waitid answered neither an exit nor a signal"))
+        let signal = status
+            .terminating_signal()
+            .and_then(|number| u8::try_from(number).ok());
+        Ok(signal.map(Exit::Signal))
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
-        none_left_is_success(pidfd_send_signal(&self.pidfd, raw(signal)))
+        unless_gone(pidfd_send_signal(&self.spawned.pidfd, raw(signal)))
     }
 
     fn signal_tree(&self, signal: Signal) -> io::Result<()> {
-        none_left_is_success(kill_process_group(self.pid, raw(signal)))
+        unless_gone(kill_process_group(self.spawned.pid, raw(signal)))
     }
 
     fn reap(&self) -> io::Result<()> {
+        // Still running is no reason to forget it; the registry reaps what has ended.
+        if self.try_exit()?.is_none() {
+            return Ok(());
+        }
+        self.forget();
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        waitid(WaitId::PidFd(self.pidfd.as_fd()), options)?;
+        waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options)?;
         Ok(())
     }
 }
 
-fn none_left_is_success(result: Result<(), Errno>) -> io::Result<()> {
+fn unless_gone(result: rustix::io::Result<()>) -> io::Result<()> {
     match result {
         Ok(()) | Err(Errno::SRCH) => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(errno) => Err(errno.into()),
     }
 }
 

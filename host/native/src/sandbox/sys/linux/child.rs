@@ -1,0 +1,135 @@
+//! What the vfork child does, from its first instruction to `execveat`.
+//!
+//! The child runs in the host's memory while the host's other threads run on.
+//! So: nothing but system calls on what was prepared, no allocation, lock,
+//! thread-local, panic or destructor, and none of the calls whose effect is
+//! wider than the task (`PR_SET_DUMPABLE`, `PR_SET_MM`, `set*uid`, which makes
+//! the shared memory undumpable). Failures go into [`Prepared`], which the
+//! parent, suspended meanwhile, reads when it resumes.
+
+#![allow(unsafe_code, reason = "the child may use nothing but raw system calls")]
+
+use std::ffi::c_char;
+use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use super::raw::{call, exit, number};
+use super::steps::{self, Confine, Failure, Fault, Step};
+
+/// One resource limit, both values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Limit {
+    /// The resource's number.
+    pub(super) resource: u32,
+    /// The soft and the hard value, as `struct rlimit64`.
+    pub(super) values: [u64; 2],
+}
+
+/// Everything the child reads, and the one place it writes.
+///
+/// Every pointer and descriptor must stay valid until the clone has returned in
+/// the parent. The descriptors are 3 or higher: `dup3` onto 0, 1 and 2 must
+/// overwrite none of them.
+pub(super) struct Prepared {
+    pub(super) stdio: [i32; 3],
+    pub(super) cwd: i32,
+    pub(super) limits: *const [Limit],
+    /// Descriptors that the program inherits beside its standard streams.
+    pub(super) keep: *const [i32],
+    /// The socket to the watcher, or -1.
+    pub(super) watcher: i32,
+    /// None where the program (the helper) confines itself.
+    pub(super) confine: Option<Confine>,
+    pub(super) program: i32,
+    pub(super) argv: *const *const c_char,
+    pub(super) envp: *const *const c_char,
+    pub(super) fault: Fault,
+    pub(super) failed_step: AtomicU32,
+    pub(super) failed_errno: AtomicI32,
+}
+
+/// The child's first function, on a stack of its own.
+pub(super) extern "C" fn main(prepared: *const Prepared) -> ! {
+    // SAFETY: the parent passes its own `Prepared` and is suspended until the child executes or exits.
+    let prepared = unsafe { &*prepared };
+    let (step, errno) = run(prepared);
+    prepared.failed_errno.store(errno, Ordering::Relaxed);
+    prepared.failed_step.store(step as u32, Ordering::Release);
+    exit(127)
+}
+
+/// Takes every step; returns only with a failure.
+fn run(prepared: &Prepared) -> Failure {
+    match prepare(prepared) {
+        Err(failure) => failure,
+        Ok(()) if prepared.fault.step == Step::Exec as u32 => (Step::Exec, prepared.fault.errno),
+        Ok(()) => {
+            let (argv, envp) = (prepared.argv.addr(), prepared.envp.addr());
+            // SAFETY: `Prepared`'s arrays are null-terminated arrays of C strings.
+            (Step::Exec, unsafe {
+                steps::execute(prepared.program, argv, envp)
+            })
+        }
+    }
+}
+
+fn prepare(prepared: &Prepared) -> Result<(), Failure> {
+    let fault = prepared.fault;
+    fault.guard(Step::Signals, steps::reset_signals)?;
+    let session = fault.guard(Step::Session, || {
+        // SAFETY: takes no argument; the child is a thread group of its own.
+        unsafe { call(number::SETSID, [0; 6]) }
+    })?;
+    fault.guard(Step::Watch, || {
+        const MSG_NOSIGNAL: usize = 0x4000;
+        let Ok(socket) = usize::try_from(prepared.watcher) else {
+            return Ok(());
+        };
+        let group = (&raw const session).addr();
+        // SAFETY: the session's number is its low 4 bytes, read only.
+        unsafe { call(number::SENDTO, [socket, group, 4, MSG_NOSIGNAL, 0, 0]) }.map(drop)
+    })?;
+    fault.guard(Step::Stdio, || {
+        for (target, source) in [0, 1, 2].into_iter().zip(&prepared.stdio) {
+            // SAFETY: takes no pointer; the descriptor table is the child's own copy.
+            unsafe { call(number::DUP3, [descriptor(*source), target, 0, 0, 0, 0])? };
+        }
+        Ok(())
+    })?;
+    fault.guard(Step::Descriptors, || {
+        steps::close_on_exec()?;
+        // SAFETY: `Prepared`'s pointers are valid until the parent resumes.
+        let keep = unsafe { &*prepared.keep };
+        for kept in keep {
+            const F_SETFD: usize = 2;
+            // SAFETY: takes no pointer; the descriptor table is the child's own copy.
+            unsafe { call(number::FCNTL, [descriptor(*kept), F_SETFD, 0, 0, 0, 0])? };
+        }
+        Ok(())
+    })?;
+    fault.guard(Step::WorkingDirectory, || {
+        // SAFETY: takes no pointer; without CLONE_FS the working directory is the child's own.
+        unsafe { call(number::FCHDIR, [descriptor(prepared.cwd), 0, 0, 0, 0, 0]) }.map(drop)
+    })?;
+    fault.guard(Step::Limits, || {
+        // SAFETY: `Prepared`'s pointers are valid until the parent resumes.
+        let limits = unsafe { &*prepared.limits };
+        for limit in limits {
+            let values = limit.values.as_ptr().addr();
+            let args = [0, limit.resource as usize, values, 0, 0, 0];
+            // SAFETY: `values` is a `struct rlimit64`, read only; pid 0 is the child.
+            unsafe { call(number::PRLIMIT64, args)? };
+        }
+        Ok(())
+    })?;
+    match &prepared.confine {
+        Some(confine) => steps::confine(confine, fault),
+        // The helper goes on from here; what it executes must not regain rights either.
+        None => fault.guard(Step::NoNewPrivileges, steps::no_new_privileges),
+    }
+}
+
+/// A descriptor as an argument of a call. The kernel looks at the low 32 bits.
+#[inline(always)]
+fn descriptor(fd: i32) -> usize {
+    fd.cast_unsigned() as usize
+}

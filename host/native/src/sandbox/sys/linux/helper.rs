@@ -1,0 +1,130 @@
+//! The helper `capspawn-init`: a static program of a few kilobytes, embedded in
+//! the crate and executed from a sealed memfd.
+//!
+//! It serves where the vfork child may not do what must be done: `set*uid` in a
+//! child that shares the host's memory makes the *host* undumpable. The vfork
+//! child executes the helper, the helper changes its user, confines itself and
+//! executes the program. A memfd needs no path that somebody could replace, and
+//! works in images without a writable file system.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+
+use super::steps::{Fault, Instruction};
+use super::vfork::stage_of;
+use crate::error::{LaunchError, Stage};
+
+const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/capspawn-init"));
+
+/// Returns a sealed memfd with the helper's image.
+pub(super) fn image() -> io::Result<OwnedFd> {
+    const EXEC: MemfdFlags = MemfdFlags::from_bits_retain(0x10);
+    sealed("capspawn-init", IMAGE, EXEC)
+}
+
+/// Returns a sealed memfd with a filter program, as the helper reads it.
+pub(super) fn filter(program: &[Instruction]) -> io::Result<OwnedFd> {
+    let mut bytes = Vec::with_capacity(size_of_val(program));
+    for instruction in program {
+        bytes.extend(instruction.code.to_ne_bytes());
+        bytes.extend([instruction.jt, instruction.jf]);
+        bytes.extend(instruction.k.to_ne_bytes());
+    }
+    sealed("capspawn-filter", &bytes, MemfdFlags::empty())
+}
+
+fn sealed(name: &str, bytes: &[u8], flags: MemfdFlags) -> io::Result<OwnedFd> {
+    let base = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    // Before Linux 6.3 there is no flag about execution, and every memfd allows it.
+    let fd = memfd_create(name, base | flags).or_else(|_| memfd_create(name, base))?;
+    let mut file = File::from(fd);
+    file.write_all(bytes)?;
+    let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+    fcntl_add_seals(&file, seals)?;
+    Ok(file.into())
+}
+
+/// What the helper is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// To execute the program.
+    Execute,
+    /// To try what it should not be able to do.
+    Probe,
+    /// To watch over the host.
+    Watch,
+}
+
+/// What the helper is told, in its `argv[0]`: ten words of eight hexadecimal
+/// digits. Its other arguments and its environment are the program's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Orders {
+    pub(super) mode: Mode,
+    /// Whether it confines itself (with user, ruleset and filter).
+    pub(super) confine: bool,
+    pub(super) program: i32,
+    pub(super) ruleset: i32,
+    pub(super) filter: i32,
+    /// Where it reports a failure; the watcher's socket.
+    pub(super) status: i32,
+    pub(super) uid: u32,
+    pub(super) gid: u32,
+    /// A process that a probe tries to signal.
+    pub(super) canary: u32,
+    pub(super) fault: Fault,
+}
+
+impl Orders {
+    pub(super) fn encode(&self) -> String {
+        let mode = match self.mode {
+            Mode::Execute => 0,
+            Mode::Probe => 1,
+            Mode::Watch => 4,
+        };
+        let mode = mode | u32::from(self.confine) << 1;
+        let words = [
+            mode,
+            self.program.cast_unsigned(),
+            self.ruleset.cast_unsigned(),
+            self.filter.cast_unsigned(),
+            self.status.cast_unsigned(),
+            self.uid,
+            self.gid,
+            self.canary,
+            self.fault.step,
+            self.fault.errno.cast_unsigned(),
+        ];
+        words.iter().map(|word| format!("{word:08x}")).collect()
+    }
+}
+
+/// Waits until the helper has executed the program, or says why it did not.
+pub(super) fn outcome(status: OwnedFd) -> Result<(), LaunchError> {
+    let mut report = [0; 8];
+    let mut read = 0;
+    let mut status = File::from(status);
+    while read < report.len() {
+        match status.read(&mut report[read..]) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(LaunchError::new(Stage::Spawn, error)),
+        }
+    }
+    // Closed without a word: it executes the program (or was killed, which its end will tell).
+    if read < report.len() {
+        return Ok(());
+    }
+    let [a, b, c, d, e, f, g, h] = report;
+    let errno = i32::from_ne_bytes([e, f, g, h]);
+    let stage = stage_of(u32::from_ne_bytes([a, b, c, d]));
+    Err(LaunchError::new(stage, io::Error::from_raw_os_error(errno)))
+}
+
+/// A descriptor's number, or -1.
+pub(super) fn number(fd: Option<&OwnedFd>) -> i32 {
+    fd.map_or(-1, AsRawFd::as_raw_fd)
+}

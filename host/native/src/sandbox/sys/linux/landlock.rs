@@ -1,0 +1,135 @@
+//! The file system part of a confinement as a Landlock ruleset.
+//!
+//! A ruleset is a descriptor: it is built once per confinement and each child
+//! restricts itself with it, which makes a domain of its own every time (two
+//! children of one grant cannot signal each other). What the paths name is fixed
+//! when the ruleset is built, like a preopened directory.
+//!
+//! Landlock allows, it cannot subtract: a grant's `deny` holes are not its to
+//! enforce, and the report says so.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use landlock::{
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset,
+    RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
+};
+
+use crate::sandbox::{Confinement, Network, Sandbox};
+
+/// The ABI that `required` demands: the first with scopes for signals and
+/// abstract sockets.
+const REQUIRED: ABI = ABI::V6;
+
+/// Devices that every program expects.
+const READABLE_DEVICES: [&str; 4] = ["/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
+const WRITABLE_DEVICE: &str = "/dev/null";
+
+/// Builds the ruleset of `confinement`, under which `program` can be executed, wherever it lies.
+/// None where the system has no Landlock and the confinement does not require it.
+///
+/// A read root that does not exist is left out; a write root must exist.
+pub(super) fn ruleset(
+    confinement: &Confinement,
+    program: Option<&File>,
+) -> io::Result<Option<OwnedFd>> {
+    if confinement.sandbox == Sandbox::None {
+        return Ok(None);
+    }
+    let mut ruleset = handled(confinement).map_err(io::Error::other)?;
+    let execute = AccessFs::Execute | AccessFs::ReadFile;
+    let read = execute | AccessFs::ReadDir;
+    // No new device nodes, and no ioctl on any that should lie there.
+    let write = AccessFs::from_all(REQUIRED)
+        & !(AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev);
+    let device = AccessFs::ReadFile | AccessFs::IoctlDev;
+    for path in READABLE_DEVICES {
+        ruleset = allow_if_there(ruleset, Path::new(path), device)?;
+    }
+    ruleset = allow_if_there(
+        ruleset,
+        Path::new(WRITABLE_DEVICE),
+        device | AccessFs::WriteFile,
+    )?;
+    for path in &confinement.fs.read {
+        ruleset = allow_if_there(ruleset, path, read)?;
+    }
+    for path in &confinement.fs.write {
+        ruleset = allow(ruleset, open(path)?, write)?;
+    }
+    if let Some(program) = program {
+        ruleset = allow(ruleset, program, execute)?;
+    }
+    Ok(ruleset.into())
+}
+
+fn handled(confinement: &Confinement) -> Result<RulesetCreated, RulesetError> {
+    let level = match confinement.sandbox {
+        Sandbox::Required => CompatLevel::HardRequirement,
+        Sandbox::BestEffort | Sandbox::None => CompatLevel::BestEffort,
+    };
+    let ruleset = Ruleset::default()
+        .set_compatibility(level)
+        .handle_access(AccessFs::from_all(REQUIRED))?
+        .scope(Scope::from_all(REQUIRED))?;
+    let ruleset = match confinement.network {
+        Network::Host => ruleset,
+        Network::None | Network::Loopback => {
+            ruleset.handle_access(AccessNet::from_all(REQUIRED))?
+        }
+    };
+    ruleset.create()
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    File::options()
+        .read(true)
+        .custom_flags(libc::O_PATH | libc::O_CLOEXEC)
+        .open(path)
+}
+
+fn allow_if_there(
+    ruleset: RulesetCreated,
+    path: &Path,
+    access: BitFlags<AccessFs>,
+) -> io::Result<RulesetCreated> {
+    match open(path) {
+        Ok(file) => allow(ruleset, file, access),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ruleset),
+        Err(error) => Err(error),
+    }
+}
+
+fn allow(
+    ruleset: RulesetCreated,
+    file: impl AsFd,
+    access: BitFlags<AccessFs>,
+) -> io::Result<RulesetCreated> {
+    let stat = rustix::fs::fstat(&file)?;
+    let directory = rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir();
+    let access = if directory {
+        access
+    } else {
+        access & AccessFs::from_file(REQUIRED)
+    };
+    ruleset
+        .add_rule(PathBeneath::new(file, access))
+        .map_err(io::Error::other)
+}
+
+/// Returns the running kernel's Landlock ABI; 0 where there is none.
+#[allow(
+    unsafe_code,
+    reason = "the crate asks for the version but does not tell it"
+)]
+pub(super) fn abi() -> u32 {
+    const VERSION: libc::c_ulong = 1;
+    let none = std::ptr::null::<libc::c_void>();
+    // SAFETY: with the VERSION flag the call takes no attribute and makes no descriptor.
+    let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0usize, VERSION) };
+    u32::try_from(abi).unwrap_or(0)
+}

@@ -1,0 +1,237 @@
+//! Faults at every step, in both forms, with both clones.
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+use super::super::steps::{Fault, Step};
+use super::{NO_FAULT, NOBODY, NativeLauncher};
+use crate::error::Stage;
+use crate::launch::{ChildStdio, Exit, Launcher, Plan, Process, Program, WorkingDirectory};
+use crate::limits::{CaptureCaps, Limits};
+use crate::sandbox::{Confinement, FsRules};
+
+const STEPS: [(Step, Stage); 13] = [
+    (Step::Signals, Stage::Signals),
+    (Step::Session, Stage::Session),
+    (Step::Watch, Stage::Watch),
+    (Step::Stdio, Stage::Stdio),
+    (Step::Descriptors, Stage::Descriptors),
+    (Step::WorkingDirectory, Stage::WorkingDirectory),
+    (Step::Limits, Stage::Limits),
+    (Step::Identity, Stage::Identity),
+    (Step::NoNewPrivileges, Stage::Privileges),
+    (Step::Capabilities, Stage::Privileges),
+    (Step::Landlock, Stage::Ruleset),
+    (Step::Seccomp, Stage::Filter),
+    (Step::Exec, Stage::Exec),
+];
+
+fn plan() -> Plan {
+    let read = ["/usr", "/bin", "/lib", "/lib64"].map(Into::into).into();
+    let file = File::open("/bin/true").expect("it exists");
+    let dir = File::open("/").expect("it exists");
+    Plan {
+        name: "true".into(),
+        program: Arc::new(Program {
+            path: "/bin/true".into(),
+            file,
+        }),
+        argv: vec!["true".into()],
+        env: Vec::new(),
+        cwd: WorkingDirectory {
+            path: "/".into(),
+            dir: Arc::new(dir.into()),
+        },
+        limits: Limits::default(),
+        capture: CaptureCaps::default(),
+        confinement: Arc::new(Confinement {
+            fs: FsRules {
+                read,
+                ..FsRules::default()
+            },
+            ..Confinement::default()
+        }),
+        disclose_pid: false,
+    }
+}
+
+fn null() -> ChildStdio {
+    let stream = || {
+        File::options()
+            .read(true)
+            .write(true)
+            .open("/dev/null")
+            .expect("it exists")
+            .into()
+    };
+    ChildStdio {
+        stdin: stream(),
+        stdout: stream(),
+        stderr: stream(),
+    }
+}
+
+fn forms() -> Vec<Option<(u32, u32)>> {
+    // Only root can start children as somebody else; root starts them without the helper too.
+    if rustix::process::geteuid().is_root() {
+        vec![None, Some(NOBODY)]
+    } else {
+        vec![None]
+    }
+}
+
+/// The children that this thread started, zombies included.
+fn children() -> usize {
+    let children = std::fs::read_to_string("/proc/thread-self/children");
+    children
+        .expect("CONFIG_PROC_CHILDREN")
+        .split_whitespace()
+        .count()
+}
+
+fn wait(process: &dyn Process) -> Exit {
+    loop {
+        if let Some(exit) = process.try_exit().expect("it can be asked") {
+            process.reap().expect("it has ended");
+            return exit;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
+    let plan = plan();
+    for run_as in forms() {
+        for legacy in [false, true] {
+            let sound = NativeLauncher::with(run_as, legacy, NO_FAULT);
+            let process = sound.launch(&plan, null()).expect("it starts");
+            assert_eq!(wait(&*process), Exit::Code(0));
+            // The watcher.
+            let before = children();
+            assert_eq!(before, 1);
+            for (step, stage) in STEPS {
+                let fault = Fault {
+                    step: step as u32,
+                    errno: libc::EXDEV,
+                };
+                let launcher = NativeLauncher::with(run_as, legacy, fault);
+                if step == Step::Identity && run_as.is_none() {
+                    continue;
+                }
+                let error = launcher.launch(&plan, null()).expect_err("it fails");
+                assert_eq!(error.stage, stage, "{run_as:?} {error}");
+                assert_eq!(error.source.raw_os_error(), Some(libc::EXDEV), "{stage:?}");
+                drop(launcher);
+                assert_eq!(children(), before, "{stage:?} leaves a child");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_the_kernel_refuses_is_reported_with_its_stage() {
+    let plan = plan();
+    for run_as in forms() {
+        let launcher = NativeLauncher::with(run_as, false, NO_FAULT);
+        let mut broken = plan.clone();
+        let file = File::open("/etc/passwd").expect("it exists");
+        broken.cwd.dir = Arc::new(file.into());
+        let error = launcher.launch(&broken, null()).expect_err("no directory");
+        assert_eq!(error.stage, Stage::WorkingDirectory);
+        assert_eq!(error.source.raw_os_error(), Some(libc::ENOTDIR));
+        let mut broken = plan.clone();
+        let file = File::open("/etc/passwd").expect("it exists");
+        broken.program = Arc::new(Program {
+            path: "/etc/passwd".into(),
+            file,
+        });
+        let error = launcher.launch(&broken, null()).expect_err("no program");
+        assert_eq!(
+            (error.stage, error.source.raw_os_error()),
+            (Stage::Exec, Some(libc::EACCES))
+        );
+        let mut broken = plan.clone();
+        broken.argv.push("a\0b".into());
+        assert!(
+            launcher.launch(&broken, null()).is_err(),
+            "a NUL byte ends no argument early"
+        );
+        drop(launcher);
+        assert_eq!(children(), 0, "a failure leaves a child");
+    }
+}
+
+#[test]
+fn threads_start_children_at_once_and_the_host_stays_dumpable() {
+    let plan = plan();
+    for run_as in forms() {
+        let launcher = NativeLauncher::with(run_as, false, NO_FAULT);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..25 {
+                        let process = launcher.launch(&plan, null()).expect("it starts");
+                        assert_eq!(wait(&*process), Exit::Code(0));
+                    }
+                });
+            }
+        });
+    }
+    let dumpable = rustix::process::dumpable_behavior().expect("it can be asked");
+    assert_eq!(dumpable, rustix::process::DumpableBehavior::Dumpable);
+}
+
+#[test]
+fn a_killed_watcher_is_replaced() {
+    let plan = plan();
+    for run_as in forms() {
+        let launcher = NativeLauncher::with(run_as, false, NO_FAULT);
+        let first = launcher.watcher().expect("it starts");
+        let pidfd = &first.process.pidfd;
+        pidfd_send_signal(pidfd, Signal::KILL).expect("it runs");
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::PidFd(pidfd.as_fd()), ended).expect("it is ours");
+        let first = {
+            let pid = first.process.pid;
+            drop(first);
+            pid
+        };
+        // At the latest once every other child executes, which has a copy of the socket's end until then.
+        let replaced = (0..100).any(|_| {
+            let process = launcher.launch(&plan, null()).expect("it starts");
+            assert_eq!(wait(&*process), Exit::Code(0));
+            launcher.watcher().expect("it runs").process.pid != first
+        });
+        assert!(replaced);
+        drop(launcher);
+        assert_eq!(children(), 0, "a watcher is left");
+    }
+}
+
+#[test]
+fn a_child_that_nobody_reaped_ends_with_its_launcher() {
+    let mut plan = plan();
+    let file = File::open("/bin/sleep").expect("it exists");
+    plan.program = Arc::new(Program {
+        path: "/bin/sleep".into(),
+        file,
+    });
+    plan.argv = vec!["sleep".into(), "60".into()];
+    for run_as in forms() {
+        let launcher = NativeLauncher::with(run_as, false, NO_FAULT);
+        let process = launcher.launch(&plan, null()).expect("it starts");
+        let pidfd = process
+            .exit_fd()
+            .try_clone_to_owned()
+            .expect("a descriptor");
+        drop(process);
+        drop(launcher);
+        let status = waitid(WaitId::PidFd(pidfd.as_fd()), WaitIdOptions::EXITED);
+        let status = status.expect("it is our child").expect("it has ended");
+        assert_eq!(status.terminating_signal(), Some(libc::SIGKILL));
+    }
+}

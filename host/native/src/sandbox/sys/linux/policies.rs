@@ -1,0 +1,92 @@
+//! What is prepared once per confinement and used by every child under it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::descriptors::raised;
+use super::steps::Instruction;
+use super::{helper, landlock, policy};
+use crate::launch::Program;
+use crate::sandbox::{Confinement, Sandbox};
+
+/// Policies kept; a grant has a handful of commands.
+const KEPT: usize = 64;
+
+/// A ruleset and a filter, ready to be installed.
+#[derive(Debug)]
+pub(super) struct Policy {
+    /// None where Landlock is missing and not required.
+    pub(super) ruleset: Option<OwnedFd>,
+    /// Empty for `sandbox = "none"`.
+    pub(super) filter: Vec<Instruction>,
+    /// The same for the helper.
+    pub(super) filter_file: Option<OwnedFd>,
+}
+
+impl Policy {
+    /// Prepares `confinement`, under which `program` can be executed.
+    pub(super) fn new(confinement: &Confinement, program: Option<&Program>) -> io::Result<Self> {
+        if confinement.sandbox == Sandbox::None {
+            return Ok(Self {
+                ruleset: None,
+                filter: Vec::new(),
+                filter_file: None,
+            });
+        }
+        let ruleset = landlock::ruleset(confinement, program.map(|program| &program.file))?
+            .map(raised)
+            .transpose()?;
+        let filter = policy::program(confinement.network);
+        let filter_file = Some(raised(helper::filter(&filter)?)?);
+        Ok(Self {
+            ruleset,
+            filter,
+            filter_file,
+        })
+    }
+}
+
+/// The policies of the latest confinements. The program belongs to the key: it
+/// may lie outside the roots. It counts by identity, since it is an open file.
+#[derive(Debug, Default)]
+pub(super) struct Policies(Mutex<Vec<Entry>>);
+
+#[derive(Debug)]
+struct Entry {
+    confinement: Arc<Confinement>,
+    program: Arc<Program>,
+    policy: Arc<Policy>,
+}
+
+impl Policies {
+    /// Returns the policy, prepared now if it is not kept.
+    pub(super) fn get(
+        &self,
+        confinement: &Arc<Confinement>,
+        program: &Arc<Program>,
+    ) -> io::Result<Arc<Policy>> {
+        let same = |entry: &Entry| {
+            Arc::ptr_eq(&entry.program, program)
+                && (Arc::ptr_eq(&entry.confinement, confinement)
+                    || entry.confinement == *confinement)
+        };
+        if let Some(entry) = self.0.lock().iter().find(|entry| same(entry)) {
+            return Ok(Arc::clone(&entry.policy));
+        }
+        // Not under the lock: it opens every root. Two first launches at once both prepare it.
+        let policy = Arc::new(Policy::new(confinement, Some(program))?);
+        let mut kept = self.0.lock();
+        if kept.len() >= KEPT {
+            kept.remove(0);
+        }
+        kept.push(Entry {
+            confinement: Arc::clone(confinement),
+            program: Arc::clone(program),
+            policy: Arc::clone(&policy),
+        });
+        Ok(policy)
+    }
+}

@@ -1,0 +1,290 @@
+//! What this host really enforces, found out by doing.
+//!
+//! Versions and sysctls do not predict what a machine allows: the helper is
+//! started under an empty confinement and tries what it must not be able to do.
+//! Once per launcher.
+
+use std::os::fd::AsFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::landlock;
+use super::launcher::NativeLauncher;
+use super::policies::Policy;
+use crate::launch::{Exit, Process};
+use crate::sandbox::{Confinement, Dimension, Enforced, Enforcement, FsRules, Network, Sandbox};
+use crate::status::Signal;
+
+/// How long the self-test may take: it makes a dozen system calls.
+const BOUND: Timespec = Timespec {
+    tv_sec: 5,
+    tv_nsec: 0,
+};
+
+/// What the probe has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Findings {
+    /// The Landlock ABI, 0 for none.
+    pub(super) landlock: u32,
+    /// What the self-test could do, as the helper's bits; none where it did not run.
+    pub(super) open: Option<u8>,
+    /// Whether children keep the user id 0.
+    pub(super) root: bool,
+}
+
+/// Runs the self-test.
+pub(super) fn run(launcher: &NativeLauncher) -> Findings {
+    let open = test(launcher);
+    Findings {
+        landlock: landlock::abi(),
+        open,
+        root: launcher.keeps_root(),
+    }
+}
+
+fn test(launcher: &NativeLauncher) -> Option<u8> {
+    // Best effort: what is missing shows in the result.
+    let confinement = Confinement {
+        sandbox: Sandbox::BestEffort,
+        network: Network::None,
+        fs: FsRules::default(),
+    };
+    let policy = Policy::new(&confinement, None).ok()?;
+    let probe = launcher.start_probe(&policy);
+    let probe = probe
+        .inspect_err(|error| tracing::warn!(%error, "the sandbox probe failed"))
+        .ok()?;
+    let readable = poll(
+        &mut [PollFd::new(&probe.exit_fd().as_fd(), PollFlags::IN)],
+        Some(&BOUND),
+    );
+    if readable != Ok(1) {
+        let _ = probe.signal(Signal::Kill);
+    }
+    let exit = probe.try_exit();
+    probe.wait();
+    match exit {
+        Ok(Some(Exit::Code(code))) => u8::try_from(code).ok(),
+        _ => None,
+    }
+}
+
+const READ: u8 = 1;
+const WRITE: u8 = 1 << 1;
+const INET: u8 = 1 << 2;
+const UNIX: u8 = 1 << 3;
+const SIGNAL: u8 = 1 << 4;
+const PRIVILEGES: u8 = 1 << 5;
+const CALLS: u8 = 1 << 6;
+const GROUP: u8 = 1 << 7;
+
+const LANDLOCK_HINT: &str =
+    "needs Linux 6.12 with Landlock: add `landlock` to the kernel's `lsm=` parameter";
+const SECCOMP_HINT: &str = "a container's seccomp profile may refuse seccomp(2)";
+const TIER_HINT: &str = "needs a session (user namespaces), tier A";
+
+/// Returns the report for `confinement`.
+pub(super) fn report(findings: &Findings, confinement: &Confinement) -> Enforcement {
+    if confinement.sandbox == Sandbox::None {
+        return unconfined(confinement);
+    }
+    let Some(open) = findings.open else {
+        let reason = "the sandbox probe could not start";
+        return Enforcement::none(confinement, reason, SECCOMP_HINT);
+    };
+    let levels = Dimension::ALL.map(|name| (name, level(name, findings, open, confinement)));
+    Enforcement::new(confinement, levels.into())
+}
+
+fn level(name: Dimension, findings: &Findings, open: u8, confinement: &Confinement) -> Enforced {
+    let closed = |bit, mechanism, hint| match open & bit {
+        0 => Enforced::Full { mechanism },
+        _ => Enforced::None {
+            reason: "the probe got through",
+            hint,
+        },
+    };
+    match name {
+        Dimension::FsRead => closed(READ, "Landlock", LANDLOCK_HINT),
+        Dimension::FsWrite => closed(WRITE, "Landlock", LANDLOCK_HINT),
+        Dimension::FsMetadata => Enforced::Partial {
+            mechanism: "file permissions, seccomp for set-id bits",
+            gap: "stat, and chmod, utimes and setxattr on the user's own files, reach outside the roots",
+        },
+        Dimension::DenyHoles => Enforced::None {
+            reason: "Landlock cannot subtract from a root",
+            hint: TIER_HINT,
+        },
+        Dimension::NetworkIp | Dimension::NetworkUnix => match confinement.network {
+            Network::None if name == Dimension::NetworkIp => {
+                closed(INET, "seccomp, Landlock", SECCOMP_HINT)
+            }
+            Network::None => closed(UNIX, "seccomp, Landlock scope", SECCOMP_HINT),
+            Network::Loopback => Enforced::None {
+                reason: "a loopback of its own takes a network namespace",
+                hint: TIER_HINT,
+            },
+            Network::Host => Enforced::None {
+                reason: "the grant opens it",
+                hint: "set network = \"none\"",
+            },
+        },
+        Dimension::CrossProcess if findings.landlock < 6 => Enforced::Partial {
+            mechanism: "seccomp",
+            gap: "signals to processes of the same user",
+        },
+        Dimension::CrossProcess => closed(SIGNAL, "Landlock scope, seccomp", LANDLOCK_HINT),
+        Dimension::Privileges if findings.root => Enforced::Partial {
+            mechanism: "no_new_privs, no capabilities, securebits",
+            gap: "the user id 0 keeps its rights over files",
+        },
+        Dimension::Privileges => closed(PRIVILEGES, "no_new_privs, no capabilities", SECCOMP_HINT),
+        Dimension::Syscalls => closed(CALLS, "seccomp", SECCOMP_HINT),
+        Dimension::TreeKill => closed(
+            GROUP,
+            "process group that seccomp keeps closed",
+            SECCOMP_HINT,
+        ),
+        Dimension::Processes => Enforced::Partial {
+            mechanism: "counted by the registry",
+            gap: "sampled: a burst may pass the cap",
+        },
+        Dimension::Memory => Enforced::Partial {
+            mechanism: "RLIMIT_DATA, sampled",
+            gap: "per process between samples",
+        },
+        Dimension::CpuTime => Enforced::Partial {
+            mechanism: "RLIMIT_CPU, sampled",
+            gap: "per process between samples",
+        },
+        Dimension::WallClock | Dimension::Output => Enforced::Full {
+            mechanism: "the registry",
+        },
+        Dimension::Descriptors => Enforced::Full {
+            mechanism: "close_range",
+        },
+        Dimension::Environment => Enforced::Full {
+            mechanism: "built from the grant",
+        },
+        Dimension::Terminal => Enforced::Full {
+            mechanism: "session of its own, pipes, seccomp",
+        },
+    }
+}
+
+fn unconfined(confinement: &Confinement) -> Enforcement {
+    let levels = Dimension::ALL.map(|name| {
+        let level = match name {
+            Dimension::WallClock | Dimension::Output => Enforced::Full {
+                mechanism: "the registry",
+            },
+            Dimension::Descriptors => Enforced::Full {
+                mechanism: "close_range",
+            },
+            Dimension::Environment => Enforced::Full {
+                mechanism: "built from the grant",
+            },
+            Dimension::TreeKill => Enforced::Partial {
+                mechanism: "process group",
+                gap: "a descendant may leave it by setsid",
+            },
+            Dimension::Memory | Dimension::CpuTime => Enforced::Partial {
+                mechanism: "resource limits",
+                gap: "per process",
+            },
+            _ => Enforced::None {
+                reason: "the grant says sandbox = \"none\"",
+                hint: "set sandbox = \"required\"",
+            },
+        };
+        (name, level)
+    });
+    Enforcement::new(confinement, levels.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOUND: Findings = Findings {
+        landlock: 7,
+        open: Some(0),
+        root: false,
+    };
+
+    fn unmet(findings: Findings, confinement: &Confinement) -> String {
+        report(&findings, confinement).unmet()
+    }
+
+    #[test]
+    fn a_sound_host_meets_the_demand() {
+        let confinement = Confinement::default();
+        assert_eq!(unmet(SOUND, &confinement), "");
+        let open = Confinement {
+            network: Network::Host,
+            ..confinement.clone()
+        };
+        assert_eq!(unmet(SOUND, &open), "");
+        let loopback = Confinement {
+            network: Network::Loopback,
+            ..confinement
+        };
+        assert_eq!(unmet(SOUND, &loopback), "network-ip, network-unix");
+    }
+
+    #[test]
+    fn each_thing_the_probe_could_do_is_a_demand_not_met() {
+        let names = [
+            (READ, "fs-read"),
+            (WRITE, "fs-write"),
+            (INET, "network-ip"),
+            (UNIX, "network-unix"),
+            (SIGNAL, "cross-process"),
+            (PRIVILEGES, "privileges"),
+            (CALLS, "syscalls"),
+            (GROUP, "tree-kill"),
+        ];
+        for (bit, name) in names {
+            let findings = Findings {
+                open: Some(bit),
+                ..SOUND
+            };
+            assert_eq!(unmet(findings, &Confinement::default()), name);
+        }
+    }
+
+    #[test]
+    fn an_old_landlock_root_and_a_failed_probe_are_refused() {
+        let confinement = Confinement::default();
+        let old = Findings {
+            landlock: 5,
+            ..SOUND
+        };
+        assert_eq!(unmet(old, &confinement), "cross-process");
+        let root = Findings {
+            root: true,
+            ..SOUND
+        };
+        assert_eq!(unmet(root, &confinement), "privileges");
+        let failed = Findings {
+            open: None,
+            ..SOUND
+        };
+        assert!(!report(&failed, &confinement).admits(Sandbox::Required));
+    }
+
+    #[test]
+    fn no_sandbox_leaves_the_tree_partly_killable() {
+        let none = Confinement {
+            sandbox: Sandbox::None,
+            ..Confinement::default()
+        };
+        let report = report(&SOUND, &none);
+        let tree = report
+            .dimensions()
+            .iter()
+            .find(|(name, _)| *name == Dimension::TreeKill);
+        assert!(matches!(tree, Some((_, Enforced::Partial { .. }))));
+        assert!(report.admits(Sandbox::None));
+    }
+}

@@ -1,0 +1,294 @@
+//! How children start, are signalled and end.
+
+#![allow(
+    unsafe_code,
+    reason = "closes the standard streams of a process of its own"
+)]
+
+use std::fs;
+use std::io::Read;
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use capspawn_native::launch::{Exit, Launcher};
+use capspawn_native::sandbox::{Confinement, Network, Sandbox};
+use capspawn_native::{Signal, Stage};
+
+use crate::support::{LAUNCHER, Spec, Started, ended, is_root, scratch};
+
+fn shell(script: &str) -> Spec {
+    Spec::new("/bin/sh").args(["-c", script])
+}
+
+#[test]
+fn required_is_met_here() {
+    let confinement = Confinement::default();
+    let report = LAUNCHER.enforcement(&confinement);
+    assert!(
+        report.admits(Sandbox::Required),
+        "unmet: {}, {report:?}",
+        report.unmet()
+    );
+    assert_eq!(report.summary(), "enforced");
+    let loopback = Confinement {
+        network: Network::Loopback,
+        ..confinement.clone()
+    };
+    assert!(!LAUNCHER.enforcement(&loopback).admits(Sandbox::Required));
+    let mut holes = confinement;
+    holes.fs.deny.push("/etc/shadow".into());
+    assert_eq!(LAUNCHER.enforcement(&holes).unmet(), "deny-holes");
+}
+
+#[test]
+fn the_environment_is_the_plans_and_nothing_else() {
+    let mut spec = Spec::new("/usr/bin/env");
+    spec.env.clear();
+    assert_eq!(spec.env("A", "b c").succeed(), "A=b c\n");
+}
+
+#[test]
+fn arguments_cwd_streams_and_exit_code_arrive() {
+    let dir = scratch();
+    let run = Spec::new("/bin/sh")
+        .args([
+            "-c",
+            "pwd; echo \"$1\"; echo error >&2; exit 7",
+            "sh",
+            "an arg",
+        ])
+        .home(dir.path())
+        .run();
+    assert_eq!(run.exit, Exit::Code(7));
+    assert_eq!(
+        run.output,
+        format!("{}\nan arg\nerror\n", dir.path().display())
+    );
+}
+
+#[test]
+fn a_root_hosts_children_are_nobody_without_privileges() {
+    let id = Spec::new("/usr/bin/id").succeed();
+    let own = rustix::process::geteuid().as_raw();
+    let uid = if is_root() { 65534 } else { own };
+    assert!(id.starts_with(&format!("uid={uid}")), "{id}");
+    assert!(!id.contains("=0(") && !id.contains(",0("), "{id}");
+    let mut spec = shell("cat /proc/self/status");
+    spec.confinement.fs.read.push("/proc".into());
+    let status = spec.succeed();
+    for line in [
+        "NoNewPrivs:\t1",
+        "Seccomp:\t2",
+        "CapEff:\t0000000000000000",
+        "CapPrm:\t0000000000000000",
+    ] {
+        assert!(status.contains(line), "no {line} in {status}");
+    }
+    for line in ["SigBlk:\t0000000000000000", "SigIgn:\t0000000000000000"] {
+        assert!(status.contains(line), "no {line} in {status}");
+    }
+}
+
+#[test]
+fn the_limits_are_set() {
+    let mut spec = shell("ulimit -n; ulimit -c; ulimit -f; ulimit -d; ulimit -t");
+    spec.limits.memory_bytes = Some(64 << 20);
+    assert_eq!(spec.succeed(), "64\n0\n131072\n65536\n10\n");
+}
+
+#[test]
+fn what_cannot_be_executed_says_at_which_stage() {
+    let dir = scratch();
+    let path = dir.path().join("text");
+    fs::write(&path, "not a program").expect("written");
+    let error = Spec::new(&path)
+        .start()
+        .err()
+        .expect("it is not executable");
+    assert_eq!(error.stage, Stage::Exec);
+    assert_eq!(error.source.raw_os_error(), Some(libc::EACCES));
+    let mut spec = Spec::new("/bin/true");
+    spec.confinement.fs.write.push("/does/not/exist".into());
+    let error = spec.start().err().expect("the write root is missing");
+    assert_eq!(error.stage, Stage::Ruleset);
+}
+
+#[test]
+fn the_leader_can_be_signalled_watched_and_reaped() {
+    let started = Spec::new("/bin/sleep")
+        .args(["60"])
+        .start()
+        .expect("it starts");
+    assert_eq!(started.process.try_exit().expect("it can be asked"), None);
+    started.process.signal(Signal::Terminate).expect("it runs");
+    assert_eq!(ended(&*started.process), Exit::Signal(15));
+    // Until it is reaped the answer stays, and a signal to it is no error.
+    started
+        .process
+        .signal(Signal::Kill)
+        .expect("ended is success");
+    assert_eq!(ended(&*started.process), Exit::Signal(15));
+    started.process.reap().expect("it has ended");
+}
+
+/// The running processes with `marker` among their arguments, wherever they moved.
+fn marked(marker: &str) -> Vec<i32> {
+    let entries = fs::read_dir("/proc")
+        .expect("it is mounted")
+        .filter_map(Result::ok);
+    let number = |entry: &fs::DirEntry| entry.file_name().to_str()?.parse().ok();
+    let has = |entry: &fs::DirEntry| {
+        fs::read(entry.path().join("cmdline")).is_ok_and(|line| {
+            line.split(|byte| *byte == 0)
+                .any(|argument| argument == marker.as_bytes())
+        })
+    };
+    entries
+        .filter(has)
+        .filter_map(|entry| number(&entry))
+        .collect()
+}
+
+fn wait_until_none(marker: &str) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !marked(marker).is_empty() {
+        assert!(Instant::now() < deadline, "{:?} survive", marked(marker));
+    }
+}
+
+/// Starts `script` and waits until it prints "ready".
+fn started(spec: &Spec) -> Started {
+    let mut started = spec.start().expect("it starts");
+    let mut buffer = [0; 256];
+    let mut text = String::new();
+    while !text.contains("ready") {
+        let count = started
+            .output
+            .read(&mut buffer)
+            .expect("a pipe can be read");
+        assert_ne!(count, 0, "it ended early: {text}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    started
+}
+
+fn kill_and_reap(mut started: Started) {
+    started.process.signal_tree(Signal::Kill).expect("it runs");
+    assert_eq!(ended(&*started.process), Exit::Signal(9));
+    // Until the end of file: no survivor holds a writing end.
+    let mut rest = Vec::new();
+    started
+        .output
+        .read_to_end(&mut rest)
+        .expect("a pipe can be read");
+    started.process.reap().expect("it has ended");
+}
+
+/// Sleepers that forked twice, asked for a session of their own and ignore what can be ignored.
+fn sleepers(marker: &str) -> Spec {
+    shell(&format!(
+        "trap '' TERM HUP; for i in $(seq 100); do (sleep {marker} & setsid sleep {marker} & ) & done; \
+         sleep 1; echo ready; exec sleep {marker}"
+    ))
+}
+
+#[test]
+fn killing_the_tree_leaves_nothing() {
+    let marker = format!("3001.{}", std::process::id());
+    let tree = started(&sleepers(&marker));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while marked(&marker).len() < 201 {
+        assert!(Instant::now() < deadline, "{} run", marked(&marker).len());
+    }
+    kill_and_reap(tree);
+    wait_until_none(&marker);
+}
+
+#[test]
+fn without_the_filter_a_session_of_its_own_survives() {
+    let marker = format!("3002.{}", std::process::id());
+    let tree = started(&sleepers(&marker).sandbox(Sandbox::None));
+    tree.process.signal_tree(Signal::Kill).expect("it runs");
+    assert_eq!(ended(&*tree.process), Exit::Signal(9));
+    tree.process.reap().expect("it has ended");
+    std::thread::sleep(Duration::from_millis(200));
+    let survivors = marked(&marker);
+    for pid in &survivors {
+        let pid = rustix::process::Pid::from_raw(*pid).expect("not 0");
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    assert!(survivors.len() >= 100, "the test above shows nothing");
+}
+
+/// The host of the test below: starts trees, says so and waits to be killed.
+#[test]
+fn victim() {
+    let Ok(marker) = std::env::var("CAPSPAWN_VICTIM") else {
+        return;
+    };
+    let storm = format!("while :; do (sleep {marker} & ) & done");
+    let sleepers = started(&sleepers(&marker));
+    let storm = started(&shell(&format!("({storm}) & echo ready; {storm}")));
+    println!("started");
+    std::thread::sleep(Duration::from_secs(60));
+    drop((sleepers, storm));
+}
+
+#[test]
+fn a_killed_host_leaves_nothing() {
+    let marker = format!("3004.{}", std::process::id());
+    let mut host = std::process::Command::new(std::env::current_exe().expect("it is running"))
+        .args(["--exact", "lifecycle::victim", "--nocapture"])
+        .env("CAPSPAWN_VICTIM", &marker)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut output = host.stdout.take().expect("it is piped");
+    let mut text = String::new();
+    let mut buffer = [0; 256];
+    while !text.contains("started") {
+        let count = output.read(&mut buffer).expect("a pipe can be read");
+        assert_ne!(count, 0, "it ended early: {text}");
+        text.push_str(&String::from_utf8_lossy(&buffer[..count]));
+    }
+    assert!(marked(&marker).len() > 50, "{} run", marked(&marker).len());
+    host.kill().expect("it runs");
+    host.wait().expect("it was killed");
+    wait_until_none(&marker);
+}
+
+#[test]
+fn a_fork_storm_ends_with_its_tree() {
+    let marker = format!("3003.{}", std::process::id());
+    let storm = format!("while :; do (sleep {marker} & ) & done");
+    let tree = started(&shell(&format!(
+        "({storm}) & ({storm}) & sleep 0.3; echo ready; {storm}"
+    )));
+    kill_and_reap(tree);
+    wait_until_none(&marker);
+}
+
+/// A host without standard streams gets their numbers for what it opens.
+#[test]
+fn a_host_without_streams_of_its_own_starts_children_too() {
+    const VARIABLE: &str = "CAPSPAWN_WITHOUT_STREAMS";
+    if std::env::var_os(VARIABLE).is_some() {
+        for fd in 0..3 {
+            // SAFETY: this process ends below and prints nothing meanwhile.
+            let stream = unsafe { OwnedFd::from_raw_fd(fd) };
+            drop(stream);
+        }
+        let run = Spec::new("/bin/sh")
+            .args(["-c", "read line; echo out"])
+            .run();
+        std::process::exit(if run.output == "out\n" { 9 } else { 8 });
+    }
+    let status = std::process::Command::new(std::env::current_exe().expect("it is running"))
+        .args([
+            "--exact",
+            "lifecycle::a_host_without_streams_of_its_own_starts_children_too",
+        ])
+        .env(VARIABLE, "1")
+        .status();
+    assert_eq!(status.expect("it starts").code(), Some(9));
+}

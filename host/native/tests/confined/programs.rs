@@ -1,0 +1,140 @@
+//! Real programs under the confinement.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::{Spec, scratch};
+
+fn shell(dir: &Path, script: &str) -> Spec {
+    Spec::new("/bin/sh").args(["-ec", script]).home(dir)
+}
+
+/// The first of `paths` that exists.
+fn first(paths: &[&str]) -> Option<String> {
+    paths
+        .iter()
+        .find(|path| Path::new(path).exists())
+        .map(ToString::to_string)
+}
+
+#[test]
+fn a_pipeline_works() {
+    let dir = scratch();
+    let script = "printf 'b\\na\\n' > in; sort < in | tee out | wc -l; cat out; timeout 5 true";
+    assert_eq!(
+        shell(dir.path(), script).succeed().replace(' ', ""),
+        "2\na\nb\n"
+    );
+}
+
+#[test]
+fn git_commits_and_clones_a_local_path() {
+    let dir = scratch();
+    let script = "git init -q a; cd a; git config user.email a@b; git config user.name n; echo x > f; \
+                  git add f; git commit -qm one; cd ..; git clone -q ./a b; cat b/f; git -C b log --oneline | wc -l";
+    assert_eq!(
+        shell(dir.path(), script).succeed().replace(' ', ""),
+        "x\n1\n"
+    );
+}
+
+#[test]
+fn make_runs_its_job_server() {
+    let dir = scratch();
+    fs::write(
+        dir.path().join("Makefile"),
+        "all: a b c d\n\t$(MAKE) -f Makefile e\na b c d e:\n\techo $@ > $@\n",
+    )
+    .expect("written");
+    shell(dir.path(), "make -s -j4; cat a b c d e").succeed();
+}
+
+#[test]
+fn gcc_compiles_and_the_program_runs() {
+    let dir = scratch();
+    fs::write(
+        dir.path().join("a.c"),
+        "#include <stdio.h>\nint main(void) { puts(\"hi\"); return 0; }\n",
+    )
+    .expect("written");
+    assert_eq!(shell(dir.path(), "gcc -O1 -o a a.c; ./a").succeed(), "hi\n");
+}
+
+#[test]
+fn tar_packs_and_unpacks() {
+    let dir = scratch();
+    let script =
+        "mkdir d; echo x > d/f; ln -s f d/l; tar czf d.tgz d; rm -r d; tar xzf d.tgz; cat d/l";
+    assert_eq!(shell(dir.path(), script).succeed(), "x\n");
+}
+
+#[test]
+fn python_runs_asyncio_threads_and_children() {
+    let Some(python) = first(&["/usr/bin/python3", "/usr/local/bin/python3"]) else {
+        return;
+    };
+    let dir = scratch();
+    let script = "import asyncio, subprocess, threading\n\
+                  async def main():\n    \
+                      p = await asyncio.create_subprocess_exec('/bin/echo', 'child', stdout=asyncio.subprocess.PIPE)\n    \
+                      print((await p.communicate())[0].decode().strip())\n\
+                  t = threading.Thread(target=lambda: print('thread')); t.start(); t.join()\n\
+                  asyncio.run(main())\n\
+                  print(subprocess.run(['/bin/echo', 'run'], capture_output=True, text=True).stdout.strip())\n";
+    let output = Spec::new(python)
+        .args(["-c", script])
+        .home(dir.path())
+        .succeed();
+    assert_eq!(output, "thread\nchild\nrun\n");
+}
+
+#[test]
+fn node_runs() {
+    let Some(node) = first(&["/usr/bin/node", "/usr/local/bin/node"]) else {
+        return;
+    };
+    let dir = scratch();
+    let script = "const c = require('child_process').execFileSync('/bin/echo', ['child']); process.stdout.write(c)";
+    assert_eq!(
+        Spec::new(node)
+            .args(["-e", script])
+            .home(dir.path())
+            .succeed(),
+        "child\n"
+    );
+}
+
+#[test]
+fn java_runs() {
+    let Some(java) = first(&["/usr/bin/java"]) else {
+        return;
+    };
+    let dir = scratch();
+    let source = "class A { public static void main(String[] a) throws Exception { \
+                  var p = new ProcessBuilder(\"/bin/echo\", \"child\").start(); \
+                  System.out.print(new String(p.getInputStream().readAllBytes())); } }";
+    fs::write(dir.path().join("A.java"), source).expect("written");
+    let mut spec = Spec::new(java).args(["A.java"]).home(dir.path());
+    spec.limits.open_files = Some(1024);
+    spec.limits.file_size_bytes = None;
+    assert!(spec.succeed().ends_with("child\n"));
+}
+
+#[test]
+fn npm_runs_a_script() {
+    let Some(npm) = first(&["/usr/bin/npm", "/usr/local/bin/npm"]) else {
+        return;
+    };
+    let dir = scratch();
+    let package =
+        "{\"name\": \"a\", \"version\": \"1.0.0\", \"scripts\": {\"hi\": \"echo hello\"}}";
+    fs::write(dir.path().join("package.json"), package).expect("written");
+    // As the grant resolves a script: its interpreter is the program.
+    let npm = fs::canonicalize(npm).expect("it exists");
+    let node = first(&["/usr/bin/node", "/usr/local/bin/node"]).expect("npm runs on it");
+    let mut spec = Spec::new(node)
+        .args([npm.display().to_string().as_str(), "run", "--silent", "hi"])
+        .home(dir.path());
+    spec.limits.open_files = Some(1024);
+    assert_eq!(spec.succeed(), "hello\n");
+}

@@ -1,0 +1,224 @@
+//! Starting a program under the launcher, and the probe that the tests start.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock};
+use std::thread;
+
+use capspawn_native::launch::{
+    ChildStdio, Exit, Launcher, Plan, Process, Program, WorkingDirectory,
+};
+use capspawn_native::limits::{CaptureCaps, Limits};
+use capspawn_native::sandbox::{Confinement, FsRules, NativeLauncher, Network, Sandbox};
+use capspawn_native::{LaunchError, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
+
+pub(crate) static LAUNCHER: LazyLock<NativeLauncher> = LazyLock::new(NativeLauncher::new);
+
+/// What ordinary programs read.
+pub(crate) const SYSTEM: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
+
+/// A program to start, and under what.
+#[derive(Clone)]
+pub(crate) struct Spec {
+    pub(crate) program: PathBuf,
+    pub(crate) args: Vec<String>,
+    pub(crate) env: BTreeMap<String, String>,
+    pub(crate) cwd: PathBuf,
+    pub(crate) confinement: Confinement,
+    pub(crate) limits: Limits,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) exit: Exit,
+    pub(crate) output: String,
+}
+
+pub(crate) struct Started {
+    pub(crate) process: Box<dyn Process>,
+    pub(crate) output: File,
+}
+
+impl Spec {
+    pub(crate) fn new(program: impl AsRef<Path>) -> Self {
+        let fs = FsRules {
+            read: SYSTEM.map(PathBuf::from).into(),
+            ..FsRules::default()
+        };
+        Self {
+            program: program.as_ref().into(),
+            args: Vec::new(),
+            env: BTreeMap::from([("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())]),
+            cwd: "/".into(),
+            confinement: Confinement {
+                fs,
+                ..Confinement::default()
+            },
+            limits: Limits {
+                memory_bytes: None,
+                ..Limits::default()
+            },
+        }
+    }
+
+    pub(crate) fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl ToString) -> Self {
+        self.env.insert(name.into(), value.to_string());
+        self
+    }
+
+    /// Writable, and where it starts.
+    pub(crate) fn home(mut self, path: &Path) -> Self {
+        self.confinement.fs.write.push(path.into());
+        self.cwd = path.into();
+        self.env("HOME", path.display())
+            .env("TMPDIR", path.display())
+    }
+
+    pub(crate) fn network(mut self, network: Network) -> Self {
+        self.confinement.network = network;
+        self
+    }
+
+    pub(crate) fn sandbox(mut self, sandbox: Sandbox) -> Self {
+        self.confinement.sandbox = sandbox;
+        self
+    }
+
+    pub(crate) fn start(&self) -> Result<Started, LaunchError> {
+        self.start_with(&*LAUNCHER)
+    }
+
+    /// What the grant would hand to a launcher.
+    pub(crate) fn plan(&self) -> Plan {
+        let path = |path: &Path, flags| {
+            open(path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty()).expect("it exists")
+        };
+        let mut argv = vec![self.program.display().to_string()];
+        argv.extend(self.args.iter().cloned());
+        let program = Program {
+            path: self.program.clone(),
+            file: path(&self.program, OFlags::empty()).into(),
+        };
+        let dir = Arc::new(path(&self.cwd, OFlags::DIRECTORY));
+        Plan {
+            name: "test".into(),
+            program: Arc::new(program),
+            argv,
+            env: self.env.clone().into_iter().collect(),
+            cwd: WorkingDirectory {
+                path: self.cwd.clone(),
+                dir,
+            },
+            limits: self.limits.clone(),
+            capture: CaptureCaps::default(),
+            confinement: Arc::new(self.confinement.clone()),
+            disclose_pid: false,
+        }
+    }
+
+    pub(crate) fn start_with(&self, launcher: &dyn Launcher) -> Result<Started, LaunchError> {
+        let plan = self.plan();
+        let (output, stdout) =
+            rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
+        let stderr = rustix::io::fcntl_dupfd_cloexec(&stdout, 3).expect("a descriptor");
+        let stdin = File::open("/dev/null").expect("it exists").into();
+        let process = launcher.launch(
+            &plan,
+            ChildStdio {
+                stdin,
+                stdout,
+                stderr,
+            },
+        )?;
+        Ok(Started {
+            process,
+            output: output.into(),
+        })
+    }
+
+    pub(crate) fn run(&self) -> Run {
+        self.start()
+            .unwrap_or_else(|error| panic!("{}: {error}", self.program.display()))
+            .finish()
+    }
+
+    /// Runs it and demands success.
+    pub(crate) fn succeed(&self) -> String {
+        let run = self.run();
+        assert_eq!(
+            run.exit,
+            Exit::Code(0),
+            "{}: {}",
+            self.program.display(),
+            run.output
+        );
+        run.output
+    }
+}
+
+impl Started {
+    pub(crate) fn finish(self) -> Run {
+        let mut output = self.output;
+        let reader = thread::spawn(move || {
+            let mut text = Vec::new();
+            output.read_to_end(&mut text).expect("a pipe can be read");
+            String::from_utf8_lossy(&text).into_owned()
+        });
+        let exit = ended(&*self.process);
+        self.process
+            .signal_tree(Signal::Kill)
+            .expect("what is left of the tree can be killed");
+        self.process.reap().expect("it has ended");
+        Run {
+            exit,
+            output: reader.join().expect("the reader does not panic"),
+        }
+    }
+}
+
+/// Waits for the leader's end, at most a minute.
+pub(crate) fn ended(process: &dyn Process) -> Exit {
+    let minute = Timespec {
+        tv_sec: 60,
+        tv_nsec: 0,
+    };
+    let fd = process.exit_fd();
+    let ready = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&minute));
+    assert_eq!(ready, Ok(1), "it does not end");
+    process
+        .try_exit()
+        .expect("it can be asked")
+        .expect("it has ended")
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// A directory that the children's user may write.
+pub(crate) fn scratch() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir_in("/tmp").expect("/tmp is writable");
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(dir.path(), open).expect("it is ours");
+    dir
+}
+
+/// This test's own program, as the confined one that runs the probe `name`.
+pub(crate) fn probe(name: &str) -> Spec {
+    let program = std::env::current_exe().expect("it is running");
+    Spec::new(program)
+        .args(["--exact", "probe::entry", "--nocapture", "--test-threads=1"])
+        .env("CAPSPAWN_PROBE", name)
+        .env("HOST", std::process::id())
+}

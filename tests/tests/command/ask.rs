@@ -1,0 +1,152 @@
+//! `--ask`: the question on the terminal, and what its answers do.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Command, Stdio};
+
+use crate::harness::{Setup, outcome};
+use crate::support::{capspawn, program};
+
+const ASK: &str = "args = [\"*\"]\ndecision = \"ask\"";
+
+fn setup() -> Setup {
+    Setup::new(&[("echo", &program("echo"), ASK)])
+}
+
+/// `capspawn run --ask ... exec.wasm -- ARGS`
+fn words(setup: &Setup, args: &[&str]) -> Vec<String> {
+    let command = setup.command(args);
+    let args = command.get_args().map(|it| it.to_str().expect("UTF-8"));
+    let mut words: Vec<_> = args.map(str::to_owned).collect();
+    assert_eq!(words[0], "run");
+    words.insert(1, "--ask".to_owned());
+    words.insert(0, capspawn().to_str().expect("UTF-8").to_owned());
+    words
+}
+
+/// What a run on a pseudo terminal left.
+#[derive(Debug)]
+struct Session {
+    code: Option<i32>,
+    /// All that was on the screen, by whom ever.
+    screen: String,
+}
+
+/// Runs the command on a pseudo terminal with `ahead` typed before it starts,
+/// and `answer` once it has asked.
+fn session(setup: &Setup, args: &[&str], ahead: &str, answer: &str) -> Session {
+    let quoted: Vec<_> = words(setup, args)
+        .iter()
+        .map(|word| format!("'{word}'"))
+        .collect();
+    // The shell takes one line, and leaves the rest of the input where it is.
+    let line = format!("read go && exec {}", quoted.join(" "));
+    let mut script = Command::new(program("script"))
+        .args(["-q", "-e", "-c", &line, "/dev/null"])
+        .env("SHELL", "/bin/sh")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("script starts");
+    let mut keyboard = script.stdin.take().expect("it is piped");
+    let mut shown = script.stdout.take().expect("it is piped");
+    let typed = format!("go\n{ahead}");
+    keyboard.write_all(typed.as_bytes()).expect("it is open");
+
+    let mut screen = Vec::new();
+    let mut answered = false;
+    let mut part = [0; 4096];
+    loop {
+        let count = shown.read(&mut part).expect("it is readable");
+        if count == 0 {
+            break;
+        }
+        screen.extend_from_slice(&part[..count]);
+        if !answered && String::from_utf8_lossy(&screen).contains("[y/a/N] ") {
+            answered = true;
+            keyboard.write_all(answer.as_bytes()).expect("it is open");
+        }
+    }
+    let code = script.wait().expect("it was started").code();
+    let screen = String::from_utf8(screen).expect("UTF-8");
+    assert!(answered, "never asked: {screen}");
+    Session { code, screen }
+}
+
+#[test]
+fn yes_starts_it() {
+    for answer in ["y\n", "a\n"] {
+        let setup = setup();
+        let session = session(&setup, &["echo", "hello"], "", answer);
+        assert_eq!(session.code, Some(0), "{session:?}");
+        for line in [
+            "\"exec\" asks",
+            "argv[1]    \"hello\"",
+            "sandbox    none",
+            "\nhello\r\n",
+        ] {
+            assert!(session.screen.contains(line), "no {line:?}: {session:?}");
+        }
+        assert_eq!(setup.events()[0]["event"], "spawn");
+    }
+}
+
+#[test]
+fn anything_else_denies() {
+    for answer in ["\n", "n\n", "yes\n", "Y\n", "\x04"] {
+        let setup = setup();
+        let session = session(&setup, &["echo", "hello"], "", answer);
+        assert_eq!(session.code, Some(126), "{answer:?}: {session:?}");
+        let events = setup.events();
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0]["event"], "denied");
+    }
+}
+
+#[test]
+fn what_was_typed_ahead_is_no_answer() {
+    let setup = setup();
+    let session = session(&setup, &["echo", "hello"], "y\ny\n", "\n");
+    assert_eq!(session.code, Some(126), "{session:?}");
+}
+
+#[test]
+fn an_argument_cannot_draw_on_the_terminal() {
+    let setup = setup();
+    let hostile = "\x1b[31mred\u{202e}\rargv[1] x";
+    let session = session(&setup, &["echo", hostile], "", "\n");
+    assert_eq!(session.code, Some(126), "{session:?}");
+    let escaped = "argv[1]    \"\\u{1b}[31mred\\u{202e}\\rargv[1] x\"";
+    assert!(session.screen.contains(escaped), "{session:?}");
+    for raw in ["\x1b[31m", "\u{202e}"] {
+        assert!(!session.screen.contains(raw), "{session:?}");
+    }
+}
+
+#[test]
+fn without_a_terminal_it_is_denied_and_the_operator_is_told() {
+    let setup = setup();
+    // Whoever runs the tests may have one.
+    let outcome = outcome(
+        Command::new(program("setsid"))
+            .arg("--wait")
+            .args(words(&setup, &["echo", "hello"])),
+    );
+    assert_eq!(outcome.code, Some(126), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("there is no terminal to ask on"),
+        "{outcome:?}"
+    );
+    let events = setup.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["event"], "denied");
+    let reason = events[0]["reason"].as_str().expect("a reason");
+    assert!(reason.contains("there is no terminal"), "{reason}");
+}
+
+#[test]
+fn without_ask_it_is_denied() {
+    let setup = setup();
+    let outcome = setup.exec(&["echo", "hello"]);
+    assert_eq!(outcome.code, Some(126), "{outcome:?}");
+    assert!(outcome.stderr.contains("needs approval"), "{outcome:?}");
+}
