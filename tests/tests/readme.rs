@@ -113,13 +113,10 @@ fn the_limits_are_the_constants() {
         ("Memory of a child's tree", bytes(set(child.memory_bytes))),
         ("Tasks of a child's tree", set(child.processes).to_string()),
         (
-            "Open files of one process (not enforced yet)",
+            "Open files of one process",
             set(child.open_files).to_string(),
         ),
-        (
-            "Size of a written file (not enforced yet)",
-            bytes(set(child.file_size_bytes)),
-        ),
+        ("Size of a written file", bytes(set(child.file_size_bytes))),
         (
             "Standard output that is kept",
             bytes(limits::DEFAULT_CAPTURE_STDOUT_BYTES),

@@ -8,7 +8,12 @@ use std::path::{Path, PathBuf};
 const MAX_LINES: usize = 500;
 
 /// The only places where `unsafe` may be written.
-const UNSAFE: [&str; 2] = ["host/native/src/sandbox/sys", "host/native/init"];
+const UNSAFE: [&str; 3] = [
+    "host/native/src/sandbox/sys",
+    "host/native/init",
+    // An attacker's raw system calls, and a host that closes its own streams.
+    "host/native/tests/confined",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -225,6 +230,8 @@ fn processes_start_in_one_place() {
         "host/native/tests",
         "host/native/src/sandbox/sys",
         "host/native/init",
+        // Runs the compiler.
+        "host/native/build.rs",
     ];
     for source in sources("rs").iter().filter(|s| !s.below(&elsewhere)) {
         for form in ["process::Command", "posix_spawn", "libc::fork", "execve"] {

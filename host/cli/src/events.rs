@@ -63,9 +63,9 @@ impl Events {
     }
 }
 
-/// How the registry words a missing confinement, and what to write then.
+/// How the registry's word for a missing confinement begins, and what to write then.
 const NO_SANDBOX: &str = "the sandbox that the grant requires is unavailable";
-const UNCONFINED: &str = "sandbox = \"none\" (it then runs unconfined)";
+const LESS_CONFINED: &str = "sandbox = \"best-effort\" (it then runs with what this host enforces)";
 
 /// Returns what to tell the operator of a refusal: one line, two with a remedy.
 fn note(event: &Event, grants_given: bool) -> Option<String> {
@@ -83,8 +83,8 @@ fn note(event: &Event, grants_given: bool) -> Option<String> {
         EventKind::Quota { quota } => (String::from("refused"), format!("quota {quota}"), None),
         EventKind::Failed { reason } if reason.starts_with(NO_SANDBOX) => (
             String::from("not started"),
-            NO_SANDBOX.to_owned(),
-            Some(UNCONFINED),
+            reason.clone(),
+            Some(LESS_CONFINED),
         ),
         EventKind::Failed { reason } => (String::from("not started"), reason.clone(), None),
         _ => return None,

@@ -110,6 +110,14 @@ fn what_was_typed_ahead_is_no_answer() {
 }
 
 #[test]
+fn an_interrupt_at_the_question_ends_the_run() {
+    let setup = setup();
+    let session = session(&setup, &["echo", "hello"], "", "\x03");
+    assert_eq!(session.code, Some(130), "{session:?}");
+    assert!(!session.screen.contains("\nhello"), "{session:?}");
+}
+
+#[test]
 fn an_argument_cannot_draw_on_the_terminal() {
     let setup = setup();
     let hostile = "\x1b[31mred\u{202e}\rargv[1] x";

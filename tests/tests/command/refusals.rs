@@ -78,6 +78,7 @@ fn a_bad_option_is_2_and_starts_nothing() {
         &["--env", "NAME", exec][..],
         &["--dir", "::", exec],
         &["--unknown", exec],
+        &["--ask", exec],
         &[],
     ] {
         let outcome = run(args);
@@ -102,6 +103,7 @@ fn the_manual_names_every_exit_code_and_an_example() {
         "--grants",
         "--events",
         "--component",
+        "--ask",
     ] {
         assert!(help.stdout.contains(word), "{word}");
     }

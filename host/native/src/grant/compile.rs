@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::any::View;
 use super::authority::Grant;
 use super::document::{CommandEntry, Document, Section, Verdict, parse_sha256};
 use super::environment::Environment;
@@ -72,6 +73,7 @@ impl Compiler<'_, '_> {
             let rule = self.command(entry, &settings, &mut grant.advice);
             grant.rules.extend(rule.map(Arc::new));
         }
+        advise_any(&mut grant);
         grant
     }
 
@@ -152,7 +154,7 @@ impl Compiler<'_, '_> {
             if let Some(pin) = &entry.sha256 {
                 self.out.push(pin.at, "a pin cannot hold for any program");
             }
-            return Some(Target::Any);
+            return Some(Target::Any(View::new(settings, search)));
         }
         if !path.is_absolute() {
             self.out
@@ -167,7 +169,7 @@ impl Compiler<'_, '_> {
             }
         }
         if entry.verdict == Verdict::Deny {
-            return Some(Target::Any);
+            return Some(Target::Nothing);
         }
         if let Some(name) = interpreter(path)
             && !entry.interpreter
@@ -231,8 +233,15 @@ fn advise(entry: &CommandEntry, settings: &Settings, target: &Target, advice: &m
         }
         return;
     }
-    let Target::File(executable) = target else {
-        return;
+    let executable = match target {
+        Target::File(executable) => executable,
+        Target::Any(view) => {
+            advice.extend(view.skipped().map(|folder| {
+                format!("{name}: no name is looked up in {folder:?} of PATH: a sandboxed child does not see it")
+            }));
+            return;
+        }
+        Target::Nothing => return,
     };
     for path in executable.paths() {
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
@@ -243,6 +252,26 @@ fn advise(entry: &CommandEntry, settings: &Settings, target: &Target, advice: &m
             ));
         }
     }
+}
+
+/// Says of what asks or refuses that any program goes around it.
+fn advise_any(grant: &mut Grant) {
+    let allows = |rule: &&Arc<Rule>| rule.name == "*" && rule.verdict == Verdict::Allow;
+    if !grant.rules.iter().any(|rule| allows(&rule)) {
+        return;
+    }
+    let held = grant
+        .rules
+        .iter()
+        .filter(|rule| rule.name != "*" && rule.verdict != Verdict::Allow);
+    let mut lines: Vec<_> = held
+        .map(|rule| {
+            let (name, word) = (&rule.name, rule.verdict.word());
+            format!("{name}: decision = {word:?} holds for this name: `*` starts the same program by its path")
+        })
+        .collect();
+    lines.dedup();
+    grant.advice.extend(lines);
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@
 //! The decision reads the [`Command`](crate::Command) and the file system, and
 //! nothing else: the host's variables are taken and the programs opened at load.
 
+mod any;
 mod authority;
 mod compile;
 mod decision;

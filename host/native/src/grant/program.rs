@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rustix::fs::{Mode, OFlags, open};
 use sha2::{Digest, Sha256};
 
-use super::roots::Root;
+use super::roots::{Root, open_resolved};
 use super::script;
 use super::writable::replaceable;
 use crate::error::SpawnError;
@@ -49,9 +49,18 @@ pub(super) struct Executable {
     /// What the grant names: a binary, or a script.
     file: Held,
     pin: Option<[u8; 32]>,
-    /// A script's interpreter, and what the `#!` line puts before the script.
-    interpreter: Option<(Held, Option<String>)>,
+    script: Option<Script>,
     terms: Arc<Terms>,
+}
+
+/// What runs a script.
+#[derive(Debug, Clone)]
+pub(super) struct Script {
+    pub(super) interpreter: Held,
+    /// What the `#!` line puts before the script.
+    pub(super) argument: Option<String>,
+    /// The script, as its interpreter is told.
+    pub(super) path: String,
 }
 
 /// What a program is checked against, at load and whenever it is opened again.
@@ -66,7 +75,7 @@ pub(super) struct Terms {
 
 /// An open file and its state then.
 #[derive(Debug, Clone)]
-struct Held {
+pub(super) struct Held {
     program: Arc<Program>,
     stamp: Stamp,
 }
@@ -86,7 +95,7 @@ impl Executable {
         if let Some(pin) = pin {
             file.check(pin)?;
         }
-        let mut interpreter = None;
+        let mut script = None;
         if let Some(line) = script::read(path, &terms.search)? {
             let held = Held::open(&line.interpreter)?;
             if script::read(&line.interpreter, &terms.search)?.is_some() {
@@ -95,12 +104,16 @@ impl Executable {
                     "{path} is the interpreter of a script and a script itself"
                 ));
             }
-            interpreter = Some((held, line.argument));
+            script = Some(Script {
+                interpreter: held,
+                argument: line.argument,
+                path: path.to_string_lossy().into_owned(),
+            });
         }
         let opened = Self {
             file,
             pin,
-            interpreter,
+            script,
             terms: terms.clone(),
         };
         for path in opened.paths() {
@@ -109,6 +122,17 @@ impl Executable {
             }
         }
         Ok(opened)
+    }
+
+    /// Returns what a guest of any program has found: without a pin, and wherever
+    /// a child may write.
+    pub(super) fn found(file: Held, script: Option<Script>, terms: &Arc<Terms>) -> Self {
+        Self {
+            file,
+            pin: None,
+            script,
+            terms: terms.clone(),
+        }
     }
 
     /// Returns what to execute: the files as they were opened, or what their
@@ -121,10 +145,10 @@ impl Executable {
     pub(super) fn current(&self) -> Result<Self, SpawnError> {
         // An open binary may be replaced by name and stays what it was; one that
         // is pinned, and a script, which is read by name, may not even be written.
-        let exact = self.pin.is_some() || self.interpreter.is_some();
-        let interpreter = self.interpreter.as_ref();
+        let exact = self.pin.is_some() || self.script.is_some();
+        let script = self.script.as_ref();
         if self.file.is_current(exact)
-            && interpreter.is_none_or(|(interpreter, _)| interpreter.is_current(false))
+            && script.is_none_or(|script| script.interpreter.is_current(false))
         {
             return Ok(self.clone());
         }
@@ -136,8 +160,8 @@ impl Executable {
 
     /// Returns the file that is executed.
     pub(super) fn program(&self) -> &Arc<Program> {
-        match &self.interpreter {
-            Some((interpreter, _)) => &interpreter.program,
+        match &self.script {
+            Some(script) => &script.interpreter.program,
             None => &self.file.program,
         }
     }
@@ -145,9 +169,9 @@ impl Executable {
     /// Returns the arguments between `argv[0]` and the command's own: for a
     /// script, what its `#!` line says and its path.
     pub(super) fn leading(&self) -> impl Iterator<Item = String> {
-        let script = self.interpreter.as_ref().map(|(_, argument)| {
-            let path = self.path().to_string_lossy().into_owned();
-            argument.iter().cloned().chain([path])
+        let script = self.script.as_ref().map(|script| {
+            let path = script.path.clone();
+            script.argument.iter().cloned().chain([path])
         });
         script.into_iter().flatten()
     }
@@ -159,10 +183,8 @@ impl Executable {
 
     /// Returns the paths of all files that are executed or interpreted.
     pub(super) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
-        let interpreter = self
-            .interpreter
-            .as_ref()
-            .map(|(held, _)| &held.program.path);
+        let script = self.script.as_ref();
+        let interpreter = script.map(|script| &script.interpreter.program.path);
         std::iter::once(&self.file.program.path).chain(interpreter)
     }
 
@@ -170,8 +192,10 @@ impl Executable {
     pub(super) fn is_same(&self, other: &Self) -> bool {
         let same = |a: &Held, b: &Held| a.stamp.is_same_file(&b.stamp);
         same(&self.file, &other.file)
-            && match (&self.interpreter, &other.interpreter) {
-                (Some((a, argument)), Some((b, other))) => same(a, b) && argument == other,
+            && match (&self.script, &other.script) {
+                (Some(a), Some(b)) => {
+                    same(&a.interpreter, &b.interpreter) && a.argument == b.argument
+                }
                 (None, None) => true,
                 _ => false,
             }
@@ -183,6 +207,12 @@ impl Held {
         let say = |error: io::Error| format!("{}: {error}", path.display());
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let file = File::from(open(path, flags, Mode::empty()).map_err(|errno| say(errno.into()))?);
+        Self::new(path, file)
+    }
+
+    /// Takes a file that is open already (`O_PATH`).
+    pub(super) fn new(path: &Path, file: File) -> Result<Self, String> {
+        let say = |error: io::Error| format!("{}: {error}", path.display());
         let metadata = file.metadata().map_err(say)?;
         if !metadata.is_file() {
             return Err(format!("{} is no regular file", path.display()));
@@ -196,6 +226,18 @@ impl Held {
             file,
         });
         Ok(Self { program, stamp })
+    }
+
+    /// Opens the same file for reading, if its path is resolved and still names it.
+    pub(super) fn reopen(&self) -> io::Result<File> {
+        // By now it may be a pipe, and opening one waits.
+        let flags =
+            OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let file = File::from(open_resolved(&self.program.path, flags)?);
+        if !Stamp::of(&file.metadata()?).is_same_file(&self.stamp) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        Ok(file)
     }
 
     fn is_current(&self, exact: bool) -> bool {

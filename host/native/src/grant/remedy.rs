@@ -49,6 +49,12 @@ pub(super) fn working_directory(path: &Path) -> Option<String> {
     (path.len() <= MAX_LINE).then(|| format!("cwd = {{ roots = [{}] }}", quoted(&path)))
 }
 
+/// For a program outside the child's file system.
+pub(super) fn readable(path: &Path) -> Option<String> {
+    let path = path.to_string_lossy();
+    (path.len() <= MAX_LINE).then(|| format!("fs = {{ read = [{}] }}", quoted(&path)))
+}
+
 /// Returns a guest's string as a message shows it: quoted, escaped, and cut.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 200;

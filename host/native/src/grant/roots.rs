@@ -3,7 +3,11 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
+use rustix::io::Errno;
 
 /// As many links as Linux follows in one path.
 const MAX_LINKS: usize = 40;
@@ -42,19 +46,45 @@ pub(super) fn is_under<'a>(path: &Path, roots: impl IntoIterator<Item = &'a Root
 /// A path that the system would not follow either: through a file, up from what
 /// does not exist, through too many links, or into a directory that is closed.
 pub(super) fn resolve(cwd: &Path, path: &Path) -> io::Result<PathBuf> {
-    walk(cwd, path, |_| ())
+    walk(cwd, path, |_| true, |_| ())
+}
+
+/// Like [`resolve`] from the root, and fails at the first place that `may` refuses,
+/// before looking at it.
+pub(super) fn resolve_within(path: &Path, may: impl FnMut(&Path) -> bool) -> io::Result<PathBuf> {
+    walk(Path::new("/"), path, may, |_| ())
+}
+
+/// Opens a path that has been resolved: a link on it by now was put there since,
+/// and is refused. `flags` say not to follow one.
+pub(super) fn open_resolved(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
+        // Older and filtered kernels look at the last part alone.
+        Err(Errno::NOSYS | Errno::PERM) => open(path, flags, Mode::empty()),
+        result => result,
+    }
 }
 
 /// Returns every place that decides what `path` names: each link on the way, and
 /// the end.
 pub(super) fn trail(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut places = Vec::new();
-    let end = walk(Path::new("/"), path, |link| places.push(link.to_owned()))?;
+    let end = walk(
+        Path::new("/"),
+        path,
+        |_| true,
+        |link| places.push(link.to_owned()),
+    )?;
     places.push(end);
     Ok(places)
 }
 
-fn walk(cwd: &Path, path: &Path, mut on_link: impl FnMut(&Path)) -> io::Result<PathBuf> {
+fn walk(
+    cwd: &Path,
+    path: &Path,
+    mut may: impl FnMut(&Path) -> bool,
+    mut on_link: impl FnMut(&Path),
+) -> io::Result<PathBuf> {
     let mut todo: VecDeque<OsString> = VecDeque::new();
     let mut real = PathBuf::from("/");
     let push_front = |todo: &mut VecDeque<OsString>, path: &Path| {
@@ -78,6 +108,9 @@ fn walk(cwd: &Path, path: &Path, mut on_link: impl FnMut(&Path)) -> io::Result<P
             continue;
         }
         real.push(&name);
+        if !may(&real) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         if missing {
             continue;
         }
@@ -85,7 +118,7 @@ fn walk(cwd: &Path, path: &Path, mut on_link: impl FnMut(&Path)) -> io::Result<P
             Ok(found) if found.is_symlink() => {
                 links += 1;
                 if links > MAX_LINKS {
-                    return Err(rustix::io::Errno::LOOP.into());
+                    return Err(Errno::LOOP.into());
                 }
                 on_link(&real);
                 let target = real.read_link()?;

@@ -1,12 +1,11 @@
 //! One command of a grant, compiled, and its decision on a request.
 
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
-use rustix::io::Errno;
+use rustix::fs::OFlags;
 
+use super::any::{Found, View};
 use super::document::Verdict;
 use super::environment::Environment;
 use super::matcher::{self, Mismatch};
@@ -29,7 +28,7 @@ pub(super) struct Rule {
     pub(super) place: Option<(usize, usize)>,
     pub(super) verdict: Verdict,
     pub(super) target: Target,
-    /// `argv[0]`, if it is not the program's path.
+    /// `argv[0]`, if it is not the program's path, or as the guest wrote that.
     pub(super) arg0: Option<String>,
     pub(super) fixed: Vec<String>,
     pub(super) args: Vec<Pattern>,
@@ -46,9 +45,10 @@ pub(super) struct Rule {
 pub(super) enum Target {
     /// One program, held open.
     File(Executable),
-    /// Whatever the guest names in the child's file system; also what a rule
-    /// starts that only refuses.
-    Any,
+    /// Whatever the guest names in the child's file system.
+    Any(View),
+    /// Nothing: the rule only refuses.
+    Nothing,
 }
 
 impl Rule {
@@ -77,16 +77,23 @@ impl Rule {
                     format!("{} is not allowed", remedy::shown(name)),
                 )
             })?;
-        let executable = match &self.target {
-            Target::File(executable) => executable.current()?,
-            Target::Any => return Err(SpawnError::Unsupported("grants of any program")),
+        let (executable, named) = match &self.target {
+            Target::File(executable) => (executable.current()?, None),
+            Target::Any(view) => {
+                let Found { executable, arg0 } = view.find(&command.program)?;
+                (executable, Some(arg0))
+            }
+            Target::Nothing => {
+                let reason = "a rule that refuses starts nothing";
+                return Err(Denial::new(DeniedItem::Program, reason).into());
+            }
         };
         let mut limits = self.limits.clone();
         if let Some(timeout) = command.timeout {
             limits.wall = limits.wall.min(timeout);
         }
         let program = executable.program().clone();
-        let arg0 = self.arg0.clone();
+        let arg0 = self.arg0.clone().or(named);
         let mut argv = vec![arg0.unwrap_or_else(|| program.path.to_string_lossy().into_owned())];
         argv.extend(executable.leading());
         argv.extend(self.fixed.iter().chain(&command.args).cloned());
@@ -172,7 +179,8 @@ impl Rule {
                 real
             }
         };
-        match open_folder(&path) {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match roots::open_resolved(&path, flags) {
             Ok(dir) => Ok(WorkingDirectory {
                 path,
                 dir: Arc::new(dir),
@@ -214,11 +222,12 @@ impl Rule {
             ..Denial::new(DeniedItem::Argument, reason)
         }
     }
+
     /// Returns the program's path as the grant names it; none for any program.
     pub(super) fn program_path(&self) -> Option<&Path> {
         match &self.target {
             Target::File(executable) => Some(executable.path()),
-            Target::Any => None,
+            Target::Any(_) | Target::Nothing => None,
         }
     }
 
@@ -240,17 +249,6 @@ impl Rule {
             }
             None => format!("after {} arguments: {expected}", mismatch.index),
         }
-    }
-}
-
-/// Opens a folder by a path that has been resolved: a link on it by now was put
-/// there since, and is refused.
-fn open_folder(path: &Path) -> Result<OwnedFd, Errno> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // Older and filtered kernels look at the last part alone.
-        Err(Errno::NOSYS | Errno::PERM) => open(path, flags, Mode::empty()),
-        result => result,
     }
 }
 

@@ -29,16 +29,44 @@ pub(super) struct Shebang {
 ///
 /// A line that no program follows from, as a sentence fragment.
 pub(super) fn read(path: &Path, search: &str) -> Result<Option<Shebang>, String> {
-    let mut head = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_LINE).read_to_end(&mut head));
-    match read {
-        Ok(_) => parse(path, &head, search),
+    match File::open(path) {
+        Ok(file) => read_from(path, file, |name| find(name, search)),
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
         Err(error) => Err(format!("{}: {error}", path.display())),
     }
 }
 
-fn parse(path: &Path, head: &[u8], search: &str) -> Result<Option<Shebang>, String> {
+/// Reads the `#!` line of an open program; `path` is for messages, and `find` looks
+/// up a name after `/usr/bin/env`.
+///
+/// # Errors
+///
+/// A line that no program follows from, as a sentence fragment.
+pub(super) fn read_from(
+    path: &Path,
+    file: impl Read,
+    find: impl FnOnce(&str) -> Option<PathBuf>,
+) -> Result<Option<Shebang>, String> {
+    let mut head = Vec::new();
+    match file.take(MAX_LINE).read_to_end(&mut head) {
+        Ok(_) => parse(path, &head, find),
+        Err(error) => Err(format!("{}: {error}", path.display())),
+    }
+}
+
+fn find(name: &str, search: &str) -> Option<PathBuf> {
+    search
+        .split(':')
+        .filter(|folder| folder.starts_with('/'))
+        .map(|folder| Path::new(folder).join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+fn parse(
+    path: &Path,
+    head: &[u8],
+    find: impl FnOnce(&str) -> Option<PathBuf>,
+) -> Result<Option<Shebang>, String> {
     let Some(rest) = head.strip_prefix(b"#!") else {
         return Ok(None);
     };
@@ -73,18 +101,13 @@ fn parse(path: &Path, head: &[u8], search: &str) -> Result<Option<Shebang>, Stri
             "has more than a name after `env`; name the interpreter itself",
         ));
     };
-    let found = search
-        .split(':')
-        .filter(|folder| folder.starts_with('/'))
-        .map(|folder| Path::new(folder).join(name))
-        .find(|candidate| candidate.is_file());
-    match found {
+    match find(name) {
         Some(interpreter) => Ok(Some(Shebang {
             interpreter,
             argument: None,
         })),
         None => Err(refuse(&format!(
-            "asks for {name:?}, which is not in PATH ({search})"
+            "asks for {name:?}, which is not in the grant's PATH"
         ))),
     }
 }
@@ -94,7 +117,8 @@ mod tests {
     use super::*;
 
     fn shebang(head: &str) -> Result<Option<Shebang>, String> {
-        parse(Path::new("/x"), head.as_bytes(), "/nowhere:/usr/bin:/bin")
+        let find = |name: &str| find(name, "/nowhere:/usr/bin:/bin");
+        parse(Path::new("/x"), head.as_bytes(), find)
     }
 
     #[test]

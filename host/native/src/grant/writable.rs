@@ -2,6 +2,7 @@
 //!
 //! A child that can write what a later spawn executes has escaped its arguments'
 //! rules, and the sandbox's as far as the later command is confined less.
+//! Commands of any program are not asked: what they start may be what a child wrote.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;

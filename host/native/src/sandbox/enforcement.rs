@@ -126,6 +126,7 @@ pub enum Enforced {
 /// What a launcher enforces for one confinement, and whether that is enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enforcement {
+    sandbox: Sandbox,
     dimensions: Vec<(Dimension, Enforced)>,
     unmet: Vec<Dimension>,
 }
@@ -147,7 +148,11 @@ impl Enforcement {
                 !meets(confinement, *dimension, level.map(|(_, level)| level))
             })
             .collect();
-        Self { dimensions, unmet }
+        Self {
+            sandbox: confinement.sandbox,
+            dimensions,
+            unmet,
+        }
     }
 
     /// Returns each dimension with its level.
@@ -167,10 +172,11 @@ impl Enforcement {
         names.join(", ")
     }
 
-    /// Returns one word for events: how much of the demand is met.
+    /// Returns one word for events: how much of the demand is met; `none` too
+    /// where the grant writes that nothing is demanded.
     pub fn summary(&self) -> &'static str {
         let nothing = |(_, level): &(Dimension, Enforced)| matches!(level, Enforced::None { .. });
-        if self.dimensions.iter().all(nothing) {
+        if self.sandbox == Sandbox::None || self.dimensions.iter().all(nothing) {
             "none"
         } else if self.unmet.is_empty() {
             "enforced"

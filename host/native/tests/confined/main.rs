@@ -4,8 +4,6 @@
 //! Run as root, everything is tested with the helper, and then once more as an
 //! unprivileged user without it.
 
-#![cfg(all(target_os = "linux", target_arch = "x86_64"))]
-
 mod latency;
 mod lifecycle;
 mod probe;

@@ -28,7 +28,7 @@ const EXPRESSIONS: [&str; 6] = [
     "v[0-9]{1,3}(\\.[0-9]{1,3})?",
     "-[xyz]",
     "é+|",
-    "(--)?k=.{0,3}",
+    "(--)?k=[^\\x00]{0,3}",
 ];
 
 /// Any text that can be an argument: no NUL.
@@ -77,7 +77,9 @@ fn repeated(has_cwd: bool) -> impl Strategy<Value = Piece> {
         3 => Just((Map::new(), 1)),
         1 => (0..=1usize).prop_map(|count| (object(json!({ "optional": true })), count)),
         1 => (0..=MOST, 0..=MOST, 0..=MOST, any::<bool>()).prop_map(|(a, b, c, bounded)| {
-            let mut sorted = [a, b, c.max(1)];
+            // Any from none on is `"**"`, which stands only at the end.
+            let from = usize::from(!bounded);
+            let mut sorted = [a.max(from), b.max(from), c.max(1)];
             sorted.sort_unstable();
             let [least, count, most] = sorted;
             let most = if bounded { most.to_string() } else { String::new() };
@@ -131,7 +133,7 @@ fn kind(has_cwd: bool) -> BoxedStrategy<Kind> {
         literal,
         word,
         star,
-        any,
+        other,
         dash,
         one_of,
         re,
