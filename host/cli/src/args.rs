@@ -89,6 +89,18 @@ Exit codes:
 Example:
   capspawn explain grants.toml exec git -- log --oneline";
 
+const DOCTOR_ABOUT: &str = "Show what this host's sandbox enforces";
+
+const DOCTOR_LONG_ABOUT: &str = "\
+Show what this host enforces for a child under `sandbox = \"required\"` without network, dimension by \
+dimension: by what, with what gap, or why not and what would help. It is found out by trying, in a \
+confined process that ends at once.";
+
+const DOCTOR_FOOTER: &str = "\
+Exit codes:
+  0  `required` can be met
+  1  it cannot: such grants start nothing here";
+
 /// The command line of `capspawn`.
 #[derive(Debug, Parser)]
 #[command(name = "capspawn", version, about = ABOUT, long_about = LONG_ABOUT, after_help = FOOTER)]
@@ -107,6 +119,8 @@ pub(crate) enum Subcommand {
     Check(CheckArgs),
     #[command(about = EXPLAIN_ABOUT, long_about = EXPLAIN_LONG_ABOUT, after_help = EXPLAIN_FOOTER)]
     Explain(ExplainArgs),
+    #[command(about = DOCTOR_ABOUT, long_about = DOCTOR_LONG_ABOUT, after_help = DOCTOR_FOOTER)]
+    Doctor(DoctorArgs),
 }
 
 /// `capspawn run`.
@@ -160,6 +174,10 @@ pub(crate) struct RunArgs {
 /// `capspawn check`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CheckArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
     /// The grant file
     #[arg(value_name = "GRANTS")]
     pub(crate) file: PathBuf,
@@ -195,6 +213,14 @@ pub(crate) struct ExplainArgs {
     /// Its arguments
     #[arg(value_name = "ARGS", last = true)]
     pub(crate) args: Vec<String>,
+}
+
+/// `capspawn doctor`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DoctorArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// A directory on the host, and its path in the component.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use capspawn_native::Grant;
 use capspawn_native::sandbox::{Network, Sandbox};
+use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
 use crate::load;
@@ -12,6 +13,11 @@ use crate::load;
 /// Loads the file, which tries its examples, and prints what it allows.
 pub(crate) fn check(args: &CheckArgs) -> Result<u8> {
     let grants = load::grants(&args.file)?;
+    if args.json {
+        let components: Vec<Value> = grants.components().map(|grant| object(&grant)).collect();
+        crate::print(&format!("{:#}\n", json!({ "components": components })))?;
+        return Ok(0);
+    }
     let mut text = String::new();
     for grant in grants.components() {
         describe(&grant, &mut text)?;
@@ -52,6 +58,34 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
         writeln!(text, "  note: {line}")?;
     }
     Ok(())
+}
+
+/// Returns the same for programs.
+fn object(grant: &Grant) -> Value {
+    let quotas = grant.quotas();
+    let rate = quotas.rate;
+    let commands = grant.commands().map(|command| {
+        let rules = &command.confinement;
+        json!({
+            "name": command.name,
+            "decision": command.decision,
+            "program": command.program,
+            "fixed": command.fixed,
+            "args": command.args,
+            "rule": command.place.map(|(line, column)| json!({ "line": line, "column": column })),
+            "sandbox": sandbox(rules.sandbox),
+            "network": network(rules.network),
+            "fs": { "read": rules.fs.read, "write": rules.fs.write, "deny": rules.fs.deny },
+        })
+    });
+    json!({
+        "component": grant.component(),
+        "max_live": quotas.max_live,
+        "max_total": quotas.max_total,
+        "rate": rate.map(|rate| json!({ "count": rate.count, "seconds": rate.per.as_secs_f64() })),
+        "commands": commands.collect::<Vec<_>>(),
+        "advice": grant.advice(),
+    })
 }
 
 /// Returns the word that a grant uses for it.

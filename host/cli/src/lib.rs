@@ -2,12 +2,13 @@
 //!
 //! `capspawn run` is an embedding like any other and uses nothing but the public interface
 //! of the crate [`capspawn`]: `guest` is the store's data and the run, `run`
-//! puts the pieces together, `events` is what the operator sees, `ask` what they are asked. `check` and
-//! `explain` need no WebAssembly and ask the native core.
+//! puts the pieces together, `events` is what the operator sees, `ask` what they are asked. `check`,
+//! `explain` and `doctor` need no WebAssembly and ask the native core.
 
 mod args;
 mod ask;
 mod check;
+mod doctor;
 mod events;
 mod explain;
 mod guest;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
         args::Subcommand::Run(args) => run::run(&args),
         args::Subcommand::Check(args) => check::check(&args),
         args::Subcommand::Explain(args) => explain::explain(&args),
+        args::Subcommand::Doctor(args) => doctor::doctor(&args),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| {
         complain(&error);

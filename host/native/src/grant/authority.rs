@@ -131,7 +131,7 @@ impl Grant {
     /// - [`SpawnError::WorkingDirectoryNotFound`]: the working directory is none.
     /// - [`SpawnError::NotExecutable`]: the program is not what it was, and what
     ///   its path names by now cannot be executed or has another hash.
-    ///   For a program that the guest names itself, what is there cannot be.
+    ///   Or what the guest names itself is no executable file.
     /// - [`SpawnError::NoEntry`]: the program's path names nothing any more, or what
     ///   the guest names itself is not in the child's file system, in which it may
     ///   look. What lies outside is refused, whether it exists or not.

@@ -158,7 +158,7 @@ impl Grants {
         let node = Node::from_json(text).map_err(|error| {
             GrantError::one(
                 file,
-                Some((error.line(), error.column())),
+                Some((error.line(), error.column().max(1))),
                 error.to_string(),
             )
         })?;

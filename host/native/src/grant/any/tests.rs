@@ -91,6 +91,10 @@ fn a_path_below_a_root_is_started_and_one_outside_is_refused() {
     for name in ["secret/tool", "in/../secret/tool", "in/hole/tool", "tool"] {
         is_denied(&grant, &tree.at(name));
     }
+    // On the way to a root is not below one.
+    for name in ["/", "/usr/..", &tree.at("")] {
+        is_denied(&grant, name);
+    }
     // What refuses says how a file outside would be allowed, and of a hole not.
     let remedy = |name: &str| denied(&grant, &Command::new(tree.at(name))).would_allow;
     let line = format!("fs = {{ read = [\"{}\"] }}", tree.at("secret/tool"));

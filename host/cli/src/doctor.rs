@@ -1,0 +1,76 @@
+//! `capspawn doctor`: what this host's sandbox enforces.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use capspawn_native::launch::Launcher as _;
+use capspawn_native::sandbox::{
+    Confinement, Dimension, Enforced, Enforcement, NativeLauncher, Sandbox,
+};
+use serde_json::{Map, Value, json};
+
+use crate::args::DoctorArgs;
+
+/// Exit code where `required` cannot be met.
+const UNMET: u8 = 1;
+
+/// Probes the sandbox and prints what it found.
+pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
+    let report = NativeLauncher::new().enforcement(&Confinement::default());
+    let text = if args.json {
+        format!("{:#}\n", object(&report))
+    } else {
+        table(&report)?
+    };
+    crate::print(&text)?;
+    Ok(if report.admits(Sandbox::Required) {
+        0
+    } else {
+        UNMET
+    })
+}
+
+fn table(report: &Enforcement) -> Result<String, std::fmt::Error> {
+    let mut text = String::new();
+    for (dimension, level) in report.dimensions() {
+        let name = dimension.name();
+        match level {
+            Enforced::Full { mechanism } => writeln!(text, "{name:<14} enforced  {mechanism}")?,
+            Enforced::Partial { mechanism, gap } => {
+                writeln!(text, "{name:<14} partial   {mechanism}; open: {gap}")?;
+            }
+            Enforced::None { reason, hint } => {
+                writeln!(text, "{name:<14} none      {reason}; {hint}")?;
+            }
+        }
+    }
+    text.push('\n');
+    if report.admits(Sandbox::Required) {
+        text.push_str("sandbox = \"required\" can be met here.\n");
+    } else {
+        writeln!(
+            text,
+            "sandbox = \"required\" cannot be met here: {}",
+            report.unmet()
+        )?;
+    }
+    Ok(text)
+}
+
+/// Returns the same for programs.
+fn object(report: &Enforcement) -> Value {
+    let level = |(dimension, level): &(Dimension, Enforced)| {
+        let value = match level {
+            Enforced::Full { mechanism } => json!({ "level": "enforced", "mechanism": mechanism }),
+            Enforced::Partial { mechanism, gap } => {
+                json!({ "level": "partial", "mechanism": mechanism, "gap": gap })
+            }
+            Enforced::None { reason, hint } => {
+                json!({ "level": "none", "reason": reason, "hint": hint })
+            }
+        };
+        (dimension.name().to_owned(), value)
+    };
+    let dimensions: Map<String, Value> = report.dimensions().iter().map(level).collect();
+    json!({ "required": report.admits(Sandbox::Required), "dimensions": dimensions })
+}
