@@ -17,7 +17,8 @@ use crate::limits::{CaptureCaps, Limits};
 use crate::sandbox::{Confinement, Enforcement};
 use crate::status::Signal;
 
-/// A program, opened when its grant was loaded.
+/// A program, opened when its grant was loaded or, where a grant lists none by
+/// name, at the decision.
 #[derive(Debug)]
 pub struct Program {
     /// Its absolute path, for messages.

@@ -94,6 +94,8 @@ impl Supervised {
             let drained = async { tokio::join!(stdout.run(), stderr.run()) };
             let _ = tokio::time::timeout(DRAIN_GRACE, drained).await;
         }
+        stdout.cut();
+        stderr.cut();
         self.entry.kill_tree_and_reap();
         stdout.last_look();
         stderr.last_look();
@@ -180,6 +182,8 @@ struct Pump<'a> {
     pipe: Option<AsyncFd<OwnedFd>>,
     capture: &'a Mutex<Capture>,
     complete: AtomicBool,
+    /// The end that comes now is not the stream's own: its writers were killed.
+    cut: AtomicBool,
 }
 
 impl<'a> Pump<'a> {
@@ -192,6 +196,7 @@ impl<'a> Pump<'a> {
         let pump = Self {
             child,
             complete: AtomicBool::new(false),
+            cut: AtomicBool::new(false),
             capture: capture(&child.entry),
             pipe,
         };
@@ -207,7 +212,13 @@ impl<'a> Pump<'a> {
 
     fn finish(&self) {
         self.complete.store(true, Ordering::Relaxed);
-        self.capture.lock().finish();
+        if !self.cut.load(Ordering::Relaxed) {
+            self.capture.lock().finish();
+        }
+    }
+
+    fn cut(&self) {
+        self.cut.store(true, Ordering::Relaxed);
     }
 
     /// Reads until the stream ends.
