@@ -20,6 +20,9 @@ fn resident_bytes() -> u64 {
 
 #[test]
 fn two_hundred_megabytes_leave_the_host_flat_and_the_count_right() {
+    if !is_alone("capture::two_hundred_megabytes_leave_the_host_flat_and_the_count_right") {
+        return;
+    }
     let guest = guest();
     let before = resident_bytes();
     let child = guest
@@ -31,8 +34,8 @@ fn two_hundred_megabytes_leave_the_host_flat_and_the_count_right() {
     assert_eq!(out.dropped, 200_000_000 - 1024 * 1024);
     assert!(out.complete);
     let grown = resident_bytes().saturating_sub(before);
-    // Other tests run in this process; a host that kept the output would show 200 MB.
-    assert!(grown < 100 * 1024 * 1024, "the host grew by {grown} bytes");
+    // One scratch buffer and one capture; a host that kept the output would show 200 MB.
+    assert!(grown < 16 * 1024 * 1024, "the host grew by {grown} bytes");
 }
 
 #[test]

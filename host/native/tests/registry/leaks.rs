@@ -21,21 +21,9 @@ fn settled_descriptors() -> usize {
     last.0
 }
 
-/// Run by itself in a process of its own: other tests open and close descriptors.
 #[test]
 fn ten_thousand_children_leave_no_descriptor_zombie_or_slot() {
-    const CHILD: &str = "CAPSPAWN_TEST_ALONE";
-    if std::env::var_os(CHILD).is_none() {
-        let exe = std::env::current_exe().expect("this test is a program");
-        let status = std::process::Command::new(exe)
-            .args([
-                "--exact",
-                "leaks::ten_thousand_children_leave_no_descriptor_zombie_or_slot",
-            ])
-            .env(CHILD, "1")
-            .status()
-            .expect("it starts");
-        assert!(status.success(), "the test by itself: {status}");
+    if !is_alone("leaks::ten_thousand_children_leave_no_descriptor_zombie_or_slot") {
         return;
     }
     let registry = registry();

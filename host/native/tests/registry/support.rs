@@ -98,3 +98,20 @@ pub(crate) fn numbers(bytes: &[u8]) -> Vec<u32> {
         .filter_map(|line| line.trim().parse().ok())
         .collect()
 }
+
+/// Runs the test `name` by itself in a process of its own, where no other test
+/// opens descriptors or takes memory; says whether this is that process.
+pub(crate) fn is_alone(name: &str) -> bool {
+    const ALONE: &str = "CAPSPAWN_TEST_ALONE";
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let exe = std::env::current_exe().expect("this test is a program");
+    let status = std::process::Command::new(exe)
+        .args(["--exact", name])
+        .env(ALONE, "1")
+        .status()
+        .expect("it starts");
+    assert!(status.success(), "{name} by itself: {status}");
+    false
+}
