@@ -1,12 +1,19 @@
 //! `capspawn doctor`.
 
+use std::process::Command;
+
 use serde_json::Value;
 
-use crate::harness::run;
+use crate::harness::{Outcome, outcome};
+use crate::support::capspawn;
+
+fn doctor(args: &[&str]) -> Outcome {
+    outcome(Command::new(capspawn()).arg("doctor").args(args))
+}
 
 #[test]
 fn doctor_reports_every_dimension_and_exits_by_the_demand() {
-    let table = run(&["doctor"]);
+    let table = doctor(&[]);
     assert_eq!(
         table.code,
         Some(0),
@@ -21,7 +28,7 @@ fn doctor_reports_every_dimension_and_exits_by_the_demand() {
     }
     assert!(table.stdout.contains("can be met here"), "{table:?}");
 
-    let json: Value = serde_json::from_str(&run(&["doctor", "--json"]).stdout).unwrap();
+    let json: Value = serde_json::from_str(&doctor(&["--json"]).stdout).unwrap();
     assert_eq!(json["required"], true);
     assert_eq!(
         json["dimensions"].as_object().map(serde_json::Map::len),
