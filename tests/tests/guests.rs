@@ -162,6 +162,14 @@ async fn poll_progress() {
 }
 
 #[tokio::test]
+async fn poll_progress_ends_although_a_daemon_holds_the_output() {
+    let script = ["sh", "-c", "sleep 300 & echo one"];
+    let report = run(guests::POLL_PROGRESS, shell(), script).await;
+    report.assert_exit(0);
+    assert_eq!(report.stdout, "[4 bytes] one\nsh exited with 0\n");
+}
+
+#[tokio::test]
 async fn many_children() {
     let allowed = grant("sleep", "/usr/bin/sleep", "args = [\"*\"]");
     let started = Instant::now();

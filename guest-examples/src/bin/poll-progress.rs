@@ -7,12 +7,18 @@
 //! component that is slow to ask.
 
 use std::io::Write as _;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use guest_examples::spawn::Child;
 use guest_examples::{ending, exit, reason};
 
 /// How often to look: every 20 milliseconds, in nanoseconds.
 const PERIOD: u64 = 20_000_000;
+
+/// How long after the child's end its output may still come: the host cuts it
+/// off after a quarter of a second.
+const CUT_OFF: Duration = Duration::from_millis(500);
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -28,6 +34,7 @@ fn main() {
     };
 
     let (mut stdout_seen, mut stderr_seen) = (0, 0);
+    let mut ended = None;
     loop {
         // Sleeps, but wakes up at once when the child ends.
         let status = child.wait(Some(PERIOD));
@@ -44,13 +51,15 @@ fn main() {
         }
 
         // The end of the child is not the end of its output: bytes may still be
-        // on their way. `complete` says that they have all come.
-        if let Some(status) = status
-            && stdout.complete
-            && stderr.complete
-        {
-            println!("{program} {}", ending(status));
-            break;
+        // on their way. `complete` says that they have all come, and never does
+        // where the host had to cut off what still held the output open.
+        if let Some(status) = status {
+            let ended = *ended.get_or_insert_with(Instant::now);
+            if (stdout.complete && stderr.complete) || ended.elapsed() > CUT_OFF {
+                println!("{program} {}", ending(status));
+                break;
+            }
+            sleep(Duration::from_nanos(PERIOD));
         }
     }
     // Dropping the child here gives its slot back to the host.
