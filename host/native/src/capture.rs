@@ -95,6 +95,11 @@ impl Capture {
         }
     }
 
+    /// Counts bytes that the guest reads itself.
+    pub(crate) fn pass(&mut self, bytes: u64) {
+        self.seen += bytes;
+    }
+
     /// The stream ended.
     pub(crate) fn finish(&mut self) {
         self.complete = true;

@@ -4,17 +4,21 @@
 //! That drop is a few system calls and never blocks, panics or needs an async
 //! runtime, because it runs wherever an embedder drops its store.
 
+use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
-use crate::capture::Captured;
+use crate::capture::{Capture, Captured};
 use crate::entry::{Entry, Phase};
 use crate::limits::RELEASE_BOUND;
 use crate::registry::Registry;
 use crate::status::{ExitStatus, KillReason, Signal};
+use crate::stream::{PipeReader, PipeWriter};
 
 /// What a child is, without its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,6 +138,53 @@ impl Child {
     /// Returns what was captured so far, from these byte offsets on.
     pub fn captured(&self, stdout_offset: u64, stderr_offset: u64) -> (Captured, Captured) {
         self.entry.captured(stdout_offset, stderr_offset)
+    }
+
+    /// Takes the writing end of standard input: once, and only where the command
+    /// asked for [`Stdin::Piped`](crate::Stdin::Piped).
+    ///
+    /// The stream belongs to the caller's async runtime where there is one, else
+    /// to the registry's, and stays usable when this handle is gone.
+    ///
+    /// # Errors
+    ///
+    /// The pipe cannot be registered with the runtime. It is closed then.
+    pub fn take_stdin(&self) -> io::Result<Option<PipeWriter>> {
+        let taken = self.entry.untaken.lock().stdin.take();
+        taken
+            .map(|fd| PipeWriter::new(fd, &self.registry.shared().handle))
+            .transpose()
+    }
+
+    /// Takes the reading end of standard output, like [`Child::take_stdin`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::take_stdin`].
+    pub fn take_stdout(&self) -> io::Result<Option<PipeReader>> {
+        let taken = self.entry.untaken.lock().stdout.take();
+        self.reader(taken, |entry| &entry.stdout)
+    }
+
+    /// Takes the reading end of standard error, like [`Child::take_stdin`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::take_stdin`].
+    pub fn take_stderr(&self) -> io::Result<Option<PipeReader>> {
+        let taken = self.entry.untaken.lock().stderr.take();
+        self.reader(taken, |entry| &entry.stderr)
+    }
+
+    fn reader(
+        &self,
+        taken: Option<Arc<OwnedFd>>,
+        capture: fn(&Entry) -> &Mutex<Capture>,
+    ) -> io::Result<Option<PipeReader>> {
+        let registry = &self.registry.shared().handle;
+        taken
+            .map(|fd| PipeReader::new(fd, &self.entry, capture, registry))
+            .transpose()
     }
 
     /// Gives the slot back and says how the child ended: kills it if it still

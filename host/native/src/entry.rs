@@ -5,7 +5,7 @@
 //! so that no signal reaches a stranger who got the process id later.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
@@ -17,6 +17,7 @@ use crate::launch::{Exit, Process};
 use crate::limits::Limits;
 use crate::owner::OwnerKey;
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
+use crate::stream::Untaken;
 use crate::tree_limits::TreeLimits;
 
 /// The signal of `RLIMIT_CPU`.
@@ -76,6 +77,11 @@ pub(crate) struct Entry {
     file_size_limited: bool,
     pub(crate) stdout: Mutex<Capture>,
     pub(crate) stderr: Mutex<Capture>,
+    /// Bytes of output that were read, captured or piped, and how many may be.
+    output_bytes: AtomicU64,
+    max_output_bytes: Option<u64>,
+    /// Pipes that the guest has not taken yet.
+    pub(crate) untaken: Mutex<Untaken>,
     /// Tells the supervisor to look at its deadlines again.
     pub(crate) wake: Notify,
     /// The handle is gone: nothing is retained past the end.
@@ -98,6 +104,7 @@ pub(crate) struct Start {
     pub(crate) limits: Limits,
     pub(crate) stdout: Capture,
     pub(crate) stderr: Capture,
+    pub(crate) untaken: Untaken,
     pub(crate) process: Arc<dyn Process>,
 }
 
@@ -119,6 +126,9 @@ impl Entry {
             file_size_limited: start.limits.file_size_bytes.is_some(),
             stdout: Mutex::new(start.stdout),
             stderr: Mutex::new(start.stderr),
+            output_bytes: AtomicU64::new(0),
+            max_output_bytes: start.limits.output_bytes,
+            untaken: Mutex::new(start.untaken),
             wake: Notify::new(),
             released: AtomicBool::new(false),
             observed: AtomicBool::new(false),
@@ -285,9 +295,19 @@ impl Entry {
         )
     }
 
+    /// Counts output that was read, and ends a child that wrote more than it may.
+    pub(crate) fn count_output(&self, bytes: u64) {
+        let before = self.output_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let over = |max| before + bytes > max;
+        if self.max_output_bytes.is_some_and(over) {
+            self.kill(KillReason::Output, Duration::ZERO);
+        }
+    }
+
     pub(crate) fn discard_output(&self, retained: &RetainedBytes) {
         self.stdout.lock().discard(retained);
         self.stderr.lock().discard(retained);
+        *self.untaken.lock() = Untaken::default();
     }
 
     pub(crate) fn is_released(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::{Arc, Weak};
 
 use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -10,6 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use crate::command::{Command, Stdin, Stdio};
 use crate::error::{LaunchError, Stage};
 use crate::launch::ChildStdio;
+use crate::stream::Untaken;
 
 /// The host's ends, all non-blocking.
 #[derive(Debug)]
@@ -18,6 +20,9 @@ pub(crate) struct HostStdio {
     pub(crate) stdin: Option<(OwnedFd, Vec<u8>)>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
+    /// What the guest may take, and a look at its output that keeps nothing open.
+    pub(crate) untaken: Untaken,
+    pub(crate) piped: [Weak<OwnedFd>; 2],
 }
 
 /// Makes the pipes that `command` asks for.
@@ -26,7 +31,14 @@ pub(crate) fn make(command: &Command) -> Result<(ChildStdio, HostStdio), LaunchE
 }
 
 fn try_make(command: &Command) -> io::Result<(ChildStdio, HostStdio)> {
+    let mut untaken = Untaken::default();
     let (stdin, feed) = match &command.stdin {
+        Stdin::Piped => {
+            let (child, host) = pipe_with(PipeFlags::CLOEXEC)?;
+            set_nonblocking(&host)?;
+            untaken.stdin = Some(Arc::new(host));
+            (child, None)
+        }
         Stdin::Bytes(bytes) if !bytes.is_empty() => {
             let (child, host) = pipe_with(PipeFlags::CLOEXEC)?;
             set_nonblocking(&host)?;
@@ -34,11 +46,19 @@ fn try_make(command: &Command) -> io::Result<(ChildStdio, HostStdio)> {
         }
         _ => (null()?, None),
     };
-    let (stdout, read_stdout) = output(command.stdout)?;
-    let (stderr, read_stderr) = match command.stderr {
+    let (stdout, mut read_stdout) = output(command.stdout)?;
+    let (stderr, mut read_stderr) = match command.stderr {
         Stdio::Merged => (stdout.try_clone()?, None),
         other => output(other)?,
     };
+    if command.stdout == Stdio::Piped {
+        untaken.stdout = read_stdout.take().map(Arc::new);
+    }
+    if command.stderr == Stdio::Piped {
+        untaken.stderr = read_stderr.take().map(Arc::new);
+    }
+    let piped = [&untaken.stdout, &untaken.stderr];
+    let piped = piped.map(|pipe| pipe.as_ref().map_or_else(Weak::new, Arc::downgrade));
     let child = ChildStdio {
         stdin,
         stdout,
@@ -48,6 +68,8 @@ fn try_make(command: &Command) -> io::Result<(ChildStdio, HostStdio)> {
         stdin: feed,
         stdout: read_stdout,
         stderr: read_stderr,
+        untaken,
+        piped,
     };
     Ok((child, host))
 }

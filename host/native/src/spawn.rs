@@ -7,7 +7,7 @@ use super::Shared;
 use crate::approval::{self, Question};
 use crate::capture::Capture;
 use crate::child::Child;
-use crate::command::{Command, Stdin, Stdio};
+use crate::command::Command;
 use crate::entry::{Entry, Start};
 use crate::error::{Quota, SpawnError};
 use crate::event::EventKind;
@@ -89,10 +89,6 @@ async fn try_spawn_asking(guest: &Guest, command: &Command) -> Result<Child, Spa
 /// Charges the rate, takes a permit and decides.
 fn decide<'a>(guest: &'a Guest, command: &Command) -> Result<(Permit<'a>, Decision), SpawnError> {
     command.validate()?;
-    let piped = [command.stdout, command.stderr].contains(&Stdio::Piped);
-    if piped || command.stdin == Stdin::Piped {
-        return Err(SpawnError::Unsupported("piped streams"));
-    }
     let shared = guest.registry.shared();
     if !shared.state.lock().closed {
         let quotas = guest.grant.quotas();
@@ -114,7 +110,7 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
     if !enforcement.admits(plan.confinement.sandbox) {
         return Err(SpawnError::SandboxUnavailable(Box::new(enforcement)));
     }
-    let (child_stdio, host_stdio) = pipes::make(command)?;
+    let (child_stdio, mut host_stdio) = pipes::make(command)?;
     let process = shared.launcher.launch(plan, child_stdio)?.into();
     let entry = Arc::new(Entry::new(Start {
         id: shared.next_id.fetch_add(1, Ordering::Relaxed),
@@ -126,6 +122,7 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
         limits: plan.limits.clone(),
         stdout: Capture::new(plan.capture.stdout_bytes),
         stderr: Capture::new(plan.capture.stderr_bytes),
+        untaken: std::mem::take(&mut host_stdio.untaken),
         process: Arc::clone(&process),
     }));
     let guest = permit.hand_over(&entry);
@@ -142,7 +139,6 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
         shared: Arc::clone(shared),
         running: Arc::clone(&guest.running),
         process,
-        output_bytes: plan.limits.output_bytes,
     };
     shared.handle.spawn(supervised.run(host_stdio));
     Ok(child)

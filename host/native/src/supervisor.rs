@@ -29,6 +29,7 @@ use crate::pipes::HostStdio;
 use crate::registry::Shared;
 use crate::sandbox::sys::watch;
 use crate::status::{ExitStatus, KillReason};
+use crate::stream::abandoned;
 
 /// Bytes read at once: the size of a pipe.
 const READ_BYTES: usize = 64 * 1024;
@@ -43,7 +44,6 @@ pub(crate) struct Supervised {
     pub(crate) shared: Arc<Shared>,
     pub(crate) running: Arc<Running>,
     pub(crate) process: Arc<dyn Process>,
-    pub(crate) output_bytes: Option<u64>,
 }
 
 impl Supervised {
@@ -88,12 +88,11 @@ impl Supervised {
             }
         };
         self.ended(status);
-        let still_open = |pump: &Pump<'_>| !pump.is_complete();
-        if !io_done && (still_open(&stdout) || still_open(&stderr)) {
-            // Standard input is of no interest any more: wait for the output alone.
-            let drained = async { tokio::join!(stdout.run(), stderr.run()) };
-            let _ = tokio::time::timeout(DRAIN_GRACE, drained).await;
-        }
+        // Standard input is of no interest any more: wait for the output alone.
+        let [out, err] = stdio.piped;
+        let drained =
+            async { tokio::join!(stdout.run(), stderr.run(), abandoned(out), abandoned(err)) };
+        let _ = tokio::time::timeout(DRAIN_GRACE, drained).await;
         stdout.cut();
         stderr.cut();
         self.entry.kill_tree_and_reap();
@@ -264,21 +263,7 @@ impl<'a> Pump<'a> {
             .lock()
             .append(&scratch[..read], &self.child.shared.retained);
         drop(scratch);
-        self.child.check_output();
+        self.child.entry.count_output(read as u64);
         Ok(read as u64)
-    }
-}
-
-impl Supervised {
-    /// Ends a child that wrote more than it may.
-    fn check_output(&self) {
-        let Some(limit) = self.output_bytes else {
-            return;
-        };
-        let seen = self.entry.stdout.lock().seen() + self.entry.stderr.lock().seen();
-        if seen > limit {
-            self.entry
-                .kill(KillReason::Output, std::time::Duration::ZERO);
-        }
     }
 }

@@ -7,5 +7,6 @@ mod capture;
 mod endings;
 mod leaks;
 mod limits;
+mod streams;
 mod support;
 mod verbs;

@@ -1,0 +1,257 @@
+//! The host's ends of a child's pipes, for whoever takes them.
+//!
+//! The kernel's pipe is the only buffer: nothing is read before it is asked for,
+//! and no task stands between, so that a reader that stops stops the child, and
+//! dropping a future loses nothing. `tokio::process`'s streams would do for one
+//! child; here the registry must be able to see that all writers are gone (a
+//! grandchild may keep the pipe open past the child's end), without holding an
+//! end itself that would keep the child's writes from failing.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, ready};
+
+use parking_lot::Mutex;
+use rustix::buffer::spare_capacity;
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::runtime::Handle;
+
+use crate::capture::Capture;
+use crate::entry::Entry;
+use crate::sandbox::sys::watch;
+
+/// The reading end of a child's standard output or standard error.
+///
+/// Stays usable after the child has ended and its handle is gone, until the last
+/// byte is read. Dropping it lets the child's next write fail.
+#[derive(Debug)]
+pub struct PipeReader {
+    pipe: AsyncFd<Arc<OwnedFd>>,
+    entry: Weak<Entry>,
+    capture: fn(&Entry) -> &Mutex<Capture>,
+}
+
+/// The writing end of a child's standard input. Dropping it is the child's end
+/// of file.
+#[derive(Debug)]
+pub struct PipeWriter {
+    pipe: AsyncFd<Arc<OwnedFd>>,
+}
+
+/// The ends that nobody has taken yet.
+#[derive(Debug, Default)]
+pub(crate) struct Untaken {
+    pub(crate) stdin: Option<Arc<OwnedFd>>,
+    pub(crate) stdout: Option<Arc<OwnedFd>>,
+    pub(crate) stderr: Option<Arc<OwnedFd>>,
+}
+
+/// Registers with the caller's runtime, which wakes a reader without a change of
+/// thread; with the registry's where the caller has none.
+fn register(
+    fd: Arc<OwnedFd>,
+    interest: Interest,
+    registry: &Handle,
+) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
+    let handle = Handle::try_current().unwrap_or_else(|_| registry.clone());
+    let _entered = handle.enter();
+    watch(fd, interest)
+}
+
+/// Calls `once` where the pipe is ready, or may be: readiness that is not known
+/// yet is found out by trying.
+fn attempt<R>(
+    pipe: &AsyncFd<Arc<OwnedFd>>,
+    interest: Interest,
+    once: impl Fn(BorrowedFd<'_>) -> io::Result<R>,
+) -> io::Result<R> {
+    let tried = Cell::new(false);
+    let result = pipe.try_io(interest, |fd| {
+        tried.set(true);
+        once(fd.as_fd())
+    });
+    if tried.get() {
+        return result;
+    }
+    // Nothing is known, so that nothing needs to be forgotten if this fails.
+    once(pipe.get_ref().as_fd())
+}
+
+impl PipeReader {
+    pub(crate) fn new(
+        fd: Arc<OwnedFd>,
+        entry: &Arc<Entry>,
+        capture: fn(&Entry) -> &Mutex<Capture>,
+        registry: &Handle,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            capture,
+            pipe: register(fd, Interest::READABLE, registry)?,
+            entry: Arc::downgrade(entry),
+        })
+    }
+
+    /// Reads what is there now into `buffer`, and returns how much that was; zero
+    /// is the stream's end (or an empty buffer). Similar to `read` with `O_NONBLOCK`.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] where nothing is there; what the system says.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        // A cell, because the closure may not borrow it for ever: it is written at two places and called at one.
+        let buffer = RefCell::new(buffer);
+        let read = attempt(&self.pipe, Interest::READABLE, |fd| {
+            Ok(rustix::io::read(fd, &mut **buffer.borrow_mut())?)
+        })?;
+        self.seen(read);
+        Ok(read)
+    }
+
+    /// Reads at most `max_bytes` of what is there now; an empty vector is the
+    /// stream's end. The memory is not cleared first.
+    ///
+    /// # Errors
+    ///
+    /// As [`PipeReader::try_read`].
+    pub fn try_read_vec(&self, max_bytes: usize) -> io::Result<Vec<u8>> {
+        let bytes = RefCell::new(Vec::with_capacity(max_bytes));
+        let read = attempt(&self.pipe, Interest::READABLE, |fd| {
+            Ok(rustix::io::read(
+                fd,
+                spare_capacity(&mut *bytes.borrow_mut()),
+            )?)
+        })?;
+        self.seen(read);
+        Ok(bytes.into_inner())
+    }
+
+    /// Waits until there is something to read, the end included.
+    ///
+    /// # Errors
+    ///
+    /// The runtime with which the stream was registered is shutting down.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.pipe.readable().await?.retain_ready();
+        Ok(())
+    }
+
+    /// The same as [`PipeReader::readable`], for a task that polls.
+    ///
+    /// # Errors
+    ///
+    /// As [`PipeReader::readable`].
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.pipe.poll_read_ready(cx))?.retain_ready();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Counts against the child's limit on output.
+    fn seen(&self, bytes: usize) {
+        if let Some(entry) = self.entry.upgrade() {
+            (self.capture)(&entry).lock().pass(bytes as u64);
+            entry.count_output(bytes as u64);
+        }
+    }
+}
+
+impl AsyncRead for PipeReader {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            match self.try_read(buffer.initialize_unfilled()) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.poll_readable(cx))?;
+                }
+                result => return Poll::Ready(result.map(|read| buffer.advance(read))),
+            }
+        }
+    }
+}
+
+impl PipeWriter {
+    pub(crate) fn new(fd: Arc<OwnedFd>, registry: &Handle) -> io::Result<Self> {
+        let pipe = register(fd, Interest::WRITABLE, registry)?;
+        Ok(Self { pipe })
+    }
+
+    /// Writes what the pipe takes now, and returns how much that was. Similar to
+    /// `write` with `O_NONBLOCK`, except that no signal comes of it.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::WouldBlock`] where the pipe is full,
+    /// [`io::ErrorKind::BrokenPipe`] where nobody reads any more; what the system
+    /// says.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        attempt(&self.pipe, Interest::WRITABLE, |fd| {
+            Ok(rustix::io::write(fd, bytes)?)
+        })
+    }
+
+    /// Waits until the pipe takes something, or nobody reads any more.
+    ///
+    /// # Errors
+    ///
+    /// The runtime with which the stream was registered is shutting down.
+    pub async fn writable(&self) -> io::Result<()> {
+        self.pipe.writable().await?.retain_ready();
+        Ok(())
+    }
+
+    /// The same as [`PipeWriter::writable`], for a task that polls.
+    ///
+    /// # Errors
+    ///
+    /// As [`PipeWriter::writable`].
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.pipe.poll_write_ready(cx))?.retain_ready();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for PipeWriter {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.poll_writable(cx))?;
+                }
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// Does nothing: the end of file is the drop.
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Waits until no writer is left on a pipe that somebody else reads.
+pub(crate) async fn abandoned(pipe: Weak<OwnedFd>) {
+    let Some(pipe) = pipe.upgrade() else { return };
+    let Ok(watched) = watch(pipe, Interest::READABLE) else {
+        return;
+    };
+    while let Ok(mut ready) = watched.ready(Interest::READABLE).await {
+        if ready.ready().is_read_closed() {
+            return;
+        }
+        ready.clear_ready();
+    }
+}
