@@ -220,9 +220,9 @@ mod tests {
             env_names: vec![HOSTILE.into()],
             confinement: Arc::new(Confinement {
                 fs: FsRules {
-                    read: vec![PathBuf::from(HOSTILE)],
-                    write: vec![PathBuf::from(HOSTILE)],
-                    deny: vec![PathBuf::from(HOSTILE)],
+                    read: vec![HOSTILE.into()],
+                    write: vec![HOSTILE.into()],
+                    deny: vec![HOSTILE.into()],
                 },
                 ..Confinement::default()
             }),

@@ -1,10 +1,11 @@
 //! `capspawn check`: what a grant file lets each component run.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use anyhow::Result;
 use capspawn_native::Grant;
-use capspawn_native::sandbox::{Network, Sandbox};
+use capspawn_native::sandbox::{FsRoot, Network, Sandbox};
 use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
@@ -75,7 +76,11 @@ fn object(grant: &Grant) -> Value {
             "rule": command.place.map(|(line, column)| json!({ "line": line, "column": column })),
             "sandbox": sandbox(rules.sandbox),
             "network": network(rules.network),
-            "fs": { "read": rules.fs.read, "write": rules.fs.write, "deny": rules.fs.deny },
+            "fs": {
+                "read": written(&rules.fs.read),
+                "write": written(&rules.fs.write),
+                "deny": written(&rules.fs.deny),
+            },
         })
     });
     json!({
@@ -86,6 +91,11 @@ fn object(grant: &Grant) -> Value {
         "commands": commands.collect::<Vec<_>>(),
         "advice": grant.advice(),
     })
+}
+
+/// Paths as the grant writes them.
+pub(crate) fn written(roots: &[FsRoot]) -> Vec<&Path> {
+    roots.iter().map(|root| root.written.as_path()).collect()
 }
 
 /// Returns the word that a grant uses for it.

@@ -7,6 +7,7 @@ use capspawn_native::{Command, Decision, SpawnError};
 use serde_json::{Value, json};
 
 use crate::args::ExplainArgs;
+use crate::check::written;
 use crate::load;
 
 /// Exit code of a request that is refused.
@@ -82,6 +83,7 @@ fn planned(decision: &str, plan: &Plan) -> Value {
             "processes": limits.processes,
             "open_files": limits.open_files,
             "file_size_bytes": limits.file_size_bytes,
+            "tmpfs_bytes": limits.tmpfs_bytes,
             "output_bytes": limits.output_bytes,
             "stdout_bytes": plan.capture.stdout_bytes,
             "stderr_bytes": plan.capture.stderr_bytes,
@@ -89,9 +91,9 @@ fn planned(decision: &str, plan: &Plan) -> Value {
         "sandbox": crate::check::sandbox(confinement.sandbox),
         "network": crate::check::network(confinement.network),
         "fs": {
-            "read": confinement.fs.read,
-            "write": confinement.fs.write,
-            "deny": confinement.fs.deny,
+            "read": written(&confinement.fs.read),
+            "write": written(&confinement.fs.write),
+            "deny": written(&confinement.fs.deny),
         },
     })
 }

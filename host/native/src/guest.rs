@@ -11,6 +11,7 @@ use crate::command::Command;
 use crate::entry::Entry;
 use crate::error::SpawnError;
 use crate::grant::Grant;
+use crate::launch::Scope;
 use crate::owner::OwnerKey;
 use crate::registry::{Registry, spawn, spawn_asking};
 use crate::status::KillReason;
@@ -24,6 +25,7 @@ pub struct Guest {
     pub(crate) registry: Registry,
     pub(crate) grant: Arc<Grant>,
     pub(crate) owner: OwnerKey,
+    pub(crate) scope: Scope,
     /// Children started so far, and being started.
     pub(crate) total: AtomicU64,
     pub(crate) running: Arc<Running>,
@@ -40,10 +42,12 @@ impl Guest {
             tenant: tenant.into(),
         };
         registry.shared().guest_enters(&owner);
+        let scope = registry.shared().next_scope();
         Self {
             registry,
             grant,
             owner,
+            scope,
             total: AtomicU64::new(0),
             running: Arc::default(),
             approvals: Approvals::default(),
@@ -130,5 +134,6 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.end_all(KillReason::Released);
         self.registry.shared().guest_leaves(&self.owner);
+        self.registry.shared().launcher.close(self.scope);
     }
 }

@@ -34,6 +34,9 @@ pub struct WorkingDirectory {
     pub path: PathBuf,
     /// The open directory: what is entered, whatever the path names by now.
     pub dir: Arc<OwnedFd>,
+    /// Whether the grant or the guest names it. If not, a child that has a
+    /// private `/tmp` starts there.
+    pub named: bool,
 }
 
 /// A decided request: everything a launcher needs, and nothing it may change.
@@ -121,15 +124,31 @@ pub trait Process: Send + Sync + fmt::Debug {
     fn reap(&self) -> io::Result<()>;
 }
 
+/// Whose children may share what a launcher keeps between launches: one guest's.
+///
+/// Numbers are not used again while the registry lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope(pub u64);
+
 /// What starts a child.
 pub trait Launcher: Send + Sync + fmt::Debug {
     /// Says what this launcher would enforce for `confinement` on this host.
     fn enforcement(&self, confinement: &Confinement) -> Enforcement;
 
-    /// Starts what `plan` says. Returns once the program executes.
+    /// Starts what `plan` says, for the guest `scope`. Returns once the program
+    /// executes.
     ///
     /// # Errors
     ///
     /// The stage that failed and the system's error; nothing is left running.
-    fn launch(&self, plan: &Plan, stdio: ChildStdio) -> Result<Box<dyn Process>, LaunchError>;
+    fn launch(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError>;
+
+    /// Gives up what is kept for `scope`, whose guest is gone: what its running
+    /// children need stays until they have ended. Does not block.
+    fn close(&self, _scope: Scope) {}
 }

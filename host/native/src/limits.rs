@@ -83,13 +83,16 @@ pub struct Limits {
     pub open_files: Option<u64>,
     /// The largest file that may be written, in bytes (`RLIMIT_FSIZE`).
     pub file_size_bytes: Option<u64>,
+    /// What fits into a private `/tmp`, and as much again into `/dev/shm`, in
+    /// bytes, for the children of one guest together.
+    pub tmpfs_bytes: u64,
     /// Bytes of output, both streams together, after which the child is killed.
     pub output_bytes: Option<u64>,
 }
 
 impl Default for Limits {
     /// Wall 30 s, cpu 10 s, memory 256 MiB, 256 tasks, 64 open files, files of
-    /// 64 MiB, no bound on what is written to the (bounded) captures.
+    /// 64 MiB, 64 MiB of private `/tmp`, no bound on what is written to the (bounded) captures.
     fn default() -> Self {
         Self {
             wall: DEFAULT_WALL,
@@ -98,6 +101,7 @@ impl Default for Limits {
             processes: Some(256),
             open_files: Some(64),
             file_size_bytes: Some(64 * 1024 * 1024),
+            tmpfs_bytes: 64 * 1024 * 1024,
             output_bytes: None,
         }
     }

@@ -24,7 +24,7 @@ use crate::error::Quota;
 use crate::event::{Event, EventKind};
 use crate::grant::{Grant, Quotas};
 use crate::guest::Guest;
-use crate::launch::Launcher;
+use crate::launch::{Launcher, Scope};
 use crate::owner::{OwnerKey, OwnerUse};
 use crate::status::{ExitStatus, KillReason, Receipt};
 
@@ -165,6 +165,7 @@ pub(crate) struct Shared {
     max_entries: usize,
     max_receipts: usize,
     next_id: AtomicU64,
+    next_scope: AtomicU64,
     state: Mutex<State>,
     /// Signalled when nothing is unfinished.
     idle: Condvar,
@@ -216,6 +217,10 @@ impl State {
 }
 
 impl Shared {
+    pub(crate) fn next_scope(&self) -> Scope {
+        Scope(self.next_scope.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// Counts one request against the rate, whatever becomes of it.
     fn charge_rate(&self, owner: &OwnerKey, quotas: &Quotas) -> Result<(), Quota> {
         self.state

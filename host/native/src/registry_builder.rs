@@ -147,6 +147,7 @@ impl RegistryBuilder {
             scratch: Mutex::default(),
             started: Notify::new(),
             next_id: AtomicU64::new(1),
+            next_scope: AtomicU64::new(1),
             state: Mutex::default(),
             idle: Condvar::new(),
         });

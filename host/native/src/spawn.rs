@@ -111,7 +111,10 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
         return Err(SpawnError::SandboxUnavailable(Box::new(enforcement)));
     }
     let (child_stdio, mut host_stdio) = pipes::make(command)?;
-    let process = shared.launcher.launch(plan, child_stdio)?.into();
+    let process = shared
+        .launcher
+        .launch(permit.guest.scope, plan, child_stdio)?
+        .into();
     let entry = Arc::new(Entry::new(Start {
         id: shared.next_id.fetch_add(1, Ordering::Relaxed),
         owner: permit.guest.owner.clone(),

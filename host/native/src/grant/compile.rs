@@ -11,10 +11,10 @@ use super::error::Diagnostics;
 use super::interpreter::interpreter;
 use super::pattern::{Kind, Pattern};
 use super::program::{Executable, Terms};
-use super::roots::{Root, is_under};
+use super::roots::{Root, is_under, root};
 use super::rule::{Rule, Target};
 use super::settings::Settings;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Confinement, Sandbox};
 
 /// Where a `#!` line's `env` looks if the grant sets no `PATH`.
 const DEFAULT_PATH: &str = "/usr/bin:/bin";
@@ -91,6 +91,7 @@ impl Compiler<'_, '_> {
         let search = environment.get("PATH").unwrap_or(DEFAULT_PATH).to_owned();
         let target = self.target(entry, settings, &search)?;
         advise(entry, settings, &target, advice);
+        let confinement = Arc::new(confinement(settings, &target));
         let rule = Rule {
             name: entry.name.clone(),
             place: self.out.place(entry.at),
@@ -104,7 +105,7 @@ impl Compiler<'_, '_> {
             deny: settings.deny.clone(),
             limits: settings.limits.clone(),
             capture: settings.capture,
-            confinement: Arc::new(settings.confinement()),
+            confinement,
         };
         self.examples(entry, &rule, settings.start());
         Some(rule)
@@ -116,7 +117,7 @@ impl Compiler<'_, '_> {
             return;
         };
         for text in &path.under {
-            let root = match Root::new(self.base, &text.value) {
+            let root = match root(self.base, &text.value) {
                 Ok(root) => root,
                 Err(error) => {
                     self.out.push(text.at, format!("{}: {error}", text.value));
@@ -233,25 +234,24 @@ fn advise(entry: &CommandEntry, settings: &Settings, target: &Target, advice: &m
         }
         return;
     }
-    let executable = match target {
-        Target::File(executable) => executable,
-        Target::Any(view) => {
-            advice.extend(view.skipped().map(|folder| {
-                format!("{name}: no name is looked up in {folder:?} of PATH: a sandboxed child does not see it")
-            }));
-            return;
-        }
-        Target::Nothing => return,
-    };
-    for path in executable.paths() {
-        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
-        if !is_under(&real, settings.read.iter().chain(&settings.write)) {
-            let path = path.display();
-            advice.push(format!(
-                "{name}: {path} is outside fs.read: a sandboxed child cannot run it"
-            ));
-        }
+    if let Target::Any(view) = target {
+        advice.extend(view.skipped().map(|folder| {
+            format!("{name}: no name is looked up in {folder:?} of PATH: a sandboxed child does not see it")
+        }));
     }
+}
+
+/// What the child is confined to. It can read what it was started from, wherever that lies.
+fn confinement(settings: &Settings, target: &Target) -> Confinement {
+    let mut confinement = settings.confinement();
+    if let Target::File(executable) = target {
+        let outside = executable
+            .paths()
+            .filter_map(|path| Root::resolve(path).ok())
+            .filter(|root| !is_under(&root.real, settings.read.iter().chain(&settings.write)));
+        confinement.fs.read.extend(outside);
+    }
+    confinement
 }
 
 /// Says of what asks or refuses that any program goes around it.

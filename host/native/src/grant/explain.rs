@@ -1,14 +1,13 @@
 //! A decision in words, by the code that decides.
 
 use std::fmt::{self, Display};
-use std::path::PathBuf;
 
 use super::authority::Grant;
 use super::decision::Decision;
 use super::document::Verdict;
 use crate::command::Command;
 use crate::error::SpawnError;
-use crate::sandbox::{Network, Sandbox};
+use crate::sandbox::{FsRoot, Network, Sandbox};
 
 /// Why a request is allowed or refused.
 ///
@@ -79,6 +78,9 @@ impl Display for Explanation {
             writeln!(f, "env        {name}={value:?}")?;
         }
         writeln!(f, "cwd        {:?}", plan.cwd.path)?;
+        if !plan.cwd.named {
+            writeln!(f, "           or a private /tmp where the sandbox has one")?;
+        }
         let limits = &plan.limits;
         writeln!(f, "wall       {:?}", limits.wall)?;
         if let Some(cpu) = limits.cpu {
@@ -89,6 +91,11 @@ impl Display for Explanation {
             ("processes", limits.processes, ""),
             ("open-files", limits.open_files, ""),
             ("file-size", limits.file_size_bytes, " bytes"),
+            (
+                "tmpfs",
+                Some(limits.tmpfs_bytes),
+                " bytes in a private /tmp",
+            ),
             ("output", limits.output_bytes, " bytes"),
             ("stdout", Some(plan.capture.stdout_bytes), " bytes kept"),
             ("stderr", Some(plan.capture.stderr_bytes), " bytes kept"),
@@ -129,7 +136,7 @@ fn network_word(network: Network) -> &'static str {
     }
 }
 
-fn list_words(list: &[PathBuf]) -> String {
+fn list_words(list: &[FsRoot]) -> String {
     if list.is_empty() {
         return "-".to_owned();
     }

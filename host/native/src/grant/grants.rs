@@ -336,7 +336,7 @@ sandbox  = "required"
 network  = "none"
 env      = { set = { LANG = "C.UTF-8" }, inherit = ["TZ"] }
 fs       = { read = ["/usr", "/lib", "/lib64", "/bin", "/etc/ssl", "/etc/ld.so.cache"] }
-limits   = { wall = "30s", cpu = "10s", memory = "256MiB", processes = 256, open-files = 64, file-size = "64MiB" }
+limits   = { wall = "30s", cpu = "10s", memory = "256MiB", processes = 256, open-files = 64, file-size = "64MiB", tmpfs = "64MiB" }
 capture  = { stdout = "1MiB", stderr = "64KiB" }
 
 [component."report-builder"]

@@ -3,14 +3,13 @@
 //! The alternative, a merged grant made at load, cannot be: whether two lists of
 //! patterns have a vector in common is answered per vector.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::authority::Passed;
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::launch::Plan;
 use crate::limits::{CaptureCaps, Limits};
-use crate::sandbox::{Confinement, FsRules, Network, Sandbox};
+use crate::sandbox::{Confinement, FsRoot, FsRules, Network, Sandbox};
 
 /// Narrows what the first key allows by what the second allows for the same
 /// request.
@@ -62,6 +61,7 @@ fn limits(a: &Limits, b: &Limits) -> Limits {
         processes: least(a.processes, b.processes),
         open_files: least(a.open_files, b.open_files),
         file_size_bytes: least(a.file_size_bytes, b.file_size_bytes),
+        tmpfs_bytes: a.tmpfs_bytes.min(b.tmpfs_bytes),
         output_bytes: least(a.output_bytes, b.output_bytes),
     }
 }
@@ -93,18 +93,13 @@ fn confinement(a: &Confinement, b: &Confinement) -> Confinement {
 
 /// Returns the roots that lie below a root of either list, compared where they
 /// lead: a link below one list's root may lead out of it.
-fn common(a: &[PathBuf], b: &[PathBuf]) -> Vec<PathBuf> {
-    let resolve = |roots: &[PathBuf]| -> Vec<(PathBuf, PathBuf)> {
-        let pair = |root: &PathBuf| Some((root.clone(), root.canonicalize().ok()?));
-        roots.iter().filter_map(pair).collect()
-    };
-    let (a, b) = (resolve(a), resolve(b));
-    let mut roots: Vec<PathBuf> = Vec::new();
-    for (inner, outer) in [(&a, &b), (&b, &a)] {
-        for (written, real) in inner {
-            let is_inside = outer.iter().any(|(_, root)| real.starts_with(root));
-            if is_inside && !roots.contains(written) {
-                roots.push(written.clone());
+fn common(a: &[FsRoot], b: &[FsRoot]) -> Vec<FsRoot> {
+    let mut roots: Vec<FsRoot> = Vec::new();
+    for (inner, outer) in [(a, b), (b, a)] {
+        for root in inner {
+            let is_inside = outer.iter().any(|outer| root.real.starts_with(&outer.real));
+            if is_inside && !roots.contains(root) {
+                roots.push(root.clone());
             }
         }
     }
@@ -113,11 +108,18 @@ fn common(a: &[PathBuf], b: &[PathBuf]) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
 
     #[test]
     fn common_roots_are_the_inner_ones() {
-        let paths = |paths: &[&str]| paths.iter().map(PathBuf::from).collect::<Vec<_>>();
+        let paths = |paths: &[&str]| -> Vec<FsRoot> {
+            paths
+                .iter()
+                .map(|path| FsRoot::resolve(path).expect("it exists"))
+                .collect()
+        };
         assert_eq!(
             common(&paths(&["/usr"]), &paths(&["/usr/bin", "/etc"])),
             paths(&["/usr/bin"])
@@ -130,7 +132,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let link = folder.path().join("link");
         std::os::unix::fs::symlink("/etc", &link).expect("the folder is ours");
-        assert!(common(&[folder.path().to_owned()], &[link]).is_empty());
+        let [folder, link] = [folder.path().into(), link]
+            .map(|path: PathBuf| FsRoot::resolve(path).expect("it exists"));
+        assert!(common(&[folder], &[link]).is_empty());
     }
 
     #[test]

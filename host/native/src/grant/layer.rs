@@ -43,6 +43,7 @@ pub(super) struct LimitsLayer {
     pub(super) processes: Option<Option<u64>>,
     pub(super) open_files: Option<Option<u64>>,
     pub(super) file_size: Option<Option<u64>>,
+    pub(super) tmpfs: Option<u64>,
     pub(super) output: Option<Option<u64>>,
 }
 
@@ -137,6 +138,7 @@ impl LimitsLayer {
             processes: fields.count_or_unlimited("processes", out),
             open_files: fields.count_or_unlimited("open-files", out),
             file_size: fields.with_unit("file-size", size, out),
+            tmpfs: fields.with_unit("tmpfs", units::bytes, out),
             output: fields.with_unit("output", size, out),
         }
     }

@@ -3,31 +3,18 @@
 use std::collections::VecDeque;
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, open, openat2};
 use rustix::io::Errno;
 
 /// As many links as Linux follows in one path.
 const MAX_LINKS: usize = 40;
 
-/// A directory (or file) below which something is allowed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Root {
-    /// Absolute, as the grant says it: what the child sees.
-    pub(super) written: PathBuf,
-    /// Where that leads: what paths are compared with.
-    pub(super) real: PathBuf,
-}
+pub(super) use crate::sandbox::{FsRoot as Root, open_resolved};
 
-impl Root {
-    /// Resolves what a grant says, relative to the folder of its file.
-    pub(super) fn new(base: &Path, written: &str) -> io::Result<Self> {
-        let written = base.join(written);
-        let real = written.canonicalize()?;
-        Ok(Self { written, real })
-    }
+/// Resolves what a grant says, relative to the folder of its file.
+pub(super) fn root(base: &Path, written: &str) -> io::Result<Root> {
+    Root::resolve(base.join(written))
 }
 
 /// Whether `path`, resolved, is a root or lies below one.
@@ -53,16 +40,6 @@ pub(super) fn resolve(cwd: &Path, path: &Path) -> io::Result<PathBuf> {
 /// before looking at it.
 pub(super) fn resolve_within(path: &Path, may: impl FnMut(&Path) -> bool) -> io::Result<PathBuf> {
     walk(Path::new("/"), path, may, |_| ())
-}
-
-/// Opens a path that has been resolved: a link on it by now was put there since,
-/// and is refused. `flags` say not to follow one.
-pub(super) fn open_resolved(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
-    match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // Older and filtered kernels look at the last part alone.
-        Err(Errno::NOSYS | Errno::PERM) => open(path, flags, Mode::empty()),
-        result => result,
-    }
 }
 
 /// Returns every place that decides what `path` names: each link on the way, and

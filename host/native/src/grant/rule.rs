@@ -155,6 +155,7 @@ impl Rule {
 
     /// Opens the directory in which the child starts.
     pub(super) fn enter(&self, requested: Option<&str>) -> Result<WorkingDirectory, SpawnError> {
+        let named = self.cwd.is_some();
         let path = match (&self.cwd, requested) {
             (None, None) => PathBuf::from("/"),
             (None, Some(path)) => {
@@ -184,6 +185,7 @@ impl Rule {
             Ok(dir) => Ok(WorkingDirectory {
                 path,
                 dir: Arc::new(dir),
+                named,
             }),
             Err(_) => Err(SpawnError::WorkingDirectoryNotFound),
         }

@@ -118,6 +118,8 @@ struct Limits {
     open_files: Option<CountOrUnlimited>,
     /// Such as `64MiB`.
     file_size: Option<String>,
+    /// What fits into a private `/tmp`, such as `64MiB`; never unlimited.
+    tmpfs: Option<String>,
     /// Of both streams together, such as `1GiB`.
     output: Option<String>,
 }
@@ -290,7 +292,7 @@ mod tests {
         network = "none"
         env = { set = { LANG = "C" }, inherit = ["TZ"], allow = ["X"] }
         fs = { read = ["/usr", "/bin"], write = ["/dev/null"], deny = ["/etc/passwd"] }
-        limits = { wall = "1s", cpu = "1s", memory = "1MiB", processes = 1, open-files = "unlimited", file-size = "unlimited", output = "1B" }
+        limits = { wall = "1s", cpu = "1s", memory = "1MiB", processes = 1, open-files = "unlimited", file-size = "unlimited", tmpfs = "1MiB", output = "1B" }
         capture = { stdout = "1B", stderr = "1B" }
         cwd = { default = "/usr", roots = ["/usr"] }
         [component.c]

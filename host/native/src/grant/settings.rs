@@ -7,7 +7,7 @@ use std::path::Path;
 use super::error::{At, Diagnostics};
 use super::fields::Text;
 use super::layer::Layer;
-use super::roots::{Root, is_under};
+use super::roots::{Root, is_under, root};
 use crate::limits::{CaptureCaps, Limits};
 use crate::sandbox::{Confinement, FsRules, Network, Sandbox};
 
@@ -80,9 +80,7 @@ impl Settings {
             settings.inherit.insert("TZ".into());
         }
         if layer.fs.read.is_none() {
-            let found = DEFAULT_READ
-                .iter()
-                .filter_map(|path| Root::new(base, path).ok());
+            let found = DEFAULT_READ.iter().filter_map(|path| root(base, path).ok());
             settings.read = found.collect();
         }
         settings.add(layer, base, Missing::Skipped, out);
@@ -115,6 +113,7 @@ impl Settings {
         replace(&mut self.limits.processes, limits.processes);
         replace(&mut self.limits.open_files, limits.open_files);
         replace(&mut self.limits.file_size_bytes, limits.file_size);
+        replace(&mut self.limits.tmpfs_bytes, limits.tmpfs);
         replace(&mut self.limits.output_bytes, limits.output);
         replace(&mut self.capture.stdout_bytes, layer.capture.stdout);
         replace(&mut self.capture.stderr_bytes, layer.capture.stderr);
@@ -192,14 +191,13 @@ impl Settings {
 
     /// Returns what a sandbox is asked for.
     pub(super) fn confinement(&self) -> Confinement {
-        let written = |roots: &[Root]| roots.iter().map(|root| root.written.clone()).collect();
         Confinement {
             sandbox: self.sandbox,
             network: self.network,
             fs: FsRules {
-                read: written(&self.read),
-                write: written(&self.write),
-                deny: written(&self.deny),
+                read: self.read.clone(),
+                write: self.write.clone(),
+                deny: self.deny.clone(),
             },
         }
     }
@@ -225,7 +223,7 @@ fn read_roots<'a>(
 ) -> Vec<Root> {
     let mut roots = Vec::new();
     for text in texts {
-        match Root::new(base, &text.value) {
+        match root(base, &text.value) {
             Ok(root) => roots.push(root),
             Err(_) if missing == Missing::Skipped => {}
             Err(error) => out.push(text.at, format!("{}: {error}", text.value)),
@@ -252,7 +250,7 @@ mod tests {
         let read = &plan.confinement.fs.read;
         for root in DEFAULT_READ {
             assert_eq!(
-                read.contains(&root.into()),
+                read.iter().any(|read| read.written == Path::new(root)),
                 Path::new(root).exists(),
                 "{root}"
             );
@@ -287,14 +285,8 @@ mod tests {
             .map(|(n, v)| (n.into(), v.into()))
             .into();
         let plan = allowed(&grant, &command);
-        assert_eq!(
-            plan.confinement.fs.read,
-            ["/usr", "/etc"].map(std::path::PathBuf::from)
-        );
-        assert_eq!(
-            plan.confinement.fs.write,
-            ["/tmp"].map(std::path::PathBuf::from)
-        );
+        assert_eq!(plan.confinement.fs.read, ["/usr", "/etc"].map(Root::from));
+        assert_eq!(plan.confinement.fs.write, ["/tmp"].map(Root::from));
         assert_eq!(plan.limits.wall, Duration::from_secs(9));
         assert_eq!(plan.limits.cpu, Some(Duration::from_secs(2)));
         assert_eq!(plan.limits.memory_bytes, None);

@@ -94,12 +94,12 @@ mod tests {
         }
         fs::write(path.join("bin/tool"), "").expect("the folder is ours");
         symlink(path.join("bin/tool"), path.join("out/link")).expect("the folder is ours");
-        let out = [Root::new(&path, "out").expect("it exists")];
+        let out = [super::super::roots::root(&path, "out").expect("it exists")];
         let check = |name: &str| replaceable(&path.join(name), &out, Sandbox::Required);
         assert_eq!(check("bin/tool"), None);
         // The link is where the child writes, though what it names is not.
         assert!(check("out/link").is_some());
-        let bin = [Root::new(&path, "bin").expect("it exists")];
+        let bin = [super::super::roots::root(&path, "bin").expect("it exists")];
         assert!(replaceable(&path.join("bin/tool"), &bin, Sandbox::Required).is_some());
     }
 

@@ -1,6 +1,6 @@
 //! The confinement that a grant asks for.
 
-use std::path::PathBuf;
+use super::FsRoot;
 
 /// What happens where the host cannot enforce the confinement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -26,15 +26,15 @@ pub enum Network {
     Host,
 }
 
-/// The parts of the host's file system that a child sees, as absolute paths.
+/// The parts of the host's file system that a child sees.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct FsRules {
     /// Readable and executable, with everything below.
-    pub read: Vec<PathBuf>,
+    pub read: Vec<FsRoot>,
     /// Writable too, with everything below.
-    pub write: Vec<PathBuf>,
+    pub write: Vec<FsRoot>,
     /// Holes in the above: neither readable nor writable.
-    pub deny: Vec<PathBuf>,
+    pub deny: Vec<FsRoot>,
 }
 
 /// What one command's children are confined to.

@@ -6,8 +6,11 @@
 
 mod confinement;
 mod enforcement;
+mod root;
 pub(crate) mod sys;
 
 pub use confinement::{Confinement, FsRules, Network, Sandbox};
 pub use enforcement::{Dimension, Enforced, Enforcement};
+pub use root::FsRoot;
+pub(crate) use root::open_resolved;
 pub use sys::NativeLauncher;

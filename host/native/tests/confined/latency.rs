@@ -27,7 +27,9 @@ fn confined(plan: &Plan, null: &File) {
         stdout: stream(),
         stderr: stream(),
     };
-    let process = LAUNCHER.launch(plan, stdio).expect("it starts");
+    let process = LAUNCHER
+        .launch(capspawn_native::launch::Scope(0), plan, stdio)
+        .expect("it starts");
     assert_eq!(ended(&*process), Exit::Code(0));
     process.reap().expect("it has ended");
 }

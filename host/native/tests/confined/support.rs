@@ -8,10 +8,10 @@ use std::sync::{Arc, LazyLock};
 use std::thread;
 
 use capspawn_native::launch::{
-    ChildStdio, Exit, Launcher, Plan, Process, Program, WorkingDirectory,
+    ChildStdio, Exit, Launcher, Plan, Process, Program, Scope, WorkingDirectory,
 };
 use capspawn_native::limits::{CaptureCaps, Limits};
-use capspawn_native::sandbox::{Confinement, FsRules, NativeLauncher, Network, Sandbox};
+use capspawn_native::sandbox::{Confinement, FsRoot, FsRules, NativeLauncher, Network, Sandbox};
 use capspawn_native::{LaunchError, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
@@ -47,7 +47,9 @@ pub(crate) struct Started {
 impl Spec {
     pub(crate) fn new(program: impl AsRef<Path>) -> Self {
         let fs = FsRules {
-            read: SYSTEM.map(PathBuf::from).into(),
+            read: SYSTEM
+                .map(|path| FsRoot::resolve(path).expect("it exists"))
+                .into(),
             ..FsRules::default()
         };
         Self {
@@ -118,6 +120,7 @@ impl Spec {
             cwd: WorkingDirectory {
                 path: self.cwd.clone(),
                 dir,
+                named: true,
             },
             limits: self.limits.clone(),
             capture: CaptureCaps::default(),
@@ -133,6 +136,7 @@ impl Spec {
         let stderr = rustix::io::fcntl_dupfd_cloexec(&stdout, 3).expect("a descriptor");
         let stdin = File::open("/dev/null").expect("it exists").into();
         let process = launcher.launch(
+            Scope(0),
             &plan,
             ChildStdio {
                 stdin,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use capspawn_native::grant::{Grant, Grants};
-use capspawn_native::launch::{ChildStdio, Launcher, Plan, Process};
+use capspawn_native::launch::{ChildStdio, Launcher, Plan, Process, Scope};
 use capspawn_native::sandbox::{Confinement, Enforcement, NativeLauncher};
 use capspawn_native::{Child, ExitStatus, LaunchError, Registry};
 use serde_json::Value;
@@ -44,9 +44,14 @@ impl Launcher for Counting {
         self.native.enforcement(confinement)
     }
 
-    fn launch(&self, plan: &Plan, stdio: ChildStdio) -> Result<Box<dyn Process>, LaunchError> {
+    fn launch(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError> {
         self.launches.fetch_add(1, Ordering::SeqCst);
-        self.native.launch(plan, stdio)
+        self.native.launch(scope, plan, stdio)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use capspawn_native::launch::{ChildStdio, Launcher, Plan, Process};
+use capspawn_native::launch::{ChildStdio, Launcher, Plan, Process, Scope};
 use capspawn_native::sandbox::{Confinement, Enforcement, NativeLauncher};
 use capspawn_native::{
     Command, ExitStatus, Grants, KillReason, LaunchError, Registry, Signal, SpawnError, Stdin,
@@ -253,8 +253,13 @@ impl Launcher for Unconfining {
         Enforcement::none(confinement, "a test", "none")
     }
 
-    fn launch(&self, plan: &Plan, stdio: ChildStdio) -> Result<Box<dyn Process>, LaunchError> {
-        self.0.launch(plan, stdio)
+    fn launch(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError> {
+        self.0.launch(scope, plan, stdio)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::error::{LaunchError, Stage};
-use crate::launch::{ChildStdio, Launcher, Plan, Process};
+use crate::launch::{ChildStdio, Launcher, Plan, Process, Scope};
 use crate::sandbox::{Confinement, Enforcement};
 
 /// Starts nothing: this system has no launcher yet.
@@ -22,7 +22,12 @@ impl Launcher for NativeLauncher {
         Enforcement::none(confinement, "this system has no sandbox", "run on Linux")
     }
 
-    fn launch(&self, _plan: &Plan, _stdio: ChildStdio) -> Result<Box<dyn Process>, LaunchError> {
+    fn launch(
+        &self,
+        _scope: Scope,
+        _plan: &Plan,
+        _stdio: ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError> {
         Err(LaunchError::new(
             Stage::Spawn,
             io::ErrorKind::Unsupported.into(),

@@ -11,15 +11,13 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, Scope,
 };
 
-use crate::sandbox::{Confinement, Network, Sandbox};
+use crate::sandbox::{Confinement, FsRoot, Network, Sandbox};
 
 /// The ABI that `required` demands: the first with scopes for signals and
 /// abstract sockets.
@@ -48,18 +46,18 @@ pub(super) fn ruleset(
         & !(AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev);
     let device = AccessFs::ReadFile | AccessFs::IoctlDev;
     for path in READABLE_DEVICES {
-        ruleset = allow_if_there(ruleset, Path::new(path), device)?;
+        ruleset = allow_if_there(ruleset, &path.into(), device)?;
     }
     ruleset = allow_if_there(
         ruleset,
-        Path::new(WRITABLE_DEVICE),
+        &WRITABLE_DEVICE.into(),
         device | AccessFs::WriteFile,
     )?;
-    for path in &confinement.fs.read {
-        ruleset = allow_if_there(ruleset, path, read)?;
+    for root in &confinement.fs.read {
+        ruleset = allow_if_there(ruleset, root, read)?;
     }
-    for path in &confinement.fs.write {
-        ruleset = allow(ruleset, open(path)?, write)?;
+    for root in &confinement.fs.write {
+        ruleset = allow(ruleset, root.open()?, write)?;
     }
     if let Some(program) = program {
         ruleset = allow(ruleset, program, execute)?;
@@ -85,19 +83,12 @@ fn handled(confinement: &Confinement) -> Result<RulesetCreated, RulesetError> {
     ruleset.create()
 }
 
-fn open(path: &Path) -> io::Result<File> {
-    File::options()
-        .read(true)
-        .custom_flags(libc::O_PATH | libc::O_CLOEXEC)
-        .open(path)
-}
-
 fn allow_if_there(
     ruleset: RulesetCreated,
-    path: &Path,
+    root: &FsRoot,
     access: BitFlags<AccessFs>,
 ) -> io::Result<RulesetCreated> {
-    match open(path) {
+    match root.open() {
         Ok(file) => allow(ruleset, file, access),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(ruleset),
         Err(error) => Err(error),

@@ -28,7 +28,7 @@ use super::vfork::{Spawned, Vfork};
 use super::watcher::Watcher;
 use super::{limits, privileges};
 use crate::error::{LaunchError, Stage};
-use crate::launch::{ChildStdio, Launcher, Plan, Process};
+use crate::launch::{ChildStdio, Launcher, Plan, Process, Scope};
 use crate::sandbox::{Confinement, Enforcement};
 
 /// The user and group that children of a root host run as: nobody's.
@@ -152,7 +152,12 @@ impl Launcher for NativeLauncher {
         probe::report(self.findings(), confinement)
     }
 
-    fn launch(&self, plan: &Plan, stdio: ChildStdio) -> Result<Box<dyn Process>, LaunchError> {
+    fn launch(
+        &self,
+        _scope: Scope,
+        plan: &Plan,
+        stdio: ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         let policy = self.policies.get(&plan.confinement, &plan.program);
         let policy = policy.map_err(at(Stage::Ruleset))?;

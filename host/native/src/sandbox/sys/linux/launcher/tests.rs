@@ -9,9 +9,9 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use super::super::steps::{Fault, Step};
 use super::{NO_FAULT, NOBODY, NativeLauncher};
 use crate::error::Stage;
-use crate::launch::{ChildStdio, Exit, Launcher, Plan, Process, Program, WorkingDirectory};
+use crate::launch::{ChildStdio, Exit, Launcher, Plan, Process, Program, Scope, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
-use crate::sandbox::{Confinement, FsRules};
+use crate::sandbox::{Confinement, FsRoot, FsRules};
 
 const STEPS: [(Step, Stage); 13] = [
     (Step::Signals, Stage::Signals),
@@ -30,7 +30,8 @@ const STEPS: [(Step, Stage); 13] = [
 ];
 
 fn plan() -> Plan {
-    let read = ["/usr", "/bin", "/lib", "/lib64"].map(Into::into).into();
+    let root = |path| FsRoot::resolve(path).expect("it exists");
+    let read = ["/usr", "/bin", "/lib", "/lib64"].map(root).into();
     let file = File::open("/bin/true").expect("it exists");
     let dir = File::open("/").expect("it exists");
     Plan {
@@ -44,6 +45,7 @@ fn plan() -> Plan {
         cwd: WorkingDirectory {
             path: "/".into(),
             dir: Arc::new(dir.into()),
+            named: true,
         },
         limits: Limits::default(),
         capture: CaptureCaps::default(),
@@ -108,7 +110,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
     for run_as in forms() {
         for legacy in [false, true] {
             let sound = NativeLauncher::with(run_as, legacy, NO_FAULT);
-            let process = sound.launch(&plan, null()).expect("it starts");
+            let process = sound.launch(Scope(0), &plan, null()).expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
             // The watcher.
             let before = children();
@@ -122,7 +124,9 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
                 if step == Step::Identity && run_as.is_none() {
                     continue;
                 }
-                let error = launcher.launch(&plan, null()).expect_err("it fails");
+                let error = launcher
+                    .launch(Scope(0), &plan, null())
+                    .expect_err("it fails");
                 assert_eq!(error.stage, stage, "{run_as:?} {error}");
                 assert_eq!(error.source.raw_os_error(), Some(libc::EXDEV), "{stage:?}");
                 drop(launcher);
@@ -140,7 +144,9 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
         let mut broken = plan.clone();
         let file = File::open("/etc/passwd").expect("it exists");
         broken.cwd.dir = Arc::new(file.into());
-        let error = launcher.launch(&broken, null()).expect_err("no directory");
+        let error = launcher
+            .launch(Scope(0), &broken, null())
+            .expect_err("no directory");
         assert_eq!(error.stage, Stage::WorkingDirectory);
         assert_eq!(error.source.raw_os_error(), Some(libc::ENOTDIR));
         let mut broken = plan.clone();
@@ -149,7 +155,9 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
             path: "/etc/passwd".into(),
             file,
         });
-        let error = launcher.launch(&broken, null()).expect_err("no program");
+        let error = launcher
+            .launch(Scope(0), &broken, null())
+            .expect_err("no program");
         assert_eq!(
             (error.stage, error.source.raw_os_error()),
             (Stage::Exec, Some(libc::EACCES))
@@ -157,7 +165,7 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
         let mut broken = plan.clone();
         broken.argv.push("a\0b".into());
         assert!(
-            launcher.launch(&broken, null()).is_err(),
+            launcher.launch(Scope(0), &broken, null()).is_err(),
             "a NUL byte ends no argument early"
         );
         drop(launcher);
@@ -174,7 +182,7 @@ fn threads_start_children_at_once_and_the_host_stays_dumpable() {
             for _ in 0..8 {
                 scope.spawn(|| {
                     for _ in 0..25 {
-                        let process = launcher.launch(&plan, null()).expect("it starts");
+                        let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
                         assert_eq!(wait(&*process), Exit::Code(0));
                     }
                 });
@@ -202,7 +210,7 @@ fn a_killed_watcher_is_replaced() {
         };
         // At the latest once every other child executes, which has a copy of the socket's end until then.
         let replaced = (0..100).any(|_| {
-            let process = launcher.launch(&plan, null()).expect("it starts");
+            let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
             launcher.watcher().expect("it runs").process.pid != first
         });
@@ -223,7 +231,7 @@ fn a_child_that_nobody_reaped_ends_with_its_launcher() {
     plan.argv = vec!["sleep".into(), "60".into()];
     for run_as in forms() {
         let launcher = NativeLauncher::with(run_as, false, NO_FAULT);
-        let process = launcher.launch(&plan, null()).expect("it starts");
+        let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
         let pidfd = process
             .exit_fd()
             .try_clone_to_owned()
