@@ -4,6 +4,7 @@
 //! Run as root, everything is tested with the helper, and then once more as an
 //! unprivileged user without it.
 
+mod host;
 mod latency;
 mod lifecycle;
 mod probe;

@@ -16,7 +16,54 @@ use capspawn_native::{LaunchError, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 
-pub(crate) static LAUNCHER: LazyLock<NativeLauncher> = LazyLock::new(NativeLauncher::new);
+/// The tier that `CAPSPAWN_REQUIRE_TIER` demands of this machine: A, B or C. Unset, the tests run in whatever it gives.
+pub(crate) fn required_tier() -> Option<String> {
+    std::env::var(REQUIRE_TIER).ok()
+}
+
+pub(crate) const REQUIRE_TIER: &str = "CAPSPAWN_REQUIRE_TIER";
+
+/// The launcher under test, in the tier that is demanded. The one place that chooses it.
+pub(crate) fn launcher() -> &'static NativeLauncher {
+    static LAUNCHER: LazyLock<Result<NativeLauncher, String>> = LazyLock::new(|| {
+        let launcher = NativeLauncher::new();
+        match required_tier().as_deref() {
+            None => Ok(launcher),
+            Some("B") => {
+                let report = launcher.enforcement(&Confinement::default());
+                if report.admits(Sandbox::Required) {
+                    return Ok(launcher);
+                }
+                let unmet = report.unmet();
+                Err(format!(
+                    "tier B is demanded and this machine does not give: {unmet}"
+                ))
+            }
+            Some(tier) => Err(format!("tier {tier} is demanded and cannot be chosen")),
+        }
+    });
+    match &*LAUNCHER {
+        Ok(launcher) => launcher,
+        Err(reason) => panic!("{REQUIRE_TIER}: {reason}"),
+    }
+}
+
+/// Where a program of that name lies for children. Where it is missing, a demanded tier is not shown: that fails, and
+/// without a demand the test is passed over with a line that says so.
+#[track_caller]
+pub(crate) fn installed(name: &str, package: &str) -> Option<PathBuf> {
+    let found = PATH.split(':').map(|folder| Path::new(folder).join(name));
+    if let Some(path) = found.into_iter().find(|path| path.exists()) {
+        return Some(path);
+    }
+    let missing = format!("{name} is missing: install the Debian package {package}");
+    assert!(required_tier().is_none(), "{missing}");
+    println!("skipped: {missing}");
+    None
+}
+
+/// Where children look for programs.
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// What ordinary programs read.
 pub(crate) const SYSTEM: [&str; 6] = ["/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc"];
@@ -55,7 +102,7 @@ impl Spec {
         Self {
             program: program.as_ref().into(),
             args: Vec::new(),
-            env: BTreeMap::from([("PATH".into(), "/usr/local/bin:/usr/bin:/bin".into())]),
+            env: BTreeMap::from([("PATH".into(), PATH.into())]),
             cwd: "/".into(),
             confinement: Confinement {
                 fs,
@@ -97,7 +144,7 @@ impl Spec {
     }
 
     pub(crate) fn start(&self) -> Result<Started, LaunchError> {
-        self.start_with(&*LAUNCHER)
+        self.start_with(launcher())
     }
 
     /// What the grant would hand to a launcher.

@@ -12,12 +12,28 @@ use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
+use rustix::io::Errno;
 
 use super::steps::{Fault, Instruction};
 use super::vfork::stage_of;
 use crate::error::{LaunchError, Stage};
 
 const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/capspawn-init"));
+
+/// There is no executable memfd (`EACCES`), and what would change that.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", Self::HINT)]
+pub(super) struct NotExecutable;
+
+impl NotExecutable {
+    pub(super) const HINT: &str =
+        "the helper needs an executable memfd: set the sysctl vm.memfd_noexec to 0 or 1";
+
+    /// Whether `error` is this one.
+    pub(super) fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
+}
 
 /// Returns a sealed memfd with the helper's image.
 pub(super) fn image() -> io::Result<OwnedFd> {
@@ -38,8 +54,12 @@ pub(super) fn filter(program: &[Instruction]) -> io::Result<OwnedFd> {
 
 fn sealed(name: &str, bytes: &[u8], flags: MemfdFlags) -> io::Result<OwnedFd> {
     let base = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-    // Before Linux 6.3 there is no flag about execution, and every memfd allows it.
-    let fd = memfd_create(name, base | flags).or_else(|_| memfd_create(name, base))?;
+    let fd = match memfd_create(name, base | flags) {
+        // Before Linux 6.3 there is no flag about execution, and every memfd allows it.
+        Err(Errno::INVAL) => memfd_create(name, base)?,
+        Err(Errno::ACCESS) => return Err(io::Error::other(NotExecutable)),
+        other => other?,
+    };
     let mut file = File::from(fd);
     file.write_all(bytes)?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;

@@ -4,13 +4,16 @@
 //! started under an empty confinement and tries what it must not be able to do.
 //! Once per launcher.
 
+use std::io;
 use std::os::fd::AsFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
+use super::helper::NotExecutable;
 use super::landlock;
 use super::launcher::NativeLauncher;
 use super::policies::Policy;
+use crate::error::{LaunchError, Stage};
 use crate::launch::{Exit, Process};
 use crate::sandbox::{Confinement, Dimension, Enforced, Enforcement, FsRules, Network, Sandbox};
 use crate::status::Signal;
@@ -26,15 +29,17 @@ const BOUND: Timespec = Timespec {
 pub(super) struct Findings {
     /// The Landlock ABI, 0 for none.
     pub(super) landlock: u32,
-    /// What the self-test could do, as the helper's bits; none where it did not run.
-    pub(super) open: Option<u8>,
+    /// What the self-test could do, as the helper's bits; a hint where it did not run.
+    pub(super) open: Result<u8, &'static str>,
     /// Whether children keep the user id 0.
     pub(super) root: bool,
 }
 
 /// Runs the self-test.
 pub(super) fn run(launcher: &NativeLauncher) -> Findings {
-    let open = test(launcher);
+    let open = test(launcher)
+        .inspect_err(|error| tracing::warn!(%error, "the sandbox probe failed"))
+        .map_err(|error| hint(&error));
     Findings {
         landlock: landlock::abi(),
         open,
@@ -42,18 +47,16 @@ pub(super) fn run(launcher: &NativeLauncher) -> Findings {
     }
 }
 
-fn test(launcher: &NativeLauncher) -> Option<u8> {
+fn test(launcher: &NativeLauncher) -> Result<u8, LaunchError> {
     // Best effort: what is missing shows in the result.
     let confinement = Confinement {
         sandbox: Sandbox::BestEffort,
         network: Network::None,
         fs: FsRules::default(),
     };
-    let policy = Policy::new(&confinement, None).ok()?;
-    let probe = launcher.start_probe(&policy);
-    let probe = probe
-        .inspect_err(|error| tracing::warn!(%error, "the sandbox probe failed"))
-        .ok()?;
+    let at = |stage| move |source| LaunchError::new(stage, source);
+    let policy = Policy::new(&confinement, None).map_err(at(Stage::Ruleset))?;
+    let probe = launcher.start_probe(&policy)?;
     let readable = poll(
         &mut [PollFd::new(&probe.exit_fd().as_fd(), PollFlags::IN)],
         Some(&BOUND),
@@ -63,9 +66,19 @@ fn test(launcher: &NativeLauncher) -> Option<u8> {
     }
     let exit = probe.try_exit();
     probe.wait();
-    match exit {
+    let code = match exit {
         Ok(Some(Exit::Code(code))) => u8::try_from(code).ok(),
         _ => None,
+    };
+    code.ok_or_else(|| at(Stage::Exec)(io::Error::other("the self-test did not finish")))
+}
+
+/// What to look at where the self-test could not start.
+fn hint(error: &LaunchError) -> &'static str {
+    if NotExecutable::is(&error.source) {
+        NotExecutable::HINT
+    } else {
+        SECCOMP_HINT
     }
 }
 
@@ -85,31 +98,78 @@ const TIER_HINT: &str = "needs a session (user namespaces), tier A";
 
 /// Returns the report for `confinement`.
 pub(super) fn report(findings: &Findings, confinement: &Confinement) -> Enforcement {
-    if confinement.sandbox == Sandbox::None {
-        return unconfined(confinement);
-    }
-    let Some(open) = findings.open else {
-        let reason = "the sandbox probe could not start";
-        return Enforcement::none(confinement, reason, SECCOMP_HINT);
+    let open = match findings.open {
+        _ if confinement.sandbox == Sandbox::None => None,
+        Ok(open) => Some(open),
+        Err(hint) => {
+            let reason = "the sandbox probe could not start";
+            return Enforcement::none(confinement, reason, hint);
+        }
     };
     let levels = Dimension::ALL.map(|name| (name, level(name, findings, open, confinement)));
     Enforcement::new(confinement, levels.into())
 }
 
-fn level(name: Dimension, findings: &Findings, open: u8, confinement: &Confinement) -> Enforced {
-    let closed = |bit, mechanism, hint| match open & bit {
-        0 => Enforced::Full { mechanism },
-        _ => Enforced::None {
+const UNASKED: Enforced = Enforced::None {
+    reason: "the grant says sandbox = \"none\"",
+    hint: "set sandbox = \"required\"",
+};
+
+/// The level of one dimension; `open` is none where the grant asks for no confinement.
+fn level(
+    name: Dimension,
+    findings: &Findings,
+    open: Option<u8>,
+    confinement: &Confinement,
+) -> Enforced {
+    let full = |mechanism| Enforced::Full { mechanism };
+    let closed = |bit, mechanism, hint| match open {
+        None => UNASKED,
+        Some(open) if open & bit == 0 => full(mechanism),
+        Some(_) => Enforced::None {
             reason: "the probe got through",
             hint,
         },
     };
+    // Samples see the members of the process group, which only the filter keeps closed.
+    let sampled = |mechanism, confined, unconfined| Enforced::Partial {
+        mechanism,
+        gap: open.map_or(unconfined, |_| confined),
+    };
     match name {
+        Dimension::WallClock | Dimension::Output => full("the registry"),
+        Dimension::Descriptors => full("close_range"),
+        Dimension::Environment => full("built from the grant"),
+        Dimension::Processes => sampled(
+            "counted by the registry",
+            "sampled: a burst may pass the cap",
+            "sampled: a burst, or who leaves the group, may pass the cap",
+        ),
+        Dimension::Memory => sampled(
+            "RLIMIT_DATA, sampled",
+            "per process between samples",
+            "per process between samples, and for who leaves the group",
+        ),
+        Dimension::CpuTime => sampled(
+            "RLIMIT_CPU, sampled",
+            "per process between samples",
+            "per process between samples, and for who leaves the group",
+        ),
+        Dimension::TreeKill if open.is_none() => Enforced::Partial {
+            mechanism: "process group",
+            gap: "a descendant may leave it by setsid",
+        },
+        Dimension::TreeKill => closed(
+            GROUP,
+            "process group that seccomp keeps closed",
+            SECCOMP_HINT,
+        ),
+        _ if open.is_none() => UNASKED,
         Dimension::FsRead => closed(READ, "Landlock", LANDLOCK_HINT),
         Dimension::FsWrite => closed(WRITE, "Landlock", LANDLOCK_HINT),
         Dimension::FsMetadata => Enforced::Partial {
             mechanism: "file permissions, seccomp for set-id bits",
-            gap: "stat, and chmod, utimes and setxattr on the user's own files, reach outside the roots",
+            gap: "stat and inotify, and chmod, utimes and setxattr on the user's own files, reach outside the roots",
         },
         Dimension::DenyHoles => Enforced::None {
             reason: "Landlock cannot subtract from a root",
@@ -140,66 +200,8 @@ fn level(name: Dimension, findings: &Findings, open: u8, confinement: &Confineme
         },
         Dimension::Privileges => closed(PRIVILEGES, "no_new_privs, no capabilities", SECCOMP_HINT),
         Dimension::Syscalls => closed(CALLS, "seccomp", SECCOMP_HINT),
-        Dimension::TreeKill => closed(
-            GROUP,
-            "process group that seccomp keeps closed",
-            SECCOMP_HINT,
-        ),
-        Dimension::Processes => Enforced::Partial {
-            mechanism: "counted by the registry",
-            gap: "sampled: a burst may pass the cap",
-        },
-        Dimension::Memory => Enforced::Partial {
-            mechanism: "RLIMIT_DATA, sampled",
-            gap: "per process between samples",
-        },
-        Dimension::CpuTime => Enforced::Partial {
-            mechanism: "RLIMIT_CPU, sampled",
-            gap: "per process between samples",
-        },
-        Dimension::WallClock | Dimension::Output => Enforced::Full {
-            mechanism: "the registry",
-        },
-        Dimension::Descriptors => Enforced::Full {
-            mechanism: "close_range",
-        },
-        Dimension::Environment => Enforced::Full {
-            mechanism: "built from the grant",
-        },
-        Dimension::Terminal => Enforced::Full {
-            mechanism: "session of its own, pipes, seccomp",
-        },
+        Dimension::Terminal => full("session of its own, pipes, seccomp"),
     }
-}
-
-fn unconfined(confinement: &Confinement) -> Enforcement {
-    let levels = Dimension::ALL.map(|name| {
-        let level = match name {
-            Dimension::WallClock | Dimension::Output => Enforced::Full {
-                mechanism: "the registry",
-            },
-            Dimension::Descriptors => Enforced::Full {
-                mechanism: "close_range",
-            },
-            Dimension::Environment => Enforced::Full {
-                mechanism: "built from the grant",
-            },
-            Dimension::TreeKill => Enforced::Partial {
-                mechanism: "process group",
-                gap: "a descendant may leave it by setsid",
-            },
-            Dimension::Memory | Dimension::CpuTime => Enforced::Partial {
-                mechanism: "resource limits",
-                gap: "per process",
-            },
-            _ => Enforced::None {
-                reason: "the grant says sandbox = \"none\"",
-                hint: "set sandbox = \"required\"",
-            },
-        };
-        (name, level)
-    });
-    Enforcement::new(confinement, levels.into())
 }
 
 #[cfg(test)]
@@ -208,7 +210,7 @@ mod tests {
 
     const SOUND: Findings = Findings {
         landlock: 7,
-        open: Some(0),
+        open: Ok(0),
         root: false,
     };
 
@@ -246,7 +248,7 @@ mod tests {
         ];
         for (bit, name) in names {
             let findings = Findings {
-                open: Some(bit),
+                open: Ok(bit),
                 ..SOUND
             };
             assert_eq!(unmet(findings, &Confinement::default()), name);
@@ -267,24 +269,44 @@ mod tests {
         };
         assert_eq!(unmet(root, &confinement), "privileges");
         let failed = Findings {
-            open: None,
+            open: Err("a hint"),
             ..SOUND
         };
-        assert!(!report(&failed, &confinement).admits(Sandbox::Required));
+        let report = report(&failed, &confinement);
+        assert!(!report.admits(Sandbox::Required));
+        let hinted = |(_, level): &(_, Enforced)| matches!(level, Enforced::None { hint, .. } if *hint == "a hint");
+        assert!(report.dimensions().iter().all(hinted), "{report:?}");
     }
 
     #[test]
-    fn no_sandbox_leaves_the_tree_partly_killable() {
+    fn no_sandbox_is_not_understated() {
         let none = Confinement {
             sandbox: Sandbox::None,
             ..Confinement::default()
         };
         let report = report(&SOUND, &none);
-        let tree = report
-            .dimensions()
-            .iter()
-            .find(|(name, _)| *name == Dimension::TreeKill);
-        assert!(matches!(tree, Some((_, Enforced::Partial { .. }))));
+        let level = |name| match report.dimensions().iter().find(|(known, _)| *known == name) {
+            Some((_, Enforced::Full { .. })) => "full",
+            Some((_, Enforced::Partial { .. })) => "partial",
+            _ => "none",
+        };
+        let partial = [
+            Dimension::TreeKill,
+            Dimension::Processes,
+            Dimension::Memory,
+            Dimension::CpuTime,
+        ];
+        for name in partial {
+            assert_eq!(level(name), "partial", "{name}");
+        }
+        assert_eq!(level(Dimension::WallClock), "full");
+        for name in [
+            Dimension::FsRead,
+            Dimension::Privileges,
+            Dimension::Terminal,
+        ] {
+            assert_eq!(level(name), "none", "{name}");
+        }
         assert!(report.admits(Sandbox::None));
     }
 }
