@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use capspawn_native::launch::{ChildStdio, Exit, Launcher, Plan};
 
-use crate::support::{LAUNCHER, Spec, ended, is_root};
+use crate::support::{Spec, ended, is_root, launcher};
 
 const ROUNDS: usize = 400;
 
