@@ -7,12 +7,26 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 20] = [
     "init/main.rs",
     "init/memory.rs",
     "init/probe.rs",
+    "init/session/children.rs",
+    "init/session/confine.rs",
+    "init/session/descriptor.rs",
+    "init/session/mod.rs",
+    "init/session/mount.rs",
+    "init/session/namespaces.rs",
+    "init/session/root.rs",
+    "init/session/serve.rs",
+    "init/session/socket.rs",
+    "init/session/spawn.rs",
+    "init/session/start.rs",
     "init/watch.rs",
+    "src/sandbox/sys/linux/child.rs",
+    "src/sandbox/sys/linux/clone.rs",
     "src/sandbox/sys/linux/raw.rs",
+    "src/sandbox/sys/linux/session/wire.rs",
     "src/sandbox/sys/linux/steps.rs",
 ];
 

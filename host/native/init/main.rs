@@ -1,6 +1,6 @@
 //! `capspawn-init`: becomes an unprivileged user, confines itself and executes
 //! a program; or probes what its confinement really denies; or watches over the
-//! children of a host that may be killed.
+//! children of a host that may be killed; or is pid 1 of a session.
 //!
 //! No standard library, no allocation, static, started from a memfd. Its orders
 //! are ten hexadecimal words in `argv[0]`; the other arguments and the
@@ -29,8 +29,25 @@ mod raw;
 #[path = "../src/sandbox/sys/linux/steps.rs"]
 mod steps;
 
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the host's other user of this file needs the rest"
+)]
+#[path = "../src/sandbox/sys/linux/child.rs"]
+mod child;
+#[path = "../src/sandbox/sys/linux/clone.rs"]
+mod clone;
+#[allow(
+    dead_code,
+    reason = "the host's other user of this file needs the rest"
+)]
+#[path = "../src/sandbox/sys/linux/session/wire.rs"]
+mod wire;
+
 mod memory;
 mod probe;
+mod session;
 mod watch;
 
 use raw::{call, exit, number};
@@ -71,6 +88,9 @@ extern "C" fn main(stack: *const usize) -> ! {
     let orders = unsafe { *argv };
     let orders = parse(orders as *const u8);
     let fault = orders.fault;
+    if orders.mode & 8 != 0 {
+        session::run(&orders);
+    }
     if let Err(failure) = confine(&orders) {
         fail(&orders, failure);
     }
@@ -141,7 +161,7 @@ fn confine(orders: &Orders) -> Result<(), Failure> {
     }
     let fault = orders.fault;
     fault.guard(Step::Descriptors, steps::close_on_exec)?;
-    fault.guard(Step::Identity, || become_user(orders))?;
+    fault.guard(Step::Identity, || become_user(orders.uid, orders.gid))?;
     let mut code = [const { core::mem::MaybeUninit::<Instruction>::uninit() }; MAX_FILTER];
     let len = match orders.filter {
         -1 => 0,
@@ -172,8 +192,8 @@ fn confine(orders: &Orders) -> Result<(), Failure> {
     steps::confine(&confine, fault)
 }
 
-fn become_user(orders: &Orders) -> Result<(), i32> {
-    let (uid, gid) = (orders.uid as usize, orders.gid as usize);
+fn become_user(uid: u32, gid: u32) -> Result<(), i32> {
+    let (uid, gid) = (uid as usize, gid as usize);
     // SAFETY: an empty list; the process is single-threaded and shares no memory with the host.
     unsafe { call(number::SETGROUPS, [0; 6])? };
     // SAFETY: takes no pointer.
@@ -186,5 +206,12 @@ fn become_user(orders: &Orders) -> Result<(), i32> {
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    exit(125)
+}
+
+/// What the precompiled parts of `core` name as their unwinder. Nothing unwinds:
+/// a panic exits.
+#[unsafe(no_mangle)]
+extern "C" fn rust_eh_personality() {
     exit(125)
 }

@@ -139,6 +139,12 @@ pub enum Stage {
     Filter,
     /// Executing the program.
     Exec,
+    /// Making the session's namespaces.
+    Namespaces,
+    /// Making the session's root directory.
+    Root,
+    /// Asking the session; it has ended where the error is a broken pipe.
+    Request,
 }
 
 impl fmt::Display for Stage {
@@ -159,6 +165,9 @@ impl fmt::Display for Stage {
             Self::Ruleset => "confining the file system",
             Self::Filter => "confining the system calls",
             Self::Exec => "executing the program",
+            Self::Namespaces => "making the namespaces",
+            Self::Root => "making the root directory",
+            Self::Request => "asking the session",
         })
     }
 }

@@ -9,19 +9,19 @@
 
 #![allow(unsafe_code, reason = "the child may use nothing but raw system calls")]
 
-use std::ffi::c_char;
-use std::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+use core::ffi::c_char;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::raw::{call, exit, number};
 use super::steps::{self, Confine, Failure, Fault, Step};
 
 /// One resource limit, both values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limit {
+pub(crate) struct Limit {
     /// The resource's number.
-    pub(super) resource: u32,
+    pub(crate) resource: u32,
     /// The soft and the hard value, as `struct rlimit64`.
-    pub(super) values: [u64; 2],
+    pub(crate) values: [u64; 2],
 }
 
 /// Everything the child reads, and the one place it writes.
@@ -29,26 +29,26 @@ pub(super) struct Limit {
 /// Every pointer and descriptor must stay valid until the clone has returned in
 /// the parent. The descriptors are 3 or higher: `dup3` onto 0, 1 and 2 must
 /// overwrite none of them.
-pub(super) struct Prepared {
-    pub(super) stdio: [i32; 3],
-    pub(super) cwd: i32,
-    pub(super) limits: *const [Limit],
+pub(crate) struct Prepared {
+    pub(crate) stdio: [i32; 3],
+    pub(crate) cwd: i32,
+    pub(crate) limits: *const [Limit],
     /// Descriptors that the program inherits beside its standard streams.
-    pub(super) keep: *const [i32],
+    pub(crate) keep: *const [i32],
     /// The socket to the watcher, or -1.
-    pub(super) watcher: i32,
+    pub(crate) watcher: i32,
     /// None where the program (the helper) confines itself.
-    pub(super) confine: Option<Confine>,
-    pub(super) program: i32,
-    pub(super) argv: *const *const c_char,
-    pub(super) envp: *const *const c_char,
-    pub(super) fault: Fault,
-    pub(super) failed_step: AtomicU32,
-    pub(super) failed_errno: AtomicI32,
+    pub(crate) confine: Option<Confine>,
+    pub(crate) program: i32,
+    pub(crate) argv: *const *const c_char,
+    pub(crate) envp: *const *const c_char,
+    pub(crate) fault: Fault,
+    pub(crate) failed_step: AtomicU32,
+    pub(crate) failed_errno: AtomicI32,
 }
 
 /// The child's first function, on a stack of its own.
-pub(super) extern "C" fn main(prepared: *const Prepared) -> ! {
+pub(crate) extern "C" fn main(prepared: *const Prepared) -> ! {
     // SAFETY: the parent passes its own `Prepared` and is suspended until the child executes or exits.
     let prepared = unsafe { &*prepared };
     let (step, errno) = run(prepared);

@@ -43,16 +43,26 @@ pub(super) fn image() -> io::Result<OwnedFd> {
 
 /// Returns a sealed memfd with a filter program, as the helper reads it.
 pub(super) fn filter(program: &[Instruction]) -> io::Result<OwnedFd> {
+    sealed(
+        "capspawn-filter",
+        &instructions(program),
+        MemfdFlags::empty(),
+    )
+}
+
+/// Returns a filter program as the kernel takes it.
+pub(super) fn instructions(program: &[Instruction]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(size_of_val(program));
     for instruction in program {
         bytes.extend(instruction.code.to_ne_bytes());
         bytes.extend([instruction.jt, instruction.jf]);
         bytes.extend(instruction.k.to_ne_bytes());
     }
-    sealed("capspawn-filter", &bytes, MemfdFlags::empty())
+    bytes
 }
 
-fn sealed(name: &str, bytes: &[u8], flags: MemfdFlags) -> io::Result<OwnedFd> {
+/// Returns a memfd with `bytes` that nobody can change.
+pub(super) fn sealed(name: &str, bytes: &[u8], flags: MemfdFlags) -> io::Result<OwnedFd> {
     let base = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     let fd = match memfd_create(name, base | flags) {
         // Before Linux 6.3 there is no flag about execution, and every memfd allows it.
@@ -76,6 +86,8 @@ pub(super) enum Mode {
     Probe,
     /// To watch over the host.
     Watch,
+    /// To be pid 1 of a session.
+    Session,
 }
 
 /// What the helper is told, in its `argv[0]`: ten words of eight hexadecimal
@@ -85,10 +97,11 @@ pub(super) struct Orders {
     pub(super) mode: Mode,
     /// Whether it confines itself (with user, ruleset and filter).
     pub(super) confine: bool,
+    /// The program; a session's configuration.
     pub(super) program: i32,
     pub(super) ruleset: i32,
     pub(super) filter: i32,
-    /// Where it reports a failure; the watcher's socket.
+    /// Where it reports a failure; the watcher's and the session's socket.
     pub(super) status: i32,
     pub(super) uid: u32,
     pub(super) gid: u32,
@@ -103,6 +116,7 @@ impl Orders {
             Mode::Execute => 0,
             Mode::Probe => 1,
             Mode::Watch => 4,
+            Mode::Session => 8,
         };
         let mode = mode | u32::from(self.confine) << 1;
         let words = [

@@ -38,12 +38,42 @@ pub(super) fn ruleset(
     if confinement.sandbox == Sandbox::None {
         return Ok(None);
     }
-    let mut ruleset = handled(confinement).map_err(io::Error::other)?;
+    let network = confinement.network != Network::Host;
+    build(confinement, program, network).map(Into::into)
+}
+
+/// The same for a session, whose network namespace is its own: the loopback
+/// interface there is the grant's to use.
+pub(super) fn session_ruleset(confinement: &Confinement) -> io::Result<Option<OwnedFd>> {
+    if confinement.sandbox == Sandbox::None {
+        return Ok(None);
+    }
+    let network = confinement.network == Network::None;
+    build(confinement, None, network).map(Into::into)
+}
+
+/// Rights for what a session has of its own, as the kernel's bits: to list, for
+/// `/proc`, and to write. No more than this kernel knows.
+pub(super) fn session_rights() -> [u64; 3] {
+    let known = AccessFs::from_all(ABI::from(i32::try_from(abi()).unwrap_or(0)));
+    let list = BitFlags::from(AccessFs::ReadDir);
+    let proc = list | AccessFs::ReadFile | AccessFs::WriteFile;
+    [list, proc, writable()].map(|rights| (rights & known).bits())
+}
+
+/// No new device nodes, and no ioctl on any that should lie there.
+fn writable() -> BitFlags<AccessFs> {
+    AccessFs::from_all(REQUIRED) & !(AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev)
+}
+
+fn build(
+    confinement: &Confinement,
+    program: Option<&File>,
+    network: bool,
+) -> io::Result<RulesetCreated> {
+    let mut ruleset = handled(confinement, network).map_err(io::Error::other)?;
     let execute = AccessFs::Execute | AccessFs::ReadFile;
     let read = execute | AccessFs::ReadDir;
-    // No new device nodes, and no ioctl on any that should lie there.
-    let write = AccessFs::from_all(REQUIRED)
-        & !(AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev);
     let device = AccessFs::ReadFile | AccessFs::IoctlDev;
     for path in READABLE_DEVICES {
         ruleset = allow_if_there(ruleset, &path.into(), device)?;
@@ -57,15 +87,15 @@ pub(super) fn ruleset(
         ruleset = allow_if_there(ruleset, root, read)?;
     }
     for root in &confinement.fs.write {
-        ruleset = allow(ruleset, root.open()?, write)?;
+        ruleset = allow(ruleset, root.open()?, writable())?;
     }
     if let Some(program) = program {
         ruleset = allow(ruleset, program, execute)?;
     }
-    Ok(ruleset.into())
+    Ok(ruleset)
 }
 
-fn handled(confinement: &Confinement) -> Result<RulesetCreated, RulesetError> {
+fn handled(confinement: &Confinement, network: bool) -> Result<RulesetCreated, RulesetError> {
     let level = match confinement.sandbox {
         Sandbox::Required => CompatLevel::HardRequirement,
         Sandbox::BestEffort | Sandbox::None => CompatLevel::BestEffort,
@@ -74,11 +104,10 @@ fn handled(confinement: &Confinement) -> Result<RulesetCreated, RulesetError> {
         .set_compatibility(level)
         .handle_access(AccessFs::from_all(REQUIRED))?
         .scope(Scope::from_all(REQUIRED))?;
-    let ruleset = match confinement.network {
-        Network::Host => ruleset,
-        Network::None | Network::Loopback => {
-            ruleset.handle_access(AccessNet::from_all(REQUIRED))?
-        }
+    let ruleset = if network {
+        ruleset.handle_access(AccessNet::from_all(REQUIRED))?
+    } else {
+        ruleset
     };
     ruleset.create()
 }

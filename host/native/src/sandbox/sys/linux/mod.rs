@@ -1,6 +1,8 @@
-//! The launcher of Linux: Landlock, seccomp, and a child by vfork.
+//! The launcher of Linux: Landlock, seccomp, a child by vfork, and sessions in
+//! namespaces.
 
 mod child;
+mod clone;
 mod descriptors;
 mod filter;
 mod helper;
@@ -19,6 +21,7 @@ mod process;
     reason = "raw system calls; the helper shares the file and needs the rest"
 )]
 mod raw;
+mod session;
 #[allow(unsafe_code, reason = "raw system calls")]
 mod steps;
 mod strings;

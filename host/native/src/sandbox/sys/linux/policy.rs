@@ -198,9 +198,39 @@ const SOCKETS: &[libc::c_long] = &[
     libc::SYS_listen,
 ];
 
-/// Returns the program for `network`.
+/// What the session may do and its children may not: have groups of their own (its vfork child
+/// becomes one before it gets the second filter), and resolve a path below a directory.
+const SERVING: &[libc::c_long] = &[libc::SYS_setsid, libc::SYS_setpgid, libc::SYS_openat2];
+
+/// Returns the program for `network`, for a child that has no other.
 pub(super) fn program(network: Network) -> Vec<Instruction> {
     compile(&answers(network), KNOWN, MISSING)
+}
+
+/// Returns the program of a session, to which [`child`] is added for each child. In a network
+/// namespace of its own sockets reach nothing but the session's loopback interface.
+pub(super) fn session(network: Network) -> Vec<Instruction> {
+    let sockets = match network {
+        Network::None => Network::None,
+        Network::Loopback | Network::Host => Network::Host,
+    };
+    let mut answers = answers(sockets);
+    answers.retain(|(call, _)| !is_serving(*call));
+    compile(&answers, KNOWN, MISSING)
+}
+
+/// Returns the program of a session's child: what [`session`] leaves out of [`program`]. It is
+/// small, because it is installed for each.
+pub(super) fn child() -> Vec<Instruction> {
+    let mut answers = answers(Network::None);
+    answers.retain(|(call, _)| is_serving(*call));
+    compile(&answers, KNOWN, Verdict::Allow)
+}
+
+fn is_serving(call: u32) -> bool {
+    SERVING
+        .iter()
+        .any(|serving| u32::try_from(*serving) == Ok(call))
 }
 
 /// The policy as a table, without what is simply allowed.

@@ -95,14 +95,16 @@ impl Process for Child {
     }
 }
 
-fn unless_gone(result: rustix::io::Result<()>) -> io::Result<()> {
+/// That a process is gone is no failure of a signal.
+pub(super) fn unless_gone(result: rustix::io::Result<()>) -> io::Result<()> {
     match result {
         Ok(()) | Err(Errno::SRCH) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
 }
 
-fn raw(signal: Signal) -> RawSignal {
+/// The signal as the system knows it.
+pub(super) fn raw(signal: Signal) -> RawSignal {
     match signal {
         Signal::Hangup => RawSignal::HUP,
         Signal::Interrupt => RawSignal::INT,

@@ -26,6 +26,9 @@ pub(crate) enum Step {
     Seccomp = 11,
     Exec = 12,
     Watch = 13,
+    Namespaces = 14,
+    Root = 15,
+    Request = 16,
 }
 
 /// A step and the error number it ended with.

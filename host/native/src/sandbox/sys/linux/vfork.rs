@@ -21,7 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use parking_lot::Mutex;
 use rustix::process::Pid;
 
-use super::child::{Prepared, main};
+use super::child::Prepared;
+use super::clone::trampoline;
 use super::steps::Step;
 use crate::error::{LaunchError, Stage};
 
@@ -185,7 +186,7 @@ impl Vfork {
 
 /// The stage that a child's step is reported as.
 pub(super) fn stage_of(step: u32) -> Stage {
-    const STAGES: [(Step, Stage); 13] = [
+    const STAGES: [(Step, Stage); 16] = [
         (Step::Signals, Stage::Signals),
         (Step::Session, Stage::Session),
         (Step::Watch, Stage::Watch),
@@ -199,6 +200,9 @@ pub(super) fn stage_of(step: u32) -> Stage {
         (Step::Landlock, Stage::Ruleset),
         (Step::Seccomp, Stage::Filter),
         (Step::Exec, Stage::Exec),
+        (Step::Namespaces, Stage::Namespaces),
+        (Step::Root, Stage::Root),
+        (Step::Request, Stage::Request),
     ];
     let found = STAGES.iter().find(|(known, _)| *known as u32 == step);
     found.map_or(Stage::Spawn, |(_, stage)| *stage)
@@ -250,38 +254,6 @@ fn clone(stack: &Stack, pidfd: &mut i32, prepared: &Prepared) -> isize {
     let top = stack.bottom() + STACK_BYTES;
     let args = [flags, top, std::ptr::from_mut(pidfd).addr(), 0];
     trampoline(CLONE, args, prepared)
-}
-
-/// Makes the clone call; in the child, on the new stack, calls [`main`].
-fn trampoline(number: isize, args: [usize; 4], prepared: &Prepared) -> isize {
-    let result: isize;
-    let [a, b, c, d] = args;
-    // SAFETY: in the parent the instruction changes rax, rcx and r11 alone. The child has rsp at the top of its own
-    // stack, which is 16-aligned as `call` needs it, and never returns past `call`: it shares no frame with the parent.
-    // Memory counts as changed by the block, which covers what the child writes to `prepared` and the kernel to `pidfd`.
-    unsafe {
-        std::arch::asm!(
-            "syscall",
-            "test rax, rax",
-            "jnz 2f",
-            "xor ebp, ebp",
-            "mov rdi, r12",
-            "call r13",
-            "ud2",
-            "2:",
-            inlateout("rax") number => result,
-            in("rdi") a,
-            in("rsi") b,
-            in("rdx") c,
-            in("r10") d,
-            in("r8") 0usize,
-            in("r12") std::ptr::from_ref(prepared),
-            in("r13") main as extern "C" fn(*const Prepared) -> !,
-            out("rcx") _,
-            out("r11") _,
-        );
-    }
-    result
 }
 
 impl std::fmt::Debug for Vfork {

@@ -6,7 +6,7 @@
 )]
 
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, AtomicU32};
 
@@ -15,7 +15,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use super::super::child::Prepared;
 use super::super::descriptors::raised;
 use super::super::helper::{self, Mode, Orders};
-use super::super::job::{Form, Job};
+use super::super::job::{Form, Job, Streams};
 use super::super::policies::Policy;
 use super::super::process::Child;
 use super::super::steps::{Confine, Fault, FilterProgram, Step};
@@ -117,6 +117,52 @@ impl NativeLauncher {
         // A helper that reports has exited already, or is about to.
         helper::outcome(status).inspect_err(|_| child.wait())?;
         Ok(child)
+    }
+
+    /// Starts the helper as a session that is configured by the file
+    /// `configuration` and talks on `control`. Descriptors are 3 or higher.
+    pub(in super::super) fn start_session(
+        &self,
+        configuration: BorrowedFd<'_>,
+        control: BorrowedFd<'_>,
+        ruleset: Option<&OwnedFd>,
+        fault: Fault,
+    ) -> Result<Spawned, LaunchError> {
+        let streams = Streams::null().map_err(spawn_error)?;
+        let mut job = streams.job(self.helper().map_err(spawn_error)?, Mode::Session);
+        let orders = Orders {
+            program: configuration.as_raw_fd(),
+            status: control.as_raw_fd(),
+            ruleset: helper::number(ruleset),
+            fault,
+            ..self.orders(&job)
+        };
+        let mut keep = vec![orders.program, orders.status];
+        keep.extend((orders.ruleset >= 0).then_some(orders.ruleset));
+        let mut argv = CStrings::new();
+        argv.push(&[&orders.encode()]).map_err(spawn_error)?;
+        let form = Form {
+            program: job.program,
+            confine: None,
+            keep: &keep,
+            watcher: None,
+        };
+        self.clone_child(&mut job, &mut argv, &form, NO_FAULT)
+            .map_err(|error| spawn_error(error.source))
+    }
+
+    /// The user and the group of children, and whether the host has to become them.
+    pub(in super::super) fn user(&self) -> (u32, u32, bool) {
+        let own = || {
+            let (uid, gid) = (rustix::process::geteuid(), rustix::process::getegid());
+            (uid.as_raw(), gid.as_raw(), false)
+        };
+        self.run_as.map_or_else(own, |(uid, gid)| (uid, gid, true))
+    }
+
+    /// The fault that the tests have arranged.
+    pub(in super::super) fn fault(&self) -> Fault {
+        self.fault
     }
 
     /// Orders without a change of user and without a confinement.

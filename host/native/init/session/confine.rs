@@ -1,0 +1,103 @@
+//! The session gives up everything that serving its children does not take.
+
+use core::ffi::CStr;
+
+use super::descriptor::Descriptor;
+use super::mount;
+use super::namespaces::set_dumpable;
+use crate::raw::{call, number};
+use crate::steps::{self, Confine, Failure, Fault, FilterProgram, Instruction, Step};
+use crate::wire::Configuration;
+
+/// Takes every step, the filter last.
+pub(super) fn confine(
+    configuration: &Configuration<'_>,
+    ruleset: i32,
+    fault: Fault,
+) -> Result<(), Failure> {
+    fault.guard(Step::Limits, || limit_tasks(configuration.tasks))?;
+    fault.guard(Step::Capabilities, || {
+        drop_bounding_set();
+        set_dumpable(0)
+    })?;
+    if ruleset >= 0 {
+        fault.guard(Step::Landlock, || own_rules(configuration, ruleset))?;
+    }
+    let confine = Confine {
+        lock_securebits: true,
+        ruleset,
+        filter: filter(configuration.session_filter),
+    };
+    steps::confine(&confine, fault)
+}
+
+/// A filter of the configuration, which stays mapped.
+pub(super) fn filter(bytes: &[u8]) -> FilterProgram {
+    FilterProgram {
+        len: (bytes.len() / size_of::<Instruction>()) as u16,
+        code: bytes.as_ptr().cast(),
+    }
+}
+
+/// In a user namespace the limit counts the namespace's tasks of this user, pid 1
+/// and zombies included, and no others: an exact cap.
+fn limit_tasks(tasks: u64) -> Result<(), i32> {
+    const RLIMIT_NPROC: usize = 6;
+    if tasks == u64::MAX {
+        return Ok(());
+    }
+    let mut own = [0u64; 2];
+    let args = [0, RLIMIT_NPROC, 0, (&raw mut own).addr(), 0, 0];
+    // SAFETY: the kernel stores a `struct rlimit64`.
+    unsafe { call(number::PRLIMIT64, args)? };
+    let [_, own] = own;
+    let values = [tasks.min(own); 2];
+    let args = [0, RLIMIT_NPROC, (&raw const values).addr(), 0, 0, 0];
+    // SAFETY: a `struct rlimit64`, read only.
+    unsafe { call(number::PRLIMIT64, args) }.map(drop)
+}
+
+fn drop_bounding_set() {
+    const PR_CAPBSET_DROP: usize = 24;
+    for capability in 0..64 {
+        // The first number that is no capability ends the list.
+        // SAFETY: takes no pointer.
+        if unsafe { call(number::PRCTL, [PR_CAPBSET_DROP, capability, 0, 0, 0, 0]) }.is_err() {
+            return;
+        }
+    }
+}
+
+/// Adds what only the session has to the grant's ruleset.
+fn own_rules(configuration: &Configuration<'_>, ruleset: i32) -> Result<(), i32> {
+    let rules: [(&CStr, u64); 4] = [
+        (c"/", configuration.list),
+        (c"/proc", configuration.proc),
+        (c"/tmp", configuration.write),
+        (c"/dev/shm", configuration.write),
+    ];
+    for (path, access) in rules {
+        let parent = mount::inside(path, true)?;
+        add_rule(ruleset, &parent, access)?;
+    }
+    Ok(())
+}
+
+fn add_rule(ruleset: i32, parent: &Descriptor, access: u64) -> Result<(), i32> {
+    const PATH_BENEATH: usize = 1;
+    if access == 0 {
+        return Ok(());
+    }
+    // A packed `struct landlock_path_beneath_attr`: the access, the descriptor.
+    let rule = [access, u64::from(parent.0.cast_unsigned())];
+    let args = [
+        ruleset as usize,
+        PATH_BENEATH,
+        (&raw const rule).addr(),
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads the first 12 bytes of `rule`.
+    unsafe { call(number::LANDLOCK_ADD_RULE, args) }.map(drop)
+}

@@ -1,0 +1,120 @@
+//! Owned descriptors, and mapped memory.
+
+use crate::raw::{call, number};
+
+/// A descriptor, closed when dropped.
+pub(super) struct Descriptor(pub(super) i32);
+
+impl Descriptor {
+    /// Takes what a call returned.
+    pub(super) fn new(result: Result<usize, i32>) -> Result<Self, i32> {
+        result.map(|fd| Self(fd as i32))
+    }
+
+    /// The number as an argument of a call.
+    pub(super) fn arg(&self) -> usize {
+        self.0.cast_unsigned() as usize
+    }
+
+    /// Its file's device, inode, mode, size and device number.
+    pub(super) fn stat(&self) -> Result<Stat, i32> {
+        let mut words = [0u64; 18];
+        let args = [self.arg(), (&raw mut words).addr(), 0, 0, 0, 0];
+        // SAFETY: `words` has the 144 bytes of a `struct stat`.
+        unsafe { call(number::FSTAT, args)? };
+        let [device, inode, _, mode_uid, _, special, size, ..] = words;
+        Ok(Stat {
+            device,
+            inode,
+            format: mode_uid as u32 & 0o170_000,
+            special,
+            size: size as usize,
+        })
+    }
+}
+
+impl Drop for Descriptor {
+    fn drop(&mut self) {
+        // SAFETY: takes no pointer; the descriptor belongs to this value.
+        let _ = unsafe { call(number::CLOSE, [self.arg(), 0, 0, 0, 0, 0]) };
+    }
+}
+
+/// What `fstat(2)` says.
+pub(super) struct Stat {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    /// `S_IFMT`'s part of the mode.
+    pub(super) format: u32,
+    /// The device that a device node stands for.
+    pub(super) special: u64,
+    pub(super) size: usize,
+}
+
+pub(super) const DIRECTORY: u32 = 0o040_000;
+pub(super) const REGULAR: u32 = 0o100_000;
+pub(super) const PIPE: u32 = 0o010_000;
+pub(super) const SOCKET: u32 = 0o140_000;
+pub(super) const CHARACTERS: u32 = 0o020_000;
+
+const PROT_READ: usize = 1;
+const PROT_WRITE: usize = 2;
+const MAP_PRIVATE: usize = 2;
+const MAP_ANONYMOUS: usize = 0x20;
+const NO_FILE: usize = usize::MAX;
+
+/// Pages that a file gave, unmapped when dropped.
+pub(super) struct Mapped {
+    start: usize,
+    bytes: usize,
+}
+
+impl Mapped {
+    /// Maps a file that is sealed against shrinking, `limit` bytes at most.
+    pub(super) fn new(file: &Descriptor, limit: usize) -> Result<Self, i32> {
+        const EINVAL: i32 = 22;
+        const F_GET_SEALS: usize = 1034;
+        const SEAL_SHRINK_AND_WRITE: usize = 2 | 8;
+        // SAFETY: takes no pointer.
+        let seals = unsafe { call(number::FCNTL, [file.arg(), F_GET_SEALS, 0, 0, 0, 0])? };
+        let stat = file.stat()?;
+        let sealed = seals & SEAL_SHRINK_AND_WRITE == SEAL_SHRINK_AND_WRITE;
+        if !sealed || stat.format != REGULAR || stat.size == 0 || stat.size > limit {
+            return Err(EINVAL);
+        }
+        let args = [0, stat.size, PROT_READ, MAP_PRIVATE, file.arg(), 0];
+        // SAFETY: a new mapping at an address of the kernel's choice.
+        let start = unsafe { call(number::MMAP, args)? };
+        Ok(Self {
+            start,
+            bytes: stat.size,
+        })
+    }
+
+    /// The bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        let start = core::ptr::with_exposed_provenance(self.start);
+        // SAFETY: mapped for as long as `self` lives, and sealed: nobody writes or shrinks the file.
+        unsafe { core::slice::from_raw_parts(start, self.bytes) }
+    }
+}
+
+impl Drop for Mapped {
+    fn drop(&mut self) {
+        // SAFETY: the mapping belongs to this value, and `bytes` borrows from it.
+        let _ = unsafe { call(number::MUNMAP, [self.start, self.bytes, 0, 0, 0, 0]) };
+    }
+}
+
+/// Maps `bytes` of zeroes, for good.
+pub(super) fn memory(bytes: usize) -> Result<usize, i32> {
+    let (access, flags) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice.
+    unsafe { call(number::MMAP, [0, bytes, access, flags, NO_FILE, 0]) }
+}
+
+/// Makes one page of [`memory`] untouchable.
+pub(super) fn guard(page: usize) -> Result<(), i32> {
+    // SAFETY: the caller's own page, which nothing refers to.
+    unsafe { call(number::MPROTECT, [page, 4096, 0, 0, 0, 0]) }.map(drop)
+}

@@ -1,0 +1,174 @@
+//! The calls of the mount API, by descriptors.
+//!
+//! Not mount(2): it takes paths, which others may change between two calls, and
+//! a remount of a bind reaches no mount below it.
+
+use core::ffi::CStr;
+
+use super::descriptor::Descriptor;
+use crate::raw::{call, number};
+
+pub(super) const RDONLY: usize = 1;
+pub(super) const NOSUID: usize = 2;
+pub(super) const NODEV: usize = 4;
+pub(super) const NOEXEC: usize = 8;
+
+pub(super) const AT_FDCWD: usize = -100isize as usize;
+const AT_EMPTY_PATH: usize = 0x1000;
+const AT_RECURSIVE: usize = 0x8000;
+const O_CLOEXEC: usize = 0o2_000_000;
+const O_PATH: u64 = 0o10_000_000;
+const O_DIRECTORY: u64 = 0o200_000;
+
+const NO_MAGICLINKS: u64 = 2;
+const NO_SYMLINKS: u64 = 4;
+const IN_ROOT: u64 = 0x10;
+
+fn open(dir: usize, path: &CStr, flags: u64, resolve: u64) -> Result<Descriptor, i32> {
+    // A `struct open_how`: flags, mode, resolve.
+    let how = [flags | O_PATH | O_CLOEXEC as u64, 0, resolve];
+    let args = [
+        dir,
+        path.as_ptr().addr(),
+        (&raw const how).addr(),
+        size_of_val(&how),
+        0,
+        0,
+    ];
+    // SAFETY: a C string and a `struct open_how`, read only.
+    Descriptor::new(unsafe { call(number::OPENAT2, args) })
+}
+
+/// Opens `path` as it is; a symbolic link anywhere on it is an error (ELOOP).
+pub(super) fn exactly(dir: usize, path: &CStr) -> Result<Descriptor, i32> {
+    open(dir, path, 0, NO_SYMLINKS | NO_MAGICLINKS)
+}
+
+/// Opens `path` as if `root` were the root directory; a symbolic link anywhere on it is an error.
+pub(super) fn below(root: &Descriptor, path: &CStr) -> Result<Descriptor, i32> {
+    open(root.arg(), path, 0, NO_SYMLINKS | NO_MAGICLINKS | IN_ROOT)
+}
+
+/// Opens `path` from the process' own root, following links within it.
+pub(super) fn inside(path: &CStr, directory: bool) -> Result<Descriptor, i32> {
+    let flags = if directory { O_DIRECTORY } else { 0 };
+    open(AT_FDCWD, path, flags, NO_MAGICLINKS | IN_ROOT)
+}
+
+/// Copies the mount at `file`, with all mounts below it.
+pub(super) fn copy(file: &Descriptor) -> Result<Descriptor, i32> {
+    const OPEN_TREE_CLONE: usize = 1;
+    let flags = AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | O_CLOEXEC;
+    let args = [file.arg(), c"".as_ptr().addr(), flags, 0, 0, 0];
+    // SAFETY: a C string, read only.
+    Descriptor::new(unsafe { call(number::OPEN_TREE, args) })
+}
+
+/// Adds `attributes` to the mount, and to all below it where `recursive`. What the
+/// host's mount has locked stays, since nothing is taken away.
+pub(super) fn restrict(mount: &Descriptor, attributes: usize, recursive: bool) -> Result<(), i32> {
+    let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
+    set_attributes(mount.arg(), c"", flags, [attributes as u64, 0, 0, 0])
+}
+
+/// Cuts the ties to the host's mounts: what is mounted or unmounted there stays there.
+pub(super) fn detach_propagation() -> Result<(), i32> {
+    const MS_PRIVATE: u64 = 1 << 18;
+    set_attributes(AT_FDCWD, c"/", AT_RECURSIVE, [0, 0, MS_PRIVATE, 0])
+}
+
+fn set_attributes(dir: usize, path: &CStr, flags: usize, attributes: [u64; 4]) -> Result<(), i32> {
+    let (attributes, size) = ((&raw const attributes).addr(), size_of_val(&attributes));
+    let args = [dir, path.as_ptr().addr(), flags, attributes, size, 0];
+    // SAFETY: a C string and a `struct mount_attr`, read only.
+    unsafe { call(number::MOUNT_SETATTR, args) }.map(drop)
+}
+
+/// Puts a mount onto `place`.
+pub(super) fn attach(mount: &Descriptor, place: &Descriptor) -> Result<(), i32> {
+    const BOTH_EMPTY: usize = 0x4 | 0x40;
+    let empty = c"".as_ptr().addr();
+    let args = [mount.arg(), empty, place.arg(), empty, BOTH_EMPTY, 0];
+    // SAFETY: two C strings, read only.
+    unsafe { call(number::MOVE_MOUNT, args) }.map(drop)
+}
+
+/// Makes a file system of the type `kind`, not yet attached anywhere.
+pub(super) fn new(
+    kind: &CStr,
+    options: &[(&CStr, &CStr)],
+    attributes: usize,
+) -> Result<Descriptor, i32> {
+    const CLOEXEC: usize = 1;
+    const SET_STRING: usize = 1;
+    const CREATE: usize = 6;
+    let args = [kind.as_ptr().addr(), CLOEXEC, 0, 0, 0, 0];
+    // SAFETY: a C string, read only.
+    let context = Descriptor::new(unsafe { call(number::FSOPEN, args) })?;
+    for (key, value) in options {
+        let (key, value) = (key.as_ptr().addr(), value.as_ptr().addr());
+        let args = [context.arg(), SET_STRING, key, value, 0, 0];
+        // SAFETY: two C strings, read only.
+        unsafe { call(number::FSCONFIG, args)? };
+    }
+    // SAFETY: takes no pointer with this command.
+    unsafe { call(number::FSCONFIG, [context.arg(), CREATE, 0, 0, 0, 0])? };
+    // SAFETY: takes no pointer.
+    Descriptor::new(unsafe {
+        call(
+            number::FSMOUNT,
+            [context.arg(), CLOEXEC, attributes, 0, 0, 0],
+        )
+    })
+}
+
+/// Makes a directory.
+pub(super) fn directory(dir: &Descriptor, name: &CStr, mode: usize) -> Result<(), i32> {
+    let args = [dir.arg(), name.as_ptr().addr(), mode, 0, 0, 0];
+    // SAFETY: a C string, read only.
+    unsafe { call(number::MKDIRAT, args) }.map(drop)
+}
+
+/// Makes an empty file.
+pub(super) fn file(dir: &Descriptor, name: &CStr, mode: usize) -> Result<(), i32> {
+    const S_IFREG: usize = 0o100_000;
+    let args = [dir.arg(), name.as_ptr().addr(), S_IFREG | mode, 0, 0, 0];
+    // SAFETY: a C string, read only.
+    unsafe { call(number::MKNODAT, args) }.map(drop)
+}
+
+/// Makes a symbolic link.
+pub(super) fn link(dir: &Descriptor, name: &CStr, target: &CStr) -> Result<(), i32> {
+    let args = [
+        target.as_ptr().addr(),
+        dir.arg(),
+        name.as_ptr().addr(),
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: two C strings, read only.
+    unsafe { call(number::SYMLINKAT, args) }.map(drop)
+}
+
+/// Removes a file's name.
+pub(super) fn unlink(dir: &Descriptor, name: &CStr) -> Result<(), i32> {
+    let args = [dir.arg(), name.as_ptr().addr(), 0, 0, 0, 0];
+    // SAFETY: a C string, read only.
+    unsafe { call(number::UNLINKAT, args) }.map(drop)
+}
+
+/// Makes `root` the root directory and lets go of the old one.
+pub(super) fn pivot(root: &Descriptor) -> Result<(), i32> {
+    const MNT_DETACH: usize = 2;
+    let here = c".".as_ptr().addr();
+    // SAFETY: takes no pointer.
+    unsafe { call(number::FCHDIR, [root.arg(), 0, 0, 0, 0, 0])? };
+    // The old root comes to lie on top of the new one, so that the same dot names it next.
+    // SAFETY: C strings, read only.
+    unsafe { call(number::PIVOT_ROOT, [here, here, 0, 0, 0, 0])? };
+    // SAFETY: a C string, read only.
+    unsafe { call(number::UMOUNT2, [here, MNT_DETACH, 0, 0, 0, 0])? };
+    // SAFETY: a C string, read only.
+    unsafe { call(number::CHDIR, [c"/".as_ptr().addr(), 0, 0, 0, 0, 0]) }.map(drop)
+}

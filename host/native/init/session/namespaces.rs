@@ -1,0 +1,136 @@
+//! Into namespaces of its own, and pid 1 in them.
+
+use core::ffi::CStr;
+
+use super::descriptor::Descriptor;
+use super::socket;
+use crate::raw::{call, exit, number};
+use crate::wire::{Configuration, Report, flag};
+
+const NEWNS: usize = 0x0002_0000;
+const NEWUTS: usize = 0x0400_0000;
+const NEWIPC: usize = 0x0800_0000;
+const NEWUSER: usize = 0x1000_0000;
+const NEWPID: usize = 0x2000_0000;
+const NEWNET: usize = 0x4000_0000;
+
+const PR_SET_DUMPABLE: usize = 4;
+
+/// Makes the namespaces and maps the user and the group onto themselves.
+pub(super) fn enter(configuration: &Configuration<'_>) -> Result<(), i32> {
+    // A change of user has cleared it, and the files of an undumpable process in /proc belong to root.
+    set_dumpable(1)?;
+    let mut flags = NEWUSER | NEWNS | NEWPID | NEWIPC | NEWUTS;
+    if configuration.flags & flag::OWN_NETWORK != 0 {
+        flags |= NEWNET;
+    }
+    // SAFETY: takes no pointer; the process is single-threaded.
+    unsafe { call(number::UNSHARE, [flags, 0, 0, 0, 0, 0])? };
+    // A group can be mapped without privileges only by who gives up setgroups.
+    write(c"/proc/self/setgroups", b"deny")?;
+    map(c"/proc/self/uid_map", configuration.uid)?;
+    map(c"/proc/self/gid_map", configuration.gid)
+}
+
+/// Sets or clears whether others may look into this process.
+pub(super) fn set_dumpable(value: usize) -> Result<(), i32> {
+    // SAFETY: takes no pointer; the memory is the helper's own.
+    unsafe { call(number::PRCTL, [PR_SET_DUMPABLE, value, 0, 0, 0, 0]) }.map(drop)
+}
+
+fn map(path: &CStr, id: u32) -> Result<(), i32> {
+    let mut digits = [0u8; 10];
+    let mut rest = id;
+    let mut count = 0;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        count += 1;
+        if rest == 0 {
+            break;
+        }
+    }
+    let number = digits.get(digits.len() - count..).unwrap_or(&[]);
+    // "ID ID 1"
+    let mut line = [b' '; 24];
+    let mut length = 0;
+    let parts: [&[u8]; 5] = [number, b" ", number, b" ", b"1"];
+    for byte in parts.into_iter().flatten() {
+        if let Some(place) = line.get_mut(length) {
+            *place = *byte;
+            length += 1;
+        }
+    }
+    write(path, line.get(..length).unwrap_or(&[]))
+}
+
+fn write(path: &CStr, bytes: &[u8]) -> Result<(), i32> {
+    const AT_FDCWD: usize = -100isize as usize;
+    const O_WRONLY_CLOEXEC: usize = 0o2_000_001;
+    let args = [AT_FDCWD, path.as_ptr().addr(), O_WRONLY_CLOEXEC, 0, 0, 0];
+    // SAFETY: a C string, read only.
+    let file = Descriptor::new(unsafe { call(number::OPENAT, args) })?;
+    let args = [file.arg(), bytes.as_ptr().addr(), bytes.len(), 0, 0, 0];
+    // SAFETY: as many bytes as are said, read only.
+    unsafe { call(number::WRITE, args) }.map(drop)
+}
+
+/// Forks pid 1 and returns in it alone. It is a child of the host: this process
+/// hands its pidfd to the host and ends.
+pub(super) fn fork(control: &Descriptor) -> Result<(), i32> {
+    const CLONE_PIDFD: usize = 0x1000;
+    const CLONE_PARENT: usize = 0x8000;
+    let mut pidfd = -1i32;
+    let args = [
+        CLONE_PIDFD | CLONE_PARENT,
+        0,
+        (&raw mut pidfd).addr(),
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: without CLONE_VM the child goes on with a copy of the memory, on the same stack address; the kernel
+    // stores the descriptor in `pidfd`.
+    if unsafe { call(number::CLONE, args)? } == 0 {
+        return Ok(());
+    }
+    let _ = socket::send(control, &Report::Started, Some(&Descriptor(pidfd)));
+    exit(0)
+}
+
+/// Names the machine, and brings the loopback interface up where there is to be one.
+pub(super) fn furnish(configuration: &Configuration<'_>) -> Result<(), i32> {
+    let name = b"capspawn";
+    let args = [name.as_ptr().addr(), name.len(), 0, 0, 0, 0];
+    // SAFETY: as many bytes as are said, read only.
+    unsafe { call(number::SETHOSTNAME, args)? };
+    if configuration.flags & flag::LOOPBACK == 0 {
+        return Ok(());
+    }
+    const AF_INET: usize = 2;
+    const SOCK_DGRAM_CLOEXEC: usize = 0o2_000_002;
+    const SIOCSIFFLAGS: usize = 0x8914;
+    const IFF_UP: u8 = 1;
+    // SAFETY: takes no pointer.
+    let socket = unsafe { call(number::SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0, 0, 0, 0]) };
+    let socket = Descriptor::new(socket)?;
+    // A `struct ifreq`: the name in 16 bytes, then the flags.
+    let mut request = [0u8; 40];
+    let fields = [(0, b'l'), (1, b'o'), (16, IFF_UP)];
+    for (place, value) in fields {
+        if let Some(byte) = request.get_mut(place) {
+            *byte = value;
+        }
+    }
+    let args = [
+        socket.arg(),
+        SIOCSIFFLAGS,
+        (&raw mut request).addr(),
+        0,
+        0,
+        0,
+    ];
+    // The kernel gives the interface its addresses by itself.
+    // SAFETY: `request` is a `struct ifreq`.
+    unsafe { call(number::IOCTL, args) }.map(drop)
+}

@@ -1,0 +1,295 @@
+//! The private root.
+//!
+//! It is a small tmpfs, or the host's `/` where the grant shows all of it. It is
+//! mounted on top of the host's root, which stays the process' root meanwhile:
+//! absolute paths still lead to the host, paths from the new root's descriptor
+//! to what is being made. Directories to mount on are made in the session's own
+//! file systems alone, never in a granted one.
+
+use core::ffi::CStr;
+
+use super::descriptor::{DIRECTORY, Descriptor};
+use super::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
+use crate::raw::{call, number};
+use crate::wire::{Configuration, Operation};
+
+const EPERM: i32 = 1;
+const ENOENT: i32 = 2;
+const EACCES: i32 = 13;
+const ENOTDIR: i32 = 20;
+const EINVAL: i32 = 22;
+const EROFS: i32 = 30;
+const ENAMETOOLONG: i32 = 36;
+const ELOOP: i32 = 40;
+
+const DEVICES: [(&CStr, &CStr); 5] = [
+    (c"/dev/null", c"null"),
+    (c"/dev/zero", c"zero"),
+    (c"/dev/full", c"full"),
+    (c"/dev/random", c"random"),
+    (c"/dev/urandom", c"urandom"),
+];
+const LINKS: [(&CStr, &CStr); 4] = [
+    (c"fd", c"/proc/self/fd"),
+    (c"stdin", c"/proc/self/fd/0"),
+    (c"stdout", c"/proc/self/fd/1"),
+    (c"stderr", c"/proc/self/fd/2"),
+];
+
+/// An error number, and the operation that ended with it.
+type Failure = (i32, u32);
+
+struct Root {
+    root: Descriptor,
+    /// The devices of the session's own file systems: the root's, `/dev`'s, `/tmp`'s.
+    own: [Option<u64>; 3],
+    dev: Option<Descriptor>,
+    /// The empty file without permissions that hides files.
+    nothing: Option<Descriptor>,
+}
+
+/// Makes the root as configured, and makes it the process' own.
+pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), Failure> {
+    let first = configuration.operations().next();
+    let whole = matches!(first, Some(Ok(Operation::Bind { path, .. })) if path == c"/");
+    let old = umask(0);
+    let root = mount::detach_propagation().and_then(|()| Root::new(whole, first));
+    let mut root = root.map_err(|errno| (errno, 0))?;
+    for (index, operation) in (0..).zip(configuration.operations()) {
+        let operation = operation.map_err(|()| (EINVAL, index))?;
+        if !(whole && index == 0) {
+            root.apply(&operation).map_err(|errno| (errno, index))?;
+        }
+    }
+    root.finish().map_err(|errno| (errno, u32::MAX))?;
+    umask(old);
+    Ok(())
+}
+
+fn umask(mask: usize) -> usize {
+    // SAFETY: takes no pointer.
+    unsafe { call(number::UMASK, [mask, 0, 0, 0, 0, 0]) }.unwrap_or(0o22)
+}
+
+impl Root {
+    fn new(whole: bool, first: Option<Result<Operation<'_>, ()>>) -> Result<Self, i32> {
+        let mut own = [None; 3];
+        let top = mount::exactly(mount::AT_FDCWD, c"/")?;
+        let root = if whole {
+            // Copied before anything lies on it.
+            let root = mount::copy(&top)?;
+            let writable = matches!(first, Some(Ok(Operation::Bind { writable: true, .. })));
+            mount::restrict(&root, attributes(writable), true)?;
+            root
+        } else {
+            let options = [(c"mode", c"755"), (c"size", c"1M"), (c"nr_inodes", c"4096")];
+            let root = mount::new(c"tmpfs", &options, NOSUID | NODEV)?;
+            let [first, ..] = &mut own;
+            *first = Some(root.stat()?.device);
+            root
+        };
+        mount::attach(&root, &top)?;
+        Ok(Self {
+            root,
+            own,
+            dev: None,
+            nothing: None,
+        })
+    }
+
+    fn apply(&mut self, operation: &Operation<'_>) -> Result<(), i32> {
+        match operation {
+            Operation::Bind {
+                path,
+                writable,
+                required,
+            } => match self.bind(path, *writable) {
+                Err(ENOENT | ENOTDIR) if !required => Ok(()),
+                result => result,
+            },
+            Operation::Dev { bytes } => self.dev(*bytes),
+            Operation::Proc => self.proc(),
+            Operation::Tmp { bytes } => self.tmp(*bytes),
+            Operation::Pin { path } => {
+                let place = mount::below(&self.root, path)?;
+                mount::attach(&mount::copy(&place)?, &place)
+            }
+            Operation::Hole { path, required } => self.hole(path, *required),
+            Operation::Alias { path, at } => self.alias(path, at),
+        }
+    }
+
+    fn bind(&self, path: &CStr, writable: bool) -> Result<(), i32> {
+        let source = mount::exactly(mount::AT_FDCWD, path)?;
+        let directory = source.stat()?.format == DIRECTORY;
+        let copy = mount::copy(&source)?;
+        mount::restrict(&copy, attributes(writable), true)?;
+        mount::attach(&copy, &self.place(path, directory)?)
+    }
+
+    /// Shows at `at` what is at `path`, holes included. Where a link in a granted
+    /// directory leads there already, nothing is to be done.
+    fn alias(&self, path: &CStr, at: &CStr) -> Result<(), i32> {
+        let source = match mount::below(&self.root, path) {
+            // An optional root that was left out.
+            Err(ENOENT) => return Ok(()),
+            source => source?,
+        };
+        let directory = source.stat()?.format == DIRECTORY;
+        match self.place(at, directory) {
+            Err(ELOOP | ENOTDIR | ENOENT | EROFS) => Ok(()),
+            place => mount::attach(&mount::copy(&source)?, &place?),
+        }
+    }
+
+    fn tmp(&mut self, bytes: u64) -> Result<(), i32> {
+        let tmp = sized(bytes)?;
+        let [_, _, own] = &mut self.own;
+        *own = Some(tmp.stat()?.device);
+        mount::attach(&tmp, &self.place(c"/tmp", true)?)
+    }
+
+    fn dev(&mut self, bytes: u64) -> Result<(), i32> {
+        let options = [(c"mode", c"755"), (c"size", c"64k"), (c"nr_inodes", c"64")];
+        let dev = mount::new(c"tmpfs", &options, NOSUID | NOEXEC)?;
+        mount::attach(&dev, &self.place(c"/dev", true)?)?;
+        for (path, name) in DEVICES {
+            let copy = mount::copy(&mount::exactly(mount::AT_FDCWD, path)?)?;
+            mount::restrict(&copy, RDONLY | NOSUID | NOEXEC, true)?;
+            mount::file(&dev, name, 0o666)?;
+            mount::attach(&copy, &mount::exactly(dev.arg(), name)?)?;
+        }
+        for (name, target) in LINKS {
+            mount::link(&dev, name, target)?;
+        }
+        mount::directory(&dev, c"shm", 0o755)?;
+        mount::attach(&sized(bytes)?, &mount::exactly(dev.arg(), c"shm")?)?;
+        mount::file(&dev, c"nothing", 0)?;
+        self.nothing = Some(mount::exactly(dev.arg(), c"nothing")?);
+        let [_, own, _] = &mut self.own;
+        *own = Some(dev.stat()?.device);
+        self.dev = Some(dev);
+        Ok(())
+    }
+
+    /// Where the host's own `/proc` is covered in parts (a container), a fresh one
+    /// is refused; there is none then, rather than the host's.
+    fn proc(&self) -> Result<(), i32> {
+        let place = self.place(c"/proc", true)?;
+        match mount::new(c"proc", &[], NOSUID | NODEV | NOEXEC) {
+            Ok(proc) => mount::attach(&proc, &place),
+            // Over the host's, where the root is the host's whole.
+            Err(EPERM) => mount::attach(&emptiness()?, &place),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    fn hole(&self, path: &CStr, required: bool) -> Result<(), i32> {
+        let mut buffer = [0u8; 4097];
+        let bytes = path.to_bytes();
+        let (text, _) = buffer
+            .split_at_mut_checked(bytes.len())
+            .ok_or(ENAMETOOLONG)?;
+        text.copy_from_slice(bytes);
+        let mut length = bytes.len();
+        let place = loop {
+            let path = buffer.get(..=length).ok_or(ENAMETOOLONG)?;
+            let path = CStr::from_bytes_until_nul(path).map_err(|_| ENAMETOOLONG)?;
+            match mount::below(&self.root, path) {
+                Err(ENOENT | ENOTDIR) if !required => return Ok(()),
+                // Nobody inside can get there either, as long as the mode stays: hide the directory that is closed.
+                Err(EACCES) if !required => {
+                    let parent = path.to_bytes().iter().rposition(|byte| *byte == b'/');
+                    length = parent.filter(|at| *at > 0).ok_or(EACCES)?;
+                    if let Some(end) = buffer.get_mut(length) {
+                        *end = 0;
+                    }
+                }
+                place => break place?,
+            }
+        };
+        if place.stat()?.format == DIRECTORY {
+            return mount::attach(&emptiness()?, &place);
+        }
+        let nothing = mount::copy(self.nothing.as_ref().ok_or(ENOENT)?)?;
+        mount::restrict(&nothing, RDONLY | NOSUID | NODEV | NOEXEC, false)?;
+        mount::attach(&nothing, &place)
+    }
+
+    /// Opens `path` below the root, and makes what is missing of it in the
+    /// session's own file systems.
+    fn place(&self, path: &CStr, directory: bool) -> Result<Descriptor, i32> {
+        match mount::below(&self.root, path) {
+            Err(ENOENT) => {}
+            place => return place,
+        }
+        let mut at = mount::below(&self.root, c"/")?;
+        let mut names = path.to_bytes().split(|byte| *byte == b'/').peekable();
+        while let Some(name) = names.next() {
+            if name.is_empty() {
+                continue;
+            }
+            let mut buffer = [0u8; 256];
+            let room = buffer.get_mut(..name.len()).filter(|_| name.len() < 256);
+            room.ok_or(ENAMETOOLONG)?.copy_from_slice(name);
+            let text = CStr::from_bytes_until_nul(&buffer).map_err(|_| ENAMETOOLONG)?;
+            let next = match mount::exactly(at.arg(), text) {
+                Err(ENOENT) if self.own.contains(&Some(at.stat()?.device)) => {
+                    if directory || names.peek().is_some() {
+                        mount::directory(&at, text, 0o755)?;
+                    } else {
+                        mount::file(&at, text, 0o444)?;
+                    }
+                    mount::exactly(at.arg(), text)?
+                }
+                next => next?,
+            };
+            at = next;
+        }
+        Ok(at)
+    }
+
+    fn finish(self) -> Result<(), i32> {
+        if let Some(dev) = &self.dev {
+            mount::unlink(dev, c"nothing")?;
+            mount::restrict(dev, RDONLY, false)?;
+        }
+        mount::pivot(&self.root)?;
+        match self.own {
+            [Some(_), ..] => mount::restrict(&self.root, RDONLY, false),
+            [None, ..] => Ok(()),
+        }
+    }
+}
+
+fn attributes(writable: bool) -> usize {
+    NOSUID | NODEV | if writable { 0 } else { RDONLY }
+}
+
+/// An empty directory that nobody may open.
+fn emptiness() -> Result<Descriptor, i32> {
+    let options = [(c"mode", c"000"), (c"size", c"4k"), (c"nr_inodes", c"2")];
+    mount::new(c"tmpfs", &options, RDONLY | NOSUID | NODEV | NOEXEC)
+}
+
+/// A directory for everybody's files, of so many bytes.
+fn sized(bytes: u64) -> Result<Descriptor, i32> {
+    // tmpfs takes 0 for no limit.
+    let mut rest = bytes.max(1);
+    let mut digits = [0u8; 21];
+    let mut start = digits.len() - 1;
+    while rest > 0 {
+        start -= 1;
+        if let Some(digit) = digits.get_mut(start) {
+            *digit = b'0' + (rest % 10) as u8;
+        }
+        rest /= 10;
+    }
+    let size = digits.get(start..).unwrap_or(&[]);
+    let size = CStr::from_bytes_with_nul(size).map_err(|_| EINVAL)?;
+    mount::new(
+        c"tmpfs",
+        &[(c"mode", c"1777"), (c"size", size)],
+        NOSUID | NODEV,
+    )
+}

@@ -1,0 +1,95 @@
+//! Datagrams with descriptors.
+
+use super::descriptor::Descriptor;
+use crate::raw::{call, number};
+use crate::wire::Report;
+
+const MSG_DONTWAIT: usize = 0x40;
+const MSG_NOSIGNAL: usize = 0x4000;
+const MSG_CMSG_CLOEXEC: usize = 0x4000_0000;
+const MSG_TRUNC: usize = 0x20;
+const MSG_CTRUNC: usize = 0x8;
+const SOL_SOCKET: u64 = 1;
+const SCM_RIGHTS: u64 = 1;
+const HEADER: usize = 16;
+const EMSGSIZE: i32 = 90;
+
+/// The most descriptors of one datagram.
+pub(super) const MAX_DESCRIPTORS: usize = 6;
+
+/// Sends `report`, with the descriptor `pass` if there is one. Never waits: a
+/// reader that is that far behind has given up.
+pub(super) fn send(
+    socket: &Descriptor,
+    report: &Report,
+    pass: Option<&Descriptor>,
+) -> Result<(), i32> {
+    let bytes = report.bytes();
+    let part = [bytes.as_ptr().addr(), bytes.len()];
+    let number = pass.map_or(0, |fd| u64::from(fd.0.cast_unsigned()));
+    let control = [HEADER as u64 + 4, SCM_RIGHTS << 32 | SOL_SOCKET, number];
+    let room = if pass.is_some() {
+        size_of_val(&control)
+    } else {
+        0
+    };
+    let header = [
+        0,
+        0,
+        (&raw const part).addr(),
+        1,
+        (&raw const control).addr(),
+        room,
+        0,
+    ];
+    let flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+    let args = [socket.arg(), (&raw const header).addr(), flags, 0, 0, 0];
+    // SAFETY: a `struct msghdr` with one part and one control message, all of them local; read only.
+    unsafe { call(number::SENDMSG, args) }.map(drop)
+}
+
+/// Receives a datagram; the descriptors that came along are put into
+/// `descriptors` from its start. Zero bytes are the end.
+pub(super) fn receive(
+    socket: &Descriptor,
+    bytes: &mut [u8],
+    descriptors: &mut [Option<Descriptor>; MAX_DESCRIPTORS],
+) -> Result<usize, i32> {
+    let part = [bytes.as_mut_ptr().addr(), bytes.len()];
+    let mut control = [0u64; 2 + MAX_DESCRIPTORS / 2];
+    let room = size_of_val(&control);
+    let mut header = [
+        0,
+        0,
+        (&raw const part).addr(),
+        1,
+        (&raw mut control).addr(),
+        room,
+        0,
+    ];
+    let args = [
+        socket.arg(),
+        (&raw mut header).addr(),
+        MSG_CMSG_CLOEXEC,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: a `struct msghdr` with one part and room for control messages, all of them writable.
+    let count = unsafe { call(number::RECVMSG, args)? };
+    let [_, _, _, _, _, used, flags] = header;
+    let [length, kind, numbers @ ..] = control;
+    if used >= HEADER && kind == SCM_RIGHTS << 32 | SOL_SOCKET {
+        let passed = (length as usize).saturating_sub(HEADER) / 4;
+        let numbers = numbers
+            .iter()
+            .flat_map(|pair| [*pair as i32, (*pair >> 32) as i32]);
+        for (slot, number) in descriptors.iter_mut().zip(numbers.take(passed)) {
+            *slot = Some(Descriptor(number));
+        }
+    }
+    if flags & (MSG_TRUNC | MSG_CTRUNC) != 0 {
+        return Err(EMSGSIZE);
+    }
+    Ok(count)
+}

@@ -1,0 +1,161 @@
+//! A request to start a child.
+
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
+
+use super::children::wait;
+use super::descriptor::{CHARACTERS, Descriptor, Mapped, PIPE, REGULAR, SOCKET};
+use super::serve::Server;
+use super::socket::{self, MAX_DESCRIPTORS};
+use super::{confine, mount};
+use crate::child::{Limit, Prepared};
+use crate::clone::trampoline;
+use crate::raw::number;
+use crate::steps::{Confine, Fault, Step};
+use crate::wire::{MAX_LIMITS, MAX_SHARED, Report, Spawn};
+
+const EAGAIN: i32 = 11;
+const EINVAL: i32 = 22;
+/// `/dev/null`.
+const NULL_DEVICE: u64 = 0x103;
+
+/// Starts the child and reports on its status socket, if one came along.
+pub(super) fn spawn(
+    server: &mut Server<'_>,
+    request: &Spawn<'_>,
+    descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
+) {
+    let [stdin, stdout, stderr, program, status, strings] = descriptors;
+    let Some(status) = status.filter(|status| has_format(status, &[SOCKET])) else {
+        return;
+    };
+    let given = [stdin, stdout, stderr, program];
+    match start(server, request, &given, &status, strings.as_ref()) {
+        Ok((pid, pidfd)) => {
+            let _ = socket::send(&status, &Report::Started, Some(&pidfd));
+            server.children.insert(request.child, pid, status);
+        }
+        Err((step, errno)) => {
+            let report = Report::Failed {
+                step,
+                errno,
+                operation: 0,
+            };
+            let _ = socket::send(&status, &report, None);
+        }
+    }
+}
+
+fn has_format(file: &Descriptor, formats: &[u32]) -> bool {
+    file.stat().is_ok_and(|stat| formats.contains(&stat.format))
+}
+
+/// A directory would lead out of the root by its `..`: streams are pipes, sockets
+/// or the null device, and the program is a regular file.
+fn is_stream(file: &Descriptor) -> bool {
+    file.stat().is_ok_and(|stat| {
+        let null = stat.format == CHARACTERS && stat.special == NULL_DEVICE;
+        null || stat.format == PIPE || stat.format == SOCKET
+    })
+}
+
+fn start(
+    server: &mut Server<'_>,
+    request: &Spawn<'_>,
+    given: &[Option<Descriptor>; 4],
+    status: &Descriptor,
+    strings: Option<&Descriptor>,
+) -> Result<(u32, Descriptor), (u32, i32)> {
+    let at = |step: Step| move |errno| (step as u32, errno);
+    let malformed = (Step::Request as u32, EINVAL);
+    let [Some(stdin), Some(stdout), Some(stderr), Some(program)] = given else {
+        return Err(malformed);
+    };
+    if ![stdin, stdout, stderr].into_iter().all(is_stream) || !has_format(program, &[REGULAR]) {
+        return Err(malformed);
+    }
+    if !server.children.has_room() {
+        return Err((Step::Request as u32, EAGAIN));
+    }
+    let mapped = strings.map(|file| Mapped::new(file, MAX_SHARED));
+    let mapped = mapped.transpose().map_err(at(Step::Request))?;
+    let strings = match (request.strings, &mapped) {
+        (Some(strings), None) => strings,
+        (None, Some(mapped)) => mapped.bytes(),
+        _ => return Err(malformed),
+    };
+    let split = request.split(strings, server.pointers);
+    let (cwd, path) = split.ok_or(malformed)?;
+    let cwd = if cwd.is_empty() { c"/tmp" } else { cwd };
+    let cwd = mount::inside(cwd, true).map_err(at(Step::WorkingDirectory))?;
+    let inside = same_file(path, program);
+    let program = inside.as_ref().unwrap_or(program);
+    let mut limits = [const {
+        Limit {
+            resource: 0,
+            values: [0; 2],
+        }
+    }; MAX_LIMITS];
+    let mut count = 0;
+    for (slot, (resource, values)) in limits.iter_mut().zip(request.limits()) {
+        *slot = Limit { resource, values };
+        count += 1;
+    }
+    let (step, errno) = request.fault;
+    let argv = server.pointers.as_ptr();
+    let prepared = Prepared {
+        stdio: [stdin.0, stdout.0, stderr.0],
+        cwd: cwd.0,
+        limits: limits.get(..count).unwrap_or(&[]),
+        keep: &[],
+        // What the child sends there comes with its number as the host knows it.
+        watcher: status.0,
+        confine: Some(Confine {
+            lock_securebits: false,
+            ruleset: server.ruleset,
+            filter: confine::filter(server.configuration.child_filter),
+        }),
+        program: program.0,
+        argv: argv.cast(),
+        envp: argv.wrapping_add(request.arguments + 1).cast(),
+        fault: Fault { step, errno },
+        failed_step: AtomicU32::new(0),
+        failed_errno: AtomicI32::new(0),
+    };
+    let (pid, pidfd) = vfork(server.stack_top, &prepared).map_err(|errno| (0, errno))?;
+    match prepared.failed_step.load(Ordering::Acquire) {
+        0 => Ok((pid, pidfd)),
+        step => {
+            // It exits at once.
+            wait(Some(pid));
+            Err((step, prepared.failed_errno.load(Ordering::Relaxed)))
+        }
+    }
+}
+
+/// Opens `path` in the private root if it is `program`: the child's
+/// `/proc/self/exe` then names a path that it can see.
+fn same_file(path: &CStr, program: &Descriptor) -> Option<Descriptor> {
+    if path.is_empty() {
+        return None;
+    }
+    let inside = mount::inside(path, false).ok()?;
+    let (own, given) = (inside.stat().ok()?, program.stat().ok()?);
+    (own.device == given.device && own.inode == given.inode).then_some(inside)
+}
+
+/// Clones the child on the stack kept for it, and returns once it executes or has failed.
+fn vfork(stack_top: usize, prepared: &Prepared) -> Result<(u32, Descriptor), i32> {
+    const CLONE_VM: usize = 0x100;
+    const CLONE_PIDFD: usize = 0x1000;
+    const CLONE_VFORK: usize = 0x4000;
+    const SIGCHLD: usize = 17;
+    let mut pidfd = -1i32;
+    let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
+    let args = [flags, stack_top, (&raw mut pidfd).addr(), 0];
+    let result = trampoline(number::CLONE as isize, args, prepared);
+    match u32::try_from(result) {
+        Ok(pid) => Ok((pid, Descriptor(pidfd))),
+        Err(_) => Err(result.wrapping_neg() as i32),
+    }
+}

@@ -1,0 +1,288 @@
+//! A running session.
+
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
+    recvmsg, socketpair, sockopt,
+};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+
+use super::super::descriptors::raised;
+use super::super::landlock;
+use super::super::launcher::NativeLauncher;
+use super::super::steps::{Fault, Step};
+use super::super::vfork::{Spawned, stage_of};
+use super::child::SessionChild;
+use super::configuration;
+use super::profile::Profile;
+use super::request::Request;
+use super::view::View;
+use super::wire::{REPORT_BYTES, Report};
+use crate::error::{LaunchError, Stage};
+use crate::launch::{ChildStdio, Plan};
+
+/// How long a request may wait for room in the socket: the helper never waits for
+/// anybody but the exec of one child.
+const SEND_BOUND: Duration = Duration::from_secs(1);
+
+/// Namespaces with a helper as their pid 1. Dropped, everything in them ends.
+#[derive(Debug)]
+pub(in super::super) struct Session {
+    /// The end of this socket is the helper's end.
+    control: OwnedFd,
+    /// Pid 1. None only while dropping.
+    process: Option<OwnedFd>,
+    next_child: AtomicU32,
+    /// The fault that the tests have arranged in children.
+    fault: Fault,
+}
+
+impl Session {
+    /// Makes the namespaces and the root, and starts pid 1. Takes 1 to 2 ms.
+    ///
+    /// # Errors
+    ///
+    /// The stage that failed; a root or hole at fault is named. Nothing is left.
+    pub(in super::super) fn start(
+        launcher: &NativeLauncher,
+        profile: &Profile,
+    ) -> Result<Self, LaunchError> {
+        let at = |stage| move |source| LaunchError::new(stage, source);
+        let view = View::new(&profile.confinement.fs, profile.tmpfs_bytes);
+        let view = view.map_err(at(Stage::Root))?;
+        let ruleset =
+            landlock::session_ruleset(&profile.confinement).map_err(at(Stage::Ruleset))?;
+        let ruleset = ruleset
+            .map(raised)
+            .transpose()
+            .map_err(at(Stage::Ruleset))?;
+        let file = configuration::file(profile, &view, launcher.user()).and_then(raised);
+        let file = file.map_err(at(Stage::Spawn))?;
+        let (control, theirs) = pair().map_err(at(Stage::Spawn))?;
+        let (own, childs) = faults(launcher.fault());
+        let outer = launcher.start_session(file.as_fd(), theirs.as_fd(), ruleset.as_ref(), own)?;
+        drop(theirs);
+        let born = receive(&control, RecvFlags::empty());
+        // It ends as soon as it has made pid 1, or failed to.
+        outer.wait();
+        let born = born.map_err(at(Stage::Request))?;
+        let process = match (born.report, born.descriptor) {
+            (Some(Report::Started), Some(pidfd)) => pidfd,
+            (report, _) => return Err(failure(report, &view)),
+        };
+        let session = Self {
+            control,
+            process: Some(process),
+            next_child: AtomicU32::new(1),
+            fault: childs,
+        };
+        let ready = receive(&session.control, RecvFlags::empty()).map_err(at(Stage::Request))?;
+        match ready.report {
+            Some(Report::Ready) => Ok(session),
+            report => Err(failure(report, &view)),
+        }
+    }
+
+    /// Whether the helper runs, and can be asked.
+    pub(in super::super) fn is_alive(&self) -> bool {
+        self.process
+            .as_ref()
+            .is_some_and(|process| !ends(process, &Timespec::default()))
+    }
+
+    /// Starts what `plan` says in the session. Returns once the program executes.
+    ///
+    /// # Errors
+    ///
+    /// The stage that failed. [`Stage::Request`] with a broken pipe is a session
+    /// that has ended: a new one may be made and asked.
+    pub(in super::super) fn launch(
+        self: &Arc<Self>,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<SessionChild, LaunchError> {
+        let at = |stage| move |source| LaunchError::new(stage, source);
+        let id = self.next_child.fetch_add(1, Ordering::Relaxed);
+        let request = Request::spawn(id, plan, self.fault).map_err(at(Stage::Spawn))?;
+        let (status, theirs) = pair().map_err(at(Stage::Pipe))?;
+        let passed = sockopt::set_socket_passcred(&status, true);
+        passed.map_err(|errno| LaunchError::new(Stage::Pipe, errno.into()))?;
+        let descriptors = [
+            stdio.stdin.as_fd(),
+            stdio.stdout.as_fd(),
+            stdio.stderr.as_fd(),
+            plan.program.file.as_fd(),
+            theirs.as_fd(),
+        ];
+        self.send(&request, &descriptors)?;
+        drop(theirs);
+        let mut pid = None;
+        loop {
+            let message = receive(&status, RecvFlags::empty()).map_err(at(Stage::Request))?;
+            match (message.report, message.descriptor) {
+                // The child itself has said that it is there, and the kernel whose word that is.
+                (None, _) if message.bytes == size_of::<u32>() => pid = message.sender,
+                (Some(Report::Started), Some(pidfd)) => {
+                    let pid =
+                        pid.ok_or_else(|| at(Stage::Request)(io::ErrorKind::InvalidData.into()))?;
+                    let session = Arc::clone(self);
+                    return Ok(SessionChild::new(
+                        session,
+                        id,
+                        Spawned { pid, pidfd },
+                        status,
+                    ));
+                }
+                (Some(Report::Failed { step, errno, .. }), _) => {
+                    let source = io::Error::from_raw_os_error(errno);
+                    return Err(LaunchError::new(stage_of(step), source));
+                }
+                _ => return Err(ended()),
+            }
+        }
+    }
+
+    /// Sends a request; an ended session is told apart.
+    pub(super) fn send(
+        &self,
+        request: &Request,
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<(), LaunchError> {
+        request
+            .send(&self.control, descriptors)
+            .map_err(|error| match error.raw_os_error() {
+                Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => ended(),
+                _ => LaunchError::new(Stage::Request, error),
+            })
+    }
+
+    /// Pid 1, for the tests.
+    #[cfg(test)]
+    pub(super) fn process(&self) -> &OwnedFd {
+        self.process.as_ref().expect("only dropping takes it")
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        let Some(process) = self.process.take() else {
+            return;
+        };
+        // The kernel kills the whole namespace with its pid 1, and lets pid 1 be reaped once all others are gone. That
+        // takes milliseconds, and this may be the thread that supervises all children.
+        let _ = pidfd_send_signal(&process, Signal::KILL);
+        let process = Arc::new(process);
+        let later = Arc::clone(&process);
+        let name = std::thread::Builder::new().name("capspawn-end".into());
+        if name.spawn(move || reap(&later)).is_err() {
+            reap(&process);
+        }
+    }
+}
+
+/// Whether the process ends within `bound`.
+fn ends(process: &OwnedFd, bound: &Timespec) -> bool {
+    let mut fds = [PollFd::new(process, PollFlags::IN)];
+    // An interrupted wait is as good as one that was too short.
+    !matches!(poll(&mut fds, Some(bound)), Ok(0) | Err(_))
+}
+
+fn reap(process: &OwnedFd) {
+    while let Err(rustix::io::Errno::INTR) =
+        waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED)
+    {}
+}
+
+fn ended() -> LaunchError {
+    LaunchError::new(Stage::Request, io::ErrorKind::BrokenPipe.into())
+}
+
+fn failure(report: Option<Report>, view: &View) -> LaunchError {
+    match report {
+        Some(Report::Failed {
+            step,
+            errno,
+            operation,
+        }) => {
+            let source = if step == Step::Root as u32 {
+                view.error(operation, errno)
+            } else {
+                io::Error::from_raw_os_error(errno)
+            };
+            LaunchError::new(stage_of(step), source)
+        }
+        _ => ended(),
+    }
+}
+
+/// Two ends that keep messages apart. A host may have closed its standard streams.
+fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let kind = SocketType::SEQPACKET;
+    let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
+    let (ours, theirs) = (raised(ours)?, raised(theirs)?);
+    sockopt::set_socket_timeout(&ours, sockopt::Timeout::Send, Some(SEND_BOUND))?;
+    Ok((ours, theirs))
+}
+
+/// A message of the helper or of a child.
+pub(super) struct Message {
+    /// None where it is no report; zero bytes are the end.
+    pub(super) report: Option<Report>,
+    bytes: usize,
+    descriptor: Option<OwnedFd>,
+    sender: Option<Pid>,
+}
+
+/// Receives a message.
+pub(super) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message> {
+    const ROOM: usize = rustix::cmsg_space!(ScmRights(1), ScmCredentials(1));
+    let mut bytes = [0; REPORT_BYTES];
+    let mut room = [const { MaybeUninit::uninit() }; ROOM];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut room);
+    let received = loop {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        match recvmsg(
+            socket,
+            &mut parts,
+            &mut ancillary,
+            flags | RecvFlags::CMSG_CLOEXEC,
+        ) {
+            Err(rustix::io::Errno::INTR) => {}
+            received => break received?,
+        }
+    };
+    let mut message = Message {
+        report: Report::read(bytes.get(..received.bytes).unwrap_or(&[])),
+        bytes: received.bytes,
+        descriptor: None,
+        sender: None,
+    };
+    for part in ancillary.drain() {
+        match part {
+            RecvAncillaryMessage::ScmRights(mut descriptors) => {
+                message.descriptor = descriptors.next();
+            }
+            RecvAncillaryMessage::ScmCredentials(sender) => message.sender = Some(sender.pid),
+            _ => {}
+        }
+    }
+    Ok(message)
+}
+
+/// Which faults are the session's and which its children's.
+fn faults(fault: Fault) -> (Fault, Fault) {
+    let none = Fault { step: 0, errno: 0 };
+    let own = [Step::Identity, Step::Namespaces, Step::Root];
+    if own.iter().any(|step| *step as u32 == fault.step) {
+        (fault, none)
+    } else {
+        (none, fault)
+    }
+}

@@ -1,0 +1,140 @@
+//! What the tests of sessions share.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::pipe::{PipeFlags, pipe_with};
+
+use super::super::{Profile, Session};
+use crate::launch::{ChildStdio, Exit, Plan, Process, Program, WorkingDirectory};
+use crate::limits::{CaptureCaps, Limits};
+use crate::sandbox::{Confinement, FsRoot, FsRules, NativeLauncher};
+
+pub(super) fn launcher() -> NativeLauncher {
+    NativeLauncher::new()
+}
+
+pub(super) fn rules() -> FsRules {
+    FsRules {
+        read: ["/usr", "/bin", "/lib", "/lib64", "/etc/passwd"]
+            .map(|path| FsRoot::resolve(path).expect("it exists"))
+            .into(),
+        ..FsRules::default()
+    }
+}
+
+pub(super) fn profile() -> Profile {
+    profile_of(Confinement {
+        fs: rules(),
+        ..Confinement::default()
+    })
+}
+
+pub(super) fn profile_of(confinement: Confinement) -> Profile {
+    Profile {
+        confinement: Arc::new(confinement),
+        tmpfs_bytes: 16 * 1024 * 1024,
+        processes: Some(256),
+    }
+}
+
+pub(super) fn session(profile: &Profile) -> Arc<Session> {
+    Arc::new(Session::start(&launcher(), profile).expect("it starts"))
+}
+
+pub(super) fn plan(program: &str, arguments: &[&str]) -> Plan {
+    let file = File::options();
+    let mut file = file;
+    let file = std::os::unix::fs::OpenOptionsExt::custom_flags(file.read(true), libc::O_PATH)
+        .open(program)
+        .expect("it exists");
+    let dir = File::open("/").expect("it exists");
+    let name = Path::new(program)
+        .file_name()
+        .and_then(|name| name.to_str());
+    let mut argv = vec![name.unwrap_or("program").to_owned()];
+    argv.extend(arguments.iter().map(|&argument| argument.into()));
+    Plan {
+        name: "test".into(),
+        program: Arc::new(Program {
+            path: program.into(),
+            file,
+        }),
+        argv,
+        env: vec![("PATH".into(), "/usr/bin:/bin".into())],
+        cwd: WorkingDirectory {
+            path: "/tmp".into(),
+            dir: Arc::new(dir.into()),
+            named: true,
+        },
+        limits: Limits::default(),
+        capture: CaptureCaps::default(),
+        confinement: Arc::default(),
+        disclose_pid: false,
+    }
+}
+
+/// A shell with this script.
+pub(super) fn script(text: &str) -> Plan {
+    plan("/bin/sh", &["-c", text])
+}
+
+pub(super) fn null() -> ChildStdio {
+    let stream = || {
+        let file = File::options().read(true).write(true).open("/dev/null");
+        file.expect("it exists").into()
+    };
+    ChildStdio {
+        stdin: stream(),
+        stdout: stream(),
+        stderr: stream(),
+    }
+}
+
+/// Streams whose output, both together, can be read from the descriptor.
+pub(super) fn piped() -> (ChildStdio, OwnedFd) {
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
+    let stdio = ChildStdio {
+        stdout: writer.try_clone().expect("a copy"),
+        stderr: writer,
+        ..null()
+    };
+    (stdio, reader)
+}
+
+/// Waits for the leader's end, and releases it.
+pub(super) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
+    loop {
+        let fd = process.exit_fd();
+        poll(&mut [PollFd::new(&fd.as_fd(), PollFlags::IN)], None).expect("it can be polled");
+        match process.try_exit() {
+            Ok(None) => {}
+            Ok(Some(exit)) => {
+                process.reap().expect("it has ended");
+                return Ok(exit);
+            }
+            Err(error) => return Err(error.kind()),
+        }
+    }
+}
+
+/// Runs `plan` to its end: what it wrote, and how it ended.
+pub(super) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
+    let (stdio, reader) = piped();
+    let child = session.launch(plan, &stdio).expect("it starts");
+    let mut output = String::new();
+    File::from(reader)
+        .read_to_string(&mut output)
+        .expect("text");
+    let exit = wait(&child).expect("it ends by itself");
+    (output, exit)
+}
+
+/// What a script writes.
+pub(super) fn output(session: &Arc<Session>, text: &str) -> String {
+    run(session, &script(text)).0
+}

@@ -1,0 +1,452 @@
+//! What the host and a session's helper say to each other.
+//!
+//! Three formats: the configuration, read once from a sealed memfd; the requests
+//! that follow on the control socket; the reports that come back. Native byte
+//! order, since both ends are one machine and one build. The readers are pure
+//! functions over bytes: every length is checked, nothing is indexed, and the
+//! host's tests run them on random input. The file uses `core` alone and is part
+//! of the crate and of the helper both.
+
+use core::ffi::CStr;
+
+/// The most bytes that a request carries itself; larger strings come in a sealed memfd.
+pub(crate) const MAX_INLINE: usize = 32 * 1024;
+/// A datagram: the words of the request, its limits, its strings.
+pub(crate) const MAX_DATAGRAM: usize = MAX_INLINE + 1024;
+/// The most bytes of strings in a memfd: above the registry's `MAX_REQUEST_BYTES`.
+pub(crate) const MAX_SHARED: usize = 4 * 1024 * 1024;
+/// The most strings: argument and environment together, at nine bytes a string
+/// (the shortest, its NUL and its pointer) in a request of 1 MiB.
+pub(crate) const MAX_STRINGS: usize = 120_000;
+/// The most resource limits of a child.
+pub(crate) const MAX_LIMITS: usize = 16;
+/// The descriptors of a spawn: three streams, program, status; one more with the strings.
+pub(crate) const SPAWN_DESCRIPTORS: usize = 5;
+
+/// Reads fields one after the other.
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    /// Returns the next `count` bytes.
+    pub(crate) fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
+        let (taken, rest) = self.0.split_at_checked(count)?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    /// Returns the next word.
+    pub(crate) fn word(&mut self) -> Option<u32> {
+        let (word, rest) = self.0.split_first_chunk::<4>()?;
+        self.0 = rest;
+        Some(u32::from_ne_bytes(*word))
+    }
+
+    /// Returns the next double word.
+    pub(crate) fn long(&mut self) -> Option<u64> {
+        let (long, rest) = self.0.split_first_chunk::<8>()?;
+        self.0 = rest;
+        Some(u64::from_ne_bytes(*long))
+    }
+
+    fn block(&mut self) -> Option<&'a [u8]> {
+        let count = self.word()?;
+        self.bytes(usize::try_from(count).ok()?)
+    }
+
+    fn path(&mut self) -> Option<&'a CStr> {
+        let path = CStr::from_bytes_with_nul(self.block()?).ok()?;
+        matches!(path.to_bytes(), [b'/', ..]).then_some(path)
+    }
+}
+
+/// A configuration's flags.
+pub(crate) mod flag {
+    /// Change to the user and group first.
+    pub(crate) const BECOME_USER: u32 = 1;
+    /// A network namespace of its own.
+    pub(crate) const OWN_NETWORK: u32 = 2;
+    /// The loopback interface is up in it.
+    pub(crate) const LOOPBACK: u32 = 4;
+}
+
+/// What one session is: who, which limits, which filters, which root.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Configuration<'a> {
+    pub(crate) flags: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Tasks, pid 1 included; the greatest value is no limit.
+    pub(crate) tasks: u64,
+    /// Landlock rights for what the session has of its own.
+    pub(crate) list: u64,
+    /// The same for `/proc`.
+    pub(crate) proc: u64,
+    /// The same for `/tmp` and `/dev/shm`.
+    pub(crate) write: u64,
+    /// The filter of the session and all in it, as `struct sock_filter`s.
+    pub(crate) session_filter: &'a [u8],
+    /// The filter that each child gets on top.
+    pub(crate) child_filter: &'a [u8],
+    /// The operations that make the root.
+    operations: &'a [u8],
+}
+
+impl<'a> Configuration<'a> {
+    /// Reads a configuration; none if it is not one.
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        Some(Self {
+            flags: reader.word()?,
+            uid: reader.word()?,
+            gid: reader.word()?,
+            tasks: reader.long()?,
+            list: reader.long()?,
+            proc: reader.long()?,
+            write: reader.long()?,
+            session_filter: reader.block()?,
+            child_filter: reader.block()?,
+            operations: reader.0,
+        })
+    }
+
+    /// Returns the operations, each read as it is reached; `Err` ends them.
+    pub(crate) fn operations(&self) -> impl Iterator<Item = Result<Operation<'a>, ()>> {
+        let mut reader = Reader(self.operations);
+        core::iter::from_fn(move || {
+            if reader.0.is_empty() {
+                return None;
+            }
+            let operation = Operation::read(&mut reader);
+            if operation.is_none() {
+                reader.0 = &[];
+            }
+            Some(operation.ok_or(()))
+        })
+    }
+}
+
+/// One step in making the root, in the order in which they are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Operation<'a> {
+    /// Shows the host's `path` at the same place.
+    Bind {
+        path: &'a CStr,
+        writable: bool,
+        required: bool,
+    },
+    /// A minimal `/dev`, with so many bytes in `/dev/shm`.
+    Dev { bytes: u64 },
+    /// A fresh `/proc`, where the system lets it be mounted.
+    Proc,
+    /// `/tmp`, with so many bytes.
+    Tmp { bytes: u64 },
+    /// Keeps the directory from being renamed.
+    Pin { path: &'a CStr },
+    /// Hides what is there.
+    Hole { path: &'a CStr, required: bool },
+    /// Shows the root's own `path` at `at` too.
+    Alias { path: &'a CStr, at: &'a CStr },
+}
+
+const BIND: u32 = 1;
+const DEV: u32 = 2;
+const PROC: u32 = 3;
+const TMP: u32 = 4;
+const PIN: u32 = 5;
+const HOLE: u32 = 6;
+const ALIAS: u32 = 7;
+
+impl<'a> Operation<'a> {
+    fn read(reader: &mut Reader<'a>) -> Option<Self> {
+        let flag = |word: u32| match word {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        };
+        Some(match reader.word()? {
+            BIND => Self::Bind {
+                writable: flag(reader.word()?)?,
+                required: flag(reader.word()?)?,
+                path: reader.path()?,
+            },
+            DEV => Self::Dev {
+                bytes: reader.long()?,
+            },
+            PROC => Self::Proc,
+            TMP => Self::Tmp {
+                bytes: reader.long()?,
+            },
+            PIN => Self::Pin {
+                path: reader.path()?,
+            },
+            HOLE => Self::Hole {
+                required: flag(reader.word()?)?,
+                path: reader.path()?,
+            },
+            ALIAS => Self::Alias {
+                path: reader.path()?,
+                at: reader.path()?,
+            },
+            _ => return None,
+        })
+    }
+
+    /// Appends the operation by `push`, which appends bytes.
+    pub(crate) fn write(&self, mut push: impl FnMut(&[u8])) {
+        let mut word = |word: u32| push(&word.to_ne_bytes());
+        match self {
+            Self::Bind {
+                writable, required, ..
+            } => {
+                word(BIND);
+                word(u32::from(*writable));
+                word(u32::from(*required));
+            }
+            Self::Dev { .. } => word(DEV),
+            Self::Proc => word(PROC),
+            Self::Tmp { .. } => word(TMP),
+            Self::Pin { .. } => word(PIN),
+            Self::Hole { required, .. } => {
+                word(HOLE);
+                word(u32::from(*required));
+            }
+            Self::Alias { .. } => word(ALIAS),
+        }
+        if let Self::Dev { bytes } | Self::Tmp { bytes } = self {
+            push(&bytes.to_ne_bytes());
+        }
+        let paths = match self {
+            Self::Bind { path, .. } | Self::Pin { path } | Self::Hole { path, .. } => {
+                [Some(*path), None]
+            }
+            Self::Alias { path, at } => [Some(*path), Some(*at)],
+            Self::Dev { .. } | Self::Proc | Self::Tmp { .. } => [None, None],
+        };
+        for path in paths.into_iter().flatten() {
+            let bytes = path.to_bytes_with_nul();
+            push(&u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_ne_bytes());
+            push(bytes);
+        }
+    }
+}
+
+/// What the host asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request<'a> {
+    /// Start a child.
+    Spawn(Spawn<'a>),
+    /// Send a signal to all of a child's group.
+    Signal { child: u32, signal: u32 },
+    /// Kill what is left of the group and forget the child.
+    Release { child: u32 },
+}
+
+/// A child to start. Its strings are the working directory, the program's path
+/// inside, the arguments and the environment, each ended by a NUL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Spawn<'a> {
+    pub(crate) child: u32,
+    pub(crate) arguments: usize,
+    pub(crate) variables: usize,
+    /// A step that is made to fail, for the tests.
+    pub(crate) fault: (u32, i32),
+    /// Records of a resource (a double word) and its two values.
+    pub(crate) limits: &'a [u8],
+    /// None where they come in a memfd.
+    pub(crate) strings: Option<&'a [u8]>,
+}
+
+pub(crate) const SPAWN: u32 = 1;
+pub(crate) const SIGNAL: u32 = 2;
+pub(crate) const RELEASE: u32 = 3;
+
+/// The bytes of one resource limit.
+pub(crate) const LIMIT_BYTES: usize = 24;
+
+impl<'a> Request<'a> {
+    /// Reads a datagram; none if it is not a request.
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        let kind = reader.word()?;
+        let child = reader.word()?;
+        let request = match kind {
+            SPAWN => {
+                let arguments = usize::try_from(reader.word()?).ok()?;
+                let variables = usize::try_from(reader.word()?).ok()?;
+                let fault = (reader.word()?, reader.word()?.cast_signed());
+                let limits = reader.block()?;
+                let shared = reader.word()?;
+                let few = limits.len().is_multiple_of(LIMIT_BYTES)
+                    && limits.len() / LIMIT_BYTES <= MAX_LIMITS;
+                // An argument vector has its program's name at least.
+                if !few || arguments == 0 || arguments.checked_add(variables)? > MAX_STRINGS {
+                    return None;
+                }
+                let strings = match shared {
+                    0 => Some(reader.bytes(reader.0.len())?),
+                    1 => None,
+                    _ => return None,
+                };
+                Self::Spawn(Spawn {
+                    child,
+                    arguments,
+                    variables,
+                    fault,
+                    limits,
+                    strings,
+                })
+            }
+            SIGNAL => {
+                let signal = reader.word()?;
+                if !(1..=64).contains(&signal) {
+                    return None;
+                }
+                Self::Signal { child, signal }
+            }
+            RELEASE => Self::Release { child },
+            _ => return None,
+        };
+        reader.0.is_empty().then_some(request)
+    }
+}
+
+impl<'a> Spawn<'a> {
+    /// Returns the resource limits: number, soft and hard value.
+    pub(crate) fn limits(&self) -> impl Iterator<Item = (u32, [u64; 2])> {
+        let mut reader = Reader(self.limits);
+        core::iter::from_fn(move || {
+            let resource = u32::try_from(reader.long()?).ok()?;
+            Some((resource, [reader.long()?, reader.long()?]))
+        })
+    }
+
+    /// Splits `strings` into the working directory and the program's path, and
+    /// fills `pointers` as `execveat` takes them: the arguments, null, the
+    /// environment, null. None unless there are exactly as many strings as were
+    /// announced.
+    pub(crate) fn split<'s>(
+        &self,
+        strings: &'s [u8],
+        pointers: &mut [*const u8],
+    ) -> Option<(&'s CStr, &'s CStr)> {
+        let mut rest = strings;
+        let mut next = || {
+            let string = CStr::from_bytes_until_nul(rest).ok()?;
+            rest = rest.get(string.to_bytes_with_nul().len()..)?;
+            Some(string)
+        };
+        let cwd = next()?;
+        let program = next()?;
+        let mut slots = pointers.iter_mut();
+        for count in [self.arguments, self.variables] {
+            for _ in 0..count {
+                *slots.next()? = next()?.as_ptr().cast();
+            }
+            *slots.next()? = core::ptr::null();
+        }
+        rest.is_empty().then_some((cwd, program))
+    }
+}
+
+/// What comes back, on the control socket while the session starts and on a
+/// child's own socket afterwards. Always 40 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Report {
+    /// A process was made; its pidfd comes along.
+    Started,
+    /// A step failed, with this error number; where the root was made, at this operation.
+    Failed {
+        step: u32,
+        errno: i32,
+        operation: u32,
+    },
+    /// The session is ready.
+    Ready,
+    /// A child's leader has ended, by `exit` or by a signal.
+    Ended {
+        signaled: bool,
+        value: i32,
+        usage: Usage,
+    },
+}
+
+/// What an ended leader and those it waited for have used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) user_micros: u64,
+    pub(crate) system_micros: u64,
+    pub(crate) resident_kib: u64,
+}
+
+/// The bytes of a report.
+pub(crate) const REPORT_BYTES: usize = 40;
+
+impl Report {
+    /// Returns the report's bytes.
+    pub(crate) fn bytes(&self) -> [u8; REPORT_BYTES] {
+        let (words, usage) = match self {
+            Self::Started => ([1, 0, 0, 0], Usage::default()),
+            Self::Failed {
+                step,
+                errno,
+                operation,
+            } => (
+                [2, *step, errno.cast_unsigned(), *operation],
+                Usage::default(),
+            ),
+            Self::Ready => ([3, 0, 0, 0], Usage::default()),
+            Self::Ended {
+                signaled,
+                value,
+                usage,
+            } => ([4, u32::from(*signaled), value.cast_unsigned(), 0], *usage),
+        };
+        let mut bytes = [0; REPORT_BYTES];
+        let mut rest = bytes.as_mut_slice();
+        for word in words {
+            put(&mut rest, &word.to_ne_bytes());
+        }
+        for long in [usage.user_micros, usage.system_micros, usage.resident_kib] {
+            put(&mut rest, &long.to_ne_bytes());
+        }
+        bytes
+    }
+
+    /// Reads a report; none if it is not one.
+    pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut reader = Reader(bytes);
+        let [kind, first, second, third] = [
+            reader.word()?,
+            reader.word()?,
+            reader.word()?,
+            reader.word()?,
+        ];
+        let usage = Usage {
+            user_micros: reader.long()?,
+            system_micros: reader.long()?,
+            resident_kib: reader.long()?,
+        };
+        match kind {
+            1 => Some(Self::Started),
+            2 => Some(Self::Failed {
+                step: first,
+                errno: second.cast_signed(),
+                operation: third,
+            }),
+            3 => Some(Self::Ready),
+            4 => Some(Self::Ended {
+                signaled: first == 1,
+                value: second.cast_signed(),
+                usage,
+            }),
+            _ => None,
+        }
+    }
+}
+
+fn put(rest: &mut &mut [u8], bytes: &[u8]) {
+    if let Some((to, tail)) = core::mem::take(rest).split_at_mut_checked(bytes.len()) {
+        to.copy_from_slice(bytes);
+        *rest = tail;
+    }
+}
