@@ -98,7 +98,7 @@ extern "C" fn main(stack: *const usize) -> ! {
         watch::run(orders.status);
     }
     if orders.mode & 1 != 0 {
-        exit(probe::run(orders.canary));
+        exit(probe::run(orders.canary, orders.mode & 16 != 0));
     }
     let done = fault.guard(Step::Exec, || {
         // SAFETY: the kernel made both arrays; the program's arguments follow the orders.

@@ -6,18 +6,29 @@ use super::raw::{call, number};
 const AT_FDCWD: usize = -100isize as usize;
 const O_WRONLY: usize = 1;
 const O_DIRECTORY: usize = 0o200_000;
+const O_CREAT: usize = 0o100;
 const EPERM: i32 = 1;
+const ESRCH: i32 = 3;
 const PR_GET_NO_NEW_PRIVS: usize = 39;
 
-/// Tries everything; returns the bits.
-pub(crate) fn run(canary: u32) -> usize {
-    let read = open(c"/", O_DIRECTORY).is_ok();
-    // Writable for everybody by its mode, and granted for reading alone.
-    let write = open(c"/dev/zero", O_WRONLY).is_ok() || open(c"/dev/null", O_WRONLY).is_err();
+/// Tries everything; returns the bits. In a session, which has a root of its own, other places tell.
+pub(crate) fn run(canary: u32, session: bool) -> usize {
+    let no_null = open(c"/dev/null", O_WRONLY).is_err();
+    let (read, write) = if session {
+        let hosts = [c"/etc", c"/usr", c"/var", c"/home", c"/root", c"/run", c"/sys"];
+        let read = hosts.iter().any(|path| open(path, O_DIRECTORY).is_ok());
+        (read, no_null || open(c"/probe", O_CREAT | O_WRONLY).is_ok())
+    } else {
+        // Writable for everybody by its mode, and granted for reading alone.
+        let write = no_null || open(c"/dev/zero", O_WRONLY).is_ok();
+        (open(c"/", O_DIRECTORY).is_ok(), write)
+    };
     let inet = socket(2, 1);
     let unix = socket(1, 1) || socket_pair(2) || !socket_pair(1);
     // SAFETY: signal 0 only asks whether a signal might be sent.
-    let signal = unsafe { call(number::KILL, [canary as usize, 0, 0, 0, 0, 0]) } != Err(EPERM);
+    let signal = unsafe { call(number::KILL, [canary as usize, 0, 0, 0, 0, 0]) };
+    // A session has few processes, and a number as low may be one of its own.
+    let signal = signal != Err(EPERM) && !(session && (signal == Err(ESRCH) || canary < 16));
     let privileges = !unprivileged();
     // The filter answers 0 and does nothing. Without it a negative group is invalid, whoever asks.
     let negative = -1i32 as usize;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Confinement, Network, Sandbox};
+use super::{Confinement, Network, Sandbox, Tier};
 
 /// One thing that a sandbox may or may not hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -127,6 +127,9 @@ pub enum Enforced {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Enforcement {
     sandbox: Sandbox,
+    tier: Option<Tier>,
+    /// Not even `best-effort` is met.
+    refused: bool,
     dimensions: Vec<(Dimension, Enforced)>,
     unmet: Vec<Dimension>,
 }
@@ -150,9 +153,31 @@ impl Enforcement {
             .collect();
         Self {
             sandbox: confinement.sandbox,
+            tier: None,
+            refused: false,
             dimensions,
             unmet,
         }
+    }
+
+    /// Returns the same report, of `tier`.
+    #[must_use]
+    pub fn in_tier(mut self, tier: Tier) -> Self {
+        self.tier = Some(tier);
+        self
+    }
+
+    /// Returns the same report, which admits no confined child: what the embedder
+    /// insists on cannot be had.
+    #[must_use]
+    pub fn refusing(mut self) -> Self {
+        self.refused = true;
+        self
+    }
+
+    /// Returns the tier in which children are confined; none where there is none.
+    pub fn tier(&self) -> Option<Tier> {
+        self.tier
     }
 
     /// Returns each dimension with its level.
@@ -162,7 +187,11 @@ impl Enforcement {
 
     /// Returns whether `sandbox` lets a child start under this report.
     pub fn admits(&self, sandbox: Sandbox) -> bool {
-        sandbox != Sandbox::Required || self.unmet.is_empty()
+        match sandbox {
+            Sandbox::Required => !self.refused && self.unmet.is_empty(),
+            Sandbox::BestEffort => !self.refused,
+            Sandbox::None => true,
+        }
     }
 
     /// Returns the names of the demanded dimensions that are not met, with
@@ -216,6 +245,9 @@ mod tests {
         assert!(!report.admits(Sandbox::Required));
         assert!(report.admits(Sandbox::BestEffort));
         assert!(report.admits(Sandbox::None));
+        let refusing = report.clone().refusing();
+        assert!(!refusing.admits(Sandbox::BestEffort));
+        assert!(refusing.admits(Sandbox::None), "nothing is confined there");
         assert!(report.unmet().contains("fs-read"));
         assert_eq!(report.summary(), "none");
     }

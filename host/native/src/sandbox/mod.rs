@@ -8,9 +8,11 @@ mod confinement;
 mod enforcement;
 mod root;
 pub(crate) mod sys;
+mod tier;
 
 pub use confinement::{Confinement, FsRules, Network, Sandbox};
 pub use enforcement::{Dimension, Enforced, Enforcement};
 pub use root::FsRoot;
 pub(crate) use root::open_resolved;
-pub use sys::NativeLauncher;
+pub use sys::{NativeLauncher, NativeLauncherBuilder};
+pub use tier::Tier;

@@ -27,7 +27,7 @@ fn confined(plan: &Plan, null: &File) {
         stdout: stream(),
         stderr: stream(),
     };
-    let process = LAUNCHER
+    let process = launcher()
         .launch(capspawn_native::launch::Scope(0), plan, stdio)
         .expect("it starts");
     assert_eq!(ended(&*process), Exit::Code(0));

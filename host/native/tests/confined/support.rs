@@ -11,7 +11,9 @@ use capspawn_native::launch::{
     ChildStdio, Exit, Launcher, Plan, Process, Program, Scope, WorkingDirectory,
 };
 use capspawn_native::limits::{CaptureCaps, Limits};
-use capspawn_native::sandbox::{Confinement, FsRoot, FsRules, NativeLauncher, Network, Sandbox};
+use capspawn_native::sandbox::{
+    Confinement, FsRoot, FsRules, NativeLauncher, Network, Sandbox, Tier,
+};
 use capspawn_native::{LaunchError, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
@@ -26,21 +28,23 @@ pub(crate) const REQUIRE_TIER: &str = "CAPSPAWN_REQUIRE_TIER";
 /// The launcher under test, in the tier that is demanded. The one place that chooses it.
 pub(crate) fn launcher() -> &'static NativeLauncher {
     static LAUNCHER: LazyLock<Result<NativeLauncher, String>> = LazyLock::new(|| {
-        let launcher = NativeLauncher::new();
-        match required_tier().as_deref() {
-            None => Ok(launcher),
-            Some("B") => {
-                let report = launcher.enforcement(&Confinement::default());
-                if report.admits(Sandbox::Required) {
-                    return Ok(launcher);
-                }
-                let unmet = report.unmet();
-                Err(format!(
-                    "tier B is demanded and this machine does not give: {unmet}"
-                ))
-            }
-            Some(tier) => Err(format!("tier {tier} is demanded and cannot be chosen")),
+        let Some(demanded) = required_tier() else {
+            return Ok(NativeLauncher::new());
+        };
+        let tier = demanded
+            .parse()
+            .map_err(|error| format!("{demanded}: {error}"))?;
+        let launcher = NativeLauncher::builder().tier(tier).build();
+        let report = launcher.enforcement(&Confinement::default());
+        if report.admits(Sandbox::BestEffort)
+            && (report.admits(Sandbox::Required) || tier == Tier::C)
+        {
+            return Ok(launcher);
         }
+        let unmet = report.unmet();
+        Err(format!(
+            "tier {tier} is demanded and this machine does not give: {unmet}"
+        ))
     });
     match &*LAUNCHER {
         Ok(launcher) => launcher,

@@ -6,12 +6,12 @@
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod linux;
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
-pub use linux::NativeLauncher;
+pub use linux::{NativeLauncher, NativeLauncherBuilder};
 
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 mod unsupported;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
-pub use unsupported::NativeLauncher;
+pub use unsupported::{NativeLauncher, NativeLauncherBuilder};
 
 mod watch;
 pub(crate) use watch::watch;

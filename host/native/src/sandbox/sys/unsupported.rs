@@ -4,16 +4,43 @@ use std::io;
 
 use crate::error::{LaunchError, Stage};
 use crate::launch::{ChildStdio, Launcher, Plan, Process, Scope};
-use crate::sandbox::{Confinement, Enforcement};
+use crate::sandbox::{Confinement, Enforcement, Tier};
 
 /// Starts nothing: this system has no launcher yet.
 #[derive(Debug, Default)]
 pub struct NativeLauncher {}
 
+/// Builds a [`NativeLauncher`].
+#[derive(Debug, Clone, Default)]
+#[must_use]
+pub struct NativeLauncherBuilder {}
+
 impl NativeLauncher {
     /// Returns the launcher that refuses everything.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Returns a builder of the launcher that refuses everything.
+    pub fn builder() -> NativeLauncherBuilder {
+        NativeLauncherBuilder::default()
+    }
+}
+
+impl NativeLauncherBuilder {
+    /// Asks for a tier; there is none here.
+    pub fn tier(self, _tier: Tier) -> Self {
+        self
+    }
+
+    /// Asks for a user; nothing is started here.
+    pub fn run_as(self, _uid: u32, _gid: u32) -> Self {
+        self
+    }
+
+    /// Builds the launcher that refuses everything.
+    pub fn build(self) -> NativeLauncher {
+        NativeLauncher::default()
     }
 }
 

@@ -84,6 +84,8 @@ pub(super) enum Mode {
     Execute,
     /// To try what it should not be able to do.
     Probe,
+    /// The same in a session.
+    ProbeSession,
     /// To watch over the host.
     Watch,
     /// To be pid 1 of a session.
@@ -115,6 +117,7 @@ impl Orders {
         let mode = match self.mode {
             Mode::Execute => 0,
             Mode::Probe => 1,
+            Mode::ProbeSession => 17,
             Mode::Watch => 4,
             Mode::Session => 8,
         };

@@ -58,6 +58,11 @@ impl Streams {
         })
     }
 
+    /// The root directory.
+    pub(super) fn root(&self) -> io::Result<OwnedFd> {
+        self.root.try_clone()
+    }
+
     /// A job for the helper.
     pub(super) fn job<'a>(&'a self, helper: BorrowedFd<'a>, mode: Mode) -> Job<'a> {
         Job {

@@ -1,9 +1,10 @@
-//! The launcher of tier B: no namespaces, no privileges, one process per child.
+//! The launcher: by a session where the host has them, else one process per child.
 //!
-//! A host without privileges clones the child, which confines itself before it
-//! executes. A root host's children must not be root, and a change of user in
-//! the vfork child would make the host undumpable: there the helper does it, at
-//! the price of a second exec.
+//! Without a session a host without privileges clones the child, which confines
+//! itself before it executes. A root host's children must not be root, and a
+//! change of user in the vfork child would make the host undumpable: there the
+//! helper does it, at the price of a second exec. A child of `sandbox = "none"`
+//! takes that way too: it has no confinement to share.
 
 #![allow(
     unsafe_code,
@@ -22,28 +23,32 @@ use super::job::{Form, Job, Streams};
 use super::policies::{Policies, Policy};
 use super::probe::{self, Findings};
 use super::process::Child;
+use super::sessions::Sessions;
 use super::steps::Fault;
 use super::strings::CStrings;
 use super::vfork::{Spawned, Vfork};
 use super::watcher::Watcher;
 use super::{limits, privileges};
 use crate::error::{LaunchError, Stage};
-use crate::launch::{ChildStdio, Launcher, Plan, Process, Scope};
-use crate::sandbox::{Confinement, Enforcement};
+use crate::launch::{ChildStdio, Launcher, Plan, Process, Program, Scope, WorkingDirectory};
+use crate::limits::{CaptureCaps, Limits};
+use crate::sandbox::{Confinement, Enforcement, Sandbox, Tier};
 
 /// The user and group that children of a root host run as: nobody's.
 const NOBODY: (u32, u32) = (65534, 65534);
 
 const NO_FAULT: Fault = Fault { step: 0, errno: 0 };
 
-/// Starts children confined by Landlock, seccomp, resource limits and a process
-/// group that they cannot leave.
+/// Starts children confined by the best [`Tier`] that the host has.
 #[derive(Debug)]
 pub struct NativeLauncher {
+    /// What the embedder insists on.
+    tier: Option<Tier>,
     vfork: Vfork,
     policies: Policies,
     helper: OnceLock<OwnedFd>,
     watcher: Mutex<Option<Arc<Watcher>>>,
+    sessions: Sessions,
     findings: OnceLock<Findings>,
     /// Whom the helper becomes; none where the vfork child confines itself.
     run_as: Option<(u32, u32)>,
@@ -58,26 +63,31 @@ impl Default for NativeLauncher {
 }
 
 impl NativeLauncher {
-    /// Returns a launcher whose children run as the host's user, or as
-    /// 65534:65534 where that is root.
+    /// Returns the launcher of [`NativeLauncher::builder`] as it is.
     pub fn new() -> Self {
-        let root = rustix::process::geteuid().is_root();
-        Self::with(root.then_some(NOBODY), false, NO_FAULT)
+        Self::builder().build()
     }
 
-    /// Returns a launcher whose children run as `uid` and `gid`, which takes a
-    /// root host. Root's own ids are possible: `privileges` is then partial.
-    pub fn run_as(uid: u32, gid: u32) -> Self {
-        Self::with(Some((uid, gid)), false, NO_FAULT)
+    /// Returns a builder: the best tier that the host has, and children that run
+    /// as the host's user, or as 65534:65534 where that is root.
+    pub fn builder() -> NativeLauncherBuilder {
+        NativeLauncherBuilder::default()
     }
 
     /// The seam of the tests: a fault at one step, clone instead of clone3.
-    fn with(run_as: Option<(u32, u32)>, legacy_clone: bool, fault: Fault) -> Self {
+    fn with(
+        tier: Option<Tier>,
+        run_as: Option<(u32, u32)>,
+        legacy_clone: bool,
+        fault: Fault,
+    ) -> Self {
         Self {
+            tier,
             vfork: Vfork::new(legacy_clone),
             policies: Policies::default(),
             helper: OnceLock::new(),
             watcher: Mutex::new(None),
+            sessions: Sessions::default(),
             findings: OnceLock::new(),
             run_as,
             lock_securebits: privileges::may_lock_securebits(),
@@ -130,6 +140,11 @@ impl NativeLauncher {
         self.run_as.map_or(own, |(uid, _)| uid) == 0
     }
 
+    /// The tier that the embedder insists on.
+    pub(super) fn forced_tier(&self) -> Option<Tier> {
+        self.tier
+    }
+
     /// What a probe of this host has found; probed once.
     pub(super) fn findings(&self) -> &Findings {
         self.findings.get_or_init(|| probe::run(self))
@@ -141,25 +156,41 @@ impl NativeLauncher {
         let mut job = streams.job(self.helper().map_err(spawn_error)?, Mode::Probe);
         self.start(policy, &mut job, None)
     }
-}
 
-fn spawn_error(source: io::Error) -> LaunchError {
-    LaunchError::new(Stage::Spawn, source)
-}
-
-impl Launcher for NativeLauncher {
-    fn enforcement(&self, confinement: &Confinement) -> Enforcement {
-        probe::report(self.findings(), confinement)
+    /// The plan of the self-test in a session.
+    pub(super) fn session_probe(&self) -> io::Result<Plan> {
+        let streams = Streams::null()?;
+        let helper = self.helper()?;
+        let job = streams.job(helper, Mode::ProbeSession);
+        Ok(Plan {
+            name: "probe".into(),
+            program: Arc::new(Program {
+                path: "/probe".into(),
+                file: helper.try_clone_to_owned()?.into(),
+            }),
+            argv: vec![self.orders(&job).encode()],
+            env: Vec::new(),
+            cwd: WorkingDirectory {
+                path: "/".into(),
+                dir: Arc::new(streams.root()?),
+                named: true,
+            },
+            limits: Limits::default(),
+            capture: CaptureCaps::default(),
+            confinement: Arc::default(),
+            disclose_pid: false,
+        })
     }
 
-    fn launch(
+    /// Starts what `plan` says as a process of its own, in tier B or C.
+    fn launch_alone(
         &self,
-        _scope: Scope,
+        tier: Tier,
         plan: &Plan,
         stdio: ChildStdio,
-    ) -> Result<Box<dyn Process>, LaunchError> {
+    ) -> Result<Child, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
-        let policy = self.policies.get(&plan.confinement, &plan.program);
+        let policy = self.policies.get(&plan.confinement, &plan.program, tier);
         let policy = policy.map_err(at(Stage::Ruleset))?;
         let mut env = CStrings::new();
         for (name, value) in &plan.env {
@@ -191,10 +222,45 @@ impl Launcher for NativeLauncher {
             *self.watcher.lock() = None;
             child = self.start(&policy, &mut job, Some(self.watcher()?));
         }
-        Ok(Box::new(child?))
+        child
     }
 }
 
+fn spawn_error(source: io::Error) -> LaunchError {
+    LaunchError::new(Stage::Spawn, source)
+}
+
+impl Launcher for NativeLauncher {
+    fn enforcement(&self, confinement: &Confinement) -> Enforcement {
+        probe::report(self.findings(), confinement)
+    }
+
+    fn launch(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError> {
+        let tier = match plan.confinement.sandbox {
+            // Nothing is confined, so that nothing is probed.
+            Sandbox::None => Tier::C,
+            Sandbox::Required | Sandbox::BestEffort => self.findings().tier,
+        };
+        if tier == Tier::A {
+            let child = self.sessions.launch(self, scope, plan, &stdio)?;
+            return Ok(Box::new(child));
+        }
+        Ok(Box::new(self.launch_alone(tier, plan, stdio)?))
+    }
+
+    fn close(&self, scope: Scope) {
+        self.sessions.close(scope);
+    }
+}
+
+pub use builder::NativeLauncherBuilder;
+
+mod builder;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -22,10 +22,11 @@ mod process;
 )]
 mod raw;
 mod session;
+mod sessions;
 #[allow(unsafe_code, reason = "raw system calls")]
 mod steps;
 mod strings;
 mod vfork;
 mod watcher;
 
-pub use launcher::NativeLauncher;
+pub use launcher::{NativeLauncher, NativeLauncherBuilder};

@@ -10,7 +10,7 @@ use super::descriptors::raised;
 use super::steps::Instruction;
 use super::{helper, landlock, policy};
 use crate::launch::Program;
-use crate::sandbox::{Confinement, Sandbox};
+use crate::sandbox::{Confinement, Sandbox, Tier};
 
 /// Policies kept; a grant has a handful of commands.
 const KEPT: usize = 64;
@@ -27,8 +27,13 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    /// Prepares `confinement`, under which `program` can be executed.
-    pub(super) fn new(confinement: &Confinement, program: Option<&Program>) -> io::Result<Self> {
+    /// Prepares `confinement`, under which `program` can be executed; in tier C
+    /// without Landlock.
+    pub(super) fn new(
+        confinement: &Confinement,
+        program: Option<&Program>,
+        tier: Tier,
+    ) -> io::Result<Self> {
         if confinement.sandbox == Sandbox::None {
             return Ok(Self {
                 ruleset: None,
@@ -36,9 +41,13 @@ impl Policy {
                 filter_file: None,
             });
         }
-        let ruleset = landlock::ruleset(confinement, program.map(|program| &program.file))?
-            .map(raised)
-            .transpose()?;
+        let ruleset = match tier {
+            Tier::C => None,
+            Tier::A | Tier::B => {
+                landlock::ruleset(confinement, program.map(|program| &program.file))?
+            }
+        };
+        let ruleset = ruleset.map(raised).transpose()?;
         let filter = policy::program(confinement.network);
         let filter_file = Some(raised(helper::filter(&filter)?)?);
         Ok(Self {
@@ -49,7 +58,7 @@ impl Policy {
     }
 }
 
-/// The policies of the latest confinements. The program belongs to the key: it
+/// The policies of the latest confinements, in one tier. The program belongs to the key: it
 /// may lie outside the roots. It counts by identity, since it is an open file.
 #[derive(Debug, Default)]
 pub(super) struct Policies(Mutex<Vec<Entry>>);
@@ -67,6 +76,7 @@ impl Policies {
         &self,
         confinement: &Arc<Confinement>,
         program: &Arc<Program>,
+        tier: Tier,
     ) -> io::Result<Arc<Policy>> {
         let same = |entry: &Entry| {
             Arc::ptr_eq(&entry.program, program)
@@ -77,7 +87,7 @@ impl Policies {
             return Ok(Arc::clone(&entry.policy));
         }
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
-        let policy = Arc::new(Policy::new(confinement, Some(program))?);
+        let policy = Arc::new(Policy::new(confinement, Some(program), tier)?);
         let mut kept = self.0.lock();
         if kept.len() >= KEPT {
             kept.remove(0);

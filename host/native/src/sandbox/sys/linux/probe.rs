@@ -4,8 +4,10 @@
 //! started under an empty confinement and tries what it must not be able to do.
 //! Once per launcher.
 
+use std::fs::File;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -13,9 +15,12 @@ use super::helper::NotExecutable;
 use super::landlock;
 use super::launcher::NativeLauncher;
 use super::policies::Policy;
+use super::session::{Profile, Session};
 use crate::error::{LaunchError, Stage};
-use crate::launch::{Exit, Process};
-use crate::sandbox::{Confinement, Dimension, Enforced, Enforcement, FsRules, Network, Sandbox};
+use crate::launch::{ChildStdio, Exit, Process};
+use crate::sandbox::{
+    Confinement, Dimension, Enforced, Enforcement, FsRules, Network, Sandbox, Tier,
+};
 use crate::status::Signal;
 
 /// How long the self-test may take: it makes a dozen system calls.
@@ -27,58 +32,140 @@ const BOUND: Timespec = Timespec {
 /// What the probe has found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Findings {
+    /// By what children are confined.
+    pub(super) tier: Tier,
+    /// The embedder insists on the tier.
+    pub(super) forced: bool,
     /// The Landlock ABI, 0 for none.
     pub(super) landlock: u32,
     /// What the self-test could do, as the helper's bits; a hint where it did not run.
     pub(super) open: Result<u8, &'static str>,
     /// Whether children keep the user id 0.
     pub(super) root: bool,
+    /// Why there are no sessions, where that was tried.
+    pub(super) no_session: &'static str,
 }
 
-/// Runs the self-test.
+/// Runs the self-test in the tier that is insisted on, or in the first one that
+/// holds. Where none does, the last tells what is open.
 pub(super) fn run(launcher: &NativeLauncher) -> Findings {
-    let open = test(launcher)
-        .inspect_err(|error| tracing::warn!(%error, "the sandbox probe failed"))
-        .map_err(|error| hint(&error));
-    Findings {
-        landlock: landlock::abi(),
+    let landlock = landlock::abi();
+    let forced = launcher.forced_tier();
+    let findings = |tier, open, no_session| Findings {
+        tier,
+        forced: forced.is_some(),
+        landlock,
         open,
         root: launcher.keeps_root(),
+        no_session,
+    };
+    let mut no_session = TIER_HINT;
+    if forced.unwrap_or(Tier::A) == Tier::A {
+        let open = told(test_session(launcher));
+        if forced.is_some() || open == Ok(0) {
+            return findings(Tier::A, open, no_session);
+        }
+        no_session = open.err().unwrap_or(TIER_HINT);
     }
+    let tier = forced.unwrap_or(if landlock > 0 { Tier::B } else { Tier::C });
+    let open = match tier {
+        Tier::B if landlock == 0 => Err(LANDLOCK_HINT),
+        tier => told(test_alone(launcher, tier)),
+    };
+    findings(tier, open, no_session)
 }
 
-fn test(launcher: &NativeLauncher) -> Result<u8, LaunchError> {
-    // Best effort: what is missing shows in the result.
-    let confinement = Confinement {
+fn told(open: Result<u8, LaunchError>) -> Result<u8, &'static str> {
+    open.inspect_err(|error| tracing::warn!(%error, "the sandbox probe failed"))
+        .map_err(|error| hint(&error))
+}
+
+/// Best effort: what is missing shows in the result.
+fn confinement() -> Confinement {
+    Confinement {
         sandbox: Sandbox::BestEffort,
         network: Network::None,
         fs: FsRules::default(),
-    };
+    }
+}
+
+fn test_alone(launcher: &NativeLauncher, tier: Tier) -> Result<u8, LaunchError> {
     let at = |stage| move |source| LaunchError::new(stage, source);
-    let policy = Policy::new(&confinement, None).map_err(at(Stage::Ruleset))?;
+    let policy = Policy::new(&confinement(), None, tier).map_err(at(Stage::Ruleset))?;
     let probe = launcher.start_probe(&policy)?;
+    let result = outcome(&probe);
+    probe.wait();
+    result
+}
+
+fn test_session(launcher: &NativeLauncher) -> Result<u8, LaunchError> {
+    let at = |stage| move |source| LaunchError::new(stage, source);
+    let profile = Profile {
+        confinement: Arc::new(confinement()),
+        tmpfs_bytes: 64 * 1024,
+        processes: Some(8),
+    };
+    let plan = launcher.session_probe().map_err(at(Stage::Spawn))?;
+    let null = || -> io::Result<OwnedFd> {
+        let file = File::options().read(true).write(true).open("/dev/null")?;
+        Ok(file.into())
+    };
+    let stdio = || -> io::Result<ChildStdio> {
+        Ok(ChildStdio {
+            stdin: null()?,
+            stdout: null()?,
+            stderr: null()?,
+        })
+    };
+    let stdio = stdio().map_err(at(Stage::Stdio))?;
+    let session = Arc::new(Session::start(launcher, &profile)?);
+    outcome(&session.launch(&plan, &stdio)?)
+}
+
+/// Waits for the self-test.
+fn outcome(probe: &dyn Process) -> Result<u8, LaunchError> {
     let readable = poll(
-        &mut [PollFd::new(&probe.exit_fd().as_fd(), PollFlags::IN)],
+        &mut [PollFd::new(&probe.exit_fd(), PollFlags::IN)],
         Some(&BOUND),
     );
     if readable != Ok(1) {
         let _ = probe.signal(Signal::Kill);
     }
-    let exit = probe.try_exit();
-    probe.wait();
-    let code = match exit {
+    let code = match probe.try_exit() {
         Ok(Some(Exit::Code(code))) => u8::try_from(code).ok(),
         _ => None,
     };
-    code.ok_or_else(|| at(Stage::Exec)(io::Error::other("the self-test did not finish")))
+    code.ok_or_else(|| {
+        let source = io::Error::other("the self-test did not finish");
+        LaunchError::new(Stage::Exec, source)
+    })
 }
 
 /// What to look at where the self-test could not start.
 fn hint(error: &LaunchError) -> &'static str {
-    if NotExecutable::is(&error.source) {
-        NotExecutable::HINT
+    match error.stage {
+        _ if NotExecutable::is(&error.source) => NotExecutable::HINT,
+        Stage::Namespaces | Stage::Root => namespaces_hint(),
+        _ => SECCOMP_HINT,
+    }
+}
+
+/// Which setting keeps a host from having user namespaces.
+fn namespaces_hint() -> &'static str {
+    let is = |path: &str, value: &str| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value)
+    };
+    if is("/proc/sys/user/max_user_namespaces", "0") {
+        "set user.max_user_namespaces above 0"
+    } else if is(
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+    ) {
+        "kernel.apparmor_restrict_unprivileged_userns is 1: allow this program user namespaces by an AppArmor profile"
+    } else if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        "set kernel.unprivileged_userns_clone to 1"
     } else {
-        SECCOMP_HINT
+        "a container's seccomp profile may refuse user namespaces and mounts"
     }
 }
 
@@ -98,16 +185,59 @@ const TIER_HINT: &str = "needs a session (user namespaces), tier A";
 
 /// Returns the report for `confinement`.
 pub(super) fn report(findings: &Findings, confinement: &Confinement) -> Enforcement {
+    let tier = findings.tier;
     let open = match findings.open {
         _ if confinement.sandbox == Sandbox::None => None,
         Ok(open) => Some(open),
+        Err(hint) if findings.forced => {
+            let reason = "the tier that is insisted on is not to be had";
+            return Enforcement::none(confinement, reason, hint).refusing();
+        }
         Err(hint) => {
             let reason = "the sandbox probe could not start";
             return Enforcement::none(confinement, reason, hint);
         }
     };
-    let levels = Dimension::ALL.map(|name| (name, level(name, findings, open, confinement)));
-    Enforcement::new(confinement, levels.into())
+    let levels = Dimension::ALL.map(|name| match (tier, open) {
+        (Tier::A, Some(open)) => (name, in_session(name, findings, open, confinement)),
+        _ => (name, level(name, findings, open, confinement)),
+    });
+    let report = Enforcement::new(confinement, levels.into());
+    match open {
+        Some(_) => report.in_tier(tier),
+        None => report,
+    }
+}
+
+/// The level of one dimension in a session; what is not better there is as elsewhere.
+fn in_session(
+    name: Dimension,
+    findings: &Findings,
+    open: u8,
+    confinement: &Confinement,
+) -> Enforced {
+    let closed = |bit, mechanism| match open & bit {
+        0 => Enforced::Full { mechanism },
+        _ => Enforced::None {
+            reason: "the probe got through",
+            hint: SECCOMP_HINT,
+        },
+    };
+    match (name, confinement.network) {
+        (Dimension::FsRead, _) => closed(READ, "private root, Landlock"),
+        (Dimension::FsWrite, _) => closed(WRITE, "private root, Landlock"),
+        (Dimension::FsMetadata, _) => closed(READ, "private root"),
+        (Dimension::DenyHoles, _) => closed(READ, "mounted over"),
+        (Dimension::NetworkIp, Network::None) => closed(INET, "network namespace, seccomp"),
+        (Dimension::NetworkIp, Network::Loopback) => closed(0, "network namespace"),
+        (Dimension::NetworkUnix, Network::None | Network::Loopback) => {
+            closed(UNIX, "private root, seccomp")
+        }
+        (Dimension::CrossProcess, _) => closed(SIGNAL, "pid namespace, seccomp"),
+        (Dimension::TreeKill, _) => closed(GROUP, "process group that seccomp keeps closed"),
+        (Dimension::Processes, _) => closed(0, "RLIMIT_NPROC in a user namespace"),
+        _ => level(name, findings, Some(open), confinement),
+    }
 }
 
 const UNASKED: Enforced = Enforced::None {
@@ -173,7 +303,7 @@ fn level(
         },
         Dimension::DenyHoles => Enforced::None {
             reason: "Landlock cannot subtract from a root",
-            hint: TIER_HINT,
+            hint: findings.no_session,
         },
         Dimension::NetworkIp | Dimension::NetworkUnix => match confinement.network {
             Network::None if name == Dimension::NetworkIp => {
@@ -182,7 +312,7 @@ fn level(
             Network::None => closed(UNIX, "seccomp, Landlock scope", SECCOMP_HINT),
             Network::Loopback => Enforced::None {
                 reason: "a loopback of its own takes a network namespace",
-                hint: TIER_HINT,
+                hint: findings.no_session,
             },
             Network::Host => Enforced::None {
                 reason: "the grant opens it",
@@ -209,6 +339,9 @@ mod tests {
     use super::*;
 
     const SOUND: Findings = Findings {
+        tier: Tier::B,
+        forced: false,
+        no_session: TIER_HINT,
         landlock: 7,
         open: Ok(0),
         root: false,

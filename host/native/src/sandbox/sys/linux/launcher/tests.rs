@@ -11,7 +11,7 @@ use super::{NO_FAULT, NOBODY, NativeLauncher};
 use crate::error::Stage;
 use crate::launch::{ChildStdio, Exit, Launcher, Plan, Process, Program, Scope, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
-use crate::sandbox::{Confinement, FsRoot, FsRules};
+use crate::sandbox::{Confinement, FsRoot, FsRules, Tier};
 
 const STEPS: [(Step, Stage); 13] = [
     (Step::Signals, Stage::Signals),
@@ -109,7 +109,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
     let plan = plan();
     for run_as in forms() {
         for legacy in [false, true] {
-            let sound = NativeLauncher::with(run_as, legacy, NO_FAULT);
+            let sound = NativeLauncher::with(Some(Tier::B), run_as, legacy, NO_FAULT);
             let process = sound.launch(Scope(0), &plan, null()).expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
             // The watcher.
@@ -120,7 +120,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
                     step: step as u32,
                     errno: libc::EXDEV,
                 };
-                let launcher = NativeLauncher::with(run_as, legacy, fault);
+                let launcher = NativeLauncher::with(Some(Tier::B), run_as, legacy, fault);
                 if step == Step::Identity && run_as.is_none() {
                     continue;
                 }
@@ -140,7 +140,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
 fn what_the_kernel_refuses_is_reported_with_its_stage() {
     let plan = plan();
     for run_as in forms() {
-        let launcher = NativeLauncher::with(run_as, false, NO_FAULT);
+        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
         let mut broken = plan.clone();
         let file = File::open("/etc/passwd").expect("it exists");
         broken.cwd.dir = Arc::new(file.into());
@@ -177,7 +177,7 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
 fn threads_start_children_at_once_and_the_host_stays_dumpable() {
     let plan = plan();
     for run_as in forms() {
-        let launcher = NativeLauncher::with(run_as, false, NO_FAULT);
+        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -197,7 +197,7 @@ fn threads_start_children_at_once_and_the_host_stays_dumpable() {
 fn a_killed_watcher_is_replaced() {
     let plan = plan();
     for run_as in forms() {
-        let launcher = NativeLauncher::with(run_as, false, NO_FAULT);
+        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
         let first = launcher.watcher().expect("it starts");
         let pidfd = &first.process.pidfd;
         pidfd_send_signal(pidfd, Signal::KILL).expect("it runs");
@@ -230,7 +230,7 @@ fn a_child_that_nobody_reaped_ends_with_its_launcher() {
     });
     plan.argv = vec!["sleep".into(), "60".into()];
     for run_as in forms() {
-        let launcher = NativeLauncher::with(run_as, false, NO_FAULT);
+        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
         let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
         let pidfd = process
             .exit_fd()

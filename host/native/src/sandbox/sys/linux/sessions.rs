@@ -1,0 +1,109 @@
+//! The sessions of each guest, one for every profile.
+//!
+//! A guest's first child of a profile makes the session, its later ones find it.
+//! No session is shared between guests: what one leaves in `/tmp` is nobody
+//! else's. A session ends when its guest has gone (or its place was needed) and
+//! the last child in it has ended.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::io::Errno;
+
+use super::launcher::NativeLauncher;
+use super::session::{Profile, Session, SessionChild};
+use crate::error::{LaunchError, Stage};
+use crate::launch::{ChildStdio, Plan, Scope};
+
+/// Sessions of one guest at once: 8, some hundred KiB of kernel memory each. A
+/// grant has a handful of confinements.
+const MAX_SESSIONS: usize = 8;
+
+/// The sessions of all guests.
+#[derive(Debug, Default)]
+pub(super) struct Sessions(Mutex<HashMap<Scope, Vec<Place>>>);
+
+#[derive(Debug)]
+struct Place {
+    profile: Profile,
+    session: Arc<Session>,
+}
+
+impl Sessions {
+    /// Starts what `plan` says in the session of its profile, made now if need be.
+    pub(super) fn launch(
+        &self,
+        launcher: &NativeLauncher,
+        scope: Scope,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<SessionChild, LaunchError> {
+        let profile = Profile {
+            confinement: Arc::clone(&plan.confinement),
+            tmpfs_bytes: plan.limits.tmpfs_bytes,
+            processes: plan.limits.processes,
+        };
+        let session = self.session(launcher, scope, &profile)?;
+        match session.launch(plan, stdio) {
+            // It has died since it was looked at: a new one is asked, once.
+            Err(error) if error.stage == Stage::Request && !session.is_alive() => {
+                tracing::warn!(%error, "a session has ended: its children are lost");
+                self.session(launcher, scope, &profile)?.launch(plan, stdio)
+            }
+            launched => launched,
+        }
+    }
+
+    /// Forgets the sessions of a guest. Those with children end with the last.
+    pub(super) fn close(&self, scope: Scope) {
+        let places = self.0.lock().remove(&scope);
+        // Not under the lock: an ended session is a few system calls.
+        drop(places);
+    }
+
+    fn session(
+        &self,
+        launcher: &NativeLauncher,
+        scope: Scope,
+        profile: &Profile,
+    ) -> Result<Arc<Session>, LaunchError> {
+        if let Some(session) = self.find(scope, profile)? {
+            return Ok(session);
+        }
+        // Not under the lock: it takes milliseconds. Of two first launches at once one makes a session too many.
+        let session = Arc::new(Session::start(launcher, profile)?);
+        if let Some(other) = self.find(scope, profile)? {
+            return Ok(other);
+        }
+        let place = Place {
+            profile: profile.clone(),
+            session: Arc::clone(&session),
+        };
+        self.0.lock().entry(scope).or_default().push(place);
+        Ok(session)
+    }
+
+    /// Returns the running session of `profile`; none where there is room for it.
+    fn find(&self, scope: Scope, profile: &Profile) -> Result<Option<Arc<Session>>, LaunchError> {
+        let mut gone = Vec::new();
+        let mut all = self.0.lock();
+        let Some(places) = all.get_mut(&scope) else {
+            return Ok(None);
+        };
+        gone.extend(places.extract_if(.., |place| !place.session.is_alive()));
+        let found = places.iter().find(|place| place.profile == *profile);
+        let found = found.map(|place| Arc::clone(&place.session));
+        if found.is_none() && places.len() >= MAX_SESSIONS {
+            // The oldest that nobody uses makes room.
+            let idle = |place: &Place| Arc::strong_count(&place.session) == 1;
+            match places.iter().position(idle) {
+                Some(index) => gone.push(places.remove(index)),
+                None => return Err(LaunchError::new(Stage::Namespaces, Errno::AGAIN.into())),
+            }
+        }
+        drop(all);
+        drop(gone);
+        Ok(found)
+    }
+}
