@@ -18,7 +18,7 @@ use super::steps::{Fault, Instruction};
 use super::vfork::stage_of;
 use crate::error::{LaunchError, Stage};
 
-const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/capspawn-init"));
+pub(super) const IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/capspawn-init"));
 
 /// There is no executable memfd (`EACCES`), and what would change that.
 #[derive(Debug, thiserror::Error)]

@@ -74,6 +74,13 @@ impl NativeLauncher {
         NativeLauncherBuilder::default()
     }
 
+    /// A launcher with a fault, for the tests of sessions.
+    #[cfg(test)]
+    pub(super) fn failing(fault: Fault) -> Self {
+        let root = rustix::process::geteuid().is_root();
+        Self::with(root.then_some(NOBODY), false, fault)
+    }
+
     /// The seam of the tests: a fault at one step, clone instead of clone3.
     fn with(
         tier: Option<Tier>,

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 
-use super::super::{Profile, Session};
+use super::super::{Profile, Session, SessionChild};
+use crate::error::LaunchError;
 use crate::launch::{ChildStdio, Exit, Plan, Process, Program, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
 use crate::sandbox::{Confinement, FsRoot, FsRules, NativeLauncher};
@@ -106,6 +107,15 @@ pub(super) fn piped() -> (ChildStdio, OwnedFd) {
     (stdio, reader)
 }
 
+/// Starts `plan`; the host keeps nothing of the streams.
+pub(super) fn launch(
+    session: &Arc<Session>,
+    plan: &Plan,
+    stdio: ChildStdio,
+) -> Result<SessionChild, LaunchError> {
+    session.launch(plan, &stdio)
+}
+
 /// Waits for the leader's end, and releases it.
 pub(super) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
     loop {
@@ -125,7 +135,7 @@ pub(super) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
 /// Runs `plan` to its end: what it wrote, and how it ended.
 pub(super) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
     let (stdio, reader) = piped();
-    let child = session.launch(plan, &stdio).expect("it starts");
+    let child = launch(session, plan, stdio).expect("it starts");
     let mut output = String::new();
     File::from(reader)
         .read_to_string(&mut output)
@@ -137,4 +147,20 @@ pub(super) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
 /// What a script writes.
 pub(super) fn output(session: &Arc<Session>, text: &str) -> String {
     run(session, &script(text)).0
+}
+
+/// The system's Python.
+pub(super) fn python() -> String {
+    let path = std::fs::canonicalize("/usr/bin/python3").expect("tests need Python");
+    path.into_os_string().into_string().expect("text")
+}
+
+/// A directory that whoever children run as can reach and write.
+pub(super) fn folder() -> tempfile::TempDir {
+    use std::os::unix::fs::PermissionsExt;
+
+    let folder = tempfile::tempdir_in("/var/tmp").expect("a directory");
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open).expect("its mode");
+    folder
 }

@@ -1,0 +1,66 @@
+//! Faults at every step of a session and of its children.
+
+use std::sync::Arc;
+
+use super::super::Session;
+use super::support::{launch, null, plan, profile, wait};
+use crate::error::Stage;
+use crate::launch::Exit;
+use crate::sandbox::NativeLauncher;
+use crate::sandbox::sys::linux::steps::{Fault, Step};
+
+fn failing(step: Step) -> NativeLauncher {
+    NativeLauncher::failing(Fault {
+        step: step as u32,
+        errno: libc::EXDEV,
+    })
+}
+
+#[test]
+fn a_session_that_fails_says_where() {
+    let steps = [
+        (Step::Identity, Stage::Identity),
+        (Step::Namespaces, Stage::Namespaces),
+        (Step::Root, Stage::Root),
+    ];
+    for (step, stage) in steps {
+        let error = Session::start(&failing(step), &profile()).expect_err("it fails");
+        assert_eq!(
+            (error.stage, error.source.raw_os_error()),
+            (stage, Some(libc::EXDEV))
+        );
+    }
+}
+
+#[test]
+fn a_child_that_fails_says_where_and_the_next_one_starts() {
+    let steps = [
+        (Step::Signals, Stage::Signals),
+        (Step::Session, Stage::Session),
+        (Step::Watch, Stage::Watch),
+        (Step::Stdio, Stage::Stdio),
+        (Step::Descriptors, Stage::Descriptors),
+        (Step::WorkingDirectory, Stage::WorkingDirectory),
+        (Step::Limits, Stage::Limits),
+        (Step::NoNewPrivileges, Stage::Privileges),
+        (Step::Capabilities, Stage::Privileges),
+        (Step::Landlock, Stage::Ruleset),
+        (Step::Seccomp, Stage::Filter),
+        (Step::Exec, Stage::Exec),
+    ];
+    for (step, stage) in steps {
+        let session = Session::start(&failing(step), &profile()).expect("it starts");
+        let session = Arc::new(session);
+        for _ in 0..2 {
+            let error = launch(&session, &plan("/bin/true", &[]), null()).expect_err("it fails");
+            assert_eq!(
+                (error.stage, error.source.raw_os_error()),
+                (stage, Some(libc::EXDEV))
+            );
+        }
+        assert!(session.is_alive());
+    }
+    let session = Arc::new(Session::start(&NativeLauncher::new(), &profile()).expect("it starts"));
+    let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
+    assert_eq!(wait(&child), Ok(Exit::Code(0)));
+}

@@ -1,0 +1,157 @@
+//! What a child sees and reaches.
+
+use std::sync::Arc;
+
+use super::super::Session;
+use super::support::{
+    launch, launcher, output, piped, plan, profile, profile_of, python, rules, run, script,
+    session, wait,
+};
+use crate::launch::{Exit, Process};
+use crate::sandbox::{Confinement, Network};
+
+#[test]
+fn two_sessions_see_nothing_of_each_other() {
+    let (first, second) = (session(&profile()), session(&profile()));
+    assert_eq!(
+        output(
+            &first,
+            "echo secret > /tmp/file; echo secret > /dev/shm/file; ls /tmp /dev/shm"
+        ),
+        "/dev/shm:\nfile\n\n/tmp:\nfile\n"
+    );
+    assert_eq!(output(&second, "ls /tmp /dev/shm"), "/dev/shm:\n\n/tmp:\n");
+    // Two children of one session share what it has.
+    assert_eq!(output(&first, "cat /tmp/file"), "secret\n");
+    let names = |session: &Arc<Session>| {
+        let text = "for n in mnt net pid ipc uts user; do readlink /proc/self/ns/$n; done";
+        output(session, text)
+            .lines()
+            .map(String::from)
+            .collect::<Vec<_>>()
+    };
+    let (ours, theirs) = (names(&first), names(&second));
+    assert_eq!(ours.len(), 6);
+    assert!(
+        ours.iter().zip(&theirs).all(|(a, b)| a != b),
+        "{ours:?} {theirs:?}"
+    );
+    assert_eq!(ours, names(&first));
+}
+
+#[test]
+fn processes_of_the_host_are_not_there() {
+    let session = session(&profile());
+    let text = "for p in /proc/[0-9]*; do echo ${p#/proc/}; done";
+    let pids = output(&session, text);
+    assert_eq!(pids.lines().next(), Some("1"));
+    assert_eq!(pids.lines().count(), 2, "{pids}");
+    assert_eq!(output(&session, "hostname"), "capspawn\n");
+}
+
+#[test]
+fn siblings_cannot_signal_or_look_into_each_other() {
+    let session = session(&profile());
+    let (stdio, reader) = piped();
+    let other = launch(&session, &script("echo $$; exec sleep 1000"), stdio).expect("it starts");
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(std::fs::File::from(reader)),
+        &mut line,
+    )
+    .expect("text");
+    let pid = line.trim();
+    let text = format!(
+        "kill -9 {pid} 2>/dev/null && echo signalled; kill -9 1 2>/dev/null && echo signalled; \
+         for f in environ mem maps fd/0; do for p in 1 {pid}; do head -c 1 /proc/$p/$f >/dev/null 2>&1 && echo $p $f; done; done; \
+         kill -0 $$ && head -c 1 /proc/$$/environ >/dev/null && echo own"
+    );
+    assert_eq!(output(&session, &text), "own\n");
+    assert_eq!(other.try_exit().expect("it can be asked"), None);
+    assert!(session.is_alive());
+}
+
+#[test]
+fn a_child_has_no_descriptors_no_rights_and_no_way_to_get_any() {
+    let session = session(&profile());
+    let text = "ls /proc/self/fd | wc -l; grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -d '\\t '; umask";
+    let none = "0".repeat(16);
+    // The streams, and the directory that ls reads.
+    let expected = format!(
+        "4\nCapInh:{none}\nCapPrm:{none}\nCapEff:{none}\nCapBnd:{none}\nCapAmb:{none}\nNoNewPrivs:1\nSeccomp:2\n"
+    );
+    let text = output(&session, text);
+    assert!(text.starts_with(&expected), "{text}");
+    assert_ne!(text.lines().last(), Some("0000"));
+    let text = output(
+        &session,
+        "unshare -Ur true 2>/dev/null && echo nested; mount -t tmpfs none /tmp 2>/dev/null && echo mounted; setsid true && echo quiet",
+    );
+    assert_eq!(text, "quiet\n");
+}
+
+#[test]
+fn the_program_has_a_path_that_exists() {
+    let session = session(&profile());
+    let text = run(&session, &plan("/usr/bin/readlink", &["/proc/self/exe"])).0;
+    assert!(text.starts_with("/usr/"), "{text}");
+}
+
+const CONNECT: &str = "import socket\ntry:\n  s = socket.socket()\n  s.bind(('127.0.0.1', PORT))\n  s.listen()\n  c = socket.create_connection(s.getsockname(), 5)\n  print('connected')\nexcept OSError as e:\n  print(e.errno)\n";
+const HOSTS: &str = "import socket\ntry:\n  socket.create_connection(('127.0.0.1', PORT), 5)\n  print('connected')\nexcept OSError as e:\n  print(e.errno)\n";
+
+#[test]
+fn each_network_is_what_it_says() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
+    let port = listener
+        .local_addr()
+        .expect("an address")
+        .port()
+        .to_string();
+    let (eperm, refused) = (libc::EPERM.to_string(), libc::ECONNREFUSED.to_string());
+    let expected = [
+        (Network::None, eperm.as_str(), eperm.as_str()),
+        (Network::Loopback, "connected", refused.as_str()),
+        (Network::Host, "connected", "connected"),
+    ];
+    for (network, own, hosts) in expected {
+        let session = session(&profile_of(Confinement {
+            network,
+            fs: rules(),
+            ..Confinement::default()
+        }));
+        let ask = |text: &str, port: &str| {
+            let text = text.replace("PORT", port);
+            run(&session, &plan(&python(), &["-ISc", &text])).0
+        };
+        assert_eq!(ask(CONNECT, "0").trim(), own, "{network:?}");
+        assert_eq!(ask(HOSTS, &port).trim(), hosts, "{network:?}");
+    }
+}
+
+#[test]
+fn sessions_with_unequal_networks_run_at_once() {
+    let launcher = launcher();
+    let loopback = Confinement {
+        network: Network::Loopback,
+        fs: rules(),
+        ..Confinement::default()
+    };
+    let profiles = [profile(), profile_of(loopback)];
+    let sessions =
+        profiles.map(|profile| Arc::new(Session::start(&launcher, &profile).expect("it starts")));
+    let children: Vec<_> = sessions
+        .iter()
+        .map(|session| {
+            let (stdio, reader) = piped();
+            (
+                launch(&session, &script("read line; cat /proc/net/dev"), stdio)
+                    .expect("it starts"),
+                reader,
+            )
+        })
+        .collect();
+    for (child, _) in &children {
+        assert_eq!(wait(child), Ok(Exit::Code(0)));
+    }
+}

@@ -1,0 +1,65 @@
+//! Nothing is left of sessions that were dropped.
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::Session;
+use super::support::{launch, launcher, null, plan, profile, script, wait};
+use crate::launch::Exit;
+
+/// Set in the process that looks at itself alone.
+const ALONE: &str = "CAPSPAWN_TEST_ALONE";
+const NAME: &str = "sandbox::sys::linux::session::tests::leaks::a_thousand_sessions_leave_nothing";
+
+/// Descriptors, children (zombies included), threads and mounts of this process.
+fn held() -> [usize; 4] {
+    let count = |path: &str| fs::read_dir(path).expect("it is there").count();
+    let children = fs::read_dir("/proc/self/task")
+        .expect("it is there")
+        .flatten();
+    let children = children
+        .map(|task| fs::read_to_string(task.path().join("children")).expect("CONFIG_PROC_CHILDREN"))
+        .map(|line| line.split_whitespace().count())
+        .sum();
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("it is there");
+    [
+        count("/proc/self/fd"),
+        children,
+        count("/proc/self/task"),
+        mounts.lines().count(),
+    ]
+}
+
+#[test]
+fn a_thousand_sessions_leave_nothing() {
+    if std::env::var_os(ALONE).is_none() {
+        // Other tests of this process open descriptors and start children meanwhile.
+        let own = std::env::current_exe().expect("it runs");
+        let status = Command::new(own)
+            .args(["--exact", NAME, "--test-threads=1"])
+            .env(ALONE, "1")
+            .status();
+        assert!(status.expect("it starts").success());
+        return;
+    }
+    let (launcher, profile) = (launcher(), profile());
+    let one = || {
+        let session = Arc::new(Session::start(&launcher, &profile).expect("it starts"));
+        let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
+        assert_eq!(wait(&child), Ok(Exit::Code(0)));
+        // Left running.
+        let left = script("setsid sleep 1000 & sleep 1000 & sleep 1000");
+        drop(launch(&session, &left, null()).expect("it starts"));
+    };
+    one();
+    let before = held();
+    for _ in 0..1000 {
+        one();
+    }
+    // The last are reaped by threads of their own.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while held() != before && Instant::now() < deadline {}
+    assert_eq!(held(), before);
+}

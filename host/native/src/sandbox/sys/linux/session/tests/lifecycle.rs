@@ -1,0 +1,290 @@
+//! Starting, ending, signalling.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::process::{Signal as RawSignal, pidfd_send_signal};
+
+use super::super::Session;
+use super::support::{
+    launch, launcher, null, output, piped, plan, profile, run, script, session, wait,
+};
+use crate::error::Stage;
+use crate::launch::{ChildStdio, Exit, Process};
+use crate::sandbox::sys::linux::helper::IMAGE;
+use crate::status::Signal;
+
+#[test]
+fn a_child_starts_and_its_end_is_told() {
+    let session = session(&profile());
+    assert!(session.is_alive());
+    for (program, exit) in [("/bin/true", Exit::Code(0)), ("/bin/false", Exit::Code(1))] {
+        let child = launch(&session, &plan(program, &[]), null()).expect("it starts");
+        assert_eq!(wait(&child), Ok(exit));
+    }
+    let killed = run(&session, &script("kill -9 $$"));
+    assert_eq!(killed.1, Exit::Signal(9));
+}
+
+#[test]
+fn an_end_can_be_asked_for_again_until_the_release() {
+    let session = session(&profile());
+    let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
+    let fd = child.exit_fd().try_clone_to_owned().expect("a copy");
+    let mut fds = [rustix::event::PollFd::new(
+        &fd,
+        rustix::event::PollFlags::IN,
+    )];
+    for _ in 0..2 {
+        rustix::event::poll(&mut fds, None).expect("it can be polled");
+        assert_eq!(
+            child.try_exit().expect("it can be asked"),
+            Some(Exit::Code(0))
+        );
+    }
+}
+
+#[test]
+fn arguments_environment_directory_and_streams_arrive() {
+    let session = session(&profile());
+    let mut plan = plan(
+        "/bin/sh",
+        &[
+            "-c",
+            "read line; echo \"$0 $1 $NAME $PWD $line\"; echo err >&2",
+            "zero",
+            "one",
+        ],
+    );
+    plan.env.push(("NAME".into(), "value".into()));
+    plan.cwd.path = "/usr/bin".into();
+    let (stdio, reader) = piped();
+    let (stdin, mut writer) = io::pipe().expect("a pipe");
+    io::Write::write_all(&mut writer, b"input\n").expect("room");
+    let stdio = ChildStdio {
+        stdin: OwnedFd::from(stdin),
+        ..stdio
+    };
+    let child = launch(&session, &plan, stdio).expect("it starts");
+    let mut text = String::new();
+    File::from(reader).read_to_string(&mut text).expect("text");
+    assert_eq!(text, "zero one value /usr/bin input\nerr\n");
+    assert_eq!(wait(&child), Ok(Exit::Code(0)));
+}
+
+#[test]
+fn large_arguments_arrive_whole() {
+    let session = session(&profile());
+    for length in [1, 32 * 1024, 33 * 1024, 128 * 1024 - 1] {
+        let argument = "x".repeat(length);
+        let plan = plan(
+            "/bin/sh",
+            &[
+                "-c",
+                "echo ${#1} ${#7}",
+                "sh",
+                &argument,
+                "",
+                "",
+                "",
+                "",
+                "",
+                &argument,
+            ],
+        );
+        assert_eq!(run(&session, &plan).0, format!("{length} {length}\n"));
+    }
+    let many: Vec<_> = (0..60_000).map(|_| "a").collect();
+    let mut arguments = vec!["-c", "echo $#", "sh"];
+    arguments.extend(&many);
+    assert_eq!(run(&session, &plan("/bin/sh", &arguments)).0, "60000\n");
+}
+
+#[test]
+fn a_failure_names_its_stage_and_the_session_goes_on() {
+    let session = session(&profile());
+    let mut nowhere = plan("/bin/true", &[]);
+    nowhere.cwd.path = "/nowhere".into();
+    let error = launch(&session, &nowhere, null()).expect_err("there is no such directory");
+    assert_eq!(error.stage, Stage::WorkingDirectory);
+    assert_eq!(error.source.raw_os_error(), Some(libc::ENOENT));
+    let mut file = plan("/bin/true", &[]);
+    file.cwd.path = "/bin/true".into();
+    let error = launch(&session, &file, null()).expect_err("it is no directory");
+    assert_eq!(error.source.raw_os_error(), Some(libc::ENOTDIR));
+    let error = launch(&session, &plan("/etc/passwd", &[]), null());
+    let error = error.expect_err("it is no program");
+    assert_eq!(
+        (error.stage, error.source.raw_os_error()),
+        (Stage::Exec, Some(libc::EACCES))
+    );
+    assert_eq!(output(&session, "echo on"), "on\n");
+}
+
+#[test]
+fn directories_and_devices_are_not_taken_as_streams() {
+    let session = session(&profile());
+    for path in ["/", "/dev/zero", "/etc/passwd"] {
+        let stdio = ChildStdio {
+            stdin: File::open(path).expect("it exists").into(),
+            ..null()
+        };
+        let error = launch(&session, &plan("/bin/true", &[]), stdio).expect_err("refused");
+        assert_eq!(
+            (error.stage, error.source.raw_os_error()),
+            (Stage::Request, Some(libc::EINVAL))
+        );
+    }
+    let mut directory = plan("/bin/true", &[]);
+    directory.program = plan("/usr", &[]).program;
+    let error = launch(&session, &directory, null()).expect_err("refused");
+    assert_eq!(error.stage, Stage::Request);
+}
+
+#[test]
+fn killing_one_of_two_children_leaves_the_other() {
+    let session = session(&profile());
+    let start = |text: &str| {
+        let (stdio, reader) = piped();
+        let child = launch(&session, &script(text), stdio).expect("it starts");
+        let mut lines = BufReader::new(File::from(reader));
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("text");
+        (child, lines)
+    };
+    // A descendant in a session of its own, and one whose parent has ended.
+    let (killed, mut streams) =
+        start("setsid sleep 1000 & (setsid sh -c 'sleep 1000 & sleep 1000' &) ; echo up; wait");
+    let (left, _) = start("echo up; read line");
+    killed
+        .signal_tree(Signal::Kill)
+        .expect("it can be signalled");
+    assert_eq!(wait(&killed), Ok(Exit::Signal(9)));
+    // Whoever is left of the tree holds the pipe open.
+    let mut rest = String::new();
+    streams.read_to_string(&mut rest).expect("text");
+    assert!(
+        left.try_exit()
+            .expect("it can be asked")
+            .is_none_or(|exit| exit == Exit::Code(1))
+    );
+    assert!(session.is_alive());
+}
+
+#[test]
+fn a_signal_reaches_the_leader_alone_or_the_tree() {
+    let session = session(&profile());
+    let start = || {
+        let (stdio, reader) = piped();
+        let text = "sh -c 'trap \"echo inner; exit 3\" USR1; echo up; while :; do read l || sleep 0.01; done' & p=$!; \
+                    trap 'echo outer' USR1; wait $p; wait $p; wait $p; exit 4";
+        let child = launch(&session, &script(text), stdio).expect("it starts");
+        let mut lines = BufReader::new(File::from(reader));
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("text");
+        (child, lines)
+    };
+    let (leader, mut lines) = start();
+    leader.signal(Signal::User1).expect("it can be signalled");
+    let mut line = String::new();
+    lines.read_line(&mut line).expect("text");
+    assert_eq!(line, "outer\n");
+    leader
+        .signal_tree(Signal::User1)
+        .expect("it can be signalled");
+    assert_eq!(wait(&leader), Ok(Exit::Code(4)));
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).expect("text");
+    assert!(rest.contains("inner\n"), "{rest}");
+}
+
+#[test]
+fn dropping_a_child_kills_its_tree() {
+    let session = session(&profile());
+    let (stdio, reader) = piped();
+    let child =
+        launch(&session, &script("setsid sleep 1000 & sleep 1000"), stdio).expect("it starts");
+    drop(child);
+    let mut rest = String::new();
+    File::from(reader)
+        .read_to_string(&mut rest)
+        .expect("every writer is gone");
+    assert!(session.is_alive());
+}
+
+#[test]
+fn orphans_are_reaped_while_a_leader_is_held() {
+    let session = session(&profile());
+    let held = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
+    let (stdio, reader) = piped();
+    let busy = launch(
+        &session,
+        &script("(sleep 0 &) ; (sleep 0 &) ; read line"),
+        stdio,
+    )
+    .expect("it starts");
+    drop(reader);
+    assert_eq!(wait(&busy), Ok(Exit::Code(1)));
+    // Pid 1, and what looks.
+    let text = "while :; do n=0; for p in /proc/[0-9]*; do n=$((n+1)); done; [ $n = 2 ] && break; done; echo $n";
+    assert_eq!(output(&session, text), "2\n");
+    assert_eq!(wait(&held), Ok(Exit::Code(0)));
+}
+
+#[test]
+fn a_killed_helper_loses_its_children_and_says_so() {
+    let session = session(&profile());
+    let (stdio, reader) = piped();
+    let child =
+        launch(&session, &script("setsid sleep 1000 & sleep 1000"), stdio).expect("it starts");
+    pidfd_send_signal(session.process(), RawSignal::KILL).expect("it runs");
+    assert_eq!(wait(&child), Err(io::ErrorKind::BrokenPipe));
+    let mut rest = String::new();
+    File::from(reader)
+        .read_to_string(&mut rest)
+        .expect("every writer is gone");
+    let process = session.process().as_fd();
+    let mut fds = [rustix::event::PollFd::new(
+        &process,
+        rustix::event::PollFlags::IN,
+    )];
+    rustix::event::poll(&mut fds, None).expect("it can be polled");
+    assert!(!session.is_alive());
+    child.signal_tree(Signal::Kill).expect("nothing is left");
+    child.signal(Signal::Kill).expect("nothing is left");
+    child.reap().expect("nothing is left");
+    let error = launch(&session, &plan("/bin/true", &[]), null()).expect_err("nobody is there");
+    assert_eq!(
+        (error.stage, error.source.kind()),
+        (Stage::Request, io::ErrorKind::BrokenPipe)
+    );
+    assert!(Session::start(&launcher(), &profile()).is_ok_and(|another| another.is_alive()));
+}
+
+#[test]
+fn the_pid_is_the_hosts() {
+    let session = session(&profile());
+    let (stdio, reader) = piped();
+    let child = launch(
+        &session,
+        &script("echo $$; read line; exec sleep 1000"),
+        stdio,
+    )
+    .expect("it starts");
+    let mut line = String::new();
+    BufReader::new(File::from(reader))
+        .read_line(&mut line)
+        .expect("text");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", child.pid())).expect("it runs");
+    let numbers = status
+        .lines()
+        .find(|line| line.starts_with("NSpid:"))
+        .expect("it is in a namespace");
+    assert_eq!(numbers.split_whitespace().last(), Some(line.trim()));
+}
+
+#[test]
+fn the_helper_is_small() {
+    assert!(IMAGE.len() < 64 * 1024, "{} bytes", IMAGE.len());
+}

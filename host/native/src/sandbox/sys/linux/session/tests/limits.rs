@@ -1,0 +1,68 @@
+//! The cap on tasks, and the limits of a child.
+
+use super::support::{launch, output, piped, plan, profile, run, script, session, wait};
+use crate::launch::Exit;
+use std::fs::File;
+use std::io::Read;
+
+/// Starts sleepers until one is refused, and says how many ran.
+const FORKS: &str = "import os\nn = 0\ntry:\n  while n < 100:\n    if os.fork() == 0:\n      os.read(0, 1)\n      os._exit(0)\n    n += 1\nexcept OSError as e:\n  print(n, e.errno)\nelse:\n  print(n)\n";
+
+#[test]
+fn the_cap_on_tasks_is_exact() {
+    let python = super::support::python();
+    let mut capped = profile();
+    capped.processes = Some(10);
+    let first = session(&capped);
+    let (stdin, writer) = std::io::pipe().expect("a pipe");
+    let forks = plan(&python, &["-ISc", FORKS]);
+    let (stdio, reader) = piped();
+    let stdio = crate::launch::ChildStdio {
+        stdin: stdin.into(),
+        ..stdio
+    };
+    let child = launch(&first, &forks, stdio).expect("it starts");
+    assert_eq!(wait(&child), Ok(Exit::Code(0)));
+    drop(writer);
+    let mut text = String::new();
+    File::from(reader).read_to_string(&mut text).expect("text");
+    assert_eq!(text, format!("9 {}\n", libc::EAGAIN));
+    // What the first has left behind is gone: there is room again, for the same number.
+    drop(child);
+    capped.processes = None;
+    let free = session(&capped);
+    let (text, exit) = run(&free, &plan(&python, &["-ISc", FORKS]));
+    assert_eq!((text.as_str(), exit), ("100\n", Exit::Code(0)));
+}
+
+#[test]
+fn limits_are_the_childs_and_not_the_helpers() {
+    let session = session(&profile());
+    let mut limited = script("ulimit -n; ulimit -t; ulimit -f; ulimit -c");
+    limited.limits.open_files = Some(17);
+    limited.limits.cpu = Some(std::time::Duration::from_secs(7));
+    limited.limits.file_size_bytes = Some(512 * 100);
+    assert_eq!(run(&session, &limited).0, "17\n7\n100\n0\n");
+    limited.limits.open_files = Some(18);
+    assert!(run(&session, &limited).0.starts_with("18\n"));
+}
+
+#[test]
+fn private_file_systems_have_a_size() {
+    let session = session(&profile());
+    let fill =
+        "head -c 9M /dev/zero > $D/a && head -c 9M /dev/zero > $D/b && echo full || echo refused";
+    for dir in ["/tmp", "/dev/shm"] {
+        let text = fill.replace("$D", dir);
+        let (text, _) = run(&session, &{
+            let mut plan = script(&text);
+            plan.limits.file_size_bytes = None;
+            plan
+        });
+        assert!(text.ends_with("refused\n"), "{text}");
+    }
+    assert_eq!(
+        output(&session, "rm /tmp/a /tmp/b; echo x > /tmp/c; cat /tmp/c"),
+        "x\n"
+    );
+}

@@ -1,0 +1,149 @@
+//! The private root.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::super::Session;
+use super::support::{folder, launcher, output, profile, profile_of, rules, session};
+use crate::error::Stage;
+use crate::sandbox::{Confinement, FsRoot, FsRules};
+
+fn confined(fs: FsRules) -> super::super::Profile {
+    profile_of(Confinement {
+        fs,
+        ..Confinement::default()
+    })
+}
+
+#[test]
+fn nothing_is_there_that_is_not_granted() {
+    let session = session(&profile());
+    assert_eq!(
+        output(&session, "echo /*"),
+        "/bin /dev /etc /lib /lib64 /proc /tmp /usr\n"
+    );
+    assert_eq!(
+        output(&session, "echo /dev/* /etc/*"),
+        "/dev/fd /dev/full /dev/null /dev/random /dev/shm /dev/stderr /dev/stdin /dev/stdout /dev/urandom /dev/zero /etc/passwd\n"
+    );
+    let text = "for d in / /etc /usr /dev /bin /proc; do mkdir $d/x 2>/dev/null && echo $d; done; echo x > /dev/null; head -c 1 /dev/zero | wc -c; echo x > /tmp/x; echo x > /dev/shm/x; ls /tmp";
+    assert_eq!(output(&session, text), "1\nx\n");
+}
+
+#[test]
+fn a_write_root_is_writable_and_what_lies_beside_it_is_not_there() {
+    let folder = folder();
+    for name in ["work", "beside"] {
+        fs::create_dir(folder.path().join(name)).expect("room");
+        open(&folder.path().join(name));
+    }
+    let work = folder.path().join("work");
+    let session = session(&confined(FsRules {
+        write: vec![work.clone().into()],
+        ..rules()
+    }));
+    let dir = folder.path().display();
+    let text = format!(
+        "cd {dir}; ls; echo x > work/file && cat work/file; touch y 2>/dev/null && echo beside"
+    );
+    assert_eq!(output(&session, &text), "work\nx\n");
+    assert_eq!(fs::read(work.join("file")).expect("it was written"), b"x\n");
+}
+
+#[test]
+fn a_write_root_in_a_read_root_and_below_tmp() {
+    let below = tempfile::tempdir_in("/tmp").expect("a directory");
+    open(below.path());
+    fs::create_dir(below.path().join("work")).expect("room");
+    open(&below.path().join("work"));
+    let session = session(&confined(FsRules {
+        read: [rules().read, vec![FsRoot::from(below.path())]].concat(),
+        write: vec![below.path().join("work").into()],
+        ..FsRules::default()
+    }));
+    let dir = below.path().display();
+    let text = format!(
+        "touch {dir}/x 2>/dev/null && echo read; touch {dir}/work/x && echo write; touch /tmp/x && echo tmp"
+    );
+    assert_eq!(output(&session, &text), "write\ntmp\n");
+}
+
+#[test]
+fn a_root_written_with_a_link_is_there_under_both_paths() {
+    let folder = folder();
+    fs::create_dir(folder.path().join("real")).expect("room");
+    open(&folder.path().join("real"));
+    fs::write(folder.path().join("real/hidden"), "x").expect("room");
+    let link = folder.path().join("link");
+    symlink("real", &link).expect("room");
+    let session = session(&confined(FsRules {
+        write: vec![FsRoot::resolve(&link).expect("it leads somewhere")],
+        deny: vec![folder.path().join("real/hidden").into()],
+        ..rules()
+    }));
+    let dir = folder.path().display();
+    let text = format!(
+        "cd {dir}; echo x > link/file; cat real/file; cat link/hidden real/hidden 2>/dev/null; ls"
+    );
+    assert_eq!(output(&session, &text), "x\nlink\nreal\n");
+}
+
+#[test]
+fn a_missing_read_root_is_left_out_and_a_missing_write_root_is_an_error() {
+    let missing = std::path::PathBuf::from("/var/tmp/capspawn-is-not-there");
+    let read = [rules().read, vec![FsRoot::from(missing.clone())]].concat();
+    let session = session(&confined(FsRules {
+        read,
+        ..FsRules::default()
+    }));
+    assert_eq!(output(&session, "echo /var*"), "/var*\n");
+    let write = confined(FsRules {
+        write: vec![FsRoot::from(missing.clone())],
+        ..rules()
+    });
+    let error = Session::start(&launcher(), &write).expect_err("it is missing");
+    assert_eq!(error.stage, Stage::Root);
+    assert!(
+        error.to_string().contains("capspawn-is-not-there"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_whole_file_system_can_be_granted() {
+    let session = session(&confined(FsRules {
+        read: vec!["/".into()],
+        ..FsRules::default()
+    }));
+    let text = "ls -d /etc/passwd /usr/bin; touch /tmp/x && ls /tmp; ls /dev | wc -l; for p in /proc/[0-9]*; do echo $p; done | wc -l; touch /var/tmp/capspawn-x 2>/dev/null && echo written";
+    let text = output(&session, text);
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("/etc/passwd"));
+    assert_eq!(lines.next(), Some("/usr/bin"));
+    assert_eq!(lines.next(), Some("x"));
+    assert_eq!(lines.next(), Some("10"));
+    assert!(
+        lines
+            .next()
+            .is_some_and(|count| ["2", "3", "4"].contains(&count)),
+        "{text}"
+    );
+    assert_eq!(lines.next(), None);
+}
+
+#[test]
+fn set_user_id_and_devices_are_worth_nothing() {
+    let session = session(&profile());
+    let text = "while read -r _ _ _ _ at options _; do case $at in /usr|/bin) echo $options;; esac; done < /proc/self/mountinfo";
+    for line in output(&session, text).lines() {
+        for option in ["ro", "nosuid", "nodev"] {
+            assert!(line.split(',').any(|it| it == option), "{line}");
+        }
+    }
+}
+
+fn open(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+
+    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("its mode");
+}
