@@ -78,7 +78,7 @@ impl NativeLauncher {
     #[cfg(test)]
     pub(super) fn failing(fault: Fault) -> Self {
         let root = rustix::process::geteuid().is_root();
-        Self::with(root.then_some(NOBODY), false, fault)
+        Self::with(Some(Tier::A), root.then_some(NOBODY), false, fault)
     }
 
     /// The seam of the tests: a fault at one step, clone instead of clone3.
