@@ -228,6 +228,8 @@ fn processes_start_in_one_place() {
     let elsewhere = [
         "tests",
         "host/native/tests",
+        // The baselines are children of std's and tokio's.
+        "host/native/benches",
         "host/native/src/sandbox/sys",
         "host/native/init",
         // Runs the compiler.

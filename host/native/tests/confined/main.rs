@@ -5,7 +5,6 @@
 //! unprivileged user without it.
 
 mod host;
-mod latency;
 mod lifecycle;
 mod probe;
 mod programs;

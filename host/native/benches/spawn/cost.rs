@@ -1,0 +1,155 @@
+//! The price of one confined child: `/bin/true`, against the same unconfined.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::thread;
+
+use capspawn_native::Decision;
+
+use crate::baseline;
+use crate::forms::{self, Form, nothing, settle, spawn_and_wait};
+use crate::report::{Figure, Report};
+use crate::statistics::{Unit, by_turns, seconds};
+
+const ROUNDS: usize = 400;
+const LARGE_BYTES: usize = 1 << 30;
+
+/// By the launcher alone, by the registry, and with the slot given back.
+pub(crate) fn spawn(form: &Form, report: &mut Report) {
+    let figure = |name| Figure {
+        name,
+        baseline: "std",
+        target: "1.10 (A), 1.25 (B), 1.5 (B with the helper)",
+    };
+    by_launcher(form, report, figure("launch and wait"));
+    by_registry(form, report, figure("spawn and wait"));
+    released(form, report, figure("spawn, wait and release"));
+}
+
+/// The same in a host that has a GiB of memory, which a fork would copy the page
+/// tables of.
+pub(crate) fn in_a_large_host(form: &Form, report: &mut Report) {
+    let figure = |name| Figure {
+        name,
+        baseline: "std",
+        target: "1.15 (A)",
+    };
+    let resident = vec![1u8; LARGE_BYTES];
+    by_launcher(form, report, figure("launch and wait, 1 GiB resident"));
+    by_registry(form, report, figure("spawn and wait, 1 GiB resident"));
+    std::hint::black_box(resident);
+}
+
+fn by_launcher(form: &Form, report: &mut Report, figure: Figure<'_>) {
+    let guest = form.guest();
+    let Ok(Decision::Allow(plan)) = guest.grant().decide(&nothing()) else {
+        panic!("the grant allows it");
+    };
+    let null = File::options().read(true).write(true).open("/dev/null");
+    let null = OwnedFd::from(null.expect("it exists"));
+    let pair = by_turns(
+        Unit::Seconds,
+        ROUNDS,
+        || seconds(baseline::spawn_and_wait),
+        || seconds(|| form.launch_and_wait(&plan, &null)),
+    );
+    report.pair(form, figure, &pair);
+}
+
+fn by_registry(form: &Form, report: &mut Report, figure: Figure<'_>) {
+    let registry = forms::build(form.registry());
+    let guest = forms::guest(&registry, None);
+    let command = nothing();
+    let pair = by_turns(
+        Unit::Seconds,
+        ROUNDS,
+        || seconds(baseline::spawn_and_wait),
+        || {
+            let time = seconds(|| drop(spawn_and_wait(&guest, &command)));
+            settle(&registry, 0);
+            time
+        },
+    );
+    report.pair(form, figure, &pair);
+}
+
+/// The baseline reaps within its wait; here the reap comes with the release.
+fn released(form: &Form, report: &mut Report, figure: Figure<'_>) {
+    let guest = form.guest();
+    let command = nothing();
+    let pair = by_turns(
+        Unit::Seconds,
+        ROUNDS,
+        || seconds(baseline::spawn_and_wait),
+        || {
+            seconds(|| {
+                spawn_and_wait(&guest, &command).release_blocking();
+            })
+        },
+    );
+    report.pair(form, figure, &pair);
+}
+
+/// The first child of a guest, against the ones after it.
+pub(crate) fn of_a_new_guest(form: &Form, report: &mut Report) {
+    let registry = forms::build(form.registry());
+    let old = forms::guest(&registry, None);
+    let command = nothing();
+    let pair = by_turns(
+        Unit::Seconds,
+        ROUNDS / 2,
+        || {
+            let time = seconds(|| drop(spawn_and_wait(&old, &command)));
+            settle(&registry, 0);
+            time
+        },
+        || {
+            let new = registry.guest(old.grant().clone(), "new");
+            let time = seconds(|| drop(spawn_and_wait(&new, &command)));
+            settle(&registry, 0);
+            time
+        },
+    );
+    let figure = Figure {
+        name: "first spawn of a new guest",
+        baseline: "later spawns",
+        target: "3 ms more (A)",
+    };
+    report.pair(form, figure, &pair);
+}
+
+/// Spawns per second of two threads together.
+pub(crate) fn on_two_threads(form: &Form, report: &mut Report) {
+    let registry = forms::build(form.registry());
+    let guests = [(); 2].map(|()| forms::guest(&registry, None));
+    let command = nothing();
+    let pair = by_turns(
+        Unit::PerSecond,
+        20,
+        || per_second(|_| baseline::spawn_and_wait()),
+        || {
+            let rate = per_second(|thread| drop(spawn_and_wait(&guests[thread], &command)));
+            settle(&registry, 0);
+            rate
+        },
+    );
+    let figure = Figure {
+        name: "spawn and wait on 2 threads",
+        baseline: "std",
+        target: "0.95 or more",
+    };
+    report.pair(form, figure, &pair);
+}
+
+fn per_second(work: impl Fn(usize) + Sync) -> f64 {
+    const EACH: u32 = 25;
+    let time = seconds(|| {
+        thread::scope(|scope| {
+            for number in 0..2 {
+                let work = &work;
+                scope.spawn(move || (0..EACH).for_each(|_| work(number)));
+            }
+        });
+    });
+    f64::from(2 * EACH) / time
+}

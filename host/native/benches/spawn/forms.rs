@@ -1,0 +1,124 @@
+//! The forms of a start that this process can measure, and what all grants say.
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use capspawn_native::grant::Grants;
+use capspawn_native::launch::{ChildStdio, Launcher, Plan, Scope};
+use capspawn_native::sandbox::NativeLauncher;
+use capspawn_native::{Child, Command, Guest, Registry, RegistryBuilder, Stdio};
+use rustix::event::{PollFd, PollFlags, poll};
+
+/// One way to start a confined child.
+#[derive(Debug)]
+pub(crate) struct Form {
+    pub(crate) name: &'static str,
+    pub(crate) launcher: Arc<dyn Launcher>,
+}
+
+/// Every form of a start that this process can measure: the one place that
+/// chooses tiers.
+pub(crate) fn all() -> Vec<Form> {
+    let name = if rustix::process::geteuid().is_root() {
+        "tier B, root host: helper"
+    } else {
+        "tier B, unprivileged: vfork"
+    };
+    vec![Form {
+        name,
+        launcher: Arc::new(NativeLauncher::new()),
+    }]
+}
+
+/// Confinement is required, as it is by default; no limit ends a benchmark.
+const GRANT: &str = r#"
+version = 1
+[component.bench]
+max-live = 2000
+max-total = 1000000000
+[component.bench.limits]
+wall = "1h"
+cpu = "unlimited"
+memory = "unlimited"
+processes = "unlimited"
+[component.bench.fs]
+read = ["/dev/zero"FOLDER]
+[[component.bench.command]]
+name = "true"
+program = "/bin/true"
+[[component.bench.command]]
+name = "dd"
+program = "/bin/dd"
+args = [{ rest = true }]
+[[component.bench.command]]
+name = "sh"
+program = "/bin/sh"
+args = ["-c", { any = true, allow-dash = true }]
+interpreter = true
+"#;
+
+impl Form {
+    /// A builder of registries that start children this way.
+    pub(crate) fn registry(&self) -> RegistryBuilder {
+        Registry::builder()
+            .max_entries(20_000)
+            .launcher(Arc::clone(&self.launcher))
+    }
+
+    pub(crate) fn guest(&self) -> Guest {
+        guest(&build(self.registry()), None)
+    }
+
+    /// Starts what `plan` says without a registry, and waits for its end.
+    pub(crate) fn launch_and_wait(&self, plan: &Plan, null: &OwnedFd) {
+        let stream = || null.try_clone().expect("a descriptor");
+        let stdio = ChildStdio {
+            stdin: stream(),
+            stdout: stream(),
+            stderr: stream(),
+        };
+        let process = self
+            .launcher
+            .launch(Scope(0), plan, stdio)
+            .expect("it starts");
+        poll(&mut [PollFd::new(&process.exit_fd(), PollFlags::IN)], None).expect("a pidfd");
+        process.reap().expect("it has ended");
+    }
+}
+
+pub(crate) fn build(registry: RegistryBuilder) -> Registry {
+    registry.build().expect("a thread can be had")
+}
+
+/// A guest that may also read `folder`.
+pub(crate) fn guest(registry: &Registry, folder: Option<&Path>) -> Guest {
+    let folder = folder.map(|path| format!(", {path:?}")).unwrap_or_default();
+    let text = GRANT.replace("FOLDER", &folder);
+    let grants = Grants::from_toml_str(&text, Path::new("/"));
+    let grant = grants.unwrap_or_else(|error| panic!("the grant does not load: {error}"));
+    registry.guest(grant.component("bench"), "")
+}
+
+/// `/bin/true` without streams, as the baseline starts it.
+pub(crate) fn nothing() -> Command {
+    Command {
+        stdout: Stdio::Null,
+        stderr: Stdio::Null,
+        ..Command::new("true")
+    }
+}
+
+pub(crate) fn spawn_and_wait(guest: &Guest, command: &Command) -> Child {
+    let child = guest.spawn(command).unwrap_or_else(|e| panic!("{e}"));
+    child.wait_blocking(None);
+    child
+}
+
+/// Waits until the registry has cleared away what has ended, so that it does not
+/// do so while the baseline is measured.
+pub(crate) fn settle(registry: &Registry, entries: usize) {
+    while registry.len() > entries {
+        std::thread::yield_now();
+    }
+}

@@ -1,0 +1,90 @@
+//! What children cost: each figure against a baseline measured in the same run.
+//!
+//! `cargo bench -p capspawn-native [-- [--json FILE] [FIGURE]]` prints one line a
+//! figure: the ratio of the medians, and each median with its slowest hundredth.
+//! Nothing here asserts a time; a person reads. Run as root it measures the form
+//! with the helper, and then itself again as nobody for the form without.
+//!
+//! A calm machine helps: `chrt -f 20` before the command.
+//!
+//! Not criterion: it measures one thing after the other, so that a change of the
+//! clock frequency between them shows as a difference. What is needed instead is
+//! A B A B, a ratio of medians, and nothing more.
+
+mod arguments;
+mod baseline;
+mod bubblewrap;
+mod captured;
+mod cost;
+mod endings;
+mod forms;
+mod nobody;
+mod report;
+mod retained;
+mod statistics;
+mod tree;
+
+use std::process::ExitCode;
+
+use arguments::Arguments;
+use forms::Form;
+use report::Report;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+type Measure = fn(&Form, &mut Report);
+
+/// What is measured of each form, by name. `retained` comes first: it measures
+/// resident memory, which the others would have freed for it to use.
+const FIGURES: [(&str, Measure); 9] = [
+    ("retained", retained::measure),
+    ("spawn", cost::spawn),
+    ("large-host", cost::in_a_large_host),
+    ("new-guest", cost::of_a_new_guest),
+    ("two-threads", cost::on_two_threads),
+    ("captured", captured::measure),
+    ("tree", tree::measure),
+    ("endings", endings::measure),
+    ("bubblewrap", bubblewrap::measure),
+];
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::parse(std::env::args().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let names = FIGURES.map(|(name, _)| name).join(", ");
+            eprintln!("{error}\nusage: [--json FILE] [FIGURE], of {names}");
+            return ExitCode::from(2);
+        }
+    };
+    allow_many_descriptors();
+    let mut report = Report::default();
+    for form in forms::all() {
+        for (name, measure) in FIGURES {
+            if arguments.wants(name) {
+                measure(&form, &mut report);
+            }
+        }
+    }
+    if rustix::process::geteuid().is_root() {
+        nobody::measure(&arguments, &mut report);
+    }
+    match arguments.json.map(|path| report.write(&path)) {
+        None | Some(Ok(())) => ExitCode::SUCCESS,
+        Some(Err(error)) => {
+            eprintln!("the figures could not be written: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// A thousand live children take five descriptors each.
+fn allow_many_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        eprintln!("descriptors stay limited to {:?}: {error}", limit.current);
+    }
+}
