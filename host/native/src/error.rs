@@ -243,7 +243,7 @@ impl From<LaunchError> for SpawnError {
     fn from(error: LaunchError) -> Self {
         use rustix::io::Errno;
 
-        let errno = Errno::from_io_error(&error.source);
+        let errno = errno_within(&error.source);
         match (error.stage, errno) {
             (_, Some(Errno::NOMEM)) => Self::OutOfMemory,
             (_, Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN)) => {
@@ -261,6 +261,21 @@ impl From<LaunchError> for SpawnError {
             _ => Self::Launch(error),
         }
     }
+}
+
+/// The system's error, also where a library has wrapped it.
+fn errno_within(error: &io::Error) -> Option<rustix::io::Errno> {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        cause = match error.downcast_ref::<io::Error>() {
+            Some(error) => match rustix::io::Errno::from_io_error(error) {
+                None => error.get_ref().map(|inner| inner as _),
+                errno => return errno,
+            },
+            None => error.source(),
+        };
+    }
+    None
 }
 
 #[cfg(test)]
@@ -299,6 +314,22 @@ mod tests {
         ));
         assert!(matches!(
             failed(Stage::Spawn, Errno::NOSYS),
+            SpawnError::Launch(_)
+        ));
+    }
+
+    #[test]
+    fn an_errno_counts_also_where_a_library_has_wrapped_it() {
+        let wrapped = |errno: rustix::io::Errno| {
+            let wrapped = io::Error::other(io::Error::from(errno));
+            SpawnError::from(LaunchError::new(Stage::Ruleset, wrapped))
+        };
+        assert!(matches!(
+            wrapped(rustix::io::Errno::MFILE),
+            SpawnError::Quota(Quota::HostCapacity)
+        ));
+        assert!(matches!(
+            wrapped(rustix::io::Errno::NOSYS),
             SpawnError::Launch(_)
         ));
     }

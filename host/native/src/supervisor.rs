@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use tokio::io::Interest;
@@ -38,6 +38,9 @@ const READ_BYTES: usize = 64 * 1024;
 /// again. Bounds the time that a chatty grandchild can hold the status back.
 const LAST_LOOK_BYTES: u64 = 2 * 64 * 1024;
 
+/// How often to look whether a killed child that cannot be watched has ended.
+const UNWATCHED_LOOK: Duration = Duration::from_millis(1);
+
 /// A child in the supervisor's care.
 pub(crate) struct Supervised {
     pub(crate) entry: Arc<Entry>,
@@ -53,8 +56,18 @@ impl Supervised {
         if let Err(error) = self.watch(stdio).await {
             // The descriptors could not be watched: end what cannot be supervised.
             tracing::error!(child = self.entry.id, %error, "supervision failed");
+            self.entry.kill(KillReason::Host, Duration::ZERO);
+            self.ended_unwatched().await;
         }
         drop(closing);
+    }
+
+    /// Waits for the leader's end without a descriptor to be woken by. One that is
+    /// reaped too early stays a zombie.
+    async fn ended_unwatched(&self) {
+        while let Ok(None) = self.process.try_exit() {
+            tokio::time::sleep(UNWATCHED_LOOK).await;
+        }
     }
 
     async fn watch(&self, stdio: HostStdio) -> io::Result<()> {
@@ -122,7 +135,7 @@ impl Supervised {
                 }
                 () = self.entry.wake.notified() => {}
                 () = tokio::time::sleep_until(deadline.into()) => {
-                    self.entry.kill(reason, std::time::Duration::ZERO);
+                    self.entry.kill(reason, Duration::ZERO);
                     killed = true;
                 }
             }

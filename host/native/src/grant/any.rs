@@ -26,7 +26,7 @@ use super::remedy;
 use super::roots::{self, Root, is_under};
 use super::script;
 use super::settings::Settings;
-use crate::error::{Denial, DeniedItem, SpawnError};
+use crate::error::{Denial, DeniedItem, LaunchError, SpawnError, Stage};
 
 /// Longer paths are none for Linux.
 const MAX_PATH: usize = 4095;
@@ -62,6 +62,8 @@ enum Failure {
     Missing,
     /// What is there cannot be executed.
     Useless,
+    /// The host could not look.
+    HostShort(Errno),
 }
 
 impl View {
@@ -134,13 +136,21 @@ impl View {
     /// Follows the `#!` line of a file, if it has one.
     fn interpreter(&self, path: &str, file: &Held) -> Result<Option<(Script, String)>, SpawnError> {
         let find = |name: &str| self.search(name).ok().map(|(path, _)| path.into());
+        // The inner error is what no script is; the outer one is not the file's fault.
         let shebang = |file: &Held| match file.reopen() {
-            Ok(head) => script::read_from(Path::new(path), head, find),
+            Ok(head) => Ok(script::read_from(Path::new(path), head, find)),
             // What may be executed and not read is no script.
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(None),
-            Err(error) => Err(error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Ok(None)),
+            Err(error) => match Errno::from_io_error(&error) {
+                Some(errno) if roots::is_host_short(errno) => Err(Failure::HostShort(errno)),
+                _ => Err(Failure::Useless),
+            },
         };
-        let Some(line) = shebang(file).map_err(|_| SpawnError::NotExecutable)? else {
+        let refused = |failure| self.refusal(failure, path);
+        let Some(line) = shebang(file)
+            .map_err(refused)?
+            .map_err(|_| SpawnError::NotExecutable)?
+        else {
             return Ok(None);
         };
         let named = line.interpreter.to_string_lossy().into_owned();
@@ -148,7 +158,7 @@ impl View {
             .open(&named)
             .map_err(|failure| self.refusal(failure, &named))?;
         // The kernel would go on; a listed program does not either.
-        match shebang(&interpreter) {
+        match shebang(&interpreter).map_err(refused)? {
             Ok(None) => {}
             _ => return Err(SpawnError::NotExecutable),
         }
@@ -170,6 +180,8 @@ impl View {
             match self.open(&path) {
                 Ok(file) => return Ok((path, file)),
                 Err(Failure::Missing) => {}
+                // A later folder's program would be another one.
+                Err(failure @ Failure::HostShort(_)) => return Err(failure),
                 Err(failure) => worst = failure,
             }
         }
@@ -189,6 +201,7 @@ impl View {
             Ok(_) if path.ends_with('/') || path.ends_with("/.") => Err(Failure::Useless),
             Ok(file) => Held::new(&real, File::from(file)).map_err(|_| Failure::Useless),
             Err(Errno::NOENT | Errno::NOTDIR) => Err(Failure::Missing),
+            Err(errno) if roots::is_host_short(errno) => Err(Failure::HostShort(errno)),
             Err(_) => Err(Failure::Useless),
         }
     }
@@ -220,6 +233,7 @@ impl View {
         match failure {
             Failure::Missing => SpawnError::NoEntry,
             Failure::Useless => SpawnError::NotExecutable,
+            Failure::HostShort(errno) => LaunchError::new(Stage::OpenProgram, errno.into()).into(),
             Failure::Outside => {
                 let reason = format!("{} leads outside fs.read and fs.write", remedy::shown(name));
                 // Where a link leads, or a hole is, the path itself is no remedy.

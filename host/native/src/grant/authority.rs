@@ -129,6 +129,8 @@ impl Grant {
     /// - What [`Command::validate`] refuses.
     /// - [`SpawnError::Denied`]: no rule allows it, or one refuses it.
     /// - [`SpawnError::WorkingDirectoryNotFound`]: the working directory is none.
+    /// - [`SpawnError::Quota`] or [`SpawnError::OutOfMemory`]: the host lacks the
+    ///   descriptors or the memory to look.
     /// - [`SpawnError::NotExecutable`]: the program is not what it was, and what
     ///   its path names by now cannot be executed or has another hash.
     ///   Or what the guest names itself is no executable file.

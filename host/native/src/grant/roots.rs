@@ -42,6 +42,11 @@ pub(super) fn resolve_within(path: &Path, may: impl FnMut(&Path) -> bool) -> io:
     walk(Path::new("/"), path, may, |_| ())
 }
 
+/// Says whether the host lacks something, whatever the path is.
+pub(super) fn is_host_short(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
 /// Returns every place that decides what `path` names: each link on the way, and
 /// the end.
 pub(super) fn trail(path: &Path) -> io::Result<Vec<PathBuf>> {

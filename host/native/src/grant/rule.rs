@@ -15,7 +15,7 @@ use super::remedy;
 use super::roots::{self, Root, is_under};
 use super::settings::Cwd;
 use crate::command::Command;
-use crate::error::{Denial, DeniedItem, SpawnError};
+use crate::error::{Denial, DeniedItem, LaunchError, SpawnError, Stage};
 use crate::launch::{Plan, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
 use crate::sandbox::Confinement;
@@ -187,6 +187,9 @@ impl Rule {
                 dir: Arc::new(dir),
                 named,
             }),
+            Err(errno) if roots::is_host_short(errno) => {
+                Err(LaunchError::new(Stage::WorkingDirectory, errno.into()).into())
+            }
             Err(_) => Err(SpawnError::WorkingDirectoryNotFound),
         }
     }

@@ -5,6 +5,7 @@ mod approval;
 mod caps;
 mod capture;
 mod endings;
+mod exhaustion;
 mod leaks;
 mod limits;
 mod streams;

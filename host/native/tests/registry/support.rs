@@ -91,6 +91,14 @@ pub(crate) fn is_alive(pid: u32) -> bool {
     })
 }
 
+/// How many children this process has, zombies included.
+pub(crate) fn children() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("proc is there");
+    let of_task = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
+    let lists = tasks.flatten().filter_map(|task| of_task(task).ok());
+    lists.map(|list| list.split_whitespace().count()).sum()
+}
+
 /// The numbers that a script printed, one a line.
 pub(crate) fn numbers(bytes: &[u8]) -> Vec<u32> {
     let text = String::from_utf8_lossy(bytes);

@@ -170,9 +170,10 @@ impl Vfork {
             self.legacy.store(true, Ordering::Relaxed);
             result = clone(stack, &mut pidfd, prepared);
         }
-        let pid = i32::try_from(result).ok().and_then(Pid::from_raw);
-        match pid {
-            Some(pid) if result > 0 => {
+        // A negative number is the error; `from_raw` takes none.
+        let pid = i32::try_from(result).ok().filter(|pid| *pid > 0);
+        match pid.and_then(Pid::from_raw) {
+            Some(pid) => {
                 // SAFETY: a successful clone with CLONE_PIDFD has stored a new descriptor, which nobody else owns.
                 let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
                 Ok(Spawned { pid, pidfd })
