@@ -1,0 +1,95 @@
+//! What goes wrong from outside.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{
+    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
+};
+
+use crate::random::Random;
+use crate::remains::children;
+
+/// Runs `work` while no descriptor from `limit` on can be had. One thread at a time.
+pub(crate) fn short_of_descriptors<R>(limit: u64, work: impl FnOnce() -> R) -> R {
+    let whole = getrlimit(Resource::Nofile);
+    let low = Rlimit {
+        current: Some(limit),
+        ..whole
+    };
+    setrlimit(Resource::Nofile, low).expect("a lower limit is always possible");
+    let result = work();
+    setrlimit(Resource::Nofile, whole).expect("the hard limit stayed");
+    result
+}
+
+/// The descriptors that are open now, about.
+pub(crate) fn open_descriptors() -> u64 {
+    let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
+    u64::try_from(open).unwrap_or_default()
+}
+
+/// Kills the watcher, if one runs.
+pub(crate) fn kill_watcher() -> bool {
+    children()
+        .into_iter()
+        .find(|pid| is_watcher(*pid))
+        .is_some_and(kill)
+}
+
+/// Its orders are hexadecimal words in `argv[0]`; bit 2 of the first says to watch.
+fn is_watcher(pid: i32) -> bool {
+    let orders = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let mode = orders.get(..8).map(|word| u32::from_str_radix(word, 16));
+    mode.is_some_and(|mode| mode.is_ok_and(|mode| mode & 4 != 0))
+}
+
+/// Runs `start`, and kills what it starts at a random moment; says whether.
+pub(crate) fn killed_while<R>(random: &mut Random, start: impl FnOnce() -> R) -> (R, bool) {
+    let known = children();
+    let delay = Duration::from_micros(random.below(1500));
+    let begin = Instant::now();
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let killer = scope.spawn(|| {
+            while begin.elapsed() < delay {
+                std::hint::spin_loop();
+            }
+            loop {
+                // Asked before the look, so that it looks once more after the start.
+                let last = over.load(Ordering::Acquire);
+                let new = children().into_iter().find(|pid| !known.contains(pid));
+                if let Some(pid) = new {
+                    return kill(pid);
+                }
+                if last {
+                    return false;
+                }
+            }
+        });
+        let result = start();
+        over.store(true, Ordering::Release);
+        (result, killer.join().expect("the killer panicked"))
+    })
+}
+
+/// Kills a child of this process, and nobody that has got its number since.
+fn kill(pid: i32) -> bool {
+    let Some(pidfd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
+    else {
+        return false;
+    };
+    is_child(pid) && pidfd_send_signal(pidfd, Signal::KILL).is_ok()
+}
+
+fn is_child(pid: i32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // After the name in parentheses: the state, the parent.
+    let parent = stat
+        .rsplit(')')
+        .next()
+        .and_then(|rest| rest.split(' ').nth(2));
+    parent == Some(&std::process::id().to_string())
+}
