@@ -10,6 +10,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
 
 use super::helper::NotExecutable;
 use super::landlock;
@@ -124,10 +125,9 @@ fn test_session(launcher: &NativeLauncher) -> Result<u8, LaunchError> {
 
 /// Waits for the self-test.
 fn outcome(probe: &dyn Process) -> Result<u8, LaunchError> {
-    let readable = poll(
-        &mut [PollFd::new(&probe.exit_fd(), PollFlags::IN)],
-        Some(&BOUND),
-    );
+    let exit_fd = probe.exit_fd();
+    let readable =
+        retry_on_intr(|| poll(&mut [PollFd::new(&exit_fd, PollFlags::IN)], Some(&BOUND)));
     if readable != Ok(1) {
         let _ = probe.signal(Signal::Kill);
     }

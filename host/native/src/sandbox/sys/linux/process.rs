@@ -9,7 +9,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
     Signal as RawSignal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
 };
@@ -22,7 +22,8 @@ use crate::status::Signal;
 impl Spawned {
     /// Waits for the end and reaps: for a child that is known to end at once.
     pub(super) fn wait(&self) {
-        let _ = waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
+        let id = || WaitId::PidFd(self.pidfd.as_fd());
+        let _ = retry_on_intr(|| waitid(id(), WaitIdOptions::EXITED));
     }
 }
 
