@@ -2,20 +2,22 @@
 
 #![allow(
     unsafe_code,
-    reason = "closes the standard streams of a process of its own"
+    reason = "closes the streams of a process of its own, and handles its signals"
 )]
 
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use capspawn_native::Stage;
-use capspawn_native::launch::Launcher;
-use capspawn_native::sandbox::{Confinement, Enforced, Sandbox};
+use capspawn_native::launch::{Exit, Launcher};
+use capspawn_native::sandbox::{Confinement, Dimension, Enforced, NativeLauncher, Sandbox};
 
 use crate::support::{REQUIRE_TIER, Spec, is_root, launcher};
 
 /// This test's own program, as a process that runs the one test `name` with `variable` set.
-fn again(through: &[&str], name: &str, variable: &str) -> Command {
+pub(crate) fn again(through: &[&str], name: &str, variable: &str) -> Command {
     let own = std::env::current_exe().expect("it is running");
     let own = own.display().to_string();
     let arguments = [own.as_str(), "--exact", name, "--nocapture"];
@@ -66,12 +68,129 @@ fn a_host_that_may_not_execute_memory_files_says_which_sysctl_forbids_it() {
         );
         return;
     }
-    if !is_root() || !std::path::Path::new(SYSCTL).exists() {
+    let through = ["unshare", "--pid", "--fork", "--mount-proc"];
+    let possible = Command::new(through[0])
+        .args(&through[1..])
+        .args(["test", "-w", SYSCTL])
+        .status();
+    if !possible.expect("unshare is installed").success() {
+        println!("skipped: the sysctl cannot be set here, or there is none");
         return;
     }
-    let through = ["unshare", "--pid", "--fork", "--mount-proc"];
     let status = again(&through, NAME, VARIABLE)
         .env_remove(REQUIRE_TIER)
         .status();
     assert!(status.expect("unshare is installed").success());
+}
+
+/// Set where a handler ran in a process that is not this one.
+static RAN_ELSEWHERE: AtomicBool = AtomicBool::new(false);
+static HANDLED: AtomicU32 = AtomicU32::new(0);
+static HOST: AtomicI32 = AtomicI32::new(0);
+
+extern "C" fn handler(_: libc::c_int) {
+    // SAFETY: takes no argument, and may be called in a handler.
+    let own = unsafe { libc::getpid() };
+    if own != HOST.load(Ordering::Relaxed) {
+        RAN_ELSEWHERE.store(true, Ordering::Relaxed);
+    }
+    HANDLED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// Without `SA_RESTART`: every call that can be interrupted is.
+fn handle(signal: libc::c_int) {
+    // SAFETY: all zeros is an action: the default one, with an empty mask and no flags.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as extern "C" fn(libc::c_int) as usize;
+    // SAFETY: the action is whole, and the handler does what a handler may.
+    let set = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
+    assert_eq!(set, 0, "the signal can be handled");
+}
+
+/// Sends `SIGUSR1` to the thread `launching` and `SIGCHLD` to the process until `done`.
+fn storm(launching: i32, done: &AtomicBool) {
+    let own = HOST.load(Ordering::Relaxed);
+    while !done.load(Ordering::Relaxed) {
+        // SAFETY: takes no pointer; the thread waits for this one before it ends.
+        unsafe { libc::syscall(libc::SYS_tgkill, own, launching, libc::SIGUSR1) };
+        // SAFETY: takes no pointer.
+        unsafe { libc::kill(own, libc::SIGCHLD) };
+    }
+}
+
+/// Launches that succeed, launches that fail, and probes of the sandbox.
+fn launches(launcher: &NativeLauncher) {
+    let sound = Spec::new("/bin/true");
+    let broken = Spec::new("/etc/passwd");
+    for _ in 0..200 {
+        let started = sound.start_with(launcher).expect("it starts");
+        assert_eq!(started.finish().exit, Exit::Code(0));
+    }
+    for _ in 0..50 {
+        let error = broken.start_with(launcher).err().expect("no program");
+        assert_eq!(error.stage, Stage::Exec);
+    }
+    for _ in 0..20 {
+        let report = NativeLauncher::new().enforcement(&Confinement::default());
+        assert!(report.admits(Sandbox::Required), "{}", report.unmet());
+    }
+}
+
+#[test]
+fn a_storm_of_signals_to_the_host_disturbs_no_launch() {
+    const NAME: &str = "host::a_storm_of_signals_to_the_host_disturbs_no_launch";
+    const VARIABLE: &str = "CAPSPAWN_IN_A_STORM";
+    if std::env::var_os(VARIABLE).is_none() {
+        let status = again(&[], NAME, VARIABLE).status();
+        assert!(status.expect("it starts").success());
+        return;
+    }
+    let own = rustix::process::getpid().as_raw_nonzero().get();
+    HOST.store(own, Ordering::Relaxed);
+    handle(libc::SIGUSR1);
+    handle(libc::SIGCHLD);
+    let launcher = NativeLauncher::new();
+    let done = AtomicBool::new(false);
+    let launching = rustix::thread::gettid().as_raw_nonzero().get();
+    std::thread::scope(|scope| {
+        scope.spawn(|| storm(launching, &done));
+        let launched = catch_unwind(AssertUnwindSafe(|| launches(&launcher)));
+        done.store(true, Ordering::Relaxed);
+        launched.unwrap_or_else(|panic| resume_unwind(panic));
+    });
+    assert!(HANDLED.load(Ordering::Relaxed) > 1000, "there is no storm");
+    assert!(
+        !RAN_ELSEWHERE.load(Ordering::Relaxed),
+        "a handler of the host ran in a child"
+    );
+    drop(launcher);
+    let children = std::fs::read_to_string("/proc/thread-self/children");
+    assert_eq!(children.expect("CONFIG_PROC_CHILDREN"), "", "zombies");
+}
+
+/// Written out by an embedder it is possible, and no grant that requires a sandbox accepts it.
+#[test]
+fn a_child_that_keeps_the_user_0_is_reported() {
+    if !is_root() {
+        return;
+    }
+    let launcher = NativeLauncher::run_as(0, 0);
+    let mut spec = Spec::new("/bin/sh").args(["-c", "id -u; id -G; cat /proc/self/status"]);
+    spec.confinement.fs.read.push("/proc".into());
+    let run = spec.start_with(&launcher).expect("it starts").finish();
+    assert!(run.output.starts_with("0\n0\n"), "{}", run.output);
+    for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1"] {
+        assert!(run.output.contains(line), "no {line} in {}", run.output);
+    }
+    let report = launcher.enforcement(&spec.confinement);
+    let privileges = report
+        .dimensions()
+        .iter()
+        .find(|(name, _)| *name == Dimension::Privileges);
+    assert!(
+        matches!(privileges, Some((_, Enforced::Partial { .. }))),
+        "{privileges:?}"
+    );
+    assert_eq!(report.unmet(), "privileges");
+    assert!(report.admits(Sandbox::BestEffort));
 }

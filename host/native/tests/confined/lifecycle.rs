@@ -178,22 +178,30 @@ fn kill_and_reap(mut started: Started) {
     started.process.reap().expect("it has ended");
 }
 
-/// Sleepers that forked twice, asked for a session of their own and ignore what can be ignored.
-fn sleepers(marker: &str) -> Spec {
-    shell(&format!(
-        "trap '' TERM HUP; for i in $(seq 100); do (sleep {marker} & setsid sleep {marker} & ) & done; \
+/// Twice `pairs` sleepers, which forked twice, asked for a session of their own and ignore what can be ignored.
+fn sleepers(marker: &str, pairs: usize) -> Spec {
+    let mut spec = shell(&format!(
+        "trap '' TERM HUP; for i in $(seq {pairs}); do (sleep {marker} & setsid sleep {marker} & ) & done; \
          sleep 1; echo ready; exec sleep {marker}"
-    ))
+    ));
+    spec.limits.processes = Some(2000);
+    spec
 }
 
 #[test]
 fn killing_the_tree_leaves_nothing() {
+    const PAIRS: usize = 500;
     let marker = format!("3001.{}", std::process::id());
-    let tree = started(&sleepers(&marker));
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while marked(&marker).len() < 201 {
+    let tree = started(&sleepers(&marker, PAIRS));
+    let all = || marked(&marker).len() > 2 * PAIRS;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !all() {
         assert!(Instant::now() < deadline, "{} run", marked(&marker).len());
     }
+    tree.process
+        .signal_tree(Signal::Terminate)
+        .expect("it runs");
+    assert!(all(), "the signal is not ignored");
     kill_and_reap(tree);
     wait_until_none(&marker);
 }
@@ -201,7 +209,7 @@ fn killing_the_tree_leaves_nothing() {
 #[test]
 fn without_the_filter_a_session_of_its_own_survives() {
     let marker = format!("3002.{}", std::process::id());
-    let tree = started(&sleepers(&marker).sandbox(Sandbox::None));
+    let tree = started(&sleepers(&marker, 100).sandbox(Sandbox::None));
     tree.process.signal_tree(Signal::Kill).expect("it runs");
     assert_eq!(ended(&*tree.process), Exit::Signal(9));
     tree.process.reap().expect("it has ended");
@@ -221,7 +229,7 @@ fn victim() {
         return;
     };
     let storm = format!("while :; do (sleep {marker} & ) & done");
-    let sleepers = started(&sleepers(&marker));
+    let sleepers = started(&sleepers(&marker, 100));
     let storm = started(&shell(&format!("({storm}) & echo ready; {storm}")));
     println!("started");
     std::thread::sleep(Duration::from_secs(60));

@@ -4,12 +4,16 @@
 //! Run as root, everything is tested with the helper, and then once more as an
 //! unprivileged user without it.
 
+mod attack;
 mod host;
 mod lifecycle;
 mod probe;
 mod programs;
+mod reach;
 mod refusals;
 mod support;
+mod terminal;
+mod verdict;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;

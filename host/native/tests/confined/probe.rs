@@ -12,6 +12,8 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::process::exit;
 
+use crate::attack;
+
 /// The exit code of an attempt that succeeded.
 pub(crate) const OPEN: i32 = 70;
 /// The exit code of an attempt that failed; the error number is printed.
@@ -31,7 +33,7 @@ fn entry() {
     }
 }
 
-fn call(number: libc::c_long, args: [usize; 6]) -> io::Result<()> {
+pub(crate) fn call(number: libc::c_long, args: [usize; 6]) -> io::Result<()> {
     let [a, b, c, d, e, f] = args;
     // SAFETY: each attempt passes what its call takes, or nothing it can use.
     match unsafe { libc::syscall(number, a, b, c, d, e, f) } {
@@ -72,6 +74,13 @@ fn attempt(name: &str) -> io::Result<()> {
             .open(&target)
             .map(drop),
         "create" => fs::write(&target, "x"),
+        "truncate" => call(libc::SYS_truncate, [file, 0, 0, 0, 0, 0]),
+        "move-inside" => fs::rename(&target, "moved"),
+        "link-inside" => fs::hard_link(&target, "linked").inspect(|()| {
+            let _ = fs::remove_file("linked");
+        }),
+        "stat" => fs::metadata(&target).map(drop),
+        "enter" => env::set_current_dir(&target),
         "unlink" => fs::remove_file(&target),
         "rename" => fs::rename(&target, format!("{target}.moved")),
         "tcp" => TcpStream::connect(&target).map(drop),
@@ -194,13 +203,6 @@ fn attempt(name: &str) -> io::Result<()> {
             libc::SYS_mq_open,
             [path("x").as_ptr().addr(), 0o102, 0o600, 0, 0, 0],
         ),
-        "inject" => {
-            let byte = [b'x'];
-            call(
-                libc::SYS_ioctl,
-                [0, (1 << 32) | 0x5412, byte.as_ptr().addr(), 0, 0, 0],
-            )
-        }
         "terminal" => File::open("/dev/tty").map(drop),
         "set-id-chmod" => call(libc::SYS_fchmodat, [CWD, file, 0o4755, 0, 0, 0]),
         "chmod" => call(libc::SYS_fchmodat, [CWD, file, 0o755, 0, 0, 0]),
@@ -229,7 +231,8 @@ fn attempt(name: &str) -> io::Result<()> {
                 Err(io::Error::from_raw_os_error(-result))
             }
         }
+        "x32-socket" => call(0x4000_0000 + 41, [1, 1, 0, 0, 0, 0]),
         "nothing" => Ok(()),
-        _ => panic!("no probe {name}"),
+        _ => attack::attempt(name, &target, host),
     }
 }

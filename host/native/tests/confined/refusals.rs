@@ -8,49 +8,11 @@ use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use capspawn_native::launch::Exit;
 use capspawn_native::sandbox::{Network, Sandbox};
 
-use crate::probe::{DENIED, OPEN};
-use crate::support::{Spec, is_root, probe, scratch};
-
-const EPERM: i32 = 1;
-const EBADF: i32 = 9;
-const EACCES: i32 = 13;
-const ENOSYS: i32 = 38;
-
-#[track_caller]
-fn refused(spec: &Spec, errno: i32) {
-    let run = spec.run();
-    let name = &spec.env["CAPSPAWN_PROBE"];
-    assert_eq!(
-        run.exit,
-        Exit::Code(DENIED),
-        "{name} got through: {}",
-        run.output
-    );
-    assert!(
-        run.output.contains(&format!("errno={errno}\n")),
-        "{name}: {}",
-        run.output
-    );
-}
-
-#[track_caller]
-fn admitted(spec: &Spec) {
-    let run = spec.run();
-    let name = &spec.env["CAPSPAWN_PROBE"];
-    assert_eq!(
-        run.exit,
-        Exit::Code(OPEN),
-        "{name} was refused: {}",
-        run.output
-    );
-}
-
-/// Refused when confined, and done by the same probe when not: it does test something.
-#[track_caller]
-fn refused_by_the_sandbox(spec: &Spec, errno: i32) {
-    refused(spec, errno);
-    admitted(&spec.clone().sandbox(Sandbox::None));
-}
+use crate::probe::OPEN;
+use crate::support::{probe, scratch};
+use crate::verdict::{
+    EACCES, ENOSYS, EPERM, EXDEV, admitted, refused, refused_by_the_sandbox, refused_where_offered,
+};
 
 #[test]
 fn files_outside_the_roots_cannot_be_opened_and_inside_they_can() {
@@ -80,6 +42,26 @@ fn files_outside_the_roots_cannot_be_opened_and_inside_they_can() {
     for name in ["create", "read", "write", "chmod", "unlink"] {
         admitted(&probe(name).home(inside.path()).env("TARGET", new.display()));
     }
+    // Neither by a detour: through a link that lies inside, and by moving the file inside.
+    let link = inside.path().join("link");
+    std::os::unix::fs::symlink(&secret, &link).expect("made");
+    let detour = format!("/proc/self/root{}", secret.display());
+    for target in [link.display().to_string(), detour] {
+        let spec = probe("read").home(inside.path()).env("TARGET", target);
+        refused_by_the_sandbox(&spec, EACCES);
+    }
+    for (name, errno) in [("move-inside", EACCES), ("link-inside", EXDEV)] {
+        let spec = probe(name)
+            .home(inside.path())
+            .env("TARGET", secret.display());
+        refused_by_the_sandbox(&spec, errno);
+        renew();
+    }
+    let spec = probe("truncate").home(inside.path());
+    refused_by_the_sandbox(&spec.env("TARGET", secret.display()), EACCES);
+    let shared = format!("/dev/shm/capspawn-test-{}", std::process::id());
+    refused_by_the_sandbox(&probe("create").env("TARGET", &shared), EACCES);
+    let _ = fs::remove_file(shared);
     // A read root is not writable, whatever the file's mode.
     let mut spec = probe("write").env("TARGET", secret.display());
     spec.confinement.fs.read.push(outside.path().into());
@@ -88,13 +70,12 @@ fn files_outside_the_roots_cannot_be_opened_and_inside_they_can() {
     admitted(&spec);
 }
 
+/// What the report calls fs-metadata, partial: in this tier these get through.
 #[test]
-fn the_host_in_proc_cannot_be_read() {
-    let own = format!("/proc/{}/environ", std::process::id());
-    let spec = probe("read").env("TARGET", own);
-    refused(&spec, EACCES);
-    if !is_root() {
-        admitted(&spec.sandbox(Sandbox::None));
+fn metadata_outside_the_roots_is_the_gap_that_the_report_names() {
+    let outside = scratch();
+    for name in ["stat", "enter", "watch"] {
+        admitted(&probe(name).env("TARGET", outside.path().display()));
     }
 }
 
@@ -105,6 +86,10 @@ fn no_socket_reaches_anything() {
     let udp = UdpSocket::bind("127.0.0.1:0").expect("a port");
     let address = tcp.local_addr().expect("bound");
     let spec = probe("tcp").env("TARGET", address);
+    refused_by_the_sandbox(&spec, EPERM);
+    admitted(&spec.network(Network::Host));
+    // The first packet of a connection with data in it, which Landlock does not see.
+    let spec = probe("fast-open").env("TARGET", address.port());
     refused_by_the_sandbox(&spec, EPERM);
     admitted(&spec.network(Network::Host));
     let spec = probe("udp").env("TARGET", udp.local_addr().expect("bound"));
@@ -133,32 +118,13 @@ fn no_socket_reaches_anything() {
     for name in ["netlink", "mptcp", "inet6"] {
         refused_by_the_sandbox(&probe(name), EPERM);
     }
-    refused(&probe("vsock"), EPERM);
+    for name in ["listen", "any-socket"] {
+        refused_by_the_sandbox(&probe(name), EPERM);
+    }
+    const EAFNOSUPPORT: i32 = 97;
+    refused_where_offered(&probe("vsock"), EPERM, &[EAFNOSUPPORT]);
     refused(&probe("vsock").network(Network::Host), EPERM);
     admitted(&probe("socketpair"));
-}
-
-#[test]
-fn the_host_process_is_out_of_reach() {
-    for name in [
-        "ptrace",
-        "vm-read",
-        "signal",
-        "prlimit",
-        "setpriority",
-        "affinity",
-        "pidfd-getfd",
-    ] {
-        refused(&probe(name), EPERM);
-    }
-    if !is_root() {
-        for name in ["signal", "prlimit", "setpriority", "affinity"] {
-            admitted(&probe(name).sandbox(Sandbox::None));
-        }
-    }
-    for name in ["signal-self", "prlimit-self", "setpriority-self"] {
-        admitted(&probe(name));
-    }
 }
 
 #[test]
@@ -172,6 +138,7 @@ fn no_process_leaves_the_group() {
 fn kernel_interfaces_are_closed() {
     for name in [
         "memfd",
+        "memfd-execute",
         "key",
         "personality",
         "shm",
@@ -180,21 +147,34 @@ fn kernel_interfaces_are_closed() {
     ] {
         refused_by_the_sandbox(&probe(name), EPERM);
     }
-    for name in ["io-uring", "userfaultfd", "inject"] {
-        refused(&probe(name), EPERM);
+    // Absent where the kernel has none, or is told to have none.
+    for name in ["io-uring", "userfaultfd"] {
+        let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
+        let disabled = name == "io-uring" && disabled.is_ok_and(|text| text.trim() != "0");
+        let absent = if disabled { EPERM } else { ENOSYS };
+        refused_where_offered(&probe(name), EPERM, &[absent]);
     }
     for name in ["clone3", "openat2", "x32", "future"] {
         refused(&probe(name), ENOSYS);
     }
-    refused(&probe("terminal"), EACCES);
+    // Denied and not executed: an x32 call meets the end of the known numbers, whatever its own.
+    refused(&probe("x32-socket"), ENOSYS);
     admitted(&probe("nothing"));
 }
 
 #[test]
 fn a_call_of_the_32_bit_abi_ends_the_process() {
     const SIGSYS: u8 = 31;
-    let run = probe("ia32").run();
+    const SIGSEGV: u8 = 11;
+    let spec = probe("ia32");
+    let run = spec.run();
     assert_eq!(run.exit, Exit::Signal(SIGSYS), "{}", run.output);
+    let run = spec.sandbox(Sandbox::None).run();
+    if run.exit == Exit::Signal(SIGSEGV) {
+        println!("ia32: this machine does not offer it");
+    } else {
+        assert_eq!(run.exit, Exit::Code(OPEN), "{}", run.output);
+    }
 }
 
 #[test]
@@ -213,16 +193,4 @@ fn no_file_gets_a_set_id_bit_and_no_device_is_made() {
     refused(&target("device", "device"), EPERM);
     admitted(&target("fifo", "fifo"));
     assert!(file.exists());
-}
-
-#[test]
-fn no_descriptor_of_the_host_is_inherited() {
-    use std::os::fd::AsRawFd;
-    let leaked = fs::File::open("/etc/passwd").expect("it exists");
-    let leaked = rustix::io::fcntl_dupfd_cloexec(&leaked, 50).expect("a descriptor");
-    rustix::io::fcntl_setfd(&leaked, rustix::io::FdFlags::empty()).expect("it is open");
-    let spec = probe("descriptor");
-    refused(&spec.clone().env("TARGET", leaked.as_raw_fd()), EBADF);
-    admitted(&spec.env("TARGET", 1));
-    refused(&probe("any-descriptor"), EBADF);
 }

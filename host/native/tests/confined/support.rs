@@ -17,6 +17,7 @@ use capspawn_native::sandbox::{
 use capspawn_native::{LaunchError, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
+use rustix::io::retry_on_intr;
 
 /// The tier that `CAPSPAWN_REQUIRE_TIER` demands of this machine: A, B or C. Unset, the tests run in whatever it gives.
 pub(crate) fn required_tier() -> Option<String> {
@@ -248,7 +249,7 @@ pub(crate) fn ended(process: &dyn Process) -> Exit {
         tv_nsec: 0,
     };
     let fd = process.exit_fd();
-    let ready = poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&minute));
+    let ready = retry_on_intr(|| poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&minute)));
     assert_eq!(ready, Ok(1), "it does not end");
     process
         .try_exit()
