@@ -13,6 +13,7 @@ mod reach;
 mod refusals;
 mod support;
 mod terminal;
+mod toolchain;
 mod verdict;
 
 use std::os::unix::fs::PermissionsExt as _;
@@ -31,7 +32,12 @@ fn the_same_holds_for_an_unprivileged_host() {
     let copy = folder.path().join("confined");
     let own = std::env::current_exe().expect("it is running");
     std::fs::copy(own, &copy).expect("the folder is ours");
-    let status = Command::new("setpriv")
+    let mut command = Command::new("setpriv");
+    let toolchain = toolchain::readable();
+    if let Some(toolchain) = &toolchain {
+        command.env(toolchain::VARIABLE, &toolchain.path);
+    }
+    let status = command
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
         .arg(copy)
         .args(["--test-threads=2", "--skip", "unprivileged_host"])

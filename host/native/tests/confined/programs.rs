@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::support::{Spec, installed, scratch};
+use crate::toolchain;
 
 fn shell(dir: &Path, script: &str) -> Spec {
     Spec::new("/bin/sh").args(["-ec", script]).home(dir)
@@ -39,12 +40,53 @@ fn make_runs_its_job_server() {
         return;
     }
     let dir = scratch();
+    // What runs below must be offered the job server, and take its tokens without a complaint.
+    let makefile = "all: a b c d\n\
+                    \t+@case \"$$MAKEFLAGS\" in *--jobserver-*) echo served;; esac\n\
+                    \t@$(MAKE) -f Makefile below\n\
+                    below: e f g\n\
+                    a b c d e f g:\n\
+                    \t@echo $@ > $@\n";
+    fs::write(dir.path().join("Makefile"), makefile).expect("written");
+    let output = shell(dir.path(), "make -s -j2; cat a b c d e f g | tr -d '\\n'").succeed();
+    assert_eq!(output, "served\nabcdefg");
+}
+
+/// As a child would have it: where it is not the root host's own, which children cannot read, but linked beside.
+#[test]
+fn cargo_runs_its_job_server() {
+    let Some(toolchain) = toolchain::readable() else {
+        println!("skipped: children cannot read this cargo; make stands for it");
+        return;
+    };
+    let dir = scratch();
     fs::write(
-        dir.path().join("Makefile"),
-        "all: a b c d\n\t$(MAKE) -f Makefile e\na b c d e:\n\techo $@ > $@\n",
+        dir.path().join("Cargo.toml"),
+        "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[profile.dev]\ndebug = false\n",
     )
     .expect("written");
-    shell(dir.path(), "make -s -j4; cat a b c d e").succeed();
+    fs::create_dir(dir.path().join("src")).expect("made");
+    fs::write(dir.path().join("src/main.rs"), "fn main() { a::hi() }\n").expect("written");
+    fs::write(
+        dir.path().join("src/lib.rs"),
+        "pub fn hi() { println!(\"hi\") }\n",
+    )
+    .expect("written");
+    fs::write(
+        dir.path().join("build.rs"),
+        "fn main() { assert!(std::env::var(\"CARGO_MAKEFLAGS\").is_ok_and(|it| it.contains(\"--jobserver\"))) }\n",
+    )
+    .expect("written");
+    let mut spec = Spec::new(toolchain.path.join("bin/cargo"))
+        .args(["run", "--quiet", "--offline", "-j2"])
+        .env("RUSTC", toolchain.path.join("bin/rustc").display())
+        .env("CARGO_HOME", dir.path().join("home").display())
+        .home(dir.path());
+    spec.confinement.fs.read.push(toolchain.path.clone().into());
+    spec.limits.open_files = Some(1024);
+    spec.limits.cpu = Some(std::time::Duration::from_secs(120));
+    spec.limits.file_size_bytes = None;
+    assert_eq!(spec.succeed(), "hi\n");
 }
 
 #[test]

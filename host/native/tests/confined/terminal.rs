@@ -8,7 +8,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::ptr::{null, null_mut};
 
-use capspawn_native::launch::{ChildStdio, Exit, Launcher};
+use capspawn_native::launch::{ChildStdio, Exit, Launcher, Scope};
 use capspawn_native::sandbox::Sandbox;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
@@ -79,7 +79,9 @@ impl Terminal {
             stdout: null(),
             stderr: null(),
         };
-        let process = launcher().launch(&spec.plan(), stdio).expect("it starts");
+        let process = launcher()
+            .launch(Scope(0), &spec.plan(), stdio)
+            .expect("it starts");
         let exit = ended(&*process);
         process.reap().expect("it has ended");
         exit
