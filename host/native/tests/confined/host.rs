@@ -6,6 +6,7 @@
 )]
 
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
@@ -107,14 +108,14 @@ fn handle(signal: libc::c_int) {
     assert_eq!(set, 0, "the signal can be handled");
 }
 
-/// Sends `SIGUSR1` to the thread `launching` and `SIGCHLD` to the process until `done`.
+/// Sends `SIGUSR1` to the thread `launching`, and `SIGCHLD` to the group and so to each new child, until `done`.
 fn storm(launching: i32, done: &AtomicBool) {
     let own = HOST.load(Ordering::Relaxed);
     while !done.load(Ordering::Relaxed) {
         // SAFETY: takes no pointer; the thread waits for this one before it ends.
         unsafe { libc::syscall(libc::SYS_tgkill, own, launching, libc::SIGUSR1) };
-        // SAFETY: takes no pointer.
-        unsafe { libc::kill(own, libc::SIGCHLD) };
+        // SAFETY: takes no pointer; 0 is the group of this process, which it leads.
+        unsafe { libc::kill(0, libc::SIGCHLD) };
     }
 }
 
@@ -141,7 +142,7 @@ fn a_storm_of_signals_to_the_host_disturbs_no_launch() {
     const NAME: &str = "host::a_storm_of_signals_to_the_host_disturbs_no_launch";
     const VARIABLE: &str = "CAPSPAWN_IN_A_STORM";
     if std::env::var_os(VARIABLE).is_none() {
-        let status = again(&[], NAME, VARIABLE).status();
+        let status = again(&[], NAME, VARIABLE).process_group(0).status();
         assert!(status.expect("it starts").success());
         return;
     }
