@@ -146,8 +146,20 @@ fn marked(marker: &str) -> Vec<i32> {
 fn wait_until_none(marker: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !marked(marker).is_empty() {
-        assert!(Instant::now() < deadline, "{:?} survive", marked(marker));
+        if Instant::now() > deadline {
+            panic!("{} survive", end_survivors(marker));
+        }
     }
+}
+
+/// Kills them one by one; says how many there were.
+fn end_survivors(marker: &str) -> usize {
+    let survivors = marked(marker);
+    for pid in &survivors {
+        let pid = rustix::process::Pid::from_raw(*pid).expect("not 0");
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+    }
+    survivors.len()
 }
 
 /// Starts `script` and waits until it prints "ready".
@@ -166,10 +178,11 @@ fn started(spec: &Spec) -> Started {
     started
 }
 
-fn kill_and_reap(mut started: Started) {
+fn kill_and_reap(mut started: Started, marker: &str) {
     started.process.signal_tree(Signal::Kill).expect("it runs");
     assert_eq!(ended(&*started.process), Exit::Signal(9));
-    // Until the end of file: no survivor holds a writing end.
+    wait_until_none(marker);
+    // Until the end of file: nothing holds a writing end.
     let mut rest = Vec::new();
     started
         .output
@@ -202,8 +215,7 @@ fn killing_the_tree_leaves_nothing() {
         .signal_tree(Signal::Terminate)
         .expect("it runs");
     assert!(all(), "the signal is not ignored");
-    kill_and_reap(tree);
-    wait_until_none(&marker);
+    kill_and_reap(tree, &marker);
 }
 
 #[test]
@@ -214,12 +226,8 @@ fn without_the_filter_a_session_of_its_own_survives() {
     assert_eq!(ended(&*tree.process), Exit::Signal(9));
     tree.process.reap().expect("it has ended");
     std::thread::sleep(Duration::from_millis(200));
-    let survivors = marked(&marker);
-    for pid in &survivors {
-        let pid = rustix::process::Pid::from_raw(*pid).expect("not 0");
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-    }
-    assert!(survivors.len() >= 100, "the test above shows nothing");
+    let survivors = end_survivors(&marker);
+    assert!(survivors >= 100, "the test above shows nothing");
 }
 
 /// The host of the test below: starts trees, says so and waits to be killed.
@@ -266,6 +274,5 @@ fn a_fork_storm_ends_with_its_tree() {
     let tree = started(&shell(&format!(
         "({storm}) & ({storm}) & sleep 0.3; echo ready; {storm}"
     )));
-    kill_and_reap(tree);
-    wait_until_none(&marker);
+    kill_and_reap(tree, &marker);
 }
