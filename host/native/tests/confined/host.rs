@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use capspawn_native::Stage;
 use capspawn_native::launch::{Exit, Launcher};
-use capspawn_native::sandbox::{Confinement, Dimension, Enforced, NativeLauncher, Sandbox};
+use capspawn_native::sandbox::{Confinement, Dimension, Enforced, NativeLauncher, Sandbox, Tier};
 
 use crate::support::{REQUIRE_TIER, Spec, is_root, launcher};
 
@@ -132,7 +132,10 @@ fn launches(launcher: &NativeLauncher) {
         assert_eq!(error.stage, Stage::Exec);
     }
     for _ in 0..20 {
-        let report = NativeLauncher::new().enforcement(&Confinement::default());
+        let report = NativeLauncher::builder()
+            .tier(Tier::B)
+            .build()
+            .enforcement(&Confinement::default());
         assert!(report.admits(Sandbox::Required), "{}", report.unmet());
     }
 }
@@ -150,7 +153,7 @@ fn a_storm_of_signals_to_the_host_disturbs_no_launch() {
     HOST.store(own, Ordering::Relaxed);
     handle(libc::SIGUSR1);
     handle(libc::SIGCHLD);
-    let launcher = NativeLauncher::new();
+    let launcher = NativeLauncher::builder().tier(Tier::B).build();
     let done = AtomicBool::new(false);
     let launching = rustix::thread::gettid().as_raw_nonzero().get();
     std::thread::scope(|scope| {
@@ -175,7 +178,7 @@ fn a_child_that_keeps_the_user_0_is_reported() {
     if !is_root() {
         return;
     }
-    let launcher = NativeLauncher::run_as(0, 0);
+    let launcher = NativeLauncher::builder().run_as(0, 0).build();
     let mut spec = Spec::new("/bin/sh").args(["-c", "id -u; id -G; cat /proc/self/status"]);
     spec.confinement.fs.read.push("/proc".into());
     let run = spec.start_with(&launcher).expect("it starts").finish();
