@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use capspawn_native::grant::Grants;
 use capspawn_native::launch::{ChildStdio, Launcher, Plan, Scope};
-use capspawn_native::sandbox::NativeLauncher;
+use capspawn_native::sandbox::{Confinement, NativeLauncher, Sandbox, Tier};
 use capspawn_native::{Child, Command, Guest, Registry, RegistryBuilder, Stdio};
 use rustix::event::{PollFd, PollFlags, poll};
 
@@ -17,18 +17,32 @@ pub(crate) struct Form {
     pub(crate) launcher: Arc<dyn Launcher>,
 }
 
-/// Every form of a start that this process can measure: the one place that
-/// chooses tiers.
+/// Every form of a start that this process can measure, without those whose tier
+/// the host does not have: the one place that chooses tiers.
 pub(crate) fn all() -> Vec<Form> {
-    let name = if rustix::process::geteuid().is_root() {
-        "tier B, root host: helper"
-    } else {
-        "tier B, unprivileged: vfork"
+    let root = rustix::process::geteuid().is_root();
+    let alone = match root {
+        true => "tier B, root host: helper",
+        false => "tier B, unprivileged: vfork",
     };
-    vec![Form {
+    let session = match root {
+        true => "tier A, root host: session",
+        false => "tier A, unprivileged: session",
+    };
+    let forms = [(session, Tier::A), (alone, Tier::B)];
+    let form = |(name, tier)| Form {
         name,
-        launcher: Arc::new(NativeLauncher::new()),
-    }]
+        launcher: Arc::new(NativeLauncher::builder().tier(tier).build()),
+    };
+    let has = |form: &Form| {
+        let report = form.launcher.enforcement(&Confinement::default());
+        let admits = report.admits(Sandbox::Required);
+        if !admits {
+            println!("not measured: {}: no {}", form.name, report.unmet());
+        }
+        admits
+    };
+    forms.into_iter().map(form).filter(has).collect()
 }
 
 /// Confinement is required, as it is by default; no limit ends a benchmark.
