@@ -26,26 +26,39 @@ struct Child {
 }
 
 /// All that are not released, or not gone.
-pub(super) struct Children([Option<Child>; MAX_CHILDREN]);
+pub(super) struct Children {
+    slots: [Option<Child>; MAX_CHILDREN],
+    /// So many slots may be taken, from the first: the rest need no look.
+    used: usize,
+}
 
 impl Children {
     pub(super) fn new() -> Self {
-        Self([const { None }; MAX_CHILDREN])
+        Self {
+            slots: [const { None }; MAX_CHILDREN],
+            used: 0,
+        }
     }
 
     /// Whether there is room for one more.
     pub(super) fn has_room(&self) -> bool {
-        self.0.iter().any(Option::is_none)
+        self.used < MAX_CHILDREN || self.slots.iter().any(Option::is_none)
+    }
+
+    fn each(&mut self) -> impl Iterator<Item = &mut Child> {
+        self.slots.iter_mut().take(self.used).flatten()
     }
 
     /// Notes a child that has started as the leader of the group `leader`.
     pub(super) fn insert(&mut self, id: u32, leader: u32, status: Descriptor) {
-        for child in self.0.iter_mut().flatten() {
+        for child in self.each() {
             if child.group == Some(leader) {
                 child.group = None;
             }
         }
-        if let Some(free) = self.0.iter_mut().find(|child| child.is_none()) {
+        let mut slots = self.slots.iter_mut().enumerate();
+        if let Some((index, free)) = slots.find(|(_, slot)| slot.is_none()) {
+            self.used = self.used.max(index + 1);
             *free = Some(Child {
                 id,
                 group: Some(leader),
@@ -59,7 +72,7 @@ impl Children {
     pub(super) fn reap(&mut self) {
         while let Some(end) = wait(None) {
             let ended = |child: &&mut Child| child.group == Some(end.pid) && child.status.is_some();
-            if let Some(child) = self.0.iter_mut().flatten().find(ended)
+            if let Some(child) = self.each().find(ended)
                 && let Some(status) = child.status.take()
             {
                 let report = Report::Ended {
@@ -76,7 +89,7 @@ impl Children {
 
     /// Sends a signal to all of a child's group.
     pub(super) fn signal(&self, id: u32, signal: u32) {
-        let child = self.0.iter().flatten().find(|child| child.id == id);
+        let child = self.slots.iter().flatten().find(|child| child.id == id);
         if let Some(group) = child.and_then(|child| child.group) {
             let _ = kill_group(group, signal);
         }
@@ -84,7 +97,7 @@ impl Children {
 
     /// Kills what is left of a child's group; it is forgotten once nothing is.
     pub(super) fn release(&mut self, id: u32) {
-        if let Some(child) = self.0.iter_mut().flatten().find(|child| child.id == id) {
+        if let Some(child) = self.each().find(|child| child.id == id) {
             child.released = true;
         }
         self.sweep();
@@ -93,7 +106,7 @@ impl Children {
     /// A group that is killed ends without another look: a fork in it sees the
     /// signal or is signalled. The slot is kept until the last is reaped.
     fn sweep(&mut self) {
-        for slot in &mut self.0 {
+        for slot in self.slots.iter_mut().take(self.used) {
             let gone = slot.as_ref().is_some_and(|child| {
                 let empty = |group| kill_group(group, SIGKILL).is_err();
                 child.released && child.group.is_none_or(empty)
@@ -101,6 +114,10 @@ impl Children {
             if gone {
                 *slot = None;
             }
+        }
+        let last = |slots: &[Option<Child>]| slots.last().is_some_and(Option::is_none);
+        while self.slots.get(..self.used).is_some_and(last) {
+            self.used -= 1;
         }
     }
 }

@@ -104,6 +104,8 @@ fn start(
     let (step, errno) = request.fault;
     let argv = server.pointers.as_ptr();
     let prepared = Prepared {
+        // The host's child has reset them before it executed this program, which handles none.
+        has_handlers: false,
         stdio: [stdin.0, stdout.0, stderr.0],
         cwd: cwd.0,
         limits: limits.get(..count).unwrap_or(&[]),

@@ -30,6 +30,8 @@ pub(crate) struct Limit {
 /// the parent. The descriptors are 3 or higher: `dup3` onto 0, 1 and 2 must
 /// overwrite none of them.
 pub(crate) struct Prepared {
+    /// Whether some signal may be handled or ignored: 62 calls put that right.
+    pub(crate) has_handlers: bool,
     pub(crate) stdio: [i32; 3],
     pub(crate) cwd: i32,
     pub(crate) limits: *const [Limit],
@@ -74,7 +76,13 @@ fn run(prepared: &Prepared) -> Failure {
 
 fn prepare(prepared: &Prepared) -> Result<(), Failure> {
     let fault = prepared.fault;
-    fault.guard(Step::Signals, steps::reset_signals)?;
+    fault.guard(Step::Signals, || {
+        if prepared.has_handlers {
+            steps::reset_signals()
+        } else {
+            steps::unblock_signals()
+        }
+    })?;
     let session = fault.guard(Step::Session, || {
         // SAFETY: takes no argument; the child is a thread group of its own.
         unsafe { call(number::SETSID, [0; 6]) }

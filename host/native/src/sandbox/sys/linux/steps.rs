@@ -114,6 +114,11 @@ pub(crate) fn reset_signals() -> Result<(), i32> {
             };
         }
     }
+    unblock_signals()
+}
+
+/// Blocks no signal.
+pub(crate) fn unblock_signals() -> Result<(), i32> {
     let none = 0u64;
     let mask = (&raw const none).addr();
     // SAFETY: `none` is a signal set of 8 bytes, read only.

@@ -199,6 +199,7 @@ impl NativeLauncher {
         fault: Fault,
     ) -> Result<Spawned, LaunchError> {
         let prepared = Prepared {
+            has_handlers: true,
             stdio: job.stdio,
             cwd: job.cwd.as_raw_fd(),
             limits: job.limits,
