@@ -1,7 +1,7 @@
 //! The program, interpreted: every number meets the answer it should.
 
 use super::super::steps::Instruction;
-use super::program;
+use super::{child, program, session};
 use crate::sandbox::Network;
 
 const X86_64: u32 = 0xc000_003e;
@@ -255,4 +255,62 @@ fn the_program_is_small_and_jumps_stay_inside() {
             assert!(at + 1 + furthest < program.len(), "at {at}");
         }
     }
+}
+
+/// What a session's child meets: both programs are asked, and the stricter answer holds.
+fn in_session(network: Network, number: u32, args: &[u64]) -> Returned {
+    let mut all = [0; 6];
+    all[..args.len()].copy_from_slice(args);
+    let outer = interpret(&session(network), X86_64, number, all);
+    let inner = interpret(&child(), X86_64, number, all);
+    match (outer, inner) {
+        (Allow, answer) | (answer, Allow) => answer,
+        (outer, inner) => panic!("both answer {number}: {outer:?} {inner:?}"),
+    }
+}
+
+#[test]
+fn the_programs_of_a_session_make_the_same_policy_together() {
+    for number in 0..2000 {
+        let args = [
+            &[][..],
+            &[1, 1, 0],
+            &[2, 1, 0],
+            &[16, 3, 9],
+            &[0x1000_0000, 0o6777],
+        ];
+        for args in args {
+            let alone = closed(number, args);
+            assert_eq!(
+                in_session(Network::None, number, args),
+                alone,
+                "number {number}"
+            );
+            let open = native(Network::Host, number, args);
+            for network in [Network::Host, Network::Loopback] {
+                assert_eq!(in_session(network, number, args), open, "number {number}");
+            }
+        }
+    }
+    for arch in [I386, AARCH64] {
+        for program in [session(Network::None), child()] {
+            assert_eq!(interpret(&program, arch, 1, [0; 6]), Kill);
+        }
+    }
+}
+
+#[test]
+fn a_sessions_helper_may_do_what_serving_takes_and_no_more() {
+    // setpgid, setsid, and openat2 below a directory.
+    let serving = [109, 112, 437];
+    for number in 0..2000 {
+        let answer = interpret(&session(Network::None), X86_64, number, [0; 6]);
+        if serving.contains(&number) {
+            assert_eq!(answer, Allow, "number {number}");
+        } else {
+            assert_eq!(answer, closed(number, &[]), "number {number}");
+        }
+    }
+    // The child's program is installed for each child: the shorter the faster.
+    assert!(child().len() < 20, "{} instructions", child().len());
 }

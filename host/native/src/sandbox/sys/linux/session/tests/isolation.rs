@@ -145,8 +145,7 @@ fn sessions_with_unequal_networks_run_at_once() {
         .map(|session| {
             let (stdio, reader) = piped();
             (
-                launch(&session, &script("read line; cat /proc/net/dev"), stdio)
-                    .expect("it starts"),
+                launch(session, &script("read line; cat /proc/net/dev"), stdio).expect("it starts"),
                 reader,
             )
         })

@@ -1,15 +1,17 @@
 //! Nothing is left of sessions that were dropped.
 
 use std::fs;
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::Session;
 use super::support::{launch, launcher, null, plan, profile, script, wait};
-use crate::launch::Exit;
+use crate::launch::{ChildStdio, Exit};
 
-/// Set in the process that looks at itself alone.
+/// Set in a process of this test alone.
 const ALONE: &str = "CAPSPAWN_TEST_ALONE";
 const NAME: &str = "sandbox::sys::linux::session::tests::leaks::a_thousand_sessions_leave_nothing";
 
@@ -74,4 +76,40 @@ fn a_thousand_sessions_leave_nothing() {
         one();
     }
     assert_eq!(settled(), before);
+}
+
+const KILLED: &str =
+    "sandbox::sys::linux::session::tests::leaks::a_host_that_is_killed_leaves_nothing";
+
+#[test]
+fn a_host_that_is_killed_leaves_nothing() {
+    if std::env::var_os(ALONE).is_some() {
+        let session = Arc::new(Session::start(&launcher(), &profile()).expect("it starts"));
+        let duplicate = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().expect("a copy");
+        let stdio = ChildStdio {
+            stdin: null().stdin,
+            stdout: duplicate(std::io::stdout().as_fd()),
+            stderr: duplicate(std::io::stderr().as_fd()),
+        };
+        let text = script("setsid sleep 1000 & sleep 1000 & echo child is up >&2; wait");
+        let child = launch(&session, &text, stdio).expect("it starts");
+        let _ = wait(&child);
+        unreachable!("the child runs until this process is killed");
+    }
+    let own = std::env::current_exe().expect("it runs");
+    let mut host = Command::new(own)
+        .args(["--exact", KILLED, "--test-threads=1", "--nocapture"])
+        .env(ALONE, "1")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let mut lines = BufReader::new(host.stderr.take().expect("a pipe")).lines();
+    let up = lines.find(|line| line.as_ref().is_ok_and(|line| line == "child is up"));
+    assert!(up.is_some());
+    host.kill().expect("it runs");
+    host.wait().expect("it was killed");
+    // The end comes when the last that has the pipe is gone.
+    assert_eq!(lines.map_while(Result::ok).count(), 0);
 }

@@ -8,7 +8,7 @@ use rustix::process::{Signal as RawSignal, pidfd_send_signal};
 
 use super::super::Session;
 use super::support::{
-    launch, launcher, null, output, piped, plan, profile, run, script, session, wait,
+    launch, launcher, null, output, piped, plan, profile, python, run, script, session, wait,
 };
 use crate::error::Stage;
 use crate::launch::{ChildStdio, Exit, Process};
@@ -211,6 +211,27 @@ fn dropping_a_child_kills_its_tree() {
         .read_to_string(&mut rest)
         .expect("every writer is gone");
     assert!(session.is_alive());
+}
+
+#[test]
+fn nothing_is_left_of_a_fork_storm() {
+    let session = session(&profile());
+    let storm = "import os\nos.write(1, b'up\\n')\nwhile True:\n  try:\n    os.setsid() if os.fork() == 0 else None\n  except OSError:\n    pass\n";
+    for _ in 0..3 {
+        let (stdio, reader) = piped();
+        let storm = plan(&python(), &["-ISc", storm]);
+        let child = launch(&session, &storm, stdio).expect("it starts");
+        let mut lines = BufReader::new(File::from(reader));
+        let mut line = String::new();
+        lines.read_line(&mut line).expect("text");
+        child
+            .signal_tree(Signal::Kill)
+            .expect("it can be signalled");
+        assert_eq!(wait(&child), Ok(Exit::Signal(9)));
+        // The end comes when the last that has the pipe is gone.
+        lines.read_to_string(&mut line).expect("text");
+    }
+    assert_eq!(output(&session, "echo on"), "on\n");
 }
 
 #[test]

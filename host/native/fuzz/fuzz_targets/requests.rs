@@ -1,0 +1,33 @@
+//! The readers of a session's messages, on any bytes: none may panic, and what
+//! they return must lie within what they were given.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[allow(dead_code, reason = "the other users of this file need the rest")]
+#[path = "../../src/sandbox/sys/linux/session/wire.rs"]
+mod wire;
+
+fuzz_target!(|bytes: &[u8]| {
+    let _ = wire::Report::read(bytes);
+    if let Some(configuration) = wire::Configuration::read(bytes) {
+        assert!(configuration.operations().count() <= bytes.len());
+    }
+    let Some(wire::Request::Spawn(spawn)) = wire::Request::read(bytes) else {
+        return;
+    };
+    assert!(spawn.limits().count() <= wire::MAX_LIMITS);
+    let Some(strings) = spawn.strings else {
+        return;
+    };
+    let mut pointers = [std::ptr::null(); 256];
+    if spawn.split(strings, &mut pointers).is_some() {
+        let range = strings.as_ptr_range();
+        let used = spawn.arguments + spawn.variables + 2;
+        let nulls = pointers[..used].iter().filter(|pointer| pointer.is_null());
+        assert_eq!(nulls.count(), 2);
+        let inside = |pointer: &&*const u8| pointer.is_null() || range.contains(*pointer);
+        assert!(pointers[..used].iter().all(|pointer| inside(&pointer)));
+    }
+});
