@@ -49,6 +49,6 @@ mod tests {
         for tier in [Tier::A, Tier::B, Tier::C] {
             assert_eq!(tier.to_string().parse(), Ok(tier));
         }
-        assert!("a".parse::<Tier>().is_err());
+        "a".parse::<Tier>().expect_err("tiers are capital letters");
     }
 }
