@@ -15,8 +15,11 @@ use tokio::sync::watch;
 
 use crate::capture::{Capture, Captured};
 use crate::entry::{Entry, Phase};
+use crate::error::SpawnError;
+use crate::grant::Detach;
+use crate::key::Key;
 use crate::limits::RELEASE_BOUND;
-use crate::registry::Registry;
+use crate::registry::{Registry, detach};
 use crate::status::{ExitStatus, KillReason, Signal};
 use crate::stream::{PipeReader, PipeWriter};
 
@@ -41,15 +44,26 @@ pub struct ChildInfo {
 ///
 /// Dropping the handle releases the slot: what still runs of the child's tree
 /// is killed at once and reaped in the background, and what was captured goes.
+/// The handle of a [detached](Child::detach) child ends nothing by its drop.
 #[derive(Debug)]
 pub struct Child {
     entry: Arc<Entry>,
     registry: Registry,
+    /// Whether and how long the holder's grant lets it live on.
+    terms: Detach,
+    /// Its key, once it is detached through this handle.
+    key: Mutex<Option<Key>>,
 }
 
 impl Child {
-    pub(crate) fn new(entry: Arc<Entry>, registry: Registry) -> Self {
-        Self { entry, registry }
+    pub(crate) fn new(entry: Arc<Entry>, registry: Registry, terms: Detach) -> Self {
+        let key = Mutex::default();
+        Self {
+            entry,
+            registry,
+            terms,
+            key,
+        }
     }
 
     /// Returns the child's number, unique in its registry; not a process id.
@@ -187,9 +201,36 @@ impl Child {
             .transpose()
     }
 
+    /// Leaves the child to the registry, and returns the key with which a guest
+    /// of the same owner (component and tenant) can [attach](crate::Guest::attach) to it.
+    ///
+    /// Dropping this handle, or its guest, then no longer ends the child. What
+    /// does: its wall clock limit, the grant's `detach.max-life` from now on if
+    /// nobody attaches before (as `killed(lifetime)`), and the registry's end. It
+    /// counts as a live child of its owner all the while, and its output is
+    /// captured as before. Pipes that were taken belong to whoever took them;
+    /// the others wait in the registry, and a child that fills one waits with it.
+    ///
+    /// The handle goes on to work, [`Child::release`] included, which ends the
+    /// child and the key. A second detach returns the same key until that is
+    /// used; whoever has attached by then detaches with a new one.
+    ///
+    /// # Errors
+    ///
+    /// On each of them the child is still this handle's: [`SpawnError::Denied`]
+    /// where the grant does not allow it, [`SpawnError::Quota`] where
+    /// [`MAX_DETACHED`](crate::limits::MAX_DETACHED) of the owner run detached
+    /// already, [`SpawnError::NoEntry`] where the child has ended and made room
+    /// for others, or where its key was used.
+    pub fn detach(&self) -> Result<String, SpawnError> {
+        let shared = self.registry.shared();
+        detach(shared, &self.entry, self.terms, &self.key).map(|key| key.to_string())
+    }
+
     /// Gives the slot back and says how the child ended: kills it if it still
     /// runs, and waits at most [`RELEASE_BOUND`] for the reap.
-    pub async fn release(self) -> ExitStatus {
+    pub async fn release(mut self) -> ExitStatus {
+        *self.key.get_mut() = None;
         self.entry.kill(KillReason::Released, Duration::ZERO);
         let mut waiter = self.waiter();
         let sleep = self.registry.shared().sleep(RELEASE_BOUND);
@@ -203,7 +244,8 @@ impl Child {
     }
 
     /// The same as [`Child::release`], for threads outside of async code.
-    pub fn release_blocking(self) -> ExitStatus {
+    pub fn release_blocking(mut self) -> ExitStatus {
+        *self.key.get_mut() = None;
         self.entry.kill(KillReason::Released, Duration::ZERO);
         self.entry
             .block_until(Some(RELEASE_BOUND), Phase::is_complete);
@@ -222,6 +264,9 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
+        if self.key.get_mut().is_some() {
+            return;
+        }
         self.entry.kill(KillReason::Released, Duration::ZERO);
         self.registry.shared().release(&self.entry);
     }

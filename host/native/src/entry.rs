@@ -13,6 +13,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::capture::{Capture, Captured, RetainedBytes};
 use crate::child::ChildInfo;
+use crate::holder::Holder;
 use crate::launch::{Exit, Process};
 use crate::limits::Limits;
 use crate::owner::OwnerKey;
@@ -51,12 +52,12 @@ impl Phase {
 /// What the host has done to end a child.
 #[derive(Debug, Default)]
 struct Ending {
-    /// Numbers of the signals sent, as bits.
-    sent: u32,
-    /// Why the first of them was sent.
-    reason: Option<KillReason>,
-    /// When a polite request turns into a kill.
-    kill_at: Option<Instant>,
+    /// Why each signal was sent first, by its number.
+    sent: [Option<KillReason>; 32],
+    /// When a polite request turns into a kill, and why.
+    kill_at: Option<(Instant, KillReason)>,
+    /// When a detached child has lived for as long as it may.
+    lifetime_at: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -86,6 +87,8 @@ pub(crate) struct Entry {
     pub(crate) wake: Notify,
     /// The handle is gone: nothing is retained past the end.
     pub(crate) released: AtomicBool,
+    /// The guest whose child it is while it runs.
+    pub(crate) holder: Holder,
     pub(crate) observed: AtomicBool,
     ending: Mutex<Ending>,
     process: Mutex<Option<Arc<dyn Process>>>,
@@ -131,6 +134,7 @@ impl Entry {
             untaken: Mutex::new(start.untaken),
             wake: Notify::new(),
             released: AtomicBool::new(false),
+            holder: Holder::default(),
             observed: AtomicBool::new(false),
             ending: Mutex::default(),
             process: Mutex::new(Some(start.process)),
@@ -232,10 +236,11 @@ impl Entry {
         {
             let mut ending = self.ending.lock();
             // A second, more patient kill does not delay the first.
-            ending.kill_at = match (ending.kill_at, at) {
-                (Some(old), Some(new)) => Some(old.min(new)),
-                (old, new) => old.or(new),
-            };
+            if let Some(at) = at
+                && ending.kill_at.is_none_or(|(old, _)| at < old)
+            {
+                ending.kill_at = Some((at, reason));
+            }
         }
         self.deliver(Signal::Terminate, true);
         self.wake.notify_one();
@@ -243,8 +248,7 @@ impl Entry {
 
     fn record(&self, signal: Signal, reason: KillReason) {
         let mut ending = self.ending.lock();
-        ending.sent |= 1 << signal.number();
-        ending.reason.get_or_insert(reason);
+        ending.sent[usize::from(signal.number())].get_or_insert(reason);
     }
 
     fn deliver(&self, signal: Signal, tree: bool) {
@@ -263,28 +267,36 @@ impl Entry {
     /// When the supervisor must act next, and as what the child then ends.
     pub(crate) fn next_deadline(&self) -> (Instant, KillReason) {
         let ending = self.ending.lock();
-        match (ending.kill_at, ending.reason) {
-            (Some(at), Some(reason)) if at < self.deadline => (at, reason),
-            _ => (self.deadline, KillReason::Timeout),
-        }
+        let lifetime = ending.lifetime_at.map(|at| (at, KillReason::Lifetime));
+        let others = ending.kill_at.into_iter().chain(lifetime);
+        let first = others.min_by_key(|(at, _)| *at);
+        first
+            .filter(|(at, _)| *at < self.deadline)
+            .unwrap_or((self.deadline, KillReason::Timeout))
+    }
+
+    /// Sets when the child ends as detached for too long; none: never.
+    pub(crate) fn set_lifetime(&self, at: Option<Instant>) {
+        self.ending.lock().lifetime_at = at;
+        self.wake.notify_one();
     }
 
     /// What the leader's end means: its own exit always counts, a signal only
     /// where neither the host nor one of its limits sent it.
     pub(crate) fn status_of(&self, exit: Exit) -> ExitStatus {
         let ending = self.ending.lock();
-        match (exit, ending.reason) {
-            (Exit::Code(code), _) => ExitStatus::Exited(code),
-            (Exit::Signal(signal), Some(reason)) if ending.sent & (1 << signal) != 0 => {
-                ExitStatus::Killed(reason)
-            }
-            (Exit::Signal(SIGXCPU), _) if self.cpu_limited => {
-                ExitStatus::Killed(KillReason::CpuTime)
-            }
-            (Exit::Signal(SIGXFSZ), _) if self.file_size_limited => {
-                ExitStatus::Killed(KillReason::FileSize)
-            }
-            (Exit::Signal(signal), _) => ExitStatus::Signaled(signal),
+        let signal = match exit {
+            Exit::Code(code) => return ExitStatus::Exited(code),
+            Exit::Signal(signal) => signal,
+        };
+        match (
+            ending.sent.get(usize::from(signal)).copied().flatten(),
+            signal,
+        ) {
+            (Some(reason), _) => ExitStatus::Killed(reason),
+            (None, SIGXCPU) if self.cpu_limited => ExitStatus::Killed(KillReason::CpuTime),
+            (None, SIGXFSZ) if self.file_size_limited => ExitStatus::Killed(KillReason::FileSize),
+            (None, _) => ExitStatus::Signaled(signal),
         }
     }
 

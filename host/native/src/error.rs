@@ -109,6 +109,8 @@ impl fmt::Display for Quota {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
+    /// Making the key of a detached child.
+    Key,
     /// Making the pipes of the standard streams.
     Pipe,
     /// Opening the program.
@@ -150,6 +152,7 @@ pub enum Stage {
 impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Key => "making a key",
             Self::Pipe => "making the pipes",
             Self::OpenProgram => "opening the program",
             Self::Spawn => "creating the process",
@@ -190,8 +193,8 @@ impl LaunchError {
     }
 }
 
-/// Why a child was not started. Whatever it is, nothing runs and no slot or
-/// quota is held.
+/// Why a child was not started, attached to or detached. Whatever it is, nothing
+/// was started, no slot or quota is held, and a child that runs is as it was.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -201,7 +204,7 @@ pub enum SpawnError {
     /// A cap is reached. POSIX: `EAGAIN`.
     #[error("quota exceeded: {0}")]
     Quota(Quota),
-    /// The program or the key does not exist. POSIX: `ENOENT`.
+    /// The program does not exist, or no child of this owner has the key. POSIX: `ENOENT`.
     #[error("no such program or child")]
     NoEntry,
     /// The program cannot be executed here. POSIX: `ENOEXEC`, `EACCES`.

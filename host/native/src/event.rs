@@ -1,14 +1,15 @@
-//! What the operator sees: every spawn, denial, quota refusal and exit.
+//! What the operator sees: every spawn, denial, quota refusal, detach,
+//! attach and exit.
 //!
 //! Argument vectors are lists, never a joined string; values of environment
-//! variables do not occur.
+//! variables and keys of detached children do not occur.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use crate::error::{Denial, Quota};
+use crate::error::{Denial, Quota, SpawnError};
 use crate::status::ExitStatus;
 
 /// One thing that happened, as one JSON object.
@@ -65,6 +66,18 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
+    /// A child was left to the registry.
+    Detached {
+        /// Its number in the registry.
+        id: u64,
+        /// How long it may run from now on, in seconds, unless attached to.
+        max_life_seconds: f64,
+    },
+    /// A detached child was taken up.
+    Attached {
+        /// Its number in the registry.
+        id: u64,
+    },
     /// A child ended.
     Exit {
         /// Its number in the registry.
@@ -88,7 +101,18 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    pub(crate) fn denied(denial: &Denial) -> Self {
+    /// What the operator is told of a request that came to nothing.
+    pub(crate) fn refused(error: &SpawnError) -> Self {
+        match error {
+            SpawnError::Denied(denial) => Self::denied(denial),
+            SpawnError::Quota(quota) => Self::quota(*quota),
+            other => Self::Failed {
+                reason: other.to_string(),
+            },
+        }
+    }
+
+    fn denied(denial: &Denial) -> Self {
         Self::Denied {
             item: denial.item.to_string(),
             reason: denial.reason.clone(),
@@ -97,7 +121,7 @@ impl EventKind {
         }
     }
 
-    pub(crate) fn quota(quota: Quota) -> Self {
+    fn quota(quota: Quota) -> Self {
         Self::Quota {
             quota: quota.to_string(),
         }

@@ -13,13 +13,14 @@ use crate::error::SpawnError;
 use crate::grant::Grant;
 use crate::launch::Scope;
 use crate::owner::OwnerKey;
-use crate::registry::{Registry, spawn, spawn_asking};
+use crate::registry::{Registry, attach, spawn, spawn_asking};
 use crate::status::KillReason;
 
 /// One guest of a registry.
 ///
-/// Children belong to the guest that started them: nothing reaches another's.
-/// Dropping the guest kills what it still runs, also where a handle leaked.
+/// Children belong to the guest that started them, or last attached to them:
+/// nothing reaches another's. Dropping the guest kills what it still runs, also
+/// where a handle leaked; what was detached is not its own any more.
 #[derive(Debug)]
 pub struct Guest {
     pub(crate) registry: Registry,
@@ -94,7 +95,26 @@ impl Guest {
         spawn_asking(self, command).await
     }
 
-    /// Returns the children that run now.
+    /// Takes up a child that a guest of the same owner (component and tenant)
+    /// has [detached](Child::detach), in this store or an earlier one.
+    ///
+    /// The attach uses the key up: of two at once exactly one gets the child.
+    /// From then on the child is this guest's as if it had started it, but that
+    /// it does not count against `max-total`; its life-time as a detached child
+    /// no longer bounds it, its wall clock limit still does. A child that has
+    /// ended is taken up too, with its status and captured output. Pipes that
+    /// nobody took yet can be taken now.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::NoEntry`], and nothing more, for whatever is no key of this
+    /// owner's: used up, another owner's, made room for others after its end, or
+    /// no key at all.
+    pub fn attach(&self, key: &str) -> Result<Child, SpawnError> {
+        attach(self, key)
+    }
+
+    /// Returns the children that run now, without the detached.
     pub fn live(&self) -> Vec<ChildInfo> {
         self.running
             .lock()
@@ -103,8 +123,8 @@ impl Guest {
             .collect()
     }
 
-    /// Kills every child of this guest that still runs. Returns at once; their
-    /// handles then say `killed(requested)`.
+    /// Kills every child of this guest that still runs; the detached are not its
+    /// own. Returns at once; their handles then say `killed(requested)`.
     pub fn kill_all(&self) {
         self.end_all(KillReason::Requested);
     }

@@ -49,6 +49,8 @@ mod error;
 mod event;
 pub mod grant;
 mod guest;
+mod holder;
+mod key;
 pub mod launch;
 pub mod limits;
 mod owner;

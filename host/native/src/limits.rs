@@ -53,6 +53,12 @@ pub const DRAIN_GRACE: Duration = Duration::from_millis(250);
 /// How long a release waits for the reap of a child that it killed: 1 s.
 pub const RELEASE_BOUND: Duration = Duration::from_secs(1);
 
+/// Detached children of one owner that nobody has attached to: 64, as many as run
+/// by default. At the bound the oldest that has ended makes room (and leaves a
+/// receipt); where all run the detach is refused. Stops an owner from leaving its
+/// results in the whole registry.
+pub const MAX_DETACHED: usize = 64;
+
 /// How long an approver may take for one answer: 60 s, past which the request is
 /// denied. Keeps a guest from waiting for ever on a person who has left.
 pub const DEFAULT_APPROVAL_BOUND: Duration = Duration::from_secs(60);

@@ -4,12 +4,13 @@
 //! embedder's (`tenant`). Children that run and the spawn rate count per owner,
 //! so that a guest gains nothing from being instantiated again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::error::Quota;
 use crate::grant::Rate;
+use crate::key::Key;
 
 /// Ended trees of one owner that may be in the clearing beside its live children:
 /// 64, or `max-live` where that is more. Stops a guest from keeping any number of
@@ -38,6 +39,8 @@ pub(crate) struct OwnerUse {
     pub(crate) observed: BTreeSet<u64>,
     /// Ended entries that nobody has looked at yet, by number.
     pub(crate) unobserved: BTreeSet<u64>,
+    /// Detached children that nobody has attached to.
+    pub(crate) keys: HashMap<Key, u64>,
 }
 
 impl OwnerUse {
@@ -80,12 +83,18 @@ impl OwnerUse {
         self.draining -= 1;
     }
 
+    /// Forgets the key to the child `id`, if it has one.
+    pub(crate) fn revoke(&mut self, id: u64) {
+        self.keys.retain(|_, of| *of != id);
+    }
+
     pub(crate) fn is_unused(&self) -> bool {
         self.guests == 0
             && self.live == 0
             && self.draining == 0
             && self.observed.is_empty()
             && self.unobserved.is_empty()
+            && self.keys.is_empty()
             && self.bucket.is_none()
     }
 }

@@ -29,10 +29,15 @@ use crate::owner::{OwnerKey, OwnerUse};
 use crate::status::{ExitStatus, KillReason, Receipt};
 
 pub use builder::RegistryBuilder;
+pub(crate) use detached::{attach, detach};
 pub(crate) use spawning::{spawn, spawn_asking};
 
 #[path = "registry_builder.rs"]
 mod builder;
+#[path = "detached.rs"]
+mod detached;
+#[path = "shutdown.rs"]
+mod shutdown;
 #[path = "spawn.rs"]
 mod spawning;
 
@@ -128,23 +133,6 @@ impl Registry {
         of_owner.map(|(_, receipt)| receipt.clone()).collect()
     }
 
-    /// Kills every child, refuses new ones from now on, and waits at most
-    /// `bound` until all are reaped. Returns whether they are. Blocks the
-    /// thread; may be called again.
-    pub fn shutdown(&self, bound: Duration) -> bool {
-        let shared = self.shared();
-        shared.state.lock().closed = true;
-        shared.kill_all();
-        let deadline = Instant::now() + bound;
-        let mut state = shared.state.lock();
-        while state.unfinished > 0 {
-            if shared.idle.wait_until(&mut state, deadline).timed_out() {
-                return state.unfinished == 0;
-            }
-        }
-        true
-    }
-
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.0.shared
     }
@@ -169,6 +157,8 @@ pub(crate) struct Shared {
     state: Mutex<State>,
     /// Signalled when nothing is unfinished.
     idle: Condvar,
+    /// The same, for async code.
+    idle_async: Notify,
 }
 
 impl fmt::Debug for Shared {
@@ -273,15 +263,19 @@ impl Shared {
         state.unfinished -= 1;
         if state.unfinished == 0 {
             self.idle.notify_all();
+            self.idle_async.notify_waiters();
         }
     }
 
-    /// Removes one ended entry, and leaves a receipt where nobody looked at it.
+    /// Removes the ended entry that goes first, if there is one.
     fn evict(&self, state: &mut State, spawning: Option<&OwnerKey>) -> bool {
-        let Some(entry) = state
-            .victim(spawning)
-            .and_then(|id| state.entries.remove(&id))
-        else {
+        let victim = state.victim(spawning);
+        victim.is_some_and(|id| self.let_go(state, id))
+    }
+
+    /// Removes one ended entry, and leaves a receipt where nobody looked at it.
+    fn let_go(&self, state: &mut State, id: u64) -> bool {
+        let Some(entry) = state.entries.remove(&id) else {
             return false;
         };
         self.forget(state, &entry);
@@ -305,6 +299,7 @@ impl Shared {
         let owner = state.owner(&entry.owner);
         owner.observed.remove(&entry.id);
         owner.unobserved.remove(&entry.id);
+        owner.revoke(entry.id);
         entry.discard_output(&self.retained);
         state.forget_unused(&entry.owner);
     }
@@ -376,12 +371,15 @@ impl Shared {
         }
     }
 
-    /// The handle is gone.
+    /// The handle is gone, or its child given up.
     pub(crate) fn release(&self, entry: &Arc<Entry>) {
         let mut state = self.state.lock();
         // Under the lock: either this sees the completed entry, or the
         // completion sees the release.
         entry.released.store(true, Ordering::Release);
+        if let Some(owner) = state.owners.get_mut(&entry.owner) {
+            owner.revoke(entry.id);
+        }
         let is_over = entry.phase().is_complete() || is_retained(&state, entry.id);
         if is_over && state.entries.remove(&entry.id).is_some() {
             self.forget(&mut state, entry);

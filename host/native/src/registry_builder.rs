@@ -150,6 +150,7 @@ impl RegistryBuilder {
             next_scope: AtomicU64::new(1),
             state: Mutex::default(),
             idle: Condvar::new(),
+            idle_async: Notify::new(),
         });
         shared.handle.spawn(tree_limits::watch(Arc::clone(&shared)));
         Ok(Registry(Arc::new(Running {

@@ -34,19 +34,12 @@ fn told(
     result: Result<Child, SpawnError>,
 ) -> Result<Child, SpawnError> {
     if let Err(error) = &result {
-        let kind = match error {
-            SpawnError::Denied(denial) => EventKind::denied(denial),
-            SpawnError::Quota(quota) => EventKind::quota(*quota),
-            other => EventKind::Failed {
-                reason: other.to_string(),
-            },
-        };
         let shared = guest.registry.shared();
         shared.emit(
             &guest.owner.component,
             &command.program,
             &command.args,
-            || kind,
+            || EventKind::refused(error),
         );
     }
     result
@@ -129,7 +122,8 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
         process: Arc::clone(&process),
     }));
     let guest = permit.hand_over(&entry);
-    let child = Child::new(Arc::clone(&entry), guest.registry.clone());
+    let terms = guest.grant.detach();
+    let child = Child::new(Arc::clone(&entry), guest.registry.clone(), terms);
     shared.emit(&entry.owner.component, &entry.program, &entry.args, || {
         EventKind::Spawn {
             id: entry.id,
@@ -140,7 +134,6 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
     let supervised = Supervised {
         entry,
         shared: Arc::clone(shared),
-        running: Arc::clone(&guest.running),
         process,
     };
     shared.handle.spawn(supervised.run(host_stdio));
@@ -179,10 +172,7 @@ impl<'a> Permit<'a> {
     fn hand_over(mut self, entry: &Arc<Entry>) -> &'a Guest {
         self.handed_over = true;
         self.shared.insert(entry);
-        self.guest
-            .running
-            .lock()
-            .insert(entry.id, Arc::clone(entry));
+        entry.holder.enter(entry, &self.guest.running);
         self.guest
     }
 }

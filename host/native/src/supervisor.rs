@@ -22,7 +22,6 @@ use tokio::io::unix::AsyncFd;
 
 use crate::capture::Capture;
 use crate::entry::{Entry, FAR, Phase};
-use crate::guest::Running;
 use crate::launch::{Exit, Process};
 use crate::limits::DRAIN_GRACE;
 use crate::pipes::HostStdio;
@@ -45,7 +44,6 @@ const UNWATCHED_LOOK: Duration = Duration::from_millis(1);
 pub(crate) struct Supervised {
     pub(crate) entry: Arc<Entry>,
     pub(crate) shared: Arc<Shared>,
-    pub(crate) running: Arc<Running>,
     pub(crate) process: Arc<dyn Process>,
 }
 
@@ -143,7 +141,7 @@ impl Supervised {
     }
 
     fn ended(&self, status: ExitStatus) {
-        self.running.lock().remove(&self.entry.id);
+        self.entry.holder.close(self.entry.id);
         self.shared.ended(&self.entry);
         self.entry.advance(Phase::Ended(status, SystemTime::now()));
     }

@@ -4,6 +4,7 @@
 mod approval;
 mod caps;
 mod capture;
+mod detached;
 mod endings;
 mod exhaustion;
 mod leaks;
