@@ -84,12 +84,13 @@ impl ProcessCtx {
         }
     }
 
-    /// Lists the children that the guest still runs.
+    /// Lists the children that the guest still runs; what it detached is not its
+    /// own any more.
     pub fn live(&self) -> Vec<ChildInfo> {
         self.guest.live()
     }
 
-    /// Kills all that the guest still runs, and returns without waiting.
+    /// Kills all that [`ProcessCtx::live`] lists, and returns without waiting.
     ///
     /// A host that keeps the store of an abandoned call must call this: a guest
     /// that trapped, or whose call was dropped, leaves its children running

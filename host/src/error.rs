@@ -13,7 +13,7 @@ pub enum ErrorCode {
     /// A cap of the grant or of the host is reached.
     #[error("quota exceeded: {0}")]
     QuotaExceeded(Quota),
-    /// The program or the key does not exist.
+    /// The program does not exist, or no child of this owner has the key.
     #[error("no such program or child")]
     NoEntry,
     /// The program cannot be executed here.

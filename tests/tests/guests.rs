@@ -267,7 +267,9 @@ async fn every_guest_links_with_an_empty_grant_and_is_denied() {
         };
         let report = TestHost::new().args(args.iter().copied()).run(*guest).await;
         assert_ne!(report.end, End::TimedOut, "{report:?}");
-        assert_eq!(denials(&report.events), 1, "{report:?}");
+        // An attach asks for no program.
+        let asks = usize::from(guest.name != "attaches");
+        assert_eq!(denials(&report.events), asks, "{report:?}");
     }
 }
 
@@ -342,4 +344,57 @@ async fn drops_in_any_order() {
     report.assert_exit(0);
     assert!(report.left.is_empty());
     assert_all_released(&report, 2);
+}
+
+#[tokio::test]
+async fn detaches() {
+    let report = run(guests::DETACHES, shell(), ["exec sleep 300"]).await;
+    report.assert_exit(0);
+    assert_eq!(
+        report.stdout, "refused\n",
+        "the grant does not say `detach`"
+    );
+    assert_all_released(&report, 1);
+}
+
+/// Two stores in one host: what the first leaves, the second takes up.
+#[tokio::test]
+async fn attaches() {
+    let folder = tempfile::tempdir().unwrap();
+    let sign = folder.path().join("sign");
+    let script = format!(
+        "while [ ! -e {} ]; do sleep 0.02; done; echo went on",
+        sign.display()
+    );
+    let allowed = shell().replace(
+        "sandbox = \"none\"",
+        "sandbox = \"none\"\ndetach = { allow = true, max-life = \"5min\" }",
+    );
+    let registry = capspawn::Registry::builder().build().unwrap();
+    let host = TestHost::new().grant_toml(allowed).args([script]);
+    let first = host.run_in(&registry, guests::DETACHES).await;
+    first.assert_exit(0);
+    assert!(
+        first.left.is_empty(),
+        "it is not the first store's any more"
+    );
+    // Only now may it end: it has outlived the store that started it.
+    std::fs::write(sign, "").unwrap();
+
+    let host = host.args([first.stdout.trim()]);
+    let second = host.run_in(&registry, guests::ATTACHES).await;
+    second.assert_exit(0);
+    assert_eq!(second.stdout, "went on\nExitStatus::Exited(0)");
+    let third = host.run_in(&registry, guests::ATTACHES).await;
+    assert_eq!(third.stdout, "no entry\n", "the key was used");
+    assert!(registry.shutdown(Duration::from_secs(10)));
+}
+
+#[tokio::test]
+async fn leaves_child() {
+    let script = "echo ready; exec sleep 300";
+    let report = run(guests::LEAVES_CHILD, shell(), ["drop", script]).await;
+    report.assert_exit(0);
+    assert_eq!(report.stdout, "drop\n", "it left its child so");
+    assert_all_released(&report, 1);
 }

@@ -246,8 +246,9 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         Ok(self.table.push(Child(child))?)
     }
 
-    fn attach(&mut self, _key: String) -> Result<Resource<Child>, ProcessError> {
-        Err(ErrorCode::Unsupported.into())
+    fn attach(&mut self, key: String) -> Result<Resource<Child>, ProcessError> {
+        let child = self.ctx.guest.attach(&key)?;
+        Ok(self.table.push(Child(child))?)
     }
 
     fn id(&mut self, this: Resource<Child>) -> wasmtime::Result<u64> {
@@ -324,8 +325,8 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         Ok(child.release().await.into())
     }
 
-    fn detach(&mut self, _this: Resource<Child>) -> Result<String, ProcessError> {
-        Err(ErrorCode::Unsupported.into())
+    fn detach(&mut self, this: Resource<Child>) -> Result<String, ProcessError> {
+        Ok(self.table.get(&this)?.0.detach()?)
     }
 
     fn drop(&mut self, this: Resource<Child>) -> wasmtime::Result<()> {

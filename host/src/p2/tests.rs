@@ -288,3 +288,40 @@ fn the_code_behind_a_streams_error_is_found() {
     assert!(matches!(code, Some(types::ErrorCode::BrokenPipe)));
     assert!(view.process_error_code(other).unwrap().is_none());
 }
+
+#[tokio::test]
+async fn a_released_handle_is_a_trap_and_not_another_child() {
+    let mut guest = Guest::new();
+    let child = guest.sleep().await;
+    let stale = || Resource::<super::Child>::new_borrow(child.rep());
+    let status = HostChild::release(&mut guest.view(), Resource::new_own(child.rep())).await;
+    assert!(matches!(status, Ok(types::ExitStatus::Killed(_))));
+    let mut view = guest.view();
+    assert!(HostChild::id(&mut view, stale()).is_err());
+    assert!(HostChild::poll(&mut view, stale()).is_err());
+    assert!(HostChild::kill(&mut view, stale(), 0).is_err());
+    assert!(HostChild::subscribe(&mut view, stale()).is_err());
+    assert!(HostChild::captured(&mut view, stale(), 0, 0).is_err());
+    assert!(HostChild::wait(&mut view, stale(), None).await.is_err());
+    let detached = HostChild::detach(&mut view, stale());
+    assert!(matches!(detached, Err(ProcessError::Trap(_))));
+    assert!(
+        HostChild::release(&mut view, Resource::new_own(child.rep()))
+            .await
+            .is_err(),
+        "twice"
+    );
+}
+
+#[tokio::test]
+async fn detach_and_attach_fail_as_values() {
+    let mut guest = Guest::new();
+    let child = guest.sleep().await;
+    let refused = code(HostChild::detach(&mut guest.view(), borrow(&child)));
+    assert_eq!(refused, ErrorCode::AccessDenied(DeniedItem::Detach));
+    assert_eq!(guest.ctx.live().len(), 1, "a refused detach loses nothing");
+    for key in ["", "0", "00000000000000000000000000000000", "a\0b"] {
+        let unknown = HostChild::attach(&mut guest.view(), key.to_owned());
+        assert_eq!(code(unknown), ErrorCode::NoEntry);
+    }
+}
