@@ -3,12 +3,7 @@
 use capspawn_native::{Command, ExitStatus};
 
 use crate::support::*;
-
-fn descriptors() -> usize {
-    std::fs::read_dir("/proc/self/fd")
-        .expect("proc is there")
-        .count()
-}
+use crate::trees::{children, descriptors};
 
 /// The number of open descriptors, once it stays the same for a while.
 fn settled_descriptors() -> usize {

@@ -2,13 +2,17 @@
 //! of the system that it replaces, each one a test.
 
 mod approval;
+mod bad_input;
 mod caps;
 mod capture;
 mod detached;
 mod endings;
 mod exhaustion;
+mod leak_matrix;
 mod leaks;
 mod limits;
+mod shutdown;
 mod streams;
 mod support;
+mod trees;
 mod verbs;

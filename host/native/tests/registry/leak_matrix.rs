@@ -1,0 +1,134 @@
+//! Every way in which a Rust program can leave a child, with every kind of tree:
+//! afterwards no process, no descriptor and no slot of it is left.
+//!
+//! The ways that need a guest of WebAssembly are a table of the plugin's tests.
+
+use std::process;
+use std::thread;
+use std::time::Duration;
+
+use capspawn_native::grant::Grants;
+use capspawn_native::{Child, Command, ExitStatus, Guest, KillReason, Registry};
+
+use crate::support::*;
+use crate::trees::{TREES, Tree, children, descriptors, grant_toml, processes};
+
+/// A running tree, and all that holds it.
+struct Held {
+    registry: Registry,
+    guest: Guest,
+    child: Child,
+    marker: String,
+}
+
+type Ending = (&'static str, fn(Held));
+
+const ENDINGS: [Ending; 10] = [
+    ("handle dropped", |held| drop(held.child)),
+    ("dropped on a thread", |held| {
+        let dropped = thread::spawn(move || drop(held.child));
+        dropped.join().expect("a drop does not panic");
+    }),
+    ("released", |held| {
+        held.child.release_blocking();
+    }),
+    ("killed", |held| {
+        held.child.kill(Duration::ZERO);
+        ended(&held.child);
+    }),
+    ("guest dropped before the handle", |held| {
+        drop(held.guest);
+        ended(&held.child);
+    }),
+    ("registry shut down", |held| {
+        assert!(held.registry.shutdown(PATIENCE));
+    }),
+    ("registry dropped first", |held| {
+        drop(held.registry);
+        drop((held.guest, held.child));
+    }),
+    ("caller's runtime dropped", |held| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .expect("a runtime");
+        runtime.spawn(async move {
+            held.child.wait(None).await;
+            std::future::pending::<()>().await;
+        });
+        runtime.block_on(tokio::task::yield_now());
+        drop(runtime);
+    }),
+    ("detached, and the registry dropped", |held| {
+        held.child.detach().expect("allowed");
+    }),
+    ("detached, attached and dropped", |held| {
+        let key = held.child.detach().expect("allowed");
+        drop(held.child);
+        drop(held.guest.attach(&key).expect("it was detached"));
+    }),
+];
+
+fn start(tree: Tree, ending: &str) -> Held {
+    let name = format!("native-{}-{}-{ending}", process::id(), tree.name);
+    let marker: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+        .collect();
+    let terms = "detach = { allow = true }";
+    let toml = grant_toml("test", &marker, terms);
+    let grants = Grants::from_toml_str(&toml, "/".as_ref()).expect("the grant loads");
+    let registry = registry();
+    let guest = registry.guest(grants.component("test"), "");
+    let script = Command::new("sh").args(["-c", tree.script]);
+    let child = guest.spawn(&script).expect("allowed");
+    eventually(tree.name, || stdout(&child) == b"ready\n");
+    let runs = !processes(&marker).is_empty();
+    assert!(runs || !tree.stays, "{} has ended already", tree.name);
+    Held {
+        registry,
+        guest,
+        child,
+        marker,
+    }
+}
+
+#[test]
+fn nothing_is_left_of_any_tree_whatever_its_holder_does() {
+    if !is_alone("leak_matrix::nothing_is_left_of_any_tree_whatever_its_holder_does") {
+        return;
+    }
+    drop(start(TREES[0], "the first"));
+    eventually("no child", || children() == 0);
+    let before = descriptors();
+    for (name, end) in ENDINGS {
+        for tree in TREES {
+            let held = start(tree, name);
+            let marker = held.marker.clone();
+            end(held);
+            eventually(tree.name, || processes(&marker).is_empty());
+            // The watcher and the registry's thread go with the last handle.
+            eventually("no zombie", || children() == 0);
+            eventually("no descriptor", || descriptors() <= before);
+        }
+    }
+}
+
+#[test]
+fn the_life_time_leaves_nothing_of_any_tree() {
+    for tree in TREES {
+        let marker = format!("lifetime-{}-{}", process::id(), tree.name.replace(' ', "-"));
+        let terms = "detach = { allow = true, max-life = \"50ms\" }";
+        let toml = grant_toml("test", &marker, terms);
+        let grants = Grants::from_toml_str(&toml, "/".as_ref()).expect("the grant loads");
+        let guest = registry().guest(grants.component("test"), "");
+        let script = Command::new("sh").args(["-c", tree.script]);
+        let child = guest.spawn(&script).expect("allowed");
+        eventually(tree.name, || stdout(&child) == b"ready\n");
+        child.detach().expect("allowed");
+        let status = ended(&child);
+        if tree.stays {
+            assert_eq!(status, ExitStatus::Killed(KillReason::Lifetime));
+        }
+        eventually(tree.name, || processes(&marker).is_empty());
+    }
+}

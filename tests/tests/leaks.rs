@@ -1,0 +1,327 @@
+//! Whatever a guest or its host does, no process, no descriptor and no slot of a
+//! child is left: every way to end with every kind of tree.
+//!
+//! One test, one cell after the other: descriptors belong to the whole process.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process;
+use std::sync::LazyLock;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use capspawn::{Grants, ProcessCtx, Registry};
+use e2e::{COMPONENT, State, guests};
+use tokio::runtime::Runtime;
+
+use wasmtime::component::{Component, Linker};
+use wasmtime::{Cache, CacheConfig, Config, Engine, Store, UpdateDeadline};
+use wasmtime_wasi::WasiCtx;
+use wasmtime_wasi::p2::bindings::Command;
+use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+
+#[path = "../../host/native/tests/registry/trees.rs"]
+mod trees;
+
+use trees::{TREES, Tree, children, descriptors, grant_toml, processes};
+
+/// Longer than anything here takes on a slow machine, short enough to fail.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Tells a copy of this program to be a host, and of which tree.
+const KILLED_HOST: &str = "CAPSPAWN_TEST_KILLED_HOST";
+
+/// A way to end: what the guest does, and what its host does.
+struct Ending {
+    name: &'static str,
+    guest: &'static str,
+    host: fn(Host, &Cell),
+}
+
+const ENDINGS: [Ending; 9] = [
+    ending("guest drops", "drop", guest_drops),
+    ending("guest forgets", "forget", guest_forgets),
+    ending("guest traps", "trap", guest_traps),
+    ending("guest times out", "spin", guest_times_out),
+    ending("store dropped", "wait", store_dropped),
+    ending("into_data", "wait", into_data),
+    ending("call future dropped", "wait", call_dropped),
+    ending("caller's runtime dropped", "wait", runtime_dropped),
+    ending("dropped on a thread without tokio", "wait", thread_drops),
+];
+
+const fn ending(name: &'static str, guest: &'static str, host: fn(Host, &Cell)) -> Ending {
+    Ending { name, guest, host }
+}
+
+/// An engine that interrupts guests, and what they import.
+static ENGINE: LazyLock<(Linker<State>, Component)> = LazyLock::new(|| {
+    let mut config = Config::new();
+    config.epoch_interruption(true);
+    config.cache(Cache::new(CacheConfig::new()).ok());
+    let engine = Engine::new(&config).expect("the configuration is valid");
+    let mut linker = Linker::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)
+        .and_then(|()| capspawn::p2::add_to_linker(&mut linker))
+        .expect("an empty linker takes them");
+    let path = guests::LEAVES_CHILD.path;
+    let component = Component::from_file(&engine, path).expect("a guest is a component");
+    let clock = engine.weak();
+    thread::spawn(move || {
+        while let Some(engine) = clock.upgrade() {
+            engine.increment_epoch();
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
+    (linker, component)
+});
+
+/// One combination.
+struct Cell {
+    tree: Tree,
+    marker: String,
+    registry: Registry,
+}
+
+impl Cell {
+    fn new(tree: Tree, marker: String) -> Self {
+        let registry = Registry::builder().build().expect("the registry starts");
+        Self {
+            tree,
+            marker,
+            registry,
+        }
+    }
+
+    /// The tree runs: what is to end it has not done so yet.
+    #[track_caller]
+    fn assert_runs(&self) {
+        let runs = !processes(&self.marker).is_empty();
+        assert!(runs || !self.tree.stays, "it has ended already");
+    }
+
+    #[track_caller]
+    fn assert_ends(&self) {
+        eventually("no process", || processes(&self.marker).is_empty());
+    }
+}
+
+/// Waits until `condition` holds, and fails where it does not.
+#[track_caller]
+fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < deadline, "never came: {what}");
+        thread::yield_now();
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .expect("a runtime")
+}
+
+/// A store with its guest, before the call.
+struct Host {
+    store: Store<State>,
+    command: Command,
+    stdout: MemoryOutputPipe,
+    runtime: Runtime,
+}
+
+impl Host {
+    fn new(cell: &Cell, guest: &str) -> Self {
+        let toml = grant_toml(COMPONENT, &cell.marker, "");
+        let grants = Grants::from_toml_str(&toml, Path::new("/")).expect("the grant loads");
+        let process = ProcessCtx::builder(&cell.registry).grant(grants.component(COMPONENT));
+        let stdout = MemoryOutputPipe::new(1 << 20);
+        let wasi = WasiCtx::builder()
+            .args(&["leaves-child", guest, cell.tree.script])
+            .stdout(stdout.clone())
+            .build();
+        let (linker, component) = &*ENGINE;
+        let mut store = Store::new(linker.engine(), State::new(wasi, process.build()));
+        store.epoch_deadline_callback(|_| {
+            let pause = Box::pin(tokio::task::yield_now());
+            Ok(UpdateDeadline::YieldCustom(1, pause))
+        });
+        let runtime = runtime();
+        let command = runtime
+            .block_on(Command::instantiate_async(&mut store, component, linker))
+            .expect("the guest links");
+        Self {
+            store,
+            command,
+            stdout,
+            runtime,
+        }
+    }
+
+    /// Calls the guest to its end.
+    fn call(&mut self) -> wasmtime::Result<Result<(), ()>> {
+        let call = self.command.wasi_cli_run().call_run(&mut self.store);
+        self.runtime.block_on(call)
+    }
+
+    /// Calls the guest, and drops the call once it holds its tree.
+    fn abandon_call(&mut self) {
+        let call = self.command.wasi_cli_run().call_run(&mut self.store);
+        let stdout = self.stdout.clone();
+        self.runtime.block_on(async {
+            tokio::select! {
+                result = call => panic!("the guest returned: {result:?}"),
+                () = holds(&stdout) => {}
+            }
+        });
+    }
+}
+
+/// Waits until the guest says that it goes on to its ending.
+async fn holds(stdout: &MemoryOutputPipe) {
+    let said = async {
+        while stdout.contents().is_empty() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let said = tokio::time::timeout(PATIENCE, said).await;
+    said.expect("the guest has its tree");
+}
+
+fn guest_drops(mut host: Host, cell: &Cell) {
+    assert!(matches!(host.call(), Ok(Ok(()))));
+    cell.assert_ends();
+    eventually("no slot", || cell.registry.is_empty());
+}
+
+fn guest_forgets(mut host: Host, cell: &Cell) {
+    assert!(matches!(host.call(), Ok(Ok(()))));
+    cell.assert_runs();
+    drop(host.store);
+}
+
+fn guest_traps(mut host: Host, cell: &Cell) {
+    assert!(host.call().is_err());
+    cell.assert_runs();
+    drop(host.store);
+}
+
+fn guest_times_out(mut host: Host, cell: &Cell) {
+    host.abandon_call();
+    cell.assert_runs();
+    drop(host.store);
+}
+
+fn store_dropped(mut host: Host, cell: &Cell) {
+    host.abandon_call();
+    cell.assert_runs();
+    let _entered = host.runtime.enter();
+    drop(host.store);
+}
+
+fn into_data(mut host: Host, cell: &Cell) {
+    host.abandon_call();
+    let data = host.store.into_data();
+    cell.assert_runs();
+    drop(data);
+}
+
+fn call_dropped(mut host: Host, cell: &Cell) {
+    host.abandon_call();
+    cell.assert_runs();
+    host.store.data().process.kill_all();
+    cell.assert_ends();
+    eventually("nothing live", || {
+        host.store.data().process.live().is_empty()
+    });
+    drop(host.store);
+}
+
+fn runtime_dropped(host: Host, cell: &Cell) {
+    let Host {
+        mut store,
+        command,
+        stdout,
+        runtime,
+    } = host;
+    runtime.spawn(async move { command.wasi_cli_run().call_run(&mut store).await });
+    runtime.block_on(holds(&stdout));
+    cell.assert_runs();
+    drop(runtime);
+}
+
+fn thread_drops(mut host: Host, cell: &Cell) {
+    host.abandon_call();
+    cell.assert_runs();
+    let store = host.store;
+    let dropped = thread::spawn(move || drop(store));
+    dropped.join().expect("a drop does not panic");
+}
+
+/// Runs one cell; afterwards nothing of it is left.
+fn check(tree: Tree, ending: &Ending) {
+    let marker = format!("{}-{}-{}", process::id(), tree.name, ending.name);
+    let cell = Cell::new(tree, marker.replace([' ', '\''], "-"));
+    (ending.host)(Host::new(&cell, ending.guest), &cell);
+    cell.assert_ends();
+    eventually("no slot", || cell.registry.is_empty());
+    assert!(cell.registry.shutdown(PATIENCE));
+}
+
+#[test]
+fn nothing_is_left_of_any_tree_whatever_ends_it() {
+    // What a process opens once and keeps.
+    check(TREES[0], &ENDINGS[0]);
+    eventually("no child", || children() == 0);
+    let before = descriptors();
+    for ending in &ENDINGS {
+        for tree in TREES {
+            let started = Instant::now();
+            check(tree, ending);
+            eventually("no zombie", || children() == 0);
+            eventually("no descriptor", || descriptors() <= before);
+            eprintln!("{}, {}: {:?}", ending.name, tree.name, started.elapsed());
+        }
+    }
+    nothing_is_left_when_the_host_is_killed();
+}
+
+/// The last row: the host gets SIGKILL.
+fn nothing_is_left_when_the_host_is_killed() {
+    let own = std::env::current_exe().expect("this test is a program");
+    for (index, tree) in TREES.iter().enumerate() {
+        let marker = format!("killed-{}-{index}", process::id());
+        let mut host = process::Command::new(&own)
+            .args(["--exact", "the_host_that_is_killed", "--nocapture"])
+            .env(KILLED_HOST, format!("{index} {marker}"))
+            .stdout(process::Stdio::piped())
+            .spawn()
+            .expect("it starts");
+        let stdout = BufReader::new(host.stdout.take().expect("piped"));
+        let mut lines = stdout.lines().map(|line| line.expect("text"));
+        let holds = lines.any(|line| line.ends_with("holds"));
+        assert!(holds, "{}: the host failed", tree.name);
+        let runs = !processes(&marker).is_empty();
+        host.kill().expect("it runs");
+        host.wait().expect("it was killed");
+        assert!(runs || !tree.stays, "{} ended early", tree.name);
+        eventually(tree.name, || processes(&marker).is_empty());
+    }
+}
+
+/// Not a test but the host of the one above, where that is wanted.
+#[test]
+fn the_host_that_is_killed() {
+    let Ok(order) = std::env::var(KILLED_HOST) else {
+        return;
+    };
+    let (index, marker) = order.split_once(' ').expect("INDEX MARKER");
+    let tree = TREES[index.parse::<usize>().expect("a number")];
+    let cell = Cell::new(tree, marker.to_owned());
+    let mut host = Host::new(&cell, "wait");
+    host.abandon_call();
+    println!("\nholds");
+    thread::sleep(PATIENCE);
+}
