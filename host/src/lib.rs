@@ -70,6 +70,17 @@
 //! dropped, keeps its children until its store goes: a host that keeps such a
 //! store calls [`ProcessCtx::kill_all`].
 //!
+//! What a guest detached (where its grant allows it) is no longer its own: it is
+//! the registry's, until a guest of the same component and tenant attaches.
+//!
+//! # What bounds a guest itself
+//!
+//! A grant bounds what a guest starts, not what it computes. The file
+//! `examples/reference-host.rs` of this crate adds what a host of strangers'
+//! components needs: epoch interruption, limits on memory, tables, handles and
+//! on the bytes of one call, a time-out around the call, and a bounded shutdown.
+//! The command `capspawn run` is built the same way.
+//!
 //! Programs that use no wasm take the same core from the crate
 //! `capspawn-native`.
 

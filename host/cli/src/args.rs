@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser};
 
@@ -31,18 +32,20 @@ Run a component (a `wasi:cli` command) with the commands that a grant allows.
 The component has this command's standard streams, the arguments after `--`, and the directories \
 and variables that are named here; it has no network. Programs that it starts get none of \
 these: what they get, the grant says. When the component ends, or capspawn is interrupted, \
-whatever it still runs is killed.";
+whatever it still runs is killed, what it detached included.";
 
 const RUN_FOOTER: &str = "\
 Exit codes:
   N      the component exited with N; 1 where it only said that it failed
   2      capspawn itself failed: a bad option, grant file or component; nothing was started
+  124    the component did not end within --timeout
   134    the component trapped
   128+N  capspawn was ended by signal N (130 is an interrupt from the keyboard)
 
 Files:
   GRANTS      TOML, described in the README. A component without a section in it may run nothing.
-  EVENTS      One JSON object a line: event (spawn, denied, quota, failed, exit), time, component,
+  EVENTS      One JSON object a line: event (spawn, denied, quota, failed, detached,
+              attached, exit), time, component,
               command, args; an exit has its status and the bytes of each stream.
   wasmtime's cache directory keeps compiled components: the first run of a large one takes
   seconds, the next does not.
@@ -158,7 +161,19 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) env: Vec<Variable>,
 
-    /// Append every spawn, denial, quota refusal and exit to FILE
+    /// End the component, and whatever it still runs, after TIME (`250ms`, `30s`, `10min`)
+    ///
+    /// Without it the component may run for as long as it likes. In either case it may use 1 GiB
+    /// of memory; what it starts, the grant bounds.
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = capspawn_native::grant::parse_duration,
+        help_heading = "What the component has"
+    )]
+    pub(crate) timeout: Option<Duration>,
+
+    /// Append every spawn, denial, quota refusal, detach, attach and exit to FILE
     #[arg(long, value_name = "FILE", help_heading = "What the operator sees")]
     pub(crate) events: Option<PathBuf>,
 

@@ -3,11 +3,12 @@
 use anyhow::{Context as _, Result, anyhow};
 use capspawn::{ProcessCtx, ProcessCtxView, ProcessView};
 use wasmtime::component::{Component, Linker, ResourceTable};
-use wasmtime::{Engine, Store};
+use wasmtime::{Engine, Store, StoreLimits};
 use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use crate::args::RunArgs;
+use crate::bounds;
 
 /// Exit code of a component that trapped: what a shell makes of an abort.
 const TRAPPED: u8 = 134;
@@ -17,6 +18,7 @@ pub(crate) struct State {
     table: ResourceTable,
     wasi: WasiCtx,
     process: ProcessCtx,
+    limits: StoreLimits,
 }
 
 impl State {
@@ -26,7 +28,13 @@ impl State {
             table: ResourceTable::new(),
             wasi,
             process,
+            limits: bounds::limits(),
         }
+    }
+
+    /// What the component's memory and tables may grow to.
+    pub(crate) fn limits(&mut self) -> &mut StoreLimits {
+        &mut self.limits
     }
 }
 
@@ -80,9 +88,11 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<CommandPre<
 }
 
 /// Runs the component and returns its exit code. The store, and with it
-/// whatever the component still runs, is gone when this returns or is dropped.
+/// whatever the component still runs, is gone when this returns or is dropped; a
+/// component that computes gives way to its caller at every tick.
 pub(crate) async fn run(command: &CommandPre<State>, state: State) -> u8 {
     let mut store = Store::new(command.engine(), state);
+    bounds::bound(&mut store);
     let result = async {
         let command = command.instantiate_async(&mut store).await?;
         command.wasi_cli_run().call_run(&mut store).await

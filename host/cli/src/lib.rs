@@ -7,6 +7,7 @@
 
 mod args;
 mod ask;
+mod bounds;
 mod check;
 mod doctor;
 mod events;

@@ -19,6 +19,7 @@ const MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 /// or compiles every time where there is none (no home directory, for one).
 pub(crate) fn engine() -> Result<Engine> {
     let mut config = Config::new();
+    config.epoch_interruption(true);
     config.cache(Cache::new(CacheConfig::new()).ok());
     Engine::new(&config).map_err(|error| anyhow::anyhow!("cannot start wasmtime: {error:#}"))
 }

@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::args::RunArgs;
 use crate::ask::Terminal;
+use crate::bounds;
 use crate::events::Events;
 use crate::guest::{self, State};
 use crate::load;
@@ -16,6 +17,9 @@ use crate::stop::Stop;
 
 /// How long the end of the command waits for its killed children to be gone.
 const SHUTDOWN_BOUND: Duration = Duration::from_secs(2);
+
+/// Exit code of a component that ran for longer than it may, as `timeout(1)` has it.
+const TIMED_OUT: u8 = 124;
 
 /// Runs a component and returns the command's exit code. An error means that
 /// the component did not start.
@@ -36,6 +40,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
 
     let engine = load::engine()?;
+    bounds::start_clock(&engine)?;
     let component = load::compile(&engine, &args.guest, &bytes)?;
     let command = guest::link(&engine, &component)
         .with_context(|| format!("{} cannot run here", args.guest.display()))?;
@@ -59,6 +64,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         tokio::select! {
             code = guest::run(&command, State::new(wasi, process)) => Ok(code),
             code = stop.asked() => Ok(code),
+            () = expired(args.timeout) => {
+                eprintln!("capspawn: the component did not end within --timeout");
+                Ok(TIMED_OUT)
+            }
         }
     });
     // The store is gone by now, and with it the guest's handles.
@@ -66,6 +75,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     // A thread may still be reading standard input.
     runtime.shutdown_background();
     code
+}
+
+/// Waits until the component has run for this long; for ever without a bound.
+async fn expired(timeout: Option<Duration>) {
+    match timeout {
+        Some(timeout) => tokio::time::sleep(timeout).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// Returns the component's grant, by its hash or its name: nothing without a file.

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::harness::{Setup, outcome, script};
-use crate::support::program;
+use crate::support::{capspawn, program};
 
 #[test]
 fn events_are_one_object_a_line() {
@@ -83,6 +83,40 @@ fn what_is_still_running_dies_with_the_command() {
         let last = setup.events().pop().expect("events");
         assert_eq!(last["event"], "exit", "{last}");
     }
+}
+
+#[test]
+fn a_component_that_computes_for_ever_ends_at_its_timeout_with_its_children() {
+    let shell = "args = [\"-c\", \"*\"]\ninterpreter = true\nlimits = { wall = \"10min\" }";
+    let setup = Setup::new(&[("sh", &program("sh"), shell)]);
+    let mut command = Command::new(capspawn());
+    command.args(["run", "--component", "exec", "--timeout", "2s", "--grants"]);
+    command.arg(setup.grants());
+    command.arg("--events").arg(setup.events_file());
+    let script = "echo ready; exec sleep 600";
+    let spin = [e2e::guests::LEAVES_CHILD.path, "--", "spin", script];
+    let outcome = outcome(command.args(spin));
+    assert_eq!(outcome.code, Some(124), "{outcome:?}");
+    assert_eq!(outcome.stdout, "spin\n", "it had its child by then");
+    assert!(outcome.stderr.contains("--timeout"), "{outcome:?}");
+    let [spawn, exit] = setup.events().try_into().expect("two events");
+    assert_eq!(exit["status"]["killed"], "released");
+    assert!(!Path::new(&format!("/proc/{}", spawn["pid"])).exists());
+}
+
+#[test]
+fn a_timeout_that_does_not_pass_changes_nothing_and_needs_a_unit() {
+    let setup = script("exit 3", "");
+    let timed = |time: &str| {
+        let mut command = Command::new(capspawn());
+        command.args(["run", "--timeout", time, "--grants"]);
+        command.arg(setup.grants()).arg(crate::support::exec());
+        outcome(command.args(["--", "script", "-c", "exit 3"]))
+    };
+    assert_eq!(timed("10min").code, Some(3));
+    let refused = timed("30");
+    assert_eq!(refused.code, Some(2), "{refused:?}");
+    assert!(refused.stderr.contains("a time with a unit"), "{refused:?}");
 }
 
 #[test]

@@ -50,3 +50,4 @@ pub use explain::Explanation;
 pub use grants::Grants;
 pub use quotas::{Detach, Quotas, Rate};
 pub use schema::schema;
+pub use units::duration as parse_duration;

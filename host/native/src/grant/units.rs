@@ -10,8 +10,12 @@ use super::quotas::Rate;
 /// What stands for the absence of a limit.
 const UNLIMITED: &str = "unlimited";
 
-/// Parses `250ms`, `30s`, `10min`, `2h`, `1d`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+/// Parses a time as grant files write it: `250ms`, `30s`, `10min`, `2h`, `1d`.
+///
+/// # Errors
+///
+/// What was expected, in words, where there is no number or no unit.
+pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let milliseconds = match unit {
         "ms" => Some(1),
