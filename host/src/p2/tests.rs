@@ -297,20 +297,18 @@ async fn a_released_handle_is_a_trap_and_not_another_child() {
     let status = HostChild::release(&mut guest.view(), Resource::new_own(child.rep())).await;
     assert!(matches!(status, Ok(types::ExitStatus::Killed(_))));
     let mut view = guest.view();
-    assert!(HostChild::id(&mut view, stale()).is_err());
-    assert!(HostChild::poll(&mut view, stale()).is_err());
-    assert!(HostChild::kill(&mut view, stale(), 0).is_err());
-    assert!(HostChild::subscribe(&mut view, stale()).is_err());
-    assert!(HostChild::captured(&mut view, stale(), 0, 0).is_err());
-    assert!(HostChild::wait(&mut view, stale(), None).await.is_err());
+    HostChild::id(&mut view, stale()).expect_err("it is gone");
+    HostChild::poll(&mut view, stale()).expect_err("it is gone");
+    HostChild::kill(&mut view, stale(), 0).expect_err("it is gone");
+    HostChild::subscribe(&mut view, stale()).expect_err("it is gone");
+    HostChild::captured(&mut view, stale(), 0, 0).expect_err("it is gone");
+    HostChild::wait(&mut view, stale(), None)
+        .await
+        .expect_err("it is gone");
     let detached = HostChild::detach(&mut view, stale());
     assert!(matches!(detached, Err(ProcessError::Trap(_))));
-    assert!(
-        HostChild::release(&mut view, Resource::new_own(child.rep()))
-            .await
-            .is_err(),
-        "twice"
-    );
+    let again = HostChild::release(&mut view, Resource::new_own(child.rep())).await;
+    again.expect_err("twice");
 }
 
 #[tokio::test]

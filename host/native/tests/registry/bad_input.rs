@@ -11,8 +11,10 @@ use capspawn_native::{Command, DeniedItem, ExitStatus, SpawnError, Stdin};
 
 use crate::support::*;
 
-/// What stands in the place of a string.
-const PLACES: [(&str, fn(String) -> Command); 5] = [
+/// A string of a request, and a request with any text in its place.
+type Place = (&'static str, fn(String) -> Command);
+
+const PLACES: [Place; 5] = [
     ("program", |text| Command::new(text)),
     ("argument", |text| Command::new("sh").args(["-c", &text])),
     ("variable's name", |text| Command {
