@@ -163,7 +163,7 @@ pub(crate) fn quoted(text: impl Debug) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::Path;
 
     use capspawn_native::sandbox::{Confinement, FsRules, Network};
 
