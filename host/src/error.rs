@@ -1,5 +1,7 @@
 //! What a host method fails with: a value for the guest, or a trap.
 
+use std::io;
+
 use capspawn_native::{DeniedItem, Quota, SpawnError};
 use wasmtime::component::ResourceTableError;
 
@@ -104,6 +106,17 @@ impl From<SpawnError> for ErrorCode {
                 tracing::error!(%error, "spawn failed in a way unknown to the plugin");
                 Self::Other(None)
             }
+        }
+    }
+}
+
+impl From<io::Error> for ErrorCode {
+    /// Names the failure of a stream.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            io::ErrorKind::OutOfMemory => Self::InsufficientMemory,
+            _ => Self::Other(Some(error.to_string())),
         }
     }
 }

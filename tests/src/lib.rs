@@ -12,7 +12,7 @@ use capspawn::{
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::p2::bindings::Command;
-use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
 use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
@@ -119,6 +119,7 @@ pub struct TestHost {
     events: Arc<Mutex<Vec<Event>>>,
     grants: Option<Grants>,
     args: Vec<String>,
+    stdin: Vec<u8>,
     timeout: Duration,
 }
 
@@ -142,6 +143,7 @@ impl TestHost {
             events,
             grants: None,
             args: Vec::new(),
+            stdin: Vec::new(),
             timeout: Duration::from_secs(60),
         }
     }
@@ -163,6 +165,13 @@ impl TestHost {
     #[must_use]
     pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args = args.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets what the guest reads from its standard input; nothing otherwise.
+    #[must_use]
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = bytes.into();
         self
     }
 
@@ -212,6 +221,7 @@ impl TestHost {
         let wasi = WasiCtx::builder()
             .arg(guest.name)
             .args(&self.args)
+            .stdin(MemoryInputPipe::new(self.stdin))
             .stdout(stdout.clone())
             .stderr(stderr.clone())
             .build();

@@ -16,6 +16,8 @@ use std::task::{Context, Poll, ready};
 
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::pipe::PIPE_BUF;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::runtime::Handle;
@@ -81,6 +83,17 @@ fn attempt<R>(
     once(pipe.get_ref().as_fd())
 }
 
+/// What the kernel says of a pipe now, without waiting.
+fn poll_now(fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<PollFlags> {
+    const NO_WAIT: Timespec = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    let mut polled = [PollFd::new(&fd, events)];
+    rustix::event::poll(&mut polled, Some(&NO_WAIT))?;
+    Ok(polled[0].revents())
+}
+
 impl PipeReader {
     pub(crate) fn new(
         fd: Arc<OwnedFd>,
@@ -127,6 +140,36 @@ impl PipeReader {
         })?;
         self.seen(read);
         Ok(bytes.into_inner())
+    }
+
+    /// Reads like [`PipeReader::try_read_vec`], and waits where nothing is there.
+    /// A stream that always has something does not keep the thread from other
+    /// tasks. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    ///
+    /// What the system says; the runtime with which the stream was registered is
+    /// shutting down.
+    pub async fn read_vec(&self, max_bytes: usize) -> io::Result<Vec<u8>> {
+        loop {
+            tokio::task::consume_budget().await;
+            match self.try_read_vec(max_bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                result => return result,
+            }
+        }
+    }
+
+    /// Whether a read has an answer now: bytes, the end, or an error. Asks the
+    /// kernel, and so is right also before the runtime had a turn to notice.
+    pub fn is_readable(&self) -> bool {
+        let looked = attempt(&self.pipe, Interest::READABLE, |fd| {
+            match poll_now(fd, PollFlags::IN)?.is_empty() {
+                true => Err(io::ErrorKind::WouldBlock.into()),
+                false => Ok(()),
+            }
+        });
+        !looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Waits until there is something to read, the end included.
@@ -193,6 +236,38 @@ impl PipeWriter {
         attempt(&self.pipe, Interest::WRITABLE, |fd| {
             Ok(rustix::io::write(fd, bytes)?)
         })
+    }
+
+    /// How many bytes [`PipeWriter::try_write`] takes whole now; zero where the
+    /// pipe is full.
+    ///
+    /// An empty pipe takes its capacity. Where it holds something only one page
+    /// is certain: the kernel counts pages, and says how many bytes lie in them,
+    /// not how well they are filled. Holds as long as the child neither shrinks
+    /// the pipe nor writes into it itself.
+    ///
+    /// # Errors
+    ///
+    /// [`io::ErrorKind::BrokenPipe`] where nobody reads any more; what the system
+    /// says.
+    pub fn room(&self) -> io::Result<usize> {
+        let room = attempt(&self.pipe, Interest::WRITABLE, |fd| {
+            let events = poll_now(fd, PollFlags::OUT)?;
+            if events.contains(PollFlags::ERR) {
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+            if !events.contains(PollFlags::OUT) {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            if rustix::io::ioctl_fionread(fd)? > 0 {
+                return Ok(PIPE_BUF);
+            }
+            Ok(rustix::pipe::fcntl_getpipe_size(fd)?)
+        });
+        match room {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            result => result,
+        }
     }
 
     /// Waits until the pipe takes something, or nobody reads any more.

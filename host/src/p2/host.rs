@@ -1,6 +1,7 @@
 //! The host methods: each fetches from the table, calls the native core, and
 //! renames the answer.
 
+use std::io;
 use std::time::Duration;
 
 use capspawn_native as native;
@@ -10,6 +11,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, Pollable};
 
 use super::bindings::{run, spawn, types};
+use super::streams::{Reading, Writing};
 use crate::ctx::MAX_OPTIONS_BYTES;
 use crate::{ErrorCode, ProcessCtxView, ProcessError};
 
@@ -97,6 +99,15 @@ fn has_pipes(command: &Command) -> bool {
     command.stdin == Stdin::Piped
         || command.stdout == Stdio::Piped
         || command.stderr == Stdio::Piped
+}
+
+/// Names what taking a stream came to.
+fn taken<T>(taken: io::Result<Option<T>>) -> Result<T, ErrorCode> {
+    match taken {
+        Ok(Some(pipe)) => Ok(pipe),
+        Ok(None) => Err(ErrorCode::InvalidState),
+        Err(error) => Err(ErrorCode::from(error)),
+    }
 }
 
 /// What variables take in the host's memory, in bytes.
@@ -239,9 +250,6 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         options: Option<Resource<SpawnOptions>>,
     ) -> Result<Resource<Child>, ProcessError> {
         let command = self.command(program, args, options)?;
-        if has_pipes(&command) {
-            return Err(ErrorCode::Unsupported.into());
-        }
         let child = self.ctx.guest.spawn_asking(&command).await?;
         Ok(self.table.push(Child(child))?)
     }
@@ -290,24 +298,29 @@ impl spawn::HostChild for ProcessCtxView<'_> {
 
     fn take_stdin(
         &mut self,
-        _this: Resource<Child>,
+        this: Resource<Child>,
     ) -> Result<Resource<DynOutputStream>, ProcessError> {
-        // No child has a pipe: `spawn` refuses them so far.
-        Err(ErrorCode::InvalidState.into())
+        let pipe = taken(self.table.get(&this)?.0.take_stdin())?;
+        let stream: DynOutputStream = Box::new(Writing::new(pipe));
+        Ok(self.table.push(stream)?)
     }
 
     fn take_stdout(
         &mut self,
-        _this: Resource<Child>,
+        this: Resource<Child>,
     ) -> Result<Resource<DynInputStream>, ProcessError> {
-        Err(ErrorCode::InvalidState.into())
+        let pipe = taken(self.table.get(&this)?.0.take_stdout())?;
+        let stream: DynInputStream = Box::new(Reading::new(pipe));
+        Ok(self.table.push(stream)?)
     }
 
     fn take_stderr(
         &mut self,
-        _this: Resource<Child>,
+        this: Resource<Child>,
     ) -> Result<Resource<DynInputStream>, ProcessError> {
-        Err(ErrorCode::InvalidState.into())
+        let pipe = taken(self.table.get(&this)?.0.take_stderr())?;
+        let stream: DynInputStream = Box::new(Reading::new(pipe));
+        Ok(self.table.push(stream)?)
     }
 
     fn captured(

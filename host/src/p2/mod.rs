@@ -3,6 +3,7 @@
 pub mod bindings;
 mod convert;
 mod host;
+mod streams;
 #[cfg(test)]
 mod tests;
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use capspawn_native::{DeniedItem, Grants, Registry};
 use wasmtime::component::{Resource, ResourceTable};
+use wasmtime_wasi::p2::bindings::io::streams::{HostInputStream, HostOutputStream};
 
 use super::bindings::{run, spawn, types};
 use super::host::SpawnOptions;
@@ -14,7 +15,7 @@ use run::Host as _;
 use spawn::{Host as _, HostChild};
 use types::HostSpawnOptions;
 
-const GRANT: &str = r#"
+pub(super) const GRANT: &str = r#"
     version = 1
 
     [component.test]
@@ -234,19 +235,35 @@ async fn the_timeout_counts_in_nanoseconds() {
 }
 
 #[tokio::test]
-async fn pipes_are_refused_before_anything_starts() {
+async fn run_refuses_pipes_and_spawn_hands_each_out_once() {
     let mut guest = Guest::new();
     let options = guest.options();
     let mut view = guest.view();
+    HostSpawnOptions::set_stdin(&mut view, borrow(&options), types::Stdin::Piped).unwrap();
     HostSpawnOptions::set_stdout(&mut view, borrow(&options), types::Stdio::Piped).unwrap();
-    let (program, args) = script("true");
+    let (program, args) = script("cat");
     let ran = view
         .run(program.clone(), args.clone(), Some(borrow(&options)))
         .await;
     assert_eq!(code(ran), ErrorCode::InvalidArgument);
-    let spawned = HostChild::spawn(&mut view, program, args, Some(options)).await;
-    assert_eq!(code(spawned), ErrorCode::Unsupported);
     assert!(guest.registry.is_empty());
+
+    let mut view = guest.view();
+    let child = HostChild::spawn(&mut view, program, args, Some(options)).await;
+    let child = child.expect("the grant allows it");
+    let stdin = HostChild::take_stdin(&mut view, borrow(&child)).expect("piped");
+    let stdout = HostChild::take_stdout(&mut view, borrow(&child)).expect("piped");
+    let again = HostChild::take_stdin(&mut view, borrow(&child));
+    assert_eq!(code(again.map(|_| ())), ErrorCode::InvalidState);
+    let again = HostChild::take_stdout(&mut view, borrow(&child));
+    assert_eq!(code(again.map(|_| ())), ErrorCode::InvalidState);
+    let captured = HostChild::take_stderr(&mut view, borrow(&child));
+    assert_eq!(code(captured.map(|_| ())), ErrorCode::InvalidState);
+
+    // The child before what it gave: neither belongs to the other in the table.
+    HostChild::drop(&mut view, child).unwrap();
+    HostOutputStream::drop(view.table, stdin).await.unwrap();
+    HostInputStream::drop(view.table, stdout).await.unwrap();
 }
 
 #[tokio::test]

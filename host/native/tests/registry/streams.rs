@@ -2,7 +2,7 @@
 
 use std::io;
 
-use capspawn_native::{Child, Command, ExitStatus, KillReason, PipeReader, Stdin, Stdio};
+use capspawn_native::{Child, Command, ExitStatus, KillReason, PipeReader, Signal, Stdin, Stdio};
 use tokio::runtime::Runtime;
 
 use crate::support::*;
@@ -169,6 +169,46 @@ fn piped_output_counts_against_the_limit_on_output() {
             child.wait(None).await,
             Some(ExitStatus::Killed(KillReason::Output))
         );
+    });
+}
+
+#[test]
+fn readiness_and_room_are_the_kernels_and_need_no_turn_of_the_runtime() {
+    let guest = guest();
+    runtime().block_on(async {
+        let child = guest.spawn(&piped("cat")).expect("allowed");
+        let stdout = stdout_of(&child);
+        let stdin = child.take_stdin().expect("registered").expect("once");
+        assert!(!stdout.is_readable());
+        assert_eq!(stdin.room().expect("it reads"), 64 * 1024);
+        assert_eq!(stdin.try_write(b"x").expect("room"), 1);
+        // This task never waits, so that its runtime sees no event.
+        eventually("the byte", || stdout.is_readable());
+        assert_eq!(stdout.read_vec(8).await.expect("it is there"), b"x");
+        assert!(!stdout.is_readable());
+        child.kill(std::time::Duration::ZERO);
+        eventually("the end", || stdout.is_readable());
+        assert_eq!(stdout.read_vec(8).await.expect("the end"), b"");
+        let gone = |error: io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        assert!(stdin.room().is_err_and(gone));
+    });
+}
+
+#[test]
+fn a_full_pipe_has_no_room_until_its_reader_makes_some() {
+    let guest = guest();
+    runtime().block_on(async {
+        let script =
+            "trap 'head -c 4096 >/dev/null; echo read' USR1; echo ready; sleep 600 & wait; wait";
+        let child = guest.spawn(&piped(script)).expect("allowed");
+        let stdin = child.take_stdin().expect("registered").expect("once");
+        let stdout = stdout_of(&child);
+        assert_eq!(stdout.read_vec(64).await.expect("it writes"), b"ready\n");
+        assert_eq!(stdin.try_write(&[0; 1 << 17]).expect("room"), 64 * 1024);
+        assert_eq!(stdin.room().expect("it reads"), 0);
+        child.signal(Signal::User1);
+        stdin.writable().await.expect("the runtime lives");
+        assert_eq!(stdin.room().expect("it reads"), 4096);
     });
 }
 

@@ -1,0 +1,232 @@
+//! Streams without any wasm: what `wasi:io`'s own host functions make of them.
+
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use capspawn_native::{Child, Command, ExitStatus, Grants, Guest, Registry, Stdin, Stdio};
+
+use super::*;
+use crate::p2::tests::GRANT;
+
+/// A child whose three streams are piped, and the guest that keeps it.
+struct Piped {
+    _guest: Guest,
+    child: Child,
+}
+
+impl Piped {
+    fn new(script: &str) -> Self {
+        let registry = Registry::builder().build().expect("a registry starts");
+        let grants = Grants::from_toml_str(GRANT, Path::new("/")).expect("the grant loads");
+        let guest = registry.guest(grants.component("test"), "");
+        let command = Command {
+            stdin: Stdin::Piped,
+            stdout: Stdio::Piped,
+            stderr: Stdio::Piped,
+            ..Command::new("sh").args(["-c", script])
+        };
+        let child = guest.spawn(&command).expect("the grant allows it");
+        Self {
+            _guest: guest,
+            child,
+        }
+    }
+
+    fn stdin(&self) -> Writing {
+        Writing::new(self.child.take_stdin().expect("registered").expect("once"))
+    }
+
+    fn stdout(&self) -> Reading {
+        Reading::new(self.child.take_stdout().expect("registered").expect("once"))
+    }
+
+    fn stderr(&self) -> Reading {
+        Reading::new(self.child.take_stderr().expect("registered").expect("once"))
+    }
+}
+
+/// Fails where `future` takes for ever.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(60), future)
+        .await
+        .expect("it comes")
+}
+
+#[track_caller]
+fn code<T: std::fmt::Debug>(result: StreamResult<T>) -> ErrorCode {
+    match result {
+        Err(StreamError::LastOperationFailed(error)) => {
+            error.downcast().expect("the error is one of ours")
+        }
+        other => panic!("expected a failure, got {other:?}"),
+    }
+}
+
+async fn drain(stream: &mut Reading) -> Vec<u8> {
+    let mut all = Vec::new();
+    loop {
+        match soon(stream.blocking_read(usize::MAX)).await {
+            Ok(bytes) => all.extend(bytes),
+            Err(StreamError::Closed) => return all,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_guests_length_is_honoured_and_the_end_is_closed() {
+    let piped = Piped::new("printf abcdef");
+    let mut stdout = piped.stdout();
+    assert_eq!(soon(stdout.blocking_read(4)).await.unwrap(), "abcd");
+    assert_eq!(stdout.read(0).unwrap(), "");
+    assert_eq!(stdout.skip(1).unwrap(), 1);
+    assert_eq!(soon(stdout.blocking_read(usize::MAX)).await.unwrap(), "f");
+    soon(stdout.ready()).await;
+    for size in [0, 10] {
+        let end = soon(stdout.blocking_read(size)).await;
+        assert!(size == 0 || matches!(end, Err(StreamError::Closed)));
+    }
+    assert!(matches!(stdout.read(0), Err(StreamError::Closed)));
+}
+
+#[tokio::test]
+async fn nothing_there_is_not_the_end() {
+    let piped = Piped::new("read line; echo $line");
+    let (mut stdin, mut stdout) = (piped.stdin(), piped.stdout());
+    assert_eq!(stdout.read(10).unwrap(), "");
+    soon(stdin.blocking_write_and_flush("x\n".into()))
+        .await
+        .unwrap();
+    soon(stdout.ready()).await;
+    assert_eq!(stdout.read(10).unwrap(), "x\n");
+}
+
+#[tokio::test]
+async fn one_read_is_bounded_whatever_the_child_makes_of_its_pipe() {
+    // The pipe grown to 1 MiB (1031 is F_SETPIPE_SZ), and filled.
+    let piped = Piped::new(
+        "/usr/bin/python3 -c 'import fcntl, os; fcntl.fcntl(1, 1031, 1 << 20); os.write(1, bytes(1 << 20))'; echo >&2",
+    );
+    let mut stdout = piped.stdout();
+    soon(piped.stderr().ready()).await;
+    assert_eq!(stdout.read(usize::MAX).unwrap().len(), 64 * 1024);
+}
+
+#[tokio::test]
+async fn a_permit_is_what_the_pipe_takes_whole() {
+    let piped = Piped::new("sleep 600");
+    let mut stdin = piped.stdin();
+    let (mut written, mut permits) = (0, Vec::new());
+    loop {
+        let permit = stdin.check_write().unwrap();
+        if permit == 0 {
+            break;
+        }
+        permits.push(permit);
+        // One byte less than a page: the pipe's pages are not filled up.
+        let bytes = vec![1; permit.min(4095)];
+        written += bytes.len();
+        stdin.write(bytes.into()).unwrap();
+        assert!(stdin.rest.is_empty(), "a write is in the pipe");
+    }
+    assert_eq!(permits[0], 64 * 1024);
+    assert!(permits[1..].iter().all(|permit| *permit == 4096));
+    assert!((15 * 4095..=64 * 1024).contains(&written), "{written}");
+    // Full, and flushed all the same: nothing waits for the child to read.
+    soon(stdin.blocking_write_and_flush("".into()))
+        .await
+        .unwrap();
+    stdin.flush().unwrap();
+    assert_eq!(soon(stdin.write_ready()).await.unwrap(), 0);
+    // Asking for room does wait.
+    let wait = tokio::time::timeout(Duration::from_millis(50), stdin.ready());
+    assert!(wait.await.is_err());
+}
+
+#[tokio::test]
+async fn more_than_the_permit_is_a_trap() {
+    let piped = Piped::new("cat");
+    let mut stdin = piped.stdin();
+    assert!(matches!(stdin.write("x".into()), Err(StreamError::Trap(_))));
+    let permit = stdin.check_write().unwrap();
+    stdin.write(vec![0; permit].into()).unwrap();
+    assert!(matches!(stdin.write("x".into()), Err(StreamError::Trap(_))));
+    assert!(matches!(
+        stdin.write_zeroes(permit + 1),
+        Err(StreamError::Trap(_))
+    ));
+}
+
+#[tokio::test]
+async fn what_a_shrunken_pipe_does_not_take_is_written_before_anything_else() {
+    // 1031 is F_SETPIPE_SZ: one page is left of the sixteen that were permitted.
+    let piped = Piped::new(
+        "/usr/bin/python3 -c 'import fcntl; fcntl.fcntl(0, 1031, 4096)'; echo >&2; read go; cat",
+    );
+    let (mut stdin, mut stdout) = (piped.stdin(), piped.stdout());
+    let permit = stdin.check_write().unwrap();
+    soon(piped.stderr().ready()).await;
+    let mut bytes = b"go\n".to_vec();
+    bytes.resize(permit, b'x');
+    stdin.write(bytes.clone().into()).unwrap();
+    assert!(!stdin.rest.is_empty(), "the case this is about");
+    let write = async {
+        // Waiting is what writes it.
+        stdin.ready().await;
+        assert!(stdin.rest.is_empty());
+        let end = stdin.blocking_write_and_flush("end".into()).await;
+        end.expect("it reads to the end");
+        drop(stdin);
+    };
+    let ((), read) = tokio::join!(soon(write), drain(&mut stdout));
+    bytes.extend(b"end");
+    assert!(read == bytes[3..], "{} bytes", read.len());
+}
+
+#[tokio::test]
+async fn a_reader_that_is_gone_is_told_once_and_apart_from_the_end() {
+    let piped = Piped::new("exec <&-; echo; sleep 600");
+    let mut stdin = piped.stdin();
+    soon(piped.stdout().ready()).await;
+    soon(stdin.ready()).await;
+    assert_eq!(code(stdin.check_write()), ErrorCode::BrokenPipe);
+    assert!(matches!(stdin.check_write(), Err(StreamError::Closed)));
+    assert!(matches!(stdin.flush(), Err(StreamError::Closed)));
+    assert!(matches!(stdin.write("x".into()), Err(StreamError::Closed)));
+    soon(stdin.ready()).await;
+}
+
+#[tokio::test]
+async fn a_blocking_write_that_breaks_says_so() {
+    let piped = Piped::new("read line; exec <&-; echo; sleep 600");
+    let (mut stdin, mut stdout) = (piped.stdin(), piped.stdout());
+    soon(stdin.blocking_write_and_flush("x\n".into()))
+        .await
+        .unwrap();
+    soon(stdout.ready()).await;
+    let broken = soon(stdin.blocking_write_and_flush("y".into())).await;
+    assert_eq!(code(broken), ErrorCode::BrokenPipe);
+}
+
+#[tokio::test]
+async fn dropping_the_input_is_the_childs_end_of_file_after_all_that_was_written() {
+    let piped = Piped::new("sleep 0.1; exec wc -c");
+    let (mut stdin, mut stdout) = (piped.stdin(), piped.stdout());
+    let permit = stdin.check_write().unwrap();
+    stdin.write(vec![b'x'; permit].into()).unwrap();
+    drop(stdin);
+    assert_eq!(drain(&mut stdout).await, format!("{permit}\n").as_bytes());
+    let status = soon(piped.child.wait(None)).await;
+    assert_eq!(status, Some(ExitStatus::Exited(0)));
+}
+
+#[tokio::test]
+async fn a_stream_that_is_always_ready_leaves_the_thread_to_others() {
+    let piped = Piped::new("exec yes");
+    let mut stdout = piped.stdout();
+    let reading = async { while stdout.blocking_read(64).await.is_ok() {} };
+    // On one thread: the clock is only looked at when the reader makes way.
+    let ended = tokio::time::timeout(Duration::from_millis(50), reading).await;
+    assert!(ended.is_err(), "`yes` does not end");
+}

@@ -1,0 +1,141 @@
+//! What crossing between guest and host costs, for the benchmarks: each mode
+//! prints how many nanoseconds its work took, as one number.
+//!
+//! Usage: `measures spawn COUNT | read BYTES | both-ways BYTES | poll COUNT | nothing COUNT`
+
+use std::time::Instant;
+
+use guest_examples::spawn::Child;
+use guest_examples::types::{SpawnOptions, Stdin, Stdio};
+use wasip2::clocks::monotonic_clock;
+use wasip2::io::poll::poll;
+use wasip2::io::streams::StreamError;
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let mode = args.next().expect("a mode");
+    let count: u64 = args
+        .next()
+        .and_then(|text| text.parse().ok())
+        .expect("a number");
+    let started = Instant::now();
+    let nanoseconds = match mode.as_str() {
+        "spawn" => {
+            for _ in 0..count {
+                let child = Child::spawn("true", &[], None).expect("the grant allows it");
+                child.wait(None);
+            }
+            started.elapsed()
+        }
+        "read" => {
+            read(count);
+            started.elapsed()
+        }
+        "both-ways" => {
+            both_ways(count);
+            started.elapsed()
+        }
+        "poll" => {
+            let child = cat();
+            let started = Instant::now();
+            for _ in 0..count {
+                assert!(child.poll().is_none());
+            }
+            started.elapsed()
+        }
+        "nothing" => {
+            for _ in 0..count {
+                monotonic_clock::resolution();
+            }
+            started.elapsed()
+        }
+        other => panic!("no such mode: {other}"),
+    };
+    println!("{}", nanoseconds.as_nanos());
+}
+
+fn cat() -> Child {
+    let options = SpawnOptions::new();
+    options.set_stdin(&Stdin::Piped);
+    options.set_stdout(Stdio::Piped);
+    Child::spawn("cat", &[], Some(&options)).expect("the grant allows it")
+}
+
+/// Reads what `head -c BYTES /dev/zero` writes, and looks at none of it.
+fn read(bytes: u64) {
+    let options = SpawnOptions::new();
+    options.set_stdout(Stdio::Piped);
+    let args = ["-c".to_owned(), bytes.to_string(), "/dev/zero".to_owned()];
+    let child = Child::spawn("head", &args, Some(&options)).expect("the grant allows it");
+    let output = child.take_stdout().expect("piped");
+    let mut read = 0;
+    loop {
+        match output.blocking_read(64 * 1024) {
+            Ok(chunk) => read += chunk.len() as u64,
+            Err(StreamError::Closed) => break,
+            Err(StreamError::LastOperationFailed(error)) => panic!("{}", error.to_debug_string()),
+        }
+    }
+    assert_eq!(read, bytes);
+}
+
+/// Writes numbers into `cat` while it reads them back, and compares check sums.
+fn both_ways(bytes: u64) {
+    let child = cat();
+    let mut input = Some(child.take_stdin().expect("piped"));
+    let output = child.take_stdout().expect("piped");
+    let (mut written, mut sent) = (0, Sum::default());
+    let (mut read, mut received) = (0, Sum::default());
+    let mut chunk = Vec::new();
+    loop {
+        if let Some(stream) = &input {
+            let permit = stream.check_write().expect("it reads to the end");
+            let length = permit.min(bytes - written);
+            if length > 0 {
+                numbers(written, length, &mut chunk);
+                stream.write(&chunk).expect("it reads to the end");
+                sent.add(&chunk);
+                written += length;
+            }
+        }
+        if written == bytes {
+            input = None;
+        }
+        match output.read(64 * 1024) {
+            Ok(bytes) => {
+                received.add(&bytes);
+                read += bytes.len() as u64;
+                if !bytes.is_empty() {
+                    continue;
+                }
+            }
+            Err(StreamError::Closed) => break,
+            Err(StreamError::LastOperationFailed(error)) => panic!("{}", error.to_debug_string()),
+        }
+        let readable = output.subscribe();
+        match &input {
+            Some(stream) => drop(poll(&[&readable, &stream.subscribe()])),
+            None => readable.block(),
+        }
+    }
+    assert_eq!((read, received), (bytes, sent));
+}
+
+/// Bytes that differ from place to place.
+fn numbers(offset: u64, length: u64, chunk: &mut Vec<u8>) {
+    chunk.clear();
+    chunk.extend((offset..offset + length).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 24) as u8));
+}
+
+/// Fletcher's sum: it sees bytes that are lost, added, changed or in another order.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Sum(u64, u64);
+
+impl Sum {
+    fn add(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.wrapping_add(u64::from(*byte));
+            self.1 = self.1.wrapping_add(self.0);
+        }
+    }
+}
