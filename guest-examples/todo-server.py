@@ -1,3 +1,4 @@
+#!/usr/bin/python3
 """A small language server for the example `lsp`: it marks lines that say TODO."""
 
 import json

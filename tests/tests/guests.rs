@@ -480,9 +480,8 @@ async fn repl() {
 async fn lsp() {
     let server =
         Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("guest-examples/todo-server.py");
-    let rules = format!("args = [{server:?}]\ninterpreter = true");
-    let host = TestHost::new().grant_toml(grant("todo", "/usr/bin/python3", &rules));
-    let host = host.args(["todo".to_owned(), server.display().to_string()]);
+    let server = grant("todo", server.to_str().unwrap(), "interpreter = true");
+    let host = TestHost::new().grant_toml(server).args(["todo"]);
     let report = host
         .stdin("all is well\n  TODO: \u{fc}ben\n")
         .run(guests::LSP)

@@ -3,6 +3,7 @@
 
 mod approval;
 mod bad_input;
+mod capacity;
 mod caps;
 mod capture;
 mod detached;
