@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use capspawn::{Event, EventKind};
 use e2e::{TestHost, guests};
@@ -141,8 +142,11 @@ pub(crate) async fn pipeline() {
         );
     }
     let args = format!("tar -C {parent} -cf - data : gzip -1n : sha256sum");
+    // A busy machine takes its time over 100 MB.
+    let limits = "limits = { wall = \"10min\", cpu = \"10min\" }\nsandbox";
     let report = TestHost::new()
-        .grant_toml(toml)
+        .grant_toml(toml.replacen("sandbox", limits, 1))
+        .timeout(Duration::from_secs(600))
         .args(args.split(' '))
         .run(guests::PIPELINE)
         .await;
