@@ -13,7 +13,7 @@ use std::{env, fs, process};
 const TARGET: &str = "wasm32-wasip2";
 
 /// Folders whose `src/bin/*.rs` are guests.
-const WORKSPACES: [&str; 2] = ["guest-examples", "tests/guests"];
+const WORKSPACES: [&str; 3] = ["guest-examples", "tests/guests", "tests/guests-p3"];
 
 const ADVICE: &str = "no toolchain for wasm32-wasip2: run `rustup target add wasm32-wasip2`, or \
     `apt-get install --no-install-recommends rustc-web rust-web-src wasi-libc`, and build again";
@@ -36,7 +36,7 @@ fn main() {
         let artifacts = toolchain.build(&workspace, &root.join("target/guests-build"));
         for name in binaries(&workspace) {
             let wasm = guests.join(format!("{name}.wasm"));
-            fs::copy(artifacts.join(format!("{name}.wasm")), &wasm)
+            fs::copy(artifact(&artifacts, &name), &wasm)
                 .unwrap_or_else(|error| fail(&format!("guest {name} was not built: {error}")));
             built.push((name, wasm));
         }
@@ -83,7 +83,8 @@ impl Toolchain {
         let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets it"));
         cargo
             .current_dir(workspace)
-            .args(["build", "--release", "--locked", "--target", TARGET])
+            .args(["build", "--release", "--locked", "--bins", "--examples"])
+            .args(["--target", TARGET])
             // The outer cargo holds the lock of its own target directory, and
             // its flags are for another target.
             .env("CARGO_TARGET_DIR", target_dir)
@@ -153,6 +154,17 @@ fn sysroot() -> PathBuf {
     let output = Command::new(rustc).args(["--print", "sysroot"]).output();
     let output = output.unwrap_or_else(|error| fail(&format!("rustc does not run: {error}")));
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
+}
+
+/// Where cargo has put a guest: a program, or a library that exports `run@0.3`,
+/// of which a package may have many as examples only.
+fn artifact(artifacts: &Path, name: &str) -> PathBuf {
+    let library = format!("examples/{}.wasm", name.replace('-', "_"));
+    [format!("{name}.wasm"), library]
+        .into_iter()
+        .map(|file| artifacts.join(file))
+        .find(|path| path.exists())
+        .unwrap_or_else(|| fail(&format!("guest {name} was not built")))
 }
 
 /// The names of a workspace's guests: its `src/bin/NAME.rs`.

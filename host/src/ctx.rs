@@ -45,7 +45,7 @@ impl ProcessCtxBuilder {
     pub fn build(self) -> ProcessCtx {
         let grant = self.grant.unwrap_or_else(|| Grant::none(&self.component));
         ProcessCtx {
-            guest: self.registry.guest(grant, &self.tenant),
+            guest: Arc::new(self.registry.guest(grant, &self.tenant)),
             options_bytes: 0,
         }
     }
@@ -65,7 +65,8 @@ impl fmt::Debug for ProcessCtxBuilder {
 ///
 /// Dropping it kills whatever the guest still runs.
 pub struct ProcessCtx {
-    pub(crate) guest: Guest,
+    /// Shared with calls that wait for an answer while the store runs on.
+    pub(crate) guest: Arc<Guest>,
     /// What live `spawn-options` hold, in bytes; at most [`MAX_OPTIONS_BYTES`].
     pub(crate) options_bytes: usize,
 }

@@ -73,6 +73,19 @@ impl From<SpawnError> for ProcessError {
     }
 }
 
+impl From<io::Error> for ErrorCode {
+    /// Names what went wrong with a child's pipe.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            kind => {
+                tracing::error!(%error, "a child's pipe failed");
+                Self::Other(Some(kind.to_string()))
+            }
+        }
+    }
+}
+
 impl From<SpawnError> for ErrorCode {
     /// Reduces an error to what the guest may know. The rest of a denial is in
     /// the registry's event; an error that nobody expects is logged here.

@@ -1,6 +1,7 @@
 //! Child processes for WebAssembly components.
 //!
-//! A [wasmtime] host plugin for the interfaces `capspawn:process@0.2`: a
+//! A [wasmtime] host plugin for the interfaces `capspawn:process`, in the versions
+//! 0.2 ([`p2`]) and 0.3 ([`p3`]): a
 //! component asks for a program by name; what that name stands for, which
 //! arguments it takes and what it is confined to is written in a [`Grant`]. All
 //! children of a host live in one [`Registry`], which caps them and reaps them.
@@ -84,9 +85,13 @@
 //! Programs that use no wasm take the same core from the crate
 //! `capspawn-native`.
 
+mod child;
+mod convert;
 mod ctx;
 mod error;
+mod options;
 pub mod p2;
+pub mod p3;
 
 pub use capspawn_native::{
     Answer, Approver, Captured, Child, ChildInfo, Command, Denial, DeniedItem, Event, EventKind,

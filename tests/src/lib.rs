@@ -11,9 +11,8 @@ use capspawn::{
 };
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
-use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
-use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView, p2, p3};
 
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 
@@ -91,7 +90,9 @@ pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
 pub static LINKER: LazyLock<Linker<State>> = LazyLock::new(|| {
     let mut linker = Linker::new(&ENGINE);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)
+        .and_then(|()| wasmtime_wasi::p3::add_to_linker(&mut linker))
         .and_then(|()| capspawn::p2::add_to_linker(&mut linker))
+        .and_then(|()| capspawn::p3::add_to_linker(&mut linker))
         .expect("an empty linker takes them");
     linker
 });
@@ -227,10 +228,7 @@ impl TestHost {
             .build();
         let state = State::new(wasi, process.build());
         let mut store = Store::new(&ENGINE, state);
-        let command = Command::instantiate_async(&mut store, &guest.component(), &LINKER)
-            .await
-            .expect("a guest links whatever its grant says");
-        let call = command.wasi_cli_run().call_run(&mut store);
+        let call = call(&mut store, guest);
         let end = match tokio::time::timeout(self.timeout, call).await {
             Err(_) => End::TimedOut,
             Ok(Ok(Ok(()))) => End::Exited(0),
@@ -252,6 +250,22 @@ impl TestHost {
             events: Vec::new(),
         }
     }
+}
+
+/// Calls the `run` of a guest, in the version that it exports.
+async fn call(store: &mut Store<State>, guest: Guest) -> wasmtime::Result<Result<(), ()>> {
+    const LINKS: &str = "a guest links whatever its grant says";
+    let component = guest.component();
+    if component.get_export_index(None, "wasi:cli/run@0.3.0").is_none() {
+        let command = p2::bindings::Command::instantiate_async(&mut *store, &component, &LINKER);
+        let command = command.await.expect(LINKS);
+        return command.wasi_cli_run().call_run(store).await;
+    }
+    let command = p3::bindings::Command::instantiate_async(&mut *store, &component, &LINKER);
+    let command = command.await.expect(LINKS);
+    store
+        .run_concurrent(async |store| command.wasi_cli_run().call_run(store).await)
+        .await?
 }
 
 /// How a guest ended.

@@ -96,25 +96,29 @@ impl Child {
     ///
     /// Needs no particular async runtime: time is the registry's.
     pub async fn wait(&self, timeout: Option<Duration>) -> Option<ExitStatus> {
-        if let Some(status) = self.poll() {
-            return Some(status);
-        }
-        let mut waiter = self.waiter();
-        match timeout {
-            None => {
-                waiter.ended().await;
-            }
-            Some(Duration::ZERO) => {}
-            Some(timeout) => {
-                let sleep = self.registry.shared().sleep(timeout);
-                tokio::select! {
-                    biased;
-                    _ = waiter.ended() => {}
-                    () = sleep => {}
-                }
-            }
-        }
+        self.ended_within(timeout).await;
         self.poll()
+    }
+
+    /// The waiting of [`Child::wait`] alone, for a caller that cannot keep the
+    /// handle meanwhile; [`Child::poll`] has the answer.
+    pub fn ended_within(
+        &self,
+        timeout: Option<Duration>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let mut waiter = self.waiter();
+        let sleep = timeout.map(|timeout| self.registry.shared().sleep(timeout));
+        async move {
+            let Some(sleep) = sleep else {
+                waiter.ended().await;
+                return;
+            };
+            tokio::select! {
+                biased;
+                _ = waiter.ended() => {}
+                () = sleep => {}
+            }
+        }
     }
 
     /// The same as [`Child::wait`], for threads outside of async code: blocks

@@ -7,8 +7,8 @@ mod generated {
         world: "capspawn:process/imports",
         with: {
             "wasi:io": wasmtime_wasi::p2::bindings::io,
-            "capspawn:process/types.spawn-options": crate::p2::SpawnOptions,
-            "capspawn:process/spawn.child": crate::p2::Child,
+            "capspawn:process/types.spawn-options": crate::options::SpawnOptions,
+            "capspawn:process/spawn.child": crate::child::Child,
         },
         imports: {
             "capspawn:process/run.run": async | trappable,

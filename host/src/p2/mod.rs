@@ -7,8 +7,8 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
-pub use host::{Child, SpawnOptions};
-
+pub use crate::child::Child;
+pub use crate::options::SpawnOptions;
 use crate::{Process, ProcessView};
 
 /// Adds the interfaces `types`, `run` and `spawn` to `linker`.

@@ -8,7 +8,7 @@ use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::p2::bindings::io::streams::{HostInputStream, HostOutputStream};
 
 use super::bindings::{run, spawn, types};
-use super::host::SpawnOptions;
+use super::SpawnOptions;
 use crate::ctx::MAX_OPTIONS_BYTES;
 use crate::{ErrorCode, ProcessCtx, ProcessCtxView, ProcessError};
 use run::Host as _;

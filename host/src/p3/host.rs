@@ -1,0 +1,189 @@
+//! The host methods: each takes what it needs out of the store, waits without
+//! it, and renames the answer.
+//!
+//! What waits holds neither the store nor a child's handle, so that every other
+//! task of the guest runs on, and dropping what waits loses nothing.
+
+use std::time::Duration;
+
+use capspawn_native as native;
+use capspawn_native::Command;
+use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
+
+use super::bindings::{run, spawn, types};
+use super::streams;
+use crate::child::Child;
+use crate::options::{Setting, SpawnOptions, host_spawn_options};
+use crate::{Process, ProcessCtxView, ProcessError};
+
+/// How a stream ended, once it has.
+type Ending = FutureReader<Result<(), types::ErrorCode>>;
+
+/// Starts a child without the store, which stays free while an approver thinks.
+///
+/// A cancelled call drops this future: an open question is abandoned. Between
+/// the start and the answer to the guest nothing is awaited but what the caller
+/// does with the child, which a drop kills.
+async fn start<T: Send>(
+    store: &Accessor<T, Process>,
+    command: &Command,
+) -> Result<native::Child, ProcessError> {
+    let guest = store.with(|mut store| store.get().ctx.guest.clone());
+    Ok(guest.spawn_asking(command).await?)
+}
+
+impl types::Host for ProcessCtxView<'_> {
+    fn convert_error_code(&mut self, error: ProcessError) -> wasmtime::Result<types::ErrorCode> {
+        match error {
+            ProcessError::Code(code) => Ok(code.into()),
+            ProcessError::Trap(error) => Err(error),
+        }
+    }
+}
+
+host_spawn_options!(types);
+
+impl run::Host for ProcessCtxView<'_> {}
+
+impl<T: Send> run::HostWithStore<T> for Process {
+    async fn run(
+        store: &Accessor<T, Self>,
+        program: String,
+        args: Vec<String>,
+        options: Option<Resource<SpawnOptions>>,
+    ) -> Result<types::Output, ProcessError> {
+        let command =
+            store.with(|mut store| store.get().command_to_run(program, args, options))?;
+        let child = start(store, &command).await?;
+        let (status, stdout, stderr) = child.output().await;
+        Ok(types::Output {
+            status: status.into(),
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+        })
+    }
+}
+
+impl spawn::Host for ProcessCtxView<'_> {}
+
+impl<T: Send + 'static> spawn::HostChildWithStore<T> for Process {
+    async fn spawn(
+        store: &Accessor<T, Self>,
+        program: String,
+        args: Vec<String>,
+        options: Option<Resource<SpawnOptions>>,
+    ) -> Result<Resource<Child>, ProcessError> {
+        let command = store.with(|mut store| store.get().command(program, args, options))?;
+        let child = start(store, &command).await?;
+        store.with(|mut store| Ok(store.get().table.push(Child(child))?))
+    }
+
+    async fn attach(
+        store: &Accessor<T, Self>,
+        key: String,
+    ) -> Result<Resource<Child>, ProcessError> {
+        store.with(|mut store| store.get().attach(&key))
+    }
+
+    async fn wait(
+        store: &Accessor<T, Self>,
+        this: Resource<Child>,
+        timeout: Option<types::Duration>,
+    ) -> wasmtime::Result<Option<types::ExitStatus>> {
+        let timeout = timeout.map(Duration::from_nanos);
+        let ended = store.with(|mut store| {
+            let view = store.get();
+            let child = view.child(&this)?;
+            wasmtime::error::Ok(child.ended_within(timeout))
+        })?;
+        ended.await;
+        store.with(|mut store| Ok(store.get().child(&this)?.poll().map(Into::into)))
+    }
+
+    fn write_stdin(
+        mut store: Access<'_, T, Self>,
+        this: Resource<Child>,
+        mut data: StreamReader<u8>,
+    ) -> wasmtime::Result<Ending> {
+        let pipe = match store.get().child(&this) {
+            Ok(child) => child.take_stdin(),
+            Err(error) => {
+                data.close(&mut store)?;
+                return Err(error);
+            }
+        };
+        streams::write(store, pipe, data)
+    }
+
+    fn read_stdout(
+        mut store: Access<'_, T, Self>,
+        this: Resource<Child>,
+    ) -> wasmtime::Result<(StreamReader<u8>, Ending)> {
+        let pipe = store.get().child(&this)?.take_stdout();
+        streams::read(store, pipe)
+    }
+
+    fn read_stderr(
+        mut store: Access<'_, T, Self>,
+        this: Resource<Child>,
+    ) -> wasmtime::Result<(StreamReader<u8>, Ending)> {
+        let pipe = store.get().child(&this)?.take_stderr();
+        streams::read(store, pipe)
+    }
+
+    async fn release(
+        store: &Accessor<T, Self>,
+        this: Resource<Child>,
+    ) -> wasmtime::Result<types::ExitStatus> {
+        let Child(child) = store.with(|mut store| store.get().table.delete(this))?;
+        Ok(child.release().await.into())
+    }
+
+    async fn detach(
+        store: &Accessor<T, Self>,
+        this: Resource<Child>,
+    ) -> Result<String, ProcessError> {
+        store.with(|mut store| store.get().detach(&this))
+    }
+}
+
+impl spawn::HostChild for ProcessCtxView<'_> {
+    fn id(&mut self, this: Resource<Child>) -> wasmtime::Result<u64> {
+        Ok(self.child(&this)?.id())
+    }
+
+    fn info(&mut self, this: Resource<Child>) -> wasmtime::Result<types::ChildInfo> {
+        Ok(self.child(&this)?.info().into())
+    }
+
+    fn poll(&mut self, this: Resource<Child>) -> wasmtime::Result<Option<types::ExitStatus>> {
+        Ok(self.child(&this)?.poll().map(Into::into))
+    }
+
+    fn signal(&mut self, this: Resource<Child>, signal: types::Signal) -> Result<(), ProcessError> {
+        self.child(&this)
+            .map_err(ProcessError::Trap)?
+            .signal(signal.into());
+        Ok(())
+    }
+
+    fn kill(&mut self, this: Resource<Child>, grace: types::Duration) -> wasmtime::Result<()> {
+        self.child(&this)?.kill(Duration::from_nanos(grace));
+        Ok(())
+    }
+
+    fn captured(
+        &mut self,
+        this: Resource<Child>,
+        stdout_offset: u64,
+        stderr_offset: u64,
+    ) -> wasmtime::Result<(types::Capture, types::Capture)> {
+        let (stdout, stderr) = self.child(&this)?.captured(stdout_offset, stderr_offset);
+        Ok((stdout.into(), stderr.into()))
+    }
+
+    fn drop(&mut self, this: Resource<Child>) -> wasmtime::Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}

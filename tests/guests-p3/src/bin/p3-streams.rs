@@ -1,0 +1,145 @@
+//! A child's pipes, in every way that they are used, one line of output each.
+
+use futures::future::poll_immediate;
+use futures::join;
+use guests_p3::types::{ErrorCode, ExitStatus};
+use guests_p3::{guest, shell, wit_stream};
+use wit_bindgen::StreamResult;
+
+guest!(main);
+
+/// More than a pipe holds, in bytes, and no multiple of its pages.
+const MUCH_BYTES: usize = 1_000_003;
+
+async fn main() {
+    round_trip().await;
+    readiness().await;
+    dropped_reader().await;
+    broken_pipe().await;
+    taken_twice().await;
+    after_the_handle().await;
+    connected().await;
+}
+
+/// A child that fills both pipes does not stop a guest that serves both.
+async fn round_trip() {
+    let child = shell("cat").await;
+    let (mut writer, data) = wit_stream::new();
+    let fed = child.write_stdin(data);
+    let (stdout, ended) = child.read_stdout();
+    let sent: Vec<u8> = (0..MUCH_BYTES).map(|at| (at % 251) as u8).collect();
+    let feed = async {
+        assert!(writer.write_all(sent.clone()).await.is_empty());
+        drop(writer);
+        fed.await
+    };
+    let (fed, received) = join!(feed, stdout.collect());
+    fed.expect("all was written");
+    ended.await.expect("the end was reached");
+    assert!(received == sent);
+    assert!(matches!(child.wait(None).await, Some(ExitStatus::Exited(0))));
+    println!("round trip");
+}
+
+/// A read of length zero says when there is something, and takes nothing.
+async fn readiness() {
+    let child = shell("read x; printf ab; read x").await;
+    let (mut writer, data) = wit_stream::new();
+    let _fed = child.write_stdin(data);
+    let (mut stdout, ended) = child.read_stdout();
+    assert!(poll_immediate(stdout.read(Vec::new())).await.is_none());
+    writer.write_all(b"\n".to_vec()).await;
+    let (result, _) = stdout.read(Vec::new()).await;
+    assert_eq!(result, StreamResult::Complete(0));
+    let (_, bytes) = stdout.read(Vec::with_capacity(2)).await;
+    assert_eq!(bytes, b"ab");
+    // All is read: what was ready is no longer.
+    assert!(poll_immediate(stdout.read(Vec::new())).await.is_none());
+    writer.write_all(b"\n".to_vec()).await;
+    // The end is something too; and comes again as often as one asks.
+    let (result, _) = stdout.read(Vec::new()).await;
+    assert_ne!(result, StreamResult::Cancelled);
+    let (result, bytes) = stdout.read(Vec::with_capacity(1)).await;
+    assert_eq!((result, bytes.len()), (StreamResult::Dropped, 0));
+    ended.await.expect("the end was reached");
+    println!("readiness");
+}
+
+/// The child learns that nobody reads.
+async fn dropped_reader() {
+    let child = shell("trap '' PIPE; while echo y; do :; done 2>&-; exit 9").await;
+    let (mut stdout, ended) = child.read_stdout();
+    let (_, bytes) = stdout.read(Vec::with_capacity(2)).await;
+    assert_eq!(bytes, b"y\n");
+    drop(stdout);
+    ended.await.expect("the reader wanted no more");
+    assert!(matches!(child.wait(None).await, Some(ExitStatus::Exited(9))));
+    println!("dropped reader");
+}
+
+/// The guest learns that the child does not read.
+async fn broken_pipe() {
+    let child = shell("exec <&-; echo closed; sleep 60").await;
+    let (stdout, _ended) = child.read_stdout();
+    let (mut writer, data) = wit_stream::new();
+    let fed = child.write_stdin(data);
+    let mut stdout = stdout;
+    let (_, bytes) = stdout.read(Vec::with_capacity(7)).await;
+    assert_eq!(bytes, b"closed\n");
+    let left = writer.write_all(vec![0; 10]).await;
+    assert_eq!(left.len(), 10);
+    assert!(matches!(fed.await, Err(ErrorCode::BrokenPipe)));
+    println!("broken pipe");
+}
+
+async fn taken_twice() {
+    let child = shell("cat").await;
+    let (first, _ended) = child.read_stdout();
+    let (second, ended) = child.read_stdout();
+    assert!(second.collect().await.is_empty());
+    assert!(matches!(ended.await, Err(ErrorCode::InvalidState)));
+
+    let (mut writer, data) = wit_stream::new();
+    let fed = child.write_stdin(data);
+    let (mut again, data) = wit_stream::new();
+    let refused = child.write_stdin(data);
+    assert_eq!(again.write_all(vec![1]).await.len(), 1);
+    assert!(matches!(refused.await, Err(ErrorCode::InvalidState)));
+
+    // Captured, so not piped.
+    let (none, ended) = child.read_stderr();
+    assert!(none.collect().await.is_empty());
+    assert!(matches!(ended.await, Err(ErrorCode::InvalidState)));
+
+    // What was taken first works.
+    writer.write_all(b"x".to_vec()).await;
+    drop(writer);
+    assert_eq!(first.collect().await, b"x");
+    fed.await.expect("all was written");
+    println!("taken twice");
+}
+
+/// What a child wrote before it was killed can be read when its handle is gone.
+async fn after_the_handle() {
+    let child = shell("printf last; exec >&-; sleep 60").await;
+    let (mut stdout, ended) = child.read_stdout();
+    let (result, _) = stdout.read(Vec::new()).await;
+    assert_eq!(result, StreamResult::Complete(0));
+    drop(child);
+    assert_eq!(stdout.collect().await, b"last");
+    ended.await.expect("the end was reached");
+    println!("after the handle");
+}
+
+/// One child's output is another's input, and passes through no guest memory.
+async fn connected() {
+    let source = shell("i=0; while [ $i -lt 20000 ]; do echo 12345678; i=$((i+1)); done").await;
+    let sink = shell("wc -c").await;
+    let (data, _ended) = source.read_stdout();
+    let fed = sink.write_stdin(data);
+    let (counted, _ended) = sink.read_stdout();
+    let (fed, counted) = join!(fed.into_future(), counted.collect());
+    fed.expect("all was written");
+    assert_eq!(String::from_utf8_lossy(&counted).trim(), "180000");
+    println!("connected");
+}
