@@ -105,7 +105,9 @@ macro_rules! conversions {
         impl From<std::time::SystemTime> for $types::Datetime {
             /// A clock before 1970 reads as 1970.
             fn from(time: std::time::SystemTime) -> Self {
-                let since = time.duration_since(std::time::UNIX_EPOCH).unwrap_or(std::time::Duration::ZERO);
+                let since = time
+                    .duration_since(std::time::UNIX_EPOCH)
+                    .unwrap_or(std::time::Duration::ZERO);
                 Self {
                     seconds: since.as_secs(),
                     nanoseconds: since.subsec_nanos(),

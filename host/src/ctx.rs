@@ -101,6 +101,13 @@ impl ProcessCtx {
     }
 }
 
+impl Drop for ProcessCtx {
+    /// A call that waits for an approver may hold the guest for longer.
+    fn drop(&mut self) {
+        self.guest.release_all();
+    }
+}
+
 impl fmt::Debug for ProcessCtx {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcessCtx")

@@ -256,7 +256,10 @@ impl TestHost {
 async fn call(store: &mut Store<State>, guest: Guest) -> wasmtime::Result<Result<(), ()>> {
     const LINKS: &str = "a guest links whatever its grant says";
     let component = guest.component();
-    if component.get_export_index(None, "wasi:cli/run@0.3.0").is_none() {
+    if component
+        .get_export_index(None, "wasi:cli/run@0.3.0")
+        .is_none()
+    {
         let command = p2::bindings::Command::instantiate_async(&mut *store, &component, &LINKER);
         let command = command.await.expect(LINKS);
         return command.wasi_cli_run().call_run(store).await;

@@ -129,6 +129,12 @@ impl Guest {
         self.end_all(KillReason::Requested);
     }
 
+    /// Kills every child of this guest that still runs, as dropping it does; their
+    /// handles then say `killed(released)`. For an owner that shares the guest.
+    pub fn release_all(&self) {
+        self.end_all(KillReason::Released);
+    }
+
     fn end_all(&self, reason: KillReason) {
         let running: Vec<_> = self.running.lock().values().cloned().collect();
         for entry in running {

@@ -16,7 +16,7 @@ use std::task::{Context, Poll, ready};
 
 use parking_lot::Mutex;
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pipe::PIPE_BUF;
 use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
@@ -85,13 +85,16 @@ fn attempt<R>(
 
 /// What the kernel says of a pipe now, without waiting.
 fn poll_now(fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<PollFlags> {
-    const NO_WAIT: Timespec = Timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let now = Timespec::default();
     let mut polled = [PollFd::new(&fd, events)];
-    rustix::event::poll(&mut polled, Some(&NO_WAIT))?;
+    rustix::io::retry_on_intr(|| poll(&mut polled, Some(&now)))?;
     Ok(polled[0].revents())
+}
+
+/// Says whether a pipe has this now, or has ended. The runtime remembers what was
+/// once so: whoever took the last byte, and no more than it, forgot nothing.
+fn has(pipe: &OwnedFd, wanted: PollFlags) -> io::Result<bool> {
+    Ok(!poll_now(pipe.as_fd(), wanted)?.is_empty())
 }
 
 impl PipeReader {
@@ -178,8 +181,14 @@ impl PipeReader {
     ///
     /// The runtime with which the stream was registered is shutting down.
     pub async fn readable(&self) -> io::Result<()> {
-        self.pipe.readable().await?.retain_ready();
-        Ok(())
+        loop {
+            let mut ready = self.pipe.readable().await?;
+            if has(self.pipe.get_ref(), PollFlags::IN)? {
+                ready.retain_ready();
+                return Ok(());
+            }
+            ready.clear_ready();
+        }
     }
 
     /// The same as [`PipeReader::readable`], for a task that polls.
@@ -188,8 +197,14 @@ impl PipeReader {
     ///
     /// As [`PipeReader::readable`].
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.pipe.poll_read_ready(cx))?.retain_ready();
-        Poll::Ready(Ok(()))
+        loop {
+            let mut ready = ready!(self.pipe.poll_read_ready(cx))?;
+            if has(self.pipe.get_ref(), PollFlags::IN)? {
+                ready.retain_ready();
+                return Poll::Ready(Ok(()));
+            }
+            ready.clear_ready();
+        }
     }
 
     /// Counts against the child's limit on output.
@@ -276,8 +291,14 @@ impl PipeWriter {
     ///
     /// The runtime with which the stream was registered is shutting down.
     pub async fn writable(&self) -> io::Result<()> {
-        self.pipe.writable().await?.retain_ready();
-        Ok(())
+        loop {
+            let mut ready = self.pipe.writable().await?;
+            if has(self.pipe.get_ref(), PollFlags::OUT)? {
+                ready.retain_ready();
+                return Ok(());
+            }
+            ready.clear_ready();
+        }
     }
 
     /// The same as [`PipeWriter::writable`], for a task that polls.
@@ -286,8 +307,14 @@ impl PipeWriter {
     ///
     /// As [`PipeWriter::writable`].
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.pipe.poll_write_ready(cx))?.retain_ready();
-        Poll::Ready(Ok(()))
+        loop {
+            let mut ready = ready!(self.pipe.poll_write_ready(cx))?;
+            if has(self.pipe.get_ref(), PollFlags::OUT)? {
+                ready.retain_ready();
+                return Poll::Ready(Ok(()));
+            }
+            ready.clear_ready();
+        }
     }
 }
 

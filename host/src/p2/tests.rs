@@ -7,8 +7,8 @@ use capspawn_native::{DeniedItem, Grants, Registry};
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::p2::bindings::io::streams::{HostInputStream, HostOutputStream};
 
-use super::bindings::{run, spawn, types};
 use super::SpawnOptions;
+use super::bindings::{run, spawn, types};
 use crate::ctx::MAX_OPTIONS_BYTES;
 use crate::{ErrorCode, ProcessCtx, ProcessCtxView, ProcessError};
 use run::Host as _;

@@ -52,8 +52,7 @@ impl<T: Send> run::HostWithStore<T> for Process {
         args: Vec<String>,
         options: Option<Resource<SpawnOptions>>,
     ) -> Result<types::Output, ProcessError> {
-        let command =
-            store.with(|mut store| store.get().command_to_run(program, args, options))?;
+        let command = store.with(|mut store| store.get().command_to_run(program, args, options))?;
         let child = start(store, &command).await?;
         let (status, stdout, stderr) = child.output().await;
         Ok(types::Output {

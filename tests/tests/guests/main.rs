@@ -3,9 +3,11 @@
 
 mod streams;
 
+use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use capspawn::{Event, EventKind, ExitStatus, KillReason};
+use capspawn::{Answer, Approver, Event, EventKind, ExitStatus, KillReason, Question};
 use e2e::{End, GUESTS, Guest, Report, TestHost, guests};
 
 use streams::{
@@ -289,7 +291,11 @@ async fn p3_run() {
     assert_eq!(report.stdout, "Linux\nuname: ExitStatus::Exited(0)\n");
     let refused = run(guests::P3_RUN, &allowed, ["uname", "-a"]).await;
     refused.assert_exit(0);
-    assert!(refused.stdout.contains("AccessDenied(DeniedItem::Argument)"));
+    assert!(
+        refused
+            .stdout
+            .contains("AccessDenied(DeniedItem::Argument)")
+    );
     assert_eq!(denials(&refused.events), 1);
 }
 
@@ -334,10 +340,45 @@ async fn p3_cancel() {
     assert_eq!(report.stdout, "wait and read\nrun\n");
 }
 
+/// Never answers.
+struct Silent;
+
+impl Approver for Silent {
+    fn ask<'a>(
+        &'a self,
+        _question: &'a Question,
+    ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn p3_cancel_leaves_no_child_of_a_spawn_that_was_given_up() {
+    let asked = shell().replacen("interpreter", "decision = \"ask\"\ninterpreter", 1);
+    let host = TestHost::new()
+        .grant_toml(asked)
+        .registry(|registry| registry.approver(Arc::new(Silent)))
+        .args(["spawn"]);
+    let report = host.run(guests::P3_CANCEL).await;
+    report.assert_exit(0);
+    assert_eq!(report.stdout, "spawn\n");
+    let spawned = |event: &Event| matches!(event.kind, EventKind::Spawn { .. });
+    assert!(!report.events.iter().any(spawned));
+}
+
 #[tokio::test]
 async fn p3_drain() {
-    let head = grant("head", "/usr/bin/head", "args = [\"-c\", \"*\", \"/dev/zero\"]");
-    let report = run(guests::P3_DRAIN, head, ["head", "-c", "10000019", "/dev/zero"]).await;
+    let head = grant(
+        "head",
+        "/usr/bin/head",
+        "args = [\"-c\", \"*\", \"/dev/zero\"]",
+    );
+    let report = run(
+        guests::P3_DRAIN,
+        head,
+        ["head", "-c", "10000019", "/dev/zero"],
+    )
+    .await;
     report.assert_exit(0);
     assert_eq!(report.stdout, "10000019 bytes\n");
 }

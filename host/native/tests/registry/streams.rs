@@ -43,6 +43,29 @@ fn stdout_of(child: &Child) -> PipeReader {
     taken.expect("it is taken once")
 }
 
+/// A read that takes exactly what is there learns nothing of what comes next.
+#[test]
+fn a_pipe_that_was_emptied_is_not_readable_until_more_comes() {
+    let guest = guest();
+    runtime().block_on(async {
+        let child = guest.spawn(&piped("cat")).expect("allowed");
+        let stdin = child.take_stdin().expect("registered").expect("once");
+        let stdout = stdout_of(&child);
+        for _ in 0..2 {
+            stdin.try_write(b"ab").expect("room");
+            stdout.readable().await.expect("the runtime lives");
+            assert_eq!(stdout.try_read_vec(2).expect("ready"), b"ab");
+            let silent = std::future::poll_fn(|cx| {
+                std::task::Poll::Ready(stdout.poll_readable(cx).is_pending())
+            });
+            assert!(silent.await);
+        }
+        drop(stdin);
+        stdout.readable().await.expect("the end is something");
+        assert!(stdout.try_read_vec(1).expect("ready").is_empty());
+    });
+}
+
 #[test]
 fn bytes_go_in_and_come_out_and_the_drop_is_the_end_of_file() {
     let guest = guest();

@@ -23,16 +23,26 @@ async fn wait_and_read() {
     let (mut stdout, ended) = child.read_stdout();
 
     assert!(poll_immediate(child.wait(None)).await.is_none());
-    assert!(poll_immediate(stdout.read(Vec::with_capacity(2))).await.is_none());
+    assert!(
+        poll_immediate(stdout.read(Vec::with_capacity(2)))
+            .await
+            .is_none()
+    );
 
     writer.write_all(b"\n".to_vec()).await;
     drop(writer);
-    assert!(matches!(child.wait(None).await, Some(ExitStatus::Exited(7))));
+    assert!(matches!(
+        child.wait(None).await,
+        Some(ExitStatus::Exited(7))
+    ));
     assert_eq!(stdout.collect().await, b"whole");
     ended.await.expect("the end was reached");
     fed.await.expect("all was written");
     // Both waits in one, and an answer that stays.
-    assert!(matches!(child.wait(Some(0)).await, Some(ExitStatus::Exited(7))));
+    assert!(matches!(
+        child.wait(Some(0)).await,
+        Some(ExitStatus::Exited(7))
+    ));
     println!("wait and read");
 }
 

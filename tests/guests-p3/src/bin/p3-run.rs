@@ -13,7 +13,9 @@ async fn main() {
     let program = args.next().expect("a program is asked for");
     match run::run(program.clone(), args.collect(), None).await {
         Ok(output) => {
-            std::io::stdout().write_all(&output.stdout.data).expect("standard output is open");
+            std::io::stdout()
+                .write_all(&output.stdout.data)
+                .expect("standard output is open");
             println!("{program}: {:?}", output.status);
         }
         Err(error) => println!("{program} did not run: {error:?}"),

@@ -37,7 +37,10 @@ async fn round_trip() {
     fed.expect("all was written");
     ended.await.expect("the end was reached");
     assert!(received == sent);
-    assert!(matches!(child.wait(None).await, Some(ExitStatus::Exited(0))));
+    assert!(matches!(
+        child.wait(None).await,
+        Some(ExitStatus::Exited(0))
+    ));
     println!("round trip");
 }
 
@@ -73,7 +76,10 @@ async fn dropped_reader() {
     assert_eq!(bytes, b"y\n");
     drop(stdout);
     ended.await.expect("the reader wanted no more");
-    assert!(matches!(child.wait(None).await, Some(ExitStatus::Exited(9))));
+    assert!(matches!(
+        child.wait(None).await,
+        Some(ExitStatus::Exited(9))
+    ));
     println!("dropped reader");
 }
 
