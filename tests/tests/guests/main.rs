@@ -305,7 +305,10 @@ async fn p3_two_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
     let pipes = [format!("{folder}/ping"), format!("{folder}/pong")];
-    let made = std::process::Command::new("mkfifo").args(pipes).status();
+    let made = std::process::Command::new("mkfifo")
+        .args(["-m", "666"])
+        .args(pipes)
+        .status();
     assert!(made.unwrap().success());
     let report = run(guests::P3_TWO_AT_ONCE, shell(), [folder]).await;
     report.assert_exit(0);
