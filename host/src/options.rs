@@ -1,8 +1,8 @@
 //! `spawn-options`: what a guest has set so far, and what that costs the host.
 //!
-//! A guest may set megabytes and never spawn, so each setter charges the guest's
-//! budget; counting once, at the spawn, would count what nobody spawns with
-//! never. Alike in all versions of the interface but for the generated names.
+//! A guest may set megabytes and never spawn, so that each setter charges the
+//! guest's budget; a check at the spawn alone would come too late. Alike in all
+//! versions of the interface but for the generated names.
 
 use std::time::Duration;
 
