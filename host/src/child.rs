@@ -1,9 +1,11 @@
 //! `child`: what is behind the handle, in all versions of the interface.
 
+use std::io;
+
 use capspawn_native as native;
 use wasmtime::component::Resource;
 
-use crate::{ProcessCtxView, ProcessError};
+use crate::{ErrorCode, ProcessCtxView, ProcessError};
 
 /// What a guest's `child` handle stands for.
 ///
@@ -27,4 +29,9 @@ impl ProcessCtxView<'_> {
         let child = self.ctx.guest.attach(key)?;
         Ok(self.table.push(Child(child))?)
     }
+}
+
+/// Names what taking a stream came to.
+pub(crate) fn taken<T>(taken: io::Result<Option<T>>) -> Result<T, ErrorCode> {
+    taken?.ok_or(ErrorCode::InvalidState)
 }

@@ -78,6 +78,7 @@ impl From<io::Error> for ErrorCode {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
+            io::ErrorKind::OutOfMemory => Self::InsufficientMemory,
             kind => {
                 tracing::error!(%error, "a child's pipe failed");
                 Self::Other(Some(kind.to_string()))
@@ -119,17 +120,6 @@ impl From<SpawnError> for ErrorCode {
                 tracing::error!(%error, "spawn failed in a way unknown to the plugin");
                 Self::Other(None)
             }
-        }
-    }
-}
-
-impl From<io::Error> for ErrorCode {
-    /// Names the failure of a stream.
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::BrokenPipe => Self::BrokenPipe,
-            io::ErrorKind::OutOfMemory => Self::InsufficientMemory,
-            _ => Self::Other(Some(error.to_string())),
         }
     }
 }

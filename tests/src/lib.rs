@@ -222,7 +222,7 @@ impl TestHost {
         let wasi = WasiCtx::builder()
             .arg(guest.name)
             .args(&self.args)
-            .stdin(MemoryInputPipe::new(self.stdin))
+            .stdin(MemoryInputPipe::new(self.stdin.clone()))
             .stdout(stdout.clone())
             .stderr(stderr.clone())
             .build();

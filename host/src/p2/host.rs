@@ -1,7 +1,6 @@
 //! The host methods: each fetches from the table, calls the native core, and
 //! renames the answer.
 
-use std::io;
 use std::time::Duration;
 
 use capspawn_native as native;
@@ -11,8 +10,8 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, P
 
 use super::bindings::{run, spawn, types};
 use super::streams::{Reading, Writing};
-use crate::child::Child;
-use crate::options::{Setting, SpawnOptions, has_pipes, host_spawn_options};
+use crate::child::{Child, taken};
+use crate::options::{Setting, SpawnOptions, host_spawn_options};
 use crate::{ErrorCode, ProcessCtxView, ProcessError};
 
 /// What a pollable of a child holds: not the child, so that the guest may drop
@@ -23,15 +22,6 @@ struct Ended(native::Waiter);
 impl Pollable for Ended {
     async fn ready(&mut self) {
         self.0.ended().await;
-    }
-}
-
-/// Names what taking a stream came to.
-fn taken<T>(taken: io::Result<Option<T>>) -> Result<T, ErrorCode> {
-    match taken {
-        Ok(Some(pipe)) => Ok(pipe),
-        Ok(None) => Err(ErrorCode::InvalidState),
-        Err(error) => Err(ErrorCode::from(error)),
     }
 }
 

@@ -24,6 +24,7 @@ use wasmtime::{AsContextMut, StoreContextMut};
 
 use super::bindings::types;
 use crate::ErrorCode;
+use crate::child::taken;
 
 /// The size of a read where the reader is the host itself, which has no buffer
 /// of its own to offer: that of a Linux pipe, in bytes.
@@ -146,7 +147,7 @@ pub(super) fn read<T: Send + 'static, D: HasData>(
     mut store: Access<'_, T, D>,
     pipe: io::Result<Option<PipeReader>>,
 ) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Ended>)> {
-    match taken(pipe) {
+    match taken(pipe).map_err(types::ErrorCode::from) {
         Ok(pipe) => {
             let (output, ended) = Open::new(pipe);
             let stream = StreamReader::new(&mut store, Output(output))?;
@@ -165,7 +166,7 @@ pub(super) fn write<T: Send + 'static, D: HasData>(
     pipe: io::Result<Option<PipeWriter>>,
     mut data: StreamReader<u8>,
 ) -> wasmtime::Result<FutureReader<Ended>> {
-    match taken(pipe) {
+    match taken(pipe).map_err(types::ErrorCode::from) {
         Ok(pipe) => {
             let (input, ended) = Open::new(pipe);
             data.pipe(&mut store, Input(input))?;
@@ -175,13 +176,6 @@ pub(super) fn write<T: Send + 'static, D: HasData>(
             data.close(&mut store)?;
             now(store, code)
         }
-    }
-}
-
-fn taken<P>(pipe: io::Result<Option<P>>) -> Result<P, types::ErrorCode> {
-    match pipe {
-        Ok(pipe) => pipe.ok_or(types::ErrorCode::InvalidState),
-        Err(error) => Err(ErrorCode::from(error).into()),
     }
 }
 
