@@ -1,13 +1,16 @@
 //! From a document to rules: roots resolved, programs opened, examples tried.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::access;
 use super::any::View;
 use super::authority::Grant;
 use super::document::{CommandEntry, Document, Section, Verdict, parse_sha256};
 use super::environment::Environment;
 use super::error::Diagnostics;
+use super::identity::Identity;
 use super::interpreter::interpreter;
 use super::pattern::{Kind, Pattern};
 use super::program::{Executable, Terms};
@@ -19,16 +22,20 @@ use crate::sandbox::{Confinement, Sandbox};
 /// Where a `#!` line's `env` looks if the grant sets no `PATH`.
 const DEFAULT_PATH: &str = "/usr/bin:/bin";
 
-/// Compiles every section, noting everything that is wrong.
+/// Compiles every section for children that run as `identity`, noting everything
+/// that is wrong.
 pub(super) fn compile(
     document: &Document,
     base: &Path,
+    identity: Identity,
     out: &mut Diagnostics<'_>,
 ) -> Vec<Arc<Grant>> {
     let defaults = Settings::defaults(&document.defaults, base, out);
     // Settings first, all of them: no program may lie where any component writes.
     let mut write = defaults.write.clone();
     let mut sections = Vec::new();
+    // Each once, wherever it counts.
+    let mut written = BTreeSet::new();
     for section in &document.sections {
         let settings = defaults.with(&section.layer, base, out);
         write.extend(settings.write.iter().cloned());
@@ -40,8 +47,26 @@ pub(super) fn compile(
         }
         sections.push((section, commands));
     }
+    for (section, commands) in &sections {
+        let confined = |(entry, settings): &&(&CommandEntry, Settings)| {
+            settings.sandbox != Sandbox::None && entry.verdict != Verdict::Deny
+        };
+        for (entry, _) in commands.iter().filter(confined) {
+            let layers = [&document.defaults, &section.layer, &entry.layer];
+            let texts = layers.into_iter().flat_map(|layer| &layer.fs.write);
+            written.extend(texts.flatten().map(|text| (text.at, &text.value)));
+        }
+    }
+    for (at, text) in written {
+        // A root that leads nowhere is refused, or skipped, elsewhere.
+        let root = root(base, text).ok();
+        if let Some(reason) = root.and_then(|root| access::unwritable(&root, identity)) {
+            out.push(at, reason);
+        }
+    }
     let mut compiler = Compiler {
         base,
+        identity,
         write: write.into(),
         out,
     };
@@ -54,6 +79,7 @@ pub(super) fn compile(
 /// What every command is compiled against.
 struct Compiler<'c, 'o> {
     base: &'c Path,
+    identity: Identity,
     /// The write roots of all components.
     write: Arc<[Root]>,
     out: &'c mut Diagnostics<'o>,
@@ -91,6 +117,7 @@ impl Compiler<'_, '_> {
         let search = environment.get("PATH").unwrap_or(DEFAULT_PATH).to_owned();
         let target = self.target(entry, settings, &search)?;
         advise(entry, settings, &target, advice);
+        self.advise_roots(settings, advice);
         let confinement = Arc::new(confinement(settings, &target));
         let rule = Rule {
             name: entry.name.clone(),
@@ -131,6 +158,19 @@ impl Compiler<'_, '_> {
                     .push(text.at, format!("{:?} is not inside {list}", text.value));
             }
             path.real.push(root.real);
+        }
+    }
+
+    /// Says which read roots are closed to whom children run as, each once.
+    fn advise_roots(&self, settings: &Settings, advice: &mut Vec<String>) {
+        if settings.sandbox == Sandbox::None {
+            return;
+        }
+        for root in &settings.read {
+            let line = access::unreadable(root, self.identity);
+            if let Some(line) = line.filter(|line| !advice.contains(line)) {
+                advice.push(line);
+            }
         }
     }
 

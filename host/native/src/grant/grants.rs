@@ -10,6 +10,7 @@ use super::authority::Grant;
 use super::compile::compile;
 use super::document::{Document, parse_sha256};
 use super::error::{Diagnostics, GrantError, line_and_column};
+use super::identity::Identity;
 use super::node::Node;
 
 /// What stands for the file where there is none.
@@ -28,12 +29,25 @@ pub struct Grants {
 
 impl Grants {
     /// Reads a file of TOML, or of JSON if its name ends in `.json`. Relative
-    /// paths in it are relative to its folder.
+    /// paths in it are relative to its folder. Children run as the default
+    /// [`Identity`].
     ///
     /// # Errors
     ///
     /// Everything that is wrong with it; nothing of it is then in force.
     pub fn load(path: impl AsRef<Path>) -> Result<Self, GrantError> {
+        Self::load_as(path, Identity::default())
+    }
+
+    /// Reads a file as [`Grants::load`] does, for children that run as `identity`,
+    /// which is also to be said to the launcher
+    /// ([`NativeLauncherBuilder::run_as`](crate::sandbox::NativeLauncherBuilder::run_as)).
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it: where a command is confined, a write root
+    /// that `identity` cannot write as well.
+    pub fn load_as(path: impl AsRef<Path>, identity: Identity) -> Result<Self, GrantError> {
         let path = path.as_ref();
         let refuse = |place, message: String| GrantError::one(path, place, message);
         let bytes = fs::read(path).map_err(|error| refuse(None, error.to_string()))?;
@@ -52,9 +66,9 @@ impl Grants {
             .extension()
             .is_some_and(|extension| extension == "json")
         {
-            Self::from_json(&text, path, &base)
+            Self::from_json(&text, path, &base, identity)
         } else {
-            Self::from_toml(&text, path, &base)
+            Self::from_toml(&text, path, &base, identity)
         }
     }
 
@@ -64,7 +78,7 @@ impl Grants {
     ///
     /// Everything that is wrong with it.
     pub fn from_toml_str(text: &str, base: &Path) -> Result<Self, GrantError> {
-        Self::from_toml(text, Path::new(NO_FILE), base)
+        Self::from_toml(text, Path::new(NO_FILE), base, Identity::default())
     }
 
     /// Reads JSON. Relative paths in it are relative to `base`.
@@ -73,7 +87,7 @@ impl Grants {
     ///
     /// Everything that is wrong with it.
     pub fn from_json_str(text: &str, base: &Path) -> Result<Self, GrantError> {
-        Self::from_json(text, Path::new(NO_FILE), base)
+        Self::from_json(text, Path::new(NO_FILE), base, Identity::default())
     }
 
     /// Reads a value that another format has parsed: a `toml::Table`, a
@@ -86,7 +100,12 @@ impl Grants {
         let file = Path::new(NO_FILE);
         let node = Node::deserialize(value)
             .map_err(|error| GrantError::one(file, None, error.to_string()))?;
-        Self::from_node(&node, Diagnostics::new(file, None), base)
+        Self::from_node(
+            &node,
+            Diagnostics::new(file, None),
+            base,
+            Identity::default(),
+        )
     }
 
     /// Returns the grants that allow what these and `other` both allow, as
@@ -143,7 +162,12 @@ impl Grants {
         })
     }
 
-    fn from_toml(text: &str, file: &Path, base: &Path) -> Result<Self, GrantError> {
+    fn from_toml(
+        text: &str,
+        file: &Path,
+        base: &Path,
+        identity: Identity,
+    ) -> Result<Self, GrantError> {
         let mut out = Diagnostics::new(file, Some(text));
         let node = Node::from_toml(text, |at, message| out.push(at, message));
         if out.len() > 0 {
@@ -151,10 +175,15 @@ impl Grants {
             out.finish(())?;
             out = Diagnostics::new(file, Some(text));
         }
-        Self::from_node(&node, out, base)
+        Self::from_node(&node, out, base, identity)
     }
 
-    fn from_json(text: &str, file: &Path, base: &Path) -> Result<Self, GrantError> {
+    fn from_json(
+        text: &str,
+        file: &Path,
+        base: &Path,
+        identity: Identity,
+    ) -> Result<Self, GrantError> {
         let node = Node::from_json(text).map_err(|error| {
             GrantError::one(
                 file,
@@ -162,12 +191,17 @@ impl Grants {
                 error.to_string(),
             )
         })?;
-        Self::from_node(&node, Diagnostics::new(file, Some(text)), base)
+        Self::from_node(&node, Diagnostics::new(file, Some(text)), base, identity)
     }
 
-    fn from_node(node: &Node, mut out: Diagnostics<'_>, base: &Path) -> Result<Self, GrantError> {
+    fn from_node(
+        node: &Node,
+        mut out: Diagnostics<'_>,
+        base: &Path,
+        identity: Identity,
+    ) -> Result<Self, GrantError> {
         let document = Document::read(node, &mut out);
-        let grants = compile(&document, base, &mut out);
+        let grants = compile(&document, base, identity, &mut out);
         out.finish(Self {
             grants,
             also: Vec::new(),
@@ -183,7 +217,7 @@ fn hash_of(grant: &Grant) -> Option<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grant::testing::{allowed, denied, echo, load, request};
+    use crate::grant::testing::{allowed, denied, echo, load, open_to_all, request};
 
     #[test]
     fn every_mistake_is_shown_with_its_place() {
@@ -327,6 +361,7 @@ mod tests {
         for name in ["", "out", "scripts", ".git", ".git/hooks"] {
             fs::create_dir(work.join(name)).expect("the folder is ours");
         }
+        open_to_all(&work.join("out"));
         fs::write(work.join(".env"), "").expect("the folder is ours");
         let text = r#"
 version = 1

@@ -14,6 +14,7 @@
 //! The decision reads the [`Command`](crate::Command) and the file system, and
 //! nothing else: the host's variables are taken and the programs opened at load.
 
+mod access;
 mod any;
 mod authority;
 mod compile;
@@ -24,6 +25,7 @@ mod error;
 mod explain;
 mod fields;
 mod grants;
+mod identity;
 mod interpreter;
 mod intersect;
 mod layer;
@@ -48,6 +50,7 @@ pub use decision::Decision;
 pub use error::{Diagnostic, GrantError};
 pub use explain::Explanation;
 pub use grants::Grants;
+pub use identity::Identity;
 pub use quotas::{Detach, Quotas, Rate};
 pub use schema::schema;
 pub use units::duration as parse_duration;

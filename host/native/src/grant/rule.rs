@@ -264,7 +264,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::grant::testing::{allowed, component, denied, echo, request};
+    use crate::grant::testing::{allowed, component, denied, echo, open_to_all, request};
 
     /// A folder with `work/a`, `work/sub`, `work/.git`, `work/out -> /etc`,
     /// `work/@x` and `other`.
@@ -274,6 +274,7 @@ mod tests {
         for name in ["work", "work/sub", "work/.git", "other"] {
             fs::create_dir(path.join(name)).expect("an empty folder");
         }
+        open_to_all(&path.join("work"));
         fs::write(path.join("work/a"), "").expect("the folder is ours");
         fs::write(path.join("work/@x"), "").expect("the folder is ours");
         symlink("/etc", path.join("work/out")).expect("the folder is ours");

@@ -1,5 +1,7 @@
 //! What the tests of this module share: grants from a few lines of TOML.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -52,4 +54,10 @@ pub(super) fn refused(body: &str) -> String {
         Err(message) => message,
         Ok(_) => panic!("this grant is not refused:\n{body}"),
     }
+}
+
+/// Lets everybody search and write a folder: children of a root host are
+/// nobody's, and a temporary folder is its maker's.
+pub(super) fn open_to_all(folder: &Path) {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("it is ours");
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use super::*;
 use crate::command::Command;
 use crate::grant::Grant;
-use crate::grant::testing::{allowed, component, denied, echo};
+use crate::grant::testing::{allowed, component, denied, echo, open_to_all};
 
 /// A folder with the roots `in` (read) and `out` (write), of which `in/hole` is
 /// cut out, and `secret` beside them. Each has the programs `tool` and `env`.
@@ -24,6 +24,7 @@ impl Tree {
             fs::create_dir(tree.path.join(folder)).expect("an empty folder");
             tree.program(&format!("{folder}/tool"), "\u{7f}ELF");
         }
+        open_to_all(&tree.path.join("out"));
         tree
     }
 

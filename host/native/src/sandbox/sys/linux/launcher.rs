@@ -30,12 +30,13 @@ use super::vfork::{Spawned, Vfork};
 use super::watcher::Watcher;
 use super::{limits, privileges};
 use crate::error::{LaunchError, Stage};
+use crate::grant::Identity;
 use crate::launch::{ChildStdio, Launcher, Plan, Process, Program, Scope, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
 use crate::sandbox::{Confinement, Enforcement, Sandbox, Tier};
 
 /// The user and group that children of a root host run as: nobody's.
-const NOBODY: (u32, u32) = (65534, 65534);
+const NOBODY: (u32, u32) = (Identity::NOBODY.uid, Identity::NOBODY.gid);
 
 const NO_FAULT: Fault = Fault { step: 0, errno: 0 };
 

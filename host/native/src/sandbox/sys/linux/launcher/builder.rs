@@ -21,7 +21,8 @@ impl NativeLauncherBuilder {
 
     /// Runs children as the user `uid` and the group `gid`, without further
     /// groups. It takes a root host: elsewhere every launch fails. Root's own
-    /// ids are possible, and `privileges` is then partial.
+    /// ids are possible, and `privileges` is then partial. Grants are then loaded for
+    /// the same identity: [`Grants::load_as`](crate::Grants::load_as).
     pub fn run_as(mut self, uid: u32, gid: u32) -> Self {
         self.run_as = Some((uid, gid));
         self
