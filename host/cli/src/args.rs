@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use capspawn_native::grant::Identity;
+use capspawn_native::sandbox::Tier;
 use clap::{Args as ClapArgs, Parser};
 
 const ABOUT: &str = "Run WebAssembly components that may start programs, as far as a grant allows";
@@ -37,7 +39,8 @@ whatever it still runs is killed, what it detached included.";
 const RUN_FOOTER: &str = "\
 Exit codes:
   N      the component exited with N; 1 where it only said that it failed
-  2      capspawn itself failed: a bad option, grant file or component; nothing was started
+  2      capspawn itself failed: a bad option, grant file or component, a `--run-as` without root;
+         nothing was started
   124    the component did not end within --timeout
   134    the component trapped
   128+N  capspawn was ended by signal N (130 is an interrupt from the keyboard)
@@ -96,13 +99,19 @@ const DOCTOR_ABOUT: &str = "Show what this host's sandbox enforces";
 
 const DOCTOR_LONG_ABOUT: &str = "\
 Show what this host enforces for a child under `sandbox = \"required\"` without network, dimension by \
-dimension: by what, with what gap, or why not and what would help. It is found out by trying, in a \
-confined process that ends at once.";
+dimension: by what, with what gap, or why not and what would help. The first line is the tier, the \
+means by which children are confined. It is found out by trying, in a confined process that ends \
+at once.";
 
 const DOCTOR_FOOTER: &str = "\
 Exit codes:
   0  `required` can be met
-  1  it cannot: such grants start nothing here";
+  1  it cannot: such grants start nothing here
+  2  a bad option, or a `--run-as` without root
+
+Examples:
+  What would hold where user namespaces are refused:
+      capspawn doctor --tier B";
 
 /// The command line of `capspawn`.
 #[derive(Debug, Parser)]
@@ -177,6 +186,9 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "What the operator sees")]
     pub(crate) events: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub(crate) sandbox: SandboxArgs,
+
     /// The component, a file that exports `wasi:cli/run`
     #[arg(value_name = "GUEST.wasm")]
     pub(crate) guest: PathBuf,
@@ -192,6 +204,9 @@ pub(crate) struct CheckArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) run_as: RunAsArgs,
 
     /// The grant file
     #[arg(value_name = "GRANTS")]
@@ -212,6 +227,9 @@ pub(crate) struct ExplainArgs {
     /// The working directory that it asks for
     #[arg(long, value_name = "DIR", help_heading = "The request")]
     pub(crate) cwd: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) run_as: RunAsArgs,
 
     /// The grant file
     #[arg(value_name = "GRANTS")]
@@ -236,6 +254,46 @@ pub(crate) struct DoctorArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) sandbox: SandboxArgs,
+}
+
+/// How children are confined.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct SandboxArgs {
+    /// Confine children by this tier and by no other [default: the best that the host has]
+    ///
+    /// A is a session of namespaces with a private root, B Landlock and seccomp, C seccomp alone,
+    /// which does not confine files. Where the host does not have the tier, no confined child
+    /// starts, `sandbox = "best-effort"` included.
+    #[arg(long, value_name = "A|B|C", help_heading = "How children are confined")]
+    pub(crate) tier: Option<Tier>,
+
+    #[command(flatten)]
+    pub(crate) run_as: RunAsArgs,
+}
+
+/// Whom children run as.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunAsArgs {
+    /// Whom children of a root host run as [default: 65534:65534]
+    ///
+    /// Two numbers. To start children as somebody takes root; a host that is not root starts them
+    /// as its own user.
+    #[arg(
+        long,
+        value_name = "UID:GID",
+        help_heading = "How children are confined"
+    )]
+    pub(crate) run_as: Option<Identity>,
+}
+
+impl RunAsArgs {
+    /// Whom children run as.
+    pub(crate) fn identity(&self) -> Identity {
+        self.run_as.unwrap_or_default()
+    }
 }
 
 /// A directory on the host, and its path in the component.
@@ -299,6 +357,27 @@ mod tests {
         };
         assert_eq!(run.args, ["--grants", "-x"]);
         assert_eq!(run.grants, None);
+    }
+
+    #[test]
+    fn the_sandbox_is_chosen_by_tier_and_identity() {
+        let parse = |more: &[&str]| {
+            let args = Args::try_parse_from([&["capspawn", "doctor"], more].concat())?;
+            let Subcommand::Doctor(doctor) = args.command else {
+                panic!("another command")
+            };
+            Ok::<_, clap::Error>((doctor.sandbox.tier, doctor.sandbox.run_as.run_as))
+        };
+        let all = parse(&["--tier", "B", "--run-as", "1000:100"]).expect("both are sound");
+        let identity = Identity {
+            uid: 1000,
+            gid: 100,
+        };
+        assert_eq!(all, (Some(Tier::B), Some(identity)));
+        assert_eq!(parse(&[]).expect("neither is needed"), (None, None));
+        for bad in [["--tier", "D"], ["--run-as", "nobody"], ["--run-as", "1"]] {
+            parse(&bad).expect_err("it is neither");
+        }
     }
 
     #[test]

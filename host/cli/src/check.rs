@@ -13,7 +13,7 @@ use crate::load;
 
 /// Loads the file, which tries its examples, and prints what it allows.
 pub(crate) fn check(args: &CheckArgs) -> Result<u8> {
-    let grants = load::grants(&args.file)?;
+    let grants = load::grants(&args.file, args.run_as.identity())?;
     if args.json {
         let components: Vec<Value> = grants.components().map(|grant| object(&grant)).collect();
         crate::print(&format!("{:#}\n", json!({ "components": components })))?;

@@ -4,19 +4,18 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use capspawn_native::launch::Launcher as _;
-use capspawn_native::sandbox::{
-    Confinement, Dimension, Enforced, Enforcement, NativeLauncher, Sandbox,
-};
+use capspawn_native::sandbox::{Confinement, Dimension, Enforced, Enforcement, Sandbox, Tier};
 use serde_json::{Map, Value, json};
 
 use crate::args::DoctorArgs;
+use crate::launcher::launcher;
 
 /// Exit code where `required` cannot be met.
 const UNMET: u8 = 1;
 
 /// Probes the sandbox and prints what it found.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
-    let report = NativeLauncher::new().enforcement(&Confinement::default());
+    let report = launcher(&args.sandbox)?.enforcement(&Confinement::default());
     let text = if args.json {
         format!("{:#}\n", object(&report))
     } else {
@@ -31,7 +30,10 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
 }
 
 fn table(report: &Enforcement) -> Result<String, std::fmt::Error> {
-    let mut text = String::new();
+    let mut text = match report.tier() {
+        Some(tier) => format!("tier {tier}: {}\n\n", meaning(tier)),
+        None => "no tier: nothing confines children here\n\n".to_owned(),
+    };
     for (dimension, level) in report.dimensions() {
         let name = dimension.name();
         match level {
@@ -57,6 +59,17 @@ fn table(report: &Enforcement) -> Result<String, std::fmt::Error> {
     Ok(text)
 }
 
+/// By what means a tier confines.
+fn meaning(tier: Tier) -> &'static str {
+    match tier {
+        Tier::A => {
+            "namespaces and a private root for each guest, Landlock and seccomp on each child"
+        }
+        Tier::B => "Landlock and seccomp on each child, in the host's own namespaces",
+        Tier::C => "seccomp on each child; files are not confined",
+    }
+}
+
 /// Returns the same for programs.
 fn object(report: &Enforcement) -> Value {
     let level = |(dimension, level): &(Dimension, Enforced)| {
@@ -72,5 +85,9 @@ fn object(report: &Enforcement) -> Value {
         (dimension.name().to_owned(), value)
     };
     let dimensions: Map<String, Value> = report.dimensions().iter().map(level).collect();
-    json!({ "required": report.admits(Sandbox::Required), "dimensions": dimensions })
+    json!({
+        "tier": report.tier().map(|tier| tier.to_string()),
+        "required": report.admits(Sandbox::Required),
+        "dimensions": dimensions,
+    })
 }

@@ -18,7 +18,7 @@ const ASK: u8 = 4;
 
 /// Prints the decision; nothing is started.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
-    let grants = load::grants(&args.file)?;
+    let grants = load::grants(&args.file, args.run_as.identity())?;
     let mut request = Command::new(&args.name).args(&args.args);
     request.cwd.clone_from(&args.cwd);
     request.env = args

@@ -13,6 +13,7 @@ mod doctor;
 mod events;
 mod explain;
 mod guest;
+mod launcher;
 mod load;
 mod run;
 mod stop;

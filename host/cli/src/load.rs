@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use capspawn::Grants;
+use capspawn_native::grant::Identity;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, Engine};
 
@@ -46,13 +47,13 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Loads the grant file at `path`.
-pub(crate) fn grants(path: &Path) -> Result<Grants> {
+/// Loads the grant file at `path` for children that run as `identity`.
+pub(crate) fn grants(path: &Path, identity: Identity) -> Result<Grants> {
     if path.is_dir() {
         let name = path.display();
         bail!("{name}: is a directory, not a grant file: name the file in it");
     }
-    Ok(Grants::load(path)?)
+    Ok(Grants::load_as(path, identity)?)
 }
 
 /// Compiles what was read from `path`.

@@ -12,6 +12,7 @@ use crate::ask::Terminal;
 use crate::bounds;
 use crate::events::Events;
 use crate::guest::{self, State};
+use crate::launcher::launcher;
 use crate::load;
 use crate::stop::Stop;
 
@@ -34,6 +35,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             .into_owned(),
     };
     // The cheap checks first: compiling may take seconds.
+    let launcher = Arc::new(launcher(&args.sandbox)?);
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
     let wasi = guest::wasi(args)?;
@@ -45,7 +47,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let command = guest::link(&engine, &component)
         .with_context(|| format!("{} cannot run here", args.guest.display()))?;
 
-    let mut registry = Registry::builder().on_event(move |event| events.record(event));
+    let registry = Registry::builder().launcher(launcher);
+    let mut registry = registry.on_event(move |event| events.record(event));
     if args.ask {
         registry = registry.approver(Arc::new(Terminal::default()));
     }
@@ -91,7 +94,8 @@ fn grant(args: &RunArgs, name: &str, bytes: &[u8]) -> Result<Arc<Grant>> {
         None => Ok(Grant::none(name)),
         Some(file) => {
             let hash = Sha256::digest(bytes).into();
-            Ok(load::grants(file)?.component_with_sha256(name, &hash))
+            Ok(load::grants(file, args.sandbox.run_as.identity())?
+                .component_with_sha256(name, &hash))
         }
     }
 }

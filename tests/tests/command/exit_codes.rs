@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use crate::harness::{Setup, run, script};
+use crate::harness::{Setup, has_tier_a, outcome, run, script};
 use crate::support::{exec, program};
 
 #[test]
@@ -61,20 +61,34 @@ fn a_component_without_a_section_may_run_nothing() {
 
 #[test]
 fn a_required_sandbox_is_never_skipped() {
-    // A hole in a readable root takes a mount namespace, which no launcher makes yet.
+    // A hole in a readable root takes a mount namespace, which tier B has not.
     let hole = "sandbox = \"required\"\nfs = { deny = [\"/usr/share\"] }";
-    let outcome = script("echo ran", hole).exec(&["script", "-c", "echo ran"]);
-    assert_eq!(outcome.stdout, "");
-    assert_ne!(outcome.code, Some(0));
-    assert!(outcome.stderr.contains("deny-holes"), "{outcome:?}");
-    // The same without the hole is enforced, and runs.
-    let setup = script("echo ran", "sandbox = \"required\"");
-    let outcome = setup.exec(&["script", "-c", "echo ran"]);
-    assert_eq!(
-        (outcome.code, outcome.stdout.as_str()),
-        (Some(0), "ran\n"),
-        "{outcome:?}"
-    );
+    let holed = script("echo ran", hole);
+    let plain = script("echo ran", "sandbox = \"required\"");
+    let run = |setup: &Setup, tier: &str| {
+        let args = ["script", "-c", "echo ran"];
+        outcome(&mut setup.command_with(&["--tier", tier], &args))
+    };
+    for (refused, unmet) in [
+        (run(&holed, "B"), "deny-holes"),
+        (run(&plain, "C"), "fs-read"),
+    ] {
+        assert_eq!(refused.stdout, "");
+        assert_ne!(refused.code, Some(0));
+        assert!(refused.stderr.contains(unmet), "{refused:?}");
+    }
+    // The same is enforced, and runs, without the hole or in a tier that has it.
+    let mut admitted = vec![run(&plain, "B")];
+    if has_tier_a() {
+        admitted.push(run(&holed, "A"));
+    }
+    for outcome in admitted {
+        assert_eq!(
+            (outcome.code, outcome.stdout.as_str()),
+            (Some(0), "ran\n"),
+            "{outcome:?}"
+        );
+    }
 }
 
 #[test]

@@ -2,9 +2,11 @@
 //! `explain` say to one that is.
 
 use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Setup, outcome};
+use crate::harness::{Setup, outcome, script};
 use crate::support::{capspawn, program};
 
 #[test]
@@ -118,5 +120,55 @@ fn explain_decides_without_starting() {
             assert_eq!(json["argv"][1], "log");
             assert_eq!(json["sandbox"], "none");
         }
+    }
+}
+
+#[test]
+fn a_write_root_is_one_that_children_can_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(folder.path(), 0o755);
+    let write = format!("sandbox = \"required\"\nfs = {{ write = [{out:?}] }}");
+    let setup = script("id -u > $0", &write);
+    let check = |run_as: &str| {
+        let mut command = Command::new(capspawn());
+        command.args(["check", "--run-as", run_as]);
+        outcome(command.arg(setup.grants()))
+    };
+    mode(&out, 0o755);
+    let refused = check("54321:54321");
+    let line = refused.complaint();
+    let expected = "out: 54321:54321, whom children run as, cannot write it: chown it";
+    assert!(line.contains(expected), "{line}");
+    let place = line.split(": write root").next().unwrap();
+    let is_number = |it: &str| it.parse::<u32>().is_ok();
+    assert!(place.rsplit(':').take(2).all(is_number), "{line}");
+    let own = fs::metadata(&out).unwrap();
+    let owner = format!("{}:{}", own.uid(), own.gid());
+    let admitted = check(&owner);
+    assert_eq!(admitted.code, Some(0), "{admitted:?}");
+    mode(&out, 0o777);
+    assert_eq!(check("54321:54321").code, Some(0));
+}
+
+#[test]
+fn a_child_of_a_root_host_runs_as_it_was_told_to() {
+    let own = fs::metadata("/proc/self").unwrap();
+    let setup = script("id -u; id -g", "sandbox = \"none\"");
+    let run = |options: &[&str]| {
+        let args = ["script", "-c", "id -u; id -g"];
+        outcome(&mut setup.command_with(options, &args))
+    };
+    let told = run(&["--run-as", "1234:567"]);
+    if own.uid() == 0 {
+        assert_eq!(told.stdout, "1234\n567\n", "{told:?}");
+        assert_eq!(run(&[]).stdout, "65534\n65534\n");
+    } else {
+        assert!(told.complaint().contains("takes root"), "{told:?}");
+        assert!(!setup.events_file().exists(), "something was started");
     }
 }

@@ -78,11 +78,17 @@ impl Setup {
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.command_with(&[], args)
+    }
+
+    /// The same with further options.
+    pub(crate) fn command_with(&self, options: &[&str], args: &[&str]) -> Command {
         let mut command = Command::new(capspawn());
         command.arg("run").arg("--grants").arg(self.grants());
         command
             .arg("--events")
             .arg(self.events_file())
+            .args(options)
             .arg(exec())
             .arg("--")
             .args(args);
@@ -106,6 +112,13 @@ pub(crate) fn outcome(command: &mut Command) -> Outcome {
         stdout: text(output.stdout),
         stderr: text(output.stderr),
     }
+}
+
+/// Whether this machine lets the command make sessions.
+pub(crate) fn has_tier_a() -> bool {
+    let report = outcome(Command::new(capspawn()).args(["doctor", "--json"]));
+    let report: Value = serde_json::from_str(&report.stdout).expect("JSON");
+    report["tier"] == "A"
 }
 
 pub(crate) fn run(args: &[&str]) -> Outcome {
