@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -18,12 +19,13 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use crate::command::{Command, Stdin};
-use crate::error::{Denial, DeniedItem, Quota, SpawnError};
-use crate::launch::Plan;
+use crate::error::{Denial, DeniedItem, LaunchError, Quota, SpawnError, Stage};
+use crate::launch::{Plan, Program};
 use crate::limits::{DEFAULT_APPROVAL_BOUND, MAX_REMEMBERED_APPROVALS, MAX_WAITING_QUESTIONS};
 use crate::owner::OwnerKey;
 use crate::registry::Shared;
 use crate::sandbox::Confinement;
+use crate::stamp::Stamp;
 
 /// What would be started: what an approver is asked, and a veto looks at.
 ///
@@ -68,21 +70,51 @@ impl Question {
             confinement: Arc::clone(&plan.confinement),
         }
     }
+}
+
+/// A question, and the files that it is about as they are: a child that may write
+/// one can put another program under an approved name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Subject {
+    pub(crate) question: Question,
+    /// The program's, and that of the script that it interprets.
+    files: Vec<Stamp>,
+}
+
+impl Subject {
+    /// # Errors
+    ///
+    /// A file of the plan cannot be looked at.
+    pub(crate) fn new(
+        owner: &OwnerKey,
+        command: &Command,
+        plan: &Plan,
+    ) -> Result<Self, SpawnError> {
+        let files = [Some(&plan.program), plan.script.as_ref()];
+        let stamp = |it: &Arc<Program>| it.file.metadata().map(|found| Stamp::of(&found));
+        let files: io::Result<_> = files.into_iter().flatten().map(stamp).collect();
+        Ok(Self {
+            question: Question::new(owner, command, plan),
+            files: files.map_err(|error| LaunchError::new(Stage::OpenProgram, error))?,
+        })
+    }
 
     /// What "allow for this guest" stands for.
     fn fingerprint(&self) -> Fingerprint {
-        let fixed = [
-            self.command.as_bytes(),
-            self.program.as_os_str().as_encoded_bytes(),
-            self.cwd.as_os_str().as_encoded_bytes(),
-        ];
+        let question = &self.question;
         let mut hash = Sha256::new();
-        for part in fixed
-            .into_iter()
-            .chain(self.argv.iter().map(String::as_bytes))
-        {
+        let mut add = |part: &[u8]| {
             hash.update(part.len().to_le_bytes());
             hash.update(part);
+        };
+        add(question.command.as_bytes());
+        add(question.program.as_os_str().as_encoded_bytes());
+        add(question.cwd.as_os_str().as_encoded_bytes());
+        for stamp in &self.files {
+            add(&stamp.bytes());
+        }
+        for argument in &question.argv {
+            add(argument.as_bytes());
         }
         hash.finalize().into()
     }
@@ -95,7 +127,8 @@ pub enum Answer {
     AllowOnce,
     /// Start this one, and do not ask this guest again for the same command
     /// name, program, argument vector and working directory. The values of its
-    /// environment and its standard input may differ the next time.
+    /// environment and its standard input may differ the next time. A program, or
+    /// a script, that was written or replaced since is asked about again.
     AllowForThisGuest,
     /// Start nothing.
     Deny {
@@ -186,13 +219,14 @@ impl Default for Approvals {
 
 impl Approvals {
     /// Whether this was allowed for the guest.
-    pub(crate) fn allows(&self, question: &Question) -> bool {
-        let fingerprint = question.fingerprint();
+    pub(crate) fn allows(&self, subject: &Subject) -> bool {
+        let fingerprint = subject.fingerprint();
         self.remembered.lock().contains(&fingerprint)
     }
 
     /// Waits for this guest's turn, and asks. Dropping the future leaves nothing.
-    pub(crate) async fn ask(&self, shared: &Shared, question: &Question) -> Result<(), SpawnError> {
+    pub(crate) async fn ask(&self, shared: &Shared, subject: &Subject) -> Result<(), SpawnError> {
+        let question = &subject.question;
         let Some(approver) = &shared.oversight.approver else {
             return Err(denied(
                 &question.command,
@@ -204,7 +238,7 @@ impl Approvals {
         };
         // Never closed: an error cannot come, and would not matter if it did.
         let _turn = self.turn.acquire().await;
-        if self.allows(question) {
+        if self.allows(subject) {
             return Ok(());
         }
         let bound = shared.oversight.bound;
@@ -223,7 +257,7 @@ impl Approvals {
                 if remembered.len() >= MAX_REMEMBERED_APPROVALS {
                     remembered.pop_front();
                 }
-                remembered.push_back(question.fingerprint());
+                remembered.push_back(subject.fingerprint());
                 Ok(())
             }
             Answer::Deny { reason } => {

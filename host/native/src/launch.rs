@@ -46,6 +46,9 @@ pub struct Plan {
     pub name: String,
     /// The program to execute.
     pub program: Arc<Program>,
+    /// The script that the program interprets, as it was opened. Its interpreter
+    /// reads it by its name, which is in `argv`.
+    pub script: Option<Arc<Program>>,
     /// The argument vector, `argv[0]` included.
     pub argv: Vec<String>,
     /// The whole environment.
@@ -58,7 +61,7 @@ pub struct Plan {
     pub capture: CaptureCaps,
     /// What the child is confined to.
     pub confinement: Arc<Confinement>,
-    /// Whether the guest may see the process id.
+    /// Whether the guest may see the process id, the host's.
     pub disclose_pid: bool,
 }
 

@@ -57,6 +57,7 @@ mod owner;
 mod pipes;
 mod registry;
 pub mod sandbox;
+mod stamp;
 mod status;
 mod stream;
 mod supervisor;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Shared;
-use crate::approval::{self, Question};
+use crate::approval::{self, Subject};
 use crate::capture::Capture;
 use crate::child::Child;
 use crate::command::Command;
@@ -56,23 +56,23 @@ fn try_spawn(guest: &Guest, command: &Command) -> Result<Child, SpawnError> {
 }
 
 async fn try_spawn_asking(guest: &Guest, command: &Command) -> Result<Child, SpawnError> {
-    let question = match decide(guest, command)? {
+    let subject = match decide(guest, command)? {
         (permit, Decision::Allow(plan)) => return start(permit, &plan, command),
         (permit, Decision::Ask(plan)) => {
-            let question = Question::new(&guest.owner, command, &plan);
-            if guest.approvals.allows(&question) {
+            let subject = Subject::new(&guest.owner, command, &plan)?;
+            if guest.approvals.allows(&subject) {
                 return start(permit, &plan, command);
             }
-            question
+            subject
         }
     };
     // No slot is held while somebody thinks: the permit is gone by now.
     let shared = guest.registry.shared();
-    guest.approvals.ask(shared, &question).await?;
+    guest.approvals.ask(shared, &subject).await?;
     let permit = Permit::take(guest)?;
     // The program and the directory may have changed meanwhile.
     let plan = guest.grant.decide(command)?.into_plan();
-    if Question::new(&guest.owner, command, &plan) != question {
+    if Subject::new(&guest.owner, command, &plan)? != subject {
         let reason = "it is no longer what was approved";
         return Err(approval::denied(&plan.name, reason));
     }

@@ -1,7 +1,7 @@
 //! The file behind a command: opened when the grant loads, compared when a child
 //! is started.
 
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -16,32 +16,7 @@ use super::writable::replaceable;
 use crate::error::SpawnError;
 use crate::launch::Program;
 use crate::sandbox::Sandbox;
-
-/// Tells one state of a file from another without reading it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    dev: u64,
-    ino: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            dev: metadata.dev(),
-            ino: metadata.ino(),
-            size: metadata.size(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
-
-    fn is_same_file(&self, other: &Self) -> bool {
-        (self.dev, self.ino) == (other.dev, other.ino)
-    }
-}
+use crate::stamp::Stamp;
 
 /// What to execute, and the arguments that come before the command's own.
 #[derive(Debug, Clone)]
@@ -164,6 +139,11 @@ impl Executable {
             Some(script) => &script.interpreter.program,
             None => &self.file.program,
         }
+    }
+
+    /// Returns the script that the program interprets, if it is one.
+    pub(super) fn script(&self) -> Option<&Arc<Program>> {
+        self.script.as_ref().map(|_| &self.file.program)
     }
 
     /// Returns the arguments between `argv[0]` and the command's own: for a

@@ -100,6 +100,7 @@ impl Rule {
         let plan = Plan {
             name: self.name.clone(),
             program,
+            script: executable.script().cloned(),
             argv,
             env,
             cwd,

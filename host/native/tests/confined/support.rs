@@ -177,6 +177,7 @@ impl Spec {
             limits: self.limits.clone(),
             capture: CaptureCaps::default(),
             confinement: Arc::new(self.confinement.clone()),
+            script: None,
             disclose_pid: false,
         }
     }

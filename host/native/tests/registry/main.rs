@@ -2,6 +2,7 @@
 //! of the system that it replaces, each one a test.
 
 mod approval;
+mod approved_file;
 mod bad_input;
 mod capacity;
 mod caps;

@@ -186,6 +186,7 @@ impl NativeLauncher {
             limits: Limits::default(),
             capture: CaptureCaps::default(),
             confinement: Arc::default(),
+            script: None,
             disclose_pid: false,
         })
     }

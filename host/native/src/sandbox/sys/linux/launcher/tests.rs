@@ -56,6 +56,7 @@ fn plan() -> Plan {
             },
             ..Confinement::default()
         }),
+        script: None,
         disclose_pid: false,
     }
 }

@@ -75,6 +75,7 @@ pub(super) fn plan(program: &str, arguments: &[&str]) -> Plan {
         limits: Limits::default(),
         capture: CaptureCaps::default(),
         confinement: Arc::default(),
+        script: None,
         disclose_pid: false,
     }
 }
