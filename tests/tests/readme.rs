@@ -118,6 +118,10 @@ fn the_limits_are_the_constants() {
         ),
         ("Size of a written file", bytes(set(child.file_size_bytes))),
         (
+            "Private `/tmp` of a guest's children",
+            bytes(child.tmpfs_bytes),
+        ),
+        (
             "Standard output that is kept",
             bytes(limits::DEFAULT_CAPTURE_STDOUT_BYTES),
         ),
