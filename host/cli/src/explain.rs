@@ -90,6 +90,7 @@ fn planned(decision: &str, plan: &Plan) -> Value {
         },
         "sandbox": crate::check::sandbox(confinement.sandbox),
         "network": crate::check::network(confinement.network),
+        "disclose_pid": plan.disclose_pid,
         "fs": {
             "read": written(&confinement.fs.read),
             "write": written(&confinement.fs.write),

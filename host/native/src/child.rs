@@ -36,7 +36,8 @@ pub struct ChildInfo {
     pub started_at: SystemTime,
     /// When it ended, if it has.
     pub ended_at: Option<SystemTime>,
-    /// The process id, only where the grant discloses it.
+    /// The process id as the host sees it, only where the grant discloses it
+    /// (`disclose-pid`).
     pub pid: Option<u32>,
 }
 

@@ -363,6 +363,16 @@ mod tests {
     }
 
     #[test]
+    fn two_keys_both_disclose_a_pid() {
+        let quiet = component(&echo(""));
+        let telling = component(&echo("disclose-pid = true"));
+        let discloses =
+            |one: &Arc<Grant>, two| allowed(&one.intersect(two), &request(&[])).disclose_pid;
+        assert!(discloses(&telling, &telling));
+        assert!(!discloses(&telling, &quiet) && !discloses(&quiet, &telling));
+    }
+
+    #[test]
     fn two_keys_must_mean_the_same_program_and_directory() {
         let echo_it = component(&echo(""));
         let cat_it = component(&echo("").replace("/bin/echo", "/bin/cat"));

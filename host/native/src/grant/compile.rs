@@ -133,6 +133,7 @@ impl Compiler<'_, '_> {
             limits: settings.limits.clone(),
             capture: settings.capture,
             confinement,
+            disclose_pid: settings.disclose_pid,
         };
         self.examples(entry, &rule, settings.start());
         Some(rule)

@@ -108,6 +108,9 @@ impl Display for Explanation {
         let confinement = &plan.confinement;
         writeln!(f, "sandbox    {}", sandbox_word(confinement.sandbox))?;
         writeln!(f, "network    {}", network_word(confinement.network))?;
+        if plan.disclose_pid {
+            writeln!(f, "pid        the guest sees it")?;
+        }
         let lists = [
             ("read", &confinement.fs.read),
             ("write", &confinement.fs.write),
@@ -161,6 +164,10 @@ mod tests {
         ] {
             assert!(shown.contains(line), "{shown}");
         }
+        assert!(!shown.contains("pid"), "{shown}");
+        let disclosing = component(&echo("disclose-pid = true"));
+        let shown = disclosing.explain(&request(&[])).to_string();
+        assert!(shown.contains("pid        the guest sees it"), "{shown}");
         let denied = grant.explain(&request(&["\u{1b}[2J"])).to_string();
         assert!(
             denied.starts_with("decision   deny\nrefused    argument"),

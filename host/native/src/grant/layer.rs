@@ -13,6 +13,7 @@ use crate::sandbox::{Network, Sandbox};
 pub(super) struct Layer {
     pub(super) sandbox: Option<Sandbox>,
     pub(super) network: Option<Network>,
+    pub(super) disclose_pid: Option<bool>,
     pub(super) env: EnvLayer,
     pub(super) fs: FsLayer,
     pub(super) limits: LimitsLayer,
@@ -74,9 +75,11 @@ impl Layer {
             ("host", Network::Host),
         ];
         fields.know("cwd");
+        let discloses = fields.has("disclose-pid");
         Self {
             sandbox: fields.word("sandbox", &SANDBOX, out),
             network: fields.word("network", &NETWORK, out),
+            disclose_pid: Some(fields.flag("disclose-pid", out)).filter(|_| discloses),
             env: table(fields, "env", out, EnvLayer::take),
             fs: table(fields, "fs", out, FsLayer::take),
             limits: table(fields, "limits", out, LimitsLayer::take),

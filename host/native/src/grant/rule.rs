@@ -38,6 +38,7 @@ pub(super) struct Rule {
     pub(super) limits: Limits,
     pub(super) capture: CaptureCaps,
     pub(super) confinement: Arc<Confinement>,
+    pub(super) disclose_pid: bool,
 }
 
 /// What a rule starts.
@@ -107,7 +108,7 @@ impl Rule {
             limits,
             capture: self.capture,
             confinement: self.confinement.clone(),
-            disclose_pid: false,
+            disclose_pid: self.disclose_pid,
         };
         Ok((plan, executable))
     }

@@ -58,6 +58,9 @@ struct Settings {
     /// Fail closed, run and report, or none at all.
     sandbox: Option<SandboxWord>,
     network: Option<NetworkWord>,
+    /// Whether the guest may see its children's process ids, which are the host's;
+    /// false if absent.
+    disclose_pid: Option<bool>,
     env: Option<Env>,
     fs: Option<Fs>,
     limits: Option<Limits>,
@@ -290,6 +293,7 @@ mod tests {
         [defaults]
         sandbox = "required"
         network = "none"
+        disclose-pid = true
         env = { set = { LANG = "C" }, inherit = ["TZ"], allow = ["X"] }
         fs = { read = ["/usr", "/bin"], write = ["/dev/null"], deny = ["/etc/passwd"] }
         limits = { wall = "1s", cpu = "1s", memory = "1MiB", processes = 1, open-files = "unlimited", file-size = "unlimited", tmpfs = "1MiB", output = "1B" }
@@ -335,7 +339,15 @@ mod tests {
                 // Common to all layers, and in the defaults already; a pin would
                 // need the hash of this machine's echo.
                 let elsewhere = [
-                    "sandbox", "network", "env", "fs", "limits", "capture", "cwd", "sha256",
+                    "sandbox",
+                    "network",
+                    "disclose-pid",
+                    "env",
+                    "fs",
+                    "limits",
+                    "capture",
+                    "cwd",
+                    "sha256",
                 ];
                 known.retain(|key| !elsewhere.contains(key));
             } else if place.ends_with("component.c") {

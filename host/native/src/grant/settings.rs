@@ -32,6 +32,7 @@ pub(super) const DEFAULT_READ: [&str; 12] = [
 pub(super) struct Settings {
     pub(super) sandbox: Sandbox,
     pub(super) network: Network,
+    pub(super) disclose_pid: bool,
     pub(super) set: BTreeMap<String, String>,
     pub(super) inherit: BTreeSet<String>,
     pub(super) allow: BTreeSet<String>,
@@ -63,6 +64,7 @@ impl Settings {
         let mut settings = Self {
             sandbox: Sandbox::default(),
             network: Network::default(),
+            disclose_pid: false,
             set: BTreeMap::new(),
             inherit: BTreeSet::new(),
             allow: BTreeSet::new(),
@@ -97,6 +99,7 @@ impl Settings {
     fn add(&mut self, layer: &Layer, base: &Path, missing: Missing, out: &mut Diagnostics<'_>) {
         replace(&mut self.sandbox, layer.sandbox);
         replace(&mut self.network, layer.network);
+        replace(&mut self.disclose_pid, layer.disclose_pid);
         self.add_env(layer, out);
         let fs = [
             (&mut self.read, &layer.fs.read),
@@ -302,6 +305,20 @@ mod tests {
             (set("A"), set("B"), set("LANG")),
             (Some("1"), Some("2"), None)
         );
+    }
+
+    #[test]
+    fn a_pid_is_disclosed_where_it_is_said() {
+        let discloses = |section: &str, command: &str| {
+            let text = format!("[component.c]\n{section}\n{}", echo(command));
+            allowed(&component(&text), &request(&[])).disclose_pid
+        };
+        let (yes, no) = ("disclose-pid = true", "disclose-pid = false");
+        assert!(!discloses("", ""));
+        assert!(discloses("", yes) && discloses(yes, ""));
+        assert!(!discloses(yes, no) && discloses(no, yes));
+        let wrong = refused(&echo("disclose-pid = 1"));
+        assert!(wrong.contains("`disclose-pid` is true or false"), "{wrong}");
     }
 
     #[test]

@@ -339,3 +339,36 @@ fn a_confined_child_reads_and_writes_what_the_grant_says() {
     }
     assert!(!at("out").join("new").exists());
 }
+
+#[test]
+fn a_pid_is_the_hosts_where_the_grant_discloses_it() {
+    // Confined or not: in a namespace of its own a child has another one as well.
+    for sandbox in ["none", "required"] {
+        for discloses in [true, false] {
+            let toml = format!(
+                r#"
+                version = 1
+                [component.c]
+                disclose-pid = {discloses}
+                [[component.c.command]]
+                name = "cat"
+                program = "/bin/cat"
+                sandbox = "{sandbox}"
+                "#
+            );
+            let grants = Grants::from_toml_str(&toml, std::path::Path::new("/"));
+            let grants = grants.expect("it loads");
+            let guest = crate::support::registry().guest(grants.component("c"), "");
+            let request = Command {
+                stdin: Stdin::Piped,
+                ..Command::new("cat")
+            };
+            let child = guest.spawn(&request).expect("it starts");
+            let pid = child.info().pid;
+            assert_eq!(pid.is_some(), discloses, "{sandbox}");
+            let Some(pid) = pid else { continue };
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).expect("it runs");
+            assert_eq!(line, b"/bin/cat\0", "{sandbox}: {pid} is another process");
+        }
+    }
+}
