@@ -7,7 +7,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use capspawn_native::limits;
+use capspawn_native::{grant, limits};
 use support::{capspawn, exec, program, root};
 
 fn readme() -> String {
@@ -55,7 +55,9 @@ fn the_grant_lets_the_command_print_what_it_prints() {
     fs::write(dir.path().join("grants.toml"), grant).unwrap();
     fs::copy(exec(), dir.path().join("exec.wasm")).unwrap();
 
-    let [session] = blocks("console").try_into().expect("one session");
+    let sessions = blocks("console");
+    let session = sessions.iter().find(|text| text.contains("exec.wasm"));
+    let session = session.expect("it shows the grant above it");
     let (line, printed) = session.split_once('\n').expect("a command and its output");
     let mut words = line.split(' ');
     assert_eq!((words.next(), words.next()), (Some("$"), Some("capspawn")));
@@ -74,6 +76,37 @@ fn the_grant_lets_the_command_print_what_it_prints() {
             .collect::<Vec<_>>()
     };
     assert_eq!(words(&stdout), words(printed));
+}
+
+#[test]
+fn the_stream_example_prints_what_it_prints() {
+    let sessions = blocks("console");
+    let session = sessions.iter().find(|text| text.contains("pipe-through"));
+    let (line, printed) = session
+        .and_then(|text| text.split_once('\n'))
+        .expect("a command and its output");
+    let script = line.strip_prefix("$ ").expect("a command");
+    let folder = std::path::Path::new(capspawn()).parent().expect("a folder");
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = Command::new("/bin/sh")
+        .args(["-c", script])
+        .env("PATH", format!("{}:{path}", folder.display()))
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), printed);
+}
+
+#[test]
+fn the_grants_of_the_examples_load() {
+    let grants = root().join("guest-examples/grants.toml");
+    let output = Command::new(capspawn())
+        .arg("check")
+        .arg(grants)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
 }
 
 #[test]
@@ -140,6 +173,14 @@ fn the_limits_are_the_constants() {
         (
             "Receipts of ended children that made room",
             limits::DEFAULT_MAX_RECEIPTS.to_string(),
+        ),
+        (
+            "Detached children of one owner that nobody attached to",
+            limits::MAX_DETACHED.to_string(),
+        ),
+        (
+            "Time that a detached child may run unattached",
+            time(grant::Detach::default().max_life),
         ),
         (
             "One argument, variable or path",
