@@ -9,6 +9,7 @@ use std::time::Duration;
 use capspawn::{
     ChildInfo, Event, Grants, ProcessCtx, ProcessCtxView, ProcessView, Registry, RegistryBuilder,
 };
+use capspawn_native::sandbox::NativeLauncher;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store};
 use wasmtime_wasi::p2::pipe::{MemoryInputPipe, MemoryOutputPipe};
@@ -113,6 +114,20 @@ impl Guest {
     }
 }
 
+/// A registry in the tier that `CAPSPAWN_REQUIRE_TIER` demands, without which
+/// nothing is started.
+///
+/// # Panics
+///
+/// The variable names no tier.
+pub fn registry() -> RegistryBuilder {
+    let mut launcher = NativeLauncher::builder();
+    if let Ok(tier) = std::env::var("CAPSPAWN_REQUIRE_TIER") {
+        launcher = launcher.tier(tier.parse().expect("the variable names a tier"));
+    }
+    Registry::builder().launcher(Arc::new(launcher.build()))
+}
+
 /// A host with its own registry, whose guest has no grant and no arguments.
 #[derive(Debug)]
 pub struct TestHost {
@@ -136,7 +151,7 @@ impl TestHost {
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&events);
         Self {
-            builder: Registry::builder().on_event(move |event| {
+            builder: registry().on_event(move |event| {
                 sink.lock()
                     .expect("pushing does not panic")
                     .push(event.clone());
@@ -197,7 +212,7 @@ impl TestHost {
     /// The registry does not start, the guest does not link, or a child survives
     /// both its store and the shutdown of the registry.
     pub async fn run(mut self, guest: Guest) -> Report {
-        let builder = std::mem::replace(&mut self.builder, Registry::builder());
+        let builder = std::mem::replace(&mut self.builder, registry());
         let registry = builder.build().expect("the registry starts");
         let mut report = self.run_in(&registry, guest).await;
         let clean = registry.shutdown(Duration::from_secs(10));

@@ -1,5 +1,5 @@
 //! Whatever a guest or its host does, no process, no descriptor and no slot of a
-//! child is left: every way to end with every kind of tree.
+//! child is left: every way to end with every kind of tree, in both versions.
 //!
 //! One test, one cell after the other: descriptors belong to the whole process.
 
@@ -16,9 +16,8 @@ use tokio::runtime::Runtime;
 
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store, UpdateDeadline};
-use wasmtime_wasi::WasiCtx;
-use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
+use wasmtime_wasi::{WasiCtx, p2, p3};
 
 #[path = "../../host/native/tests/registry/trees.rs"]
 mod trees;
@@ -54,18 +53,35 @@ const fn ending(name: &'static str, guest: &'static str, host: fn(Host, &Cell)) 
     Ending { name, guest, host }
 }
 
-/// An engine that interrupts guests, and what they import.
-static ENGINE: LazyLock<(Linker<State>, Component)> = LazyLock::new(|| {
+/// Which version of the interface the guest uses.
+#[derive(Debug, Clone, Copy)]
+enum Version {
+    P2,
+    P3,
+}
+
+/// What the guests import, and the guest of each version.
+struct Imports {
+    linker: Linker<State>,
+    p2: Component,
+    p3: Component,
+}
+
+/// An engine that interrupts guests.
+static IMPORTS: LazyLock<Imports> = LazyLock::new(|| {
     let mut config = Config::new();
     config.epoch_interruption(true);
     config.cache(Cache::new(CacheConfig::new()).ok());
     let engine = Engine::new(&config).expect("the configuration is valid");
     let mut linker = Linker::new(&engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)
+    p2::add_to_linker_async(&mut linker)
         .and_then(|()| capspawn::p2::add_to_linker(&mut linker))
+        .and_then(|()| p3::add_to_linker(&mut linker))
+        .and_then(|()| capspawn::p3::add_to_linker(&mut linker))
         .expect("an empty linker takes them");
-    let path = guests::LEAVES_CHILD.path;
-    let component = Component::from_file(&engine, path).expect("a guest is a component");
+    let component = |path| Component::from_file(&engine, path).expect("a guest is a component");
+    let p2 = component(guests::LEAVES_CHILD.path);
+    let p3 = component(guests::P3_LEAVES_CHILD.path);
     let clock = engine.weak();
     thread::spawn(move || {
         while let Some(engine) = clock.upgrade() {
@@ -73,20 +89,22 @@ static ENGINE: LazyLock<(Linker<State>, Component)> = LazyLock::new(|| {
             thread::sleep(Duration::from_millis(5));
         }
     });
-    (linker, component)
+    Imports { linker, p2, p3 }
 });
 
 /// One combination.
 struct Cell {
+    version: Version,
     tree: Tree,
     marker: String,
     registry: Registry,
 }
 
 impl Cell {
-    fn new(tree: Tree, marker: String) -> Self {
-        let registry = Registry::builder().build().expect("the registry starts");
+    fn new(version: Version, tree: Tree, marker: String) -> Self {
+        let registry = e2e::registry().build().expect("the registry starts");
         Self {
+            version,
             tree,
             marker,
             registry,
@@ -124,6 +142,36 @@ fn runtime() -> Runtime {
         .expect("a runtime")
 }
 
+/// A guest, ready to be called.
+enum Command {
+    P2(p2::bindings::Command),
+    P3(p3::bindings::Command),
+}
+
+impl Command {
+    async fn instantiate(version: Version, store: &mut Store<State>) -> wasmtime::Result<Self> {
+        let Imports { linker, p2, p3 } = &*IMPORTS;
+        match version {
+            Version::P2 => p2::bindings::Command::instantiate_async(store, p2, linker)
+                .await
+                .map(Self::P2),
+            Version::P3 => p3::bindings::Command::instantiate_async(store, p3, linker)
+                .await
+                .map(Self::P3),
+        }
+    }
+
+    async fn run(&self, store: &mut Store<State>) -> wasmtime::Result<Result<(), ()>> {
+        match self {
+            Self::P2(command) => command.wasi_cli_run().call_run(store).await,
+            Self::P3(command) => {
+                let call = async |store: &_| command.wasi_cli_run().call_run(store).await;
+                store.run_concurrent(call).await?
+            }
+        }
+    }
+}
+
 /// A store with its guest, before the call.
 struct Host {
     store: Store<State>,
@@ -142,15 +190,15 @@ impl Host {
             .args(&["leaves-child", guest, cell.tree.script])
             .stdout(stdout.clone())
             .build();
-        let (linker, component) = &*ENGINE;
-        let mut store = Store::new(linker.engine(), State::new(wasi, process.build()));
+        let engine = IMPORTS.linker.engine();
+        let mut store = Store::new(engine, State::new(wasi, process.build()));
         store.epoch_deadline_callback(|_| {
             let pause = Box::pin(tokio::task::yield_now());
             Ok(UpdateDeadline::YieldCustom(1, pause))
         });
         let runtime = runtime();
         let command = runtime
-            .block_on(Command::instantiate_async(&mut store, component, linker))
+            .block_on(Command::instantiate(cell.version, &mut store))
             .expect("the guest links");
         Self {
             store,
@@ -162,13 +210,13 @@ impl Host {
 
     /// Calls the guest to its end.
     fn call(&mut self) -> wasmtime::Result<Result<(), ()>> {
-        let call = self.command.wasi_cli_run().call_run(&mut self.store);
+        let call = self.command.run(&mut self.store);
         self.runtime.block_on(call)
     }
 
     /// Calls the guest, and drops the call once it holds its tree.
     fn abandon_call(&mut self) {
-        let call = self.command.wasi_cli_run().call_run(&mut self.store);
+        let call = self.command.run(&mut self.store);
         let stdout = self.stdout.clone();
         self.runtime.block_on(async {
             tokio::select! {
@@ -246,7 +294,7 @@ fn runtime_dropped(host: Host, cell: &Cell) {
         stdout,
         runtime,
     } = host;
-    runtime.spawn(async move { command.wasi_cli_run().call_run(&mut store).await });
+    runtime.spawn(async move { command.run(&mut store).await });
     runtime.block_on(holds(&stdout));
     cell.assert_runs();
     drop(runtime);
@@ -261,9 +309,10 @@ fn thread_drops(mut host: Host, cell: &Cell) {
 }
 
 /// Runs one cell; afterwards nothing of it is left.
-fn check(tree: Tree, ending: &Ending) {
-    let marker = format!("{}-{}-{}", process::id(), tree.name, ending.name);
-    let cell = Cell::new(tree, marker.replace([' ', '\''], "-"));
+fn check(version: Version, tree: Tree, ending: &Ending) {
+    let number = process::id();
+    let marker = format!("{number}-{version:?}-{}-{}", tree.name, ending.name);
+    let cell = Cell::new(version, tree, marker.replace([' ', '\''], "-"));
     (ending.host)(Host::new(&cell, ending.guest), &cell);
     cell.assert_ends();
     eventually("no slot", || cell.registry.is_empty());
@@ -273,16 +322,20 @@ fn check(tree: Tree, ending: &Ending) {
 #[test]
 fn nothing_is_left_of_any_tree_whatever_ends_it() {
     // What a process opens once and keeps.
-    check(TREES[0], &ENDINGS[0]);
+    check(Version::P2, TREES[0], &ENDINGS[0]);
+    check(Version::P3, TREES[0], &ENDINGS[0]);
     eventually("no child", || children() == 0);
     let before = descriptors();
-    for ending in &ENDINGS {
-        for tree in TREES {
-            let started = Instant::now();
-            check(tree, ending);
-            eventually("no zombie", || children() == 0);
-            eventually("no descriptor", || descriptors() <= before);
-            eprintln!("{}, {}: {:?}", ending.name, tree.name, started.elapsed());
+    for version in [Version::P2, Version::P3] {
+        for ending in &ENDINGS {
+            for tree in TREES {
+                let started = Instant::now();
+                check(version, tree, ending);
+                eventually("no zombie", || children() == 0);
+                eventually("no descriptor", || descriptors() <= before);
+                let (ending, tree) = (ending.name, tree.name);
+                eprintln!("{version:?}, {ending}, {tree}: {:?}", started.elapsed());
+            }
         }
     }
     nothing_is_left_when_the_host_is_killed();
@@ -319,7 +372,7 @@ fn the_host_that_is_killed() {
     };
     let (index, marker) = order.split_once(' ').expect("INDEX MARKER");
     let tree = TREES[index.parse::<usize>().expect("a number")];
-    let cell = Cell::new(tree, marker.to_owned());
+    let cell = Cell::new(Version::P2, tree, marker.to_owned());
     let mut host = Host::new(&cell, "wait");
     host.abandon_call();
     println!("\nholds");

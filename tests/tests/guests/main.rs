@@ -492,7 +492,7 @@ async fn attaches() {
         "sandbox = \"none\"",
         "sandbox = \"none\"\ndetach = { allow = true, max-life = \"5min\" }",
     );
-    let registry = capspawn::Registry::builder().build().unwrap();
+    let registry = e2e::registry().build().unwrap();
     let host = TestHost::new().grant_toml(allowed).args([script]);
     let first = host.run_in(&registry, guests::DETACHES).await;
     first.assert_exit(0);
@@ -516,6 +516,15 @@ async fn attaches() {
 async fn leaves_child() {
     let script = "echo ready; exec sleep 300";
     let report = run(guests::LEAVES_CHILD, shell(), ["drop", script]).await;
+    report.assert_exit(0);
+    assert_eq!(report.stdout, "drop\n", "it left its child so");
+    assert_all_released(&report, 1);
+}
+
+#[tokio::test]
+async fn p3_leaves_child() {
+    let script = "echo ready; exec sleep 300";
+    let report = run(guests::P3_LEAVES_CHILD, shell(), ["drop", script]).await;
     report.assert_exit(0);
     assert_eq!(report.stdout, "drop\n", "it left its child so");
     assert_all_released(&report, 1);

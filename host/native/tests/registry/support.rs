@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use capspawn_native::grant::{Grant, Grants};
-use capspawn_native::{Child, Command, ExitStatus, Guest, Registry};
+use capspawn_native::sandbox::NativeLauncher;
+use capspawn_native::{Child, Command, ExitStatus, Guest, Registry, RegistryBuilder};
 
 /// Longer than anything here takes on a slow machine, short enough to fail.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,8 +37,17 @@ pub(crate) fn grant(component: &str, extra: &str) -> Arc<Grant> {
     grants.component(component)
 }
 
+/// A registry in the tier that `CAPSPAWN_REQUIRE_TIER` demands, without which nothing starts.
+pub(crate) fn builder() -> RegistryBuilder {
+    let mut launcher = NativeLauncher::builder();
+    if let Ok(tier) = std::env::var("CAPSPAWN_REQUIRE_TIER") {
+        launcher = launcher.tier(tier.parse().expect("CAPSPAWN_REQUIRE_TIER is A, B or C"));
+    }
+    Registry::builder().launcher(Arc::new(launcher.build()))
+}
+
 pub(crate) fn registry() -> Registry {
-    Registry::builder().build().expect("a thread can be had")
+    builder().build().expect("a thread can be had")
 }
 
 pub(crate) fn guest() -> Guest {
