@@ -1,15 +1,15 @@
 //! Every guest, with real programs, under grants that allow, and under grants
 //! that almost do.
 
+mod p3;
 mod streams;
 
-use std::pin::Pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use capspawn::{Answer, Approver, Event, EventKind, ExitStatus, KillReason, Question};
+use capspawn::{Event, EventKind, ExitStatus, KillReason};
 use e2e::{End, GUESTS, Guest, Report, TestHost, guests};
 
+use p3::{both_versions, p3_cancel, p3_drain, p3_run, p3_streams, p3_two_at_once};
 use streams::{
     fills_both_pipes, lsp, measures, pipe_through, pipeline, repl, streams_in_any_order,
 };
@@ -281,118 +281,6 @@ async fn every_guest_links_with_an_empty_grant_and_is_denied() {
         let asks = usize::from(guest.name != "attaches");
         assert_eq!(denials(&report.events), asks, "{report:?}");
     }
-}
-
-#[tokio::test]
-async fn p3_run() {
-    let allowed = grant("uname", "/usr/bin/uname", "args = [\"-s\"]");
-    let report = run(guests::P3_RUN, &allowed, ["uname", "-s"]).await;
-    report.assert_exit(0);
-    assert_eq!(report.stdout, "Linux\nuname: ExitStatus::Exited(0)\n");
-    let refused = run(guests::P3_RUN, &allowed, ["uname", "-a"]).await;
-    refused.assert_exit(0);
-    assert!(
-        refused
-            .stdout
-            .contains("AccessDenied(DeniedItem::Argument)")
-    );
-    assert_eq!(denials(&refused.events), 1);
-}
-
-/// Each program waits for what the other writes: one after the other never ends.
-#[tokio::test]
-async fn p3_two_at_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path().to_str().unwrap();
-    let pipes = [format!("{folder}/ping"), format!("{folder}/pong")];
-    let made = std::process::Command::new("mkfifo")
-        .args(["-m", "666"])
-        .args(pipes)
-        .status();
-    assert!(made.unwrap().success());
-    let report = run(guests::P3_TWO_AT_ONCE, shell(), [folder]).await;
-    report.assert_exit(0);
-    assert_eq!(report.stdout, "2\n1\n");
-}
-
-#[tokio::test]
-async fn p3_streams() {
-    let report = run(guests::P3_STREAMS, shell(), []).await;
-    report.assert_exit(0);
-    let ways: Vec<_> = report.stdout.lines().collect();
-    assert_eq!(
-        ways,
-        [
-            "round trip",
-            "readiness",
-            "dropped reader",
-            "broken pipe",
-            "taken twice",
-            "after the handle",
-            "connected"
-        ]
-    );
-    assert!(report.left.is_empty());
-}
-
-#[tokio::test]
-async fn p3_cancel() {
-    let one = shell().replacen("sandbox", "max-live = 1\nsandbox", 1);
-    let report = run(guests::P3_CANCEL, one, []).await;
-    report.assert_exit(0);
-    assert_eq!(report.stdout, "wait and read\nrun\n");
-}
-
-/// Never answers.
-struct Silent;
-
-impl Approver for Silent {
-    fn ask<'a>(
-        &'a self,
-        _question: &'a Question,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
-        Box::pin(std::future::pending())
-    }
-}
-
-#[tokio::test]
-async fn p3_cancel_leaves_no_child_of_a_spawn_that_was_given_up() {
-    let asked = shell().replacen("interpreter", "decision = \"ask\"\ninterpreter", 1);
-    let host = TestHost::new()
-        .grant_toml(asked)
-        .registry(|registry| registry.approver(Arc::new(Silent)))
-        .args(["spawn"]);
-    let report = host.run(guests::P3_CANCEL).await;
-    report.assert_exit(0);
-    assert_eq!(report.stdout, "spawn\n");
-    let spawned = |event: &Event| matches!(event.kind, EventKind::Spawn { .. });
-    assert!(!report.events.iter().any(spawned));
-}
-
-#[tokio::test]
-async fn p3_drain() {
-    let head = grant(
-        "head",
-        "/usr/bin/head",
-        "args = [\"-c\", \"*\", \"/dev/zero\"]",
-    );
-    let report = run(
-        guests::P3_DRAIN,
-        head,
-        ["head", "-c", "10000019", "/dev/zero"],
-    )
-    .await;
-    report.assert_exit(0);
-    assert_eq!(report.stdout, "10000019 bytes\n");
-}
-
-#[tokio::test]
-async fn both_versions() {
-    let one = shell().replacen("sandbox", "max-live = 1\nsandbox", 1);
-    let report = run(guests::BOTH_VERSIONS, one, []).await;
-    report.assert_exit(0);
-    assert_eq!(report.stdout, "both versions\n");
-    assert!(report.left.is_empty());
 }
 
 /// Either it is enforced or nothing runs.

@@ -19,7 +19,8 @@ async fn main() {
     let output = echo().expect("none runs any more");
     assert_eq!(output.stdout.data, b"0.2\n");
 
-    let child = p2::spawn::Child::spawn("sh", &script, None).expect("the last has ended");
+    let endless = vec!["-c".to_owned(), "sleep 300".to_owned()];
+    let child = p2::spawn::Child::spawn("sh", &endless, None).expect("the last has ended");
     let script = vec!["-c".to_owned(), "echo 0.3".to_owned()];
     let refused = guests_p3::run::run("sh".to_owned(), script.clone(), None).await;
     assert!(matches!(
