@@ -122,6 +122,17 @@ const SOCKET_OPEN: Answer = Answer::Depends(
     DENIED,
 );
 
+/// The same without UNIX: a granted root may hold a socket of the host, whose path no network namespace hides.
+const SOCKET_INTERNET: Answer = Answer::Depends(
+    &[
+        allow_if(0, ALL, 2),
+        allow_if(0, ALL, 10),
+        deny_unless(0, ALL, 16),
+        allow_if(2, ALL, 0),
+    ],
+    DENIED,
+);
+
 /// Denied whatever the arguments.
 #[rustfmt::skip]
 const NEVER: &[libc::c_long] = &[
@@ -198,21 +209,38 @@ const SOCKETS: &[libc::c_long] = &[
     libc::SYS_listen,
 ];
 
+/// Which sockets a child may make.
+#[derive(Clone, Copy)]
+enum Sockets {
+    /// Pairs of streams alone.
+    Pairs,
+    /// Those of the internet, in a network namespace of its own, and pairs of streams.
+    Internet,
+    /// Those of the host, UNIX sockets included.
+    Host,
+}
+
 /// What the session may do and its children may not: have groups of their own (its vfork child
 /// becomes one before it gets the second filter), and resolve a path below a directory.
 const SERVING: &[libc::c_long] = &[libc::SYS_setsid, libc::SYS_setpgid, libc::SYS_openat2];
 
 /// Returns the program for `network`, for a child that has no other.
 pub(super) fn program(network: Network) -> Vec<Instruction> {
-    compile(&answers(network), KNOWN, MISSING)
+    let sockets = match network {
+        // Without a network namespace it would be the host's loopback interface.
+        Network::None | Network::Loopback => Sockets::Pairs,
+        Network::Host => Sockets::Host,
+    };
+    compile(&answers(sockets), KNOWN, MISSING)
 }
 
 /// Returns the program of a session, to which [`child`] is added for each child. In a network
-/// namespace of its own sockets reach nothing but the session's loopback interface.
+/// namespace of its own sockets reach nothing but the session's loopback interface, unless a path leads them out.
 pub(super) fn session(network: Network) -> Vec<Instruction> {
     let sockets = match network {
-        Network::None => Network::None,
-        Network::Loopback | Network::Host => Network::Host,
+        Network::None => Sockets::Pairs,
+        Network::Loopback => Sockets::Internet,
+        Network::Host => Sockets::Host,
     };
     let mut answers = answers(sockets);
     answers.retain(|(call, _)| !is_serving(*call));
@@ -222,7 +250,7 @@ pub(super) fn session(network: Network) -> Vec<Instruction> {
 /// Returns the program of a session's child: what [`session`] leaves out of [`program`]. It is
 /// small, because it is installed for each.
 pub(super) fn child() -> Vec<Instruction> {
-    let mut answers = answers(Network::None);
+    let mut answers = answers(Sockets::Pairs);
     answers.retain(|(call, _)| is_serving(*call));
     compile(&answers, KNOWN, Verdict::Allow)
 }
@@ -234,7 +262,7 @@ fn is_serving(call: u32) -> bool {
 }
 
 /// The policy as a table, without what is simply allowed.
-fn answers(network: Network) -> Vec<(u32, Answer)> {
+fn answers(sockets: Sockets) -> Vec<(u32, Answer)> {
     let number = |number: &libc::c_long| u32::try_from(*number).unwrap_or(u32::MAX);
     let mut answers: Vec<_> = NEVER
         .iter()
@@ -255,17 +283,17 @@ fn answers(network: Network) -> Vec<(u32, Answer)> {
             .iter()
             .map(|(call, answer)| (number(call), *answer)),
     );
-    if network == Network::Host {
-        answers.push((number(&libc::SYS_socket), SOCKET_OPEN));
-        answers.push((number(&libc::SYS_socketpair), SOCKETPAIR_OPEN));
-    } else {
-        answers.extend(
-            SOCKETS
-                .iter()
-                .map(|call| (number(call), Answer::Always(DENIED))),
-        );
-        answers.push((number(&libc::SYS_socketpair), SOCKETPAIR_CLOSED));
-    }
+    let (socket, pair) = match sockets {
+        Sockets::Pairs => {
+            let all = SOCKETS.iter();
+            answers.extend(all.map(|call| (number(call), Answer::Always(DENIED))));
+            (None, SOCKETPAIR_CLOSED)
+        }
+        Sockets::Internet => (Some(SOCKET_INTERNET), SOCKETPAIR_CLOSED),
+        Sockets::Host => (Some(SOCKET_OPEN), SOCKETPAIR_OPEN),
+    };
+    answers.extend(socket.map(|answer| (number(&libc::SYS_socket), answer)));
+    answers.push((number(&libc::SYS_socketpair), pair));
     answers
 }
 

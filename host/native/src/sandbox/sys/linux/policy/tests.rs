@@ -287,15 +287,42 @@ fn the_programs_of_a_session_make_the_same_policy_together() {
                 "number {number}"
             );
             let open = native(Network::Host, number, args);
-            for network in [Network::Host, Network::Loopback] {
-                assert_eq!(in_session(network, number, args), open, "number {number}");
-            }
+            let host = in_session(Network::Host, number, args);
+            assert_eq!(host, open, "number {number}");
+            // What a loopback interface opens is what the internet's families need.
+            let loopback = in_session(Network::Loopback, number, args);
+            let expected = match (number, args) {
+                (41, [1, ..]) => EPERM,
+                (53, _) => alone,
+                _ => open,
+            };
+            assert_eq!(loopback, expected, "number {number} {args:?}");
         }
     }
     for arch in [I386, AARCH64] {
         for program in [session(Network::None), child()] {
             assert_eq!(interpret(&program, arch, 1, [0; 6]), Kill);
         }
+    }
+}
+
+#[test]
+fn a_loopback_interface_brings_no_sockets_that_have_paths() {
+    for (family, protocol, expected) in [
+        (1, 0, EPERM),
+        (2, 0, Allow),
+        (10, 6, Allow),
+        (16, 0, Allow),
+        (16, 9, EPERM),
+        (17, 0, EPERM),
+        (40, 0, EPERM),
+    ] {
+        let answer = in_session(Network::Loopback, 41, &[family, 1, protocol]);
+        assert_eq!(answer, expected, "family {family}");
+    }
+    for (kind, expected) in [(1, Allow), (5, Allow), (2, EPERM)] {
+        let answer = in_session(Network::Loopback, 53, &[1, kind]);
+        assert_eq!(answer, expected, "kind {kind}");
     }
 }
 
