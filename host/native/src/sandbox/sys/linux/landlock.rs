@@ -38,18 +38,24 @@ pub(super) fn ruleset(
     if confinement.sandbox == Sandbox::None {
         return Ok(None);
     }
+    let level = match confinement.sandbox {
+        Sandbox::Required => CompatLevel::HardRequirement,
+        Sandbox::BestEffort | Sandbox::None => CompatLevel::BestEffort,
+    };
     let network = confinement.network != Network::Host;
-    build(confinement, program, network).map(Into::into)
+    build(confinement, program, level, network).map(Into::into)
 }
 
-/// The same for a session, whose network namespace is its own: the loopback
-/// interface there is the grant's to use.
+/// The same for a session, as much of it as this system has: its namespaces and its root confine,
+/// and the ruleset stands behind them. None without Landlock.
+///
+/// Its network namespace is its own: the loopback interface there is the grant's to use.
 pub(super) fn session_ruleset(confinement: &Confinement) -> io::Result<Option<OwnedFd>> {
     if confinement.sandbox == Sandbox::None {
         return Ok(None);
     }
     let network = confinement.network == Network::None;
-    build(confinement, None, network).map(Into::into)
+    build(confinement, None, CompatLevel::BestEffort, network).map(Into::into)
 }
 
 /// Rights for what a session has of its own, as the kernel's bits: to list, for
@@ -69,9 +75,10 @@ fn writable() -> BitFlags<AccessFs> {
 fn build(
     confinement: &Confinement,
     program: Option<&File>,
+    level: CompatLevel,
     network: bool,
 ) -> io::Result<RulesetCreated> {
-    let mut ruleset = handled(confinement, network).map_err(io::Error::other)?;
+    let mut ruleset = handled(level, network).map_err(io::Error::other)?;
     let execute = AccessFs::Execute | AccessFs::ReadFile;
     let read = execute | AccessFs::ReadDir;
     let device = AccessFs::ReadFile | AccessFs::IoctlDev;
@@ -95,11 +102,7 @@ fn build(
     Ok(ruleset)
 }
 
-fn handled(confinement: &Confinement, network: bool) -> Result<RulesetCreated, RulesetError> {
-    let level = match confinement.sandbox {
-        Sandbox::Required => CompatLevel::HardRequirement,
-        Sandbox::BestEffort | Sandbox::None => CompatLevel::BestEffort,
-    };
+fn handled(level: CompatLevel, network: bool) -> Result<RulesetCreated, RulesetError> {
     let ruleset = Ruleset::default()
         .set_compatibility(level)
         .handle_access(AccessFs::from_all(REQUIRED))?
