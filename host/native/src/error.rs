@@ -267,7 +267,7 @@ impl From<LaunchError> for SpawnError {
 }
 
 /// The system's error, also where a library has wrapped it.
-fn errno_within(error: &io::Error) -> Option<rustix::io::Errno> {
+pub(crate) fn errno_within(error: &io::Error) -> Option<rustix::io::Errno> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         cause = match error.downcast_ref::<io::Error>() {

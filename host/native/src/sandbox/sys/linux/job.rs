@@ -22,6 +22,8 @@ pub(super) struct Job<'a> {
     pub(super) limits: &'a [Limit],
     /// What the helper is for, where it is started.
     pub(super) mode: Mode,
+    /// The process that a probe tries to signal.
+    pub(super) canary: u32,
 }
 
 impl Job<'_> {
@@ -73,6 +75,7 @@ impl Streams {
             stdio: [self.null.as_raw_fd(); 3],
             limits: &[],
             mode,
+            canary: 0,
         }
     }
 }

@@ -21,8 +21,9 @@ use super::descriptors::{Above, raised};
 use super::helper::{self, Mode, Orders};
 use super::job::{Form, Job, Streams};
 use super::policies::{Policies, Policy};
-use super::probe::{self, Findings};
+use super::probe::{self, Findings, Probed};
 use super::process::Child;
+use super::report;
 use super::sessions::Sessions;
 use super::steps::Fault;
 use super::strings::CStrings;
@@ -113,14 +114,26 @@ impl NativeLauncher {
 
     /// The watcher, started now if none runs.
     fn watcher(&self) -> Result<Arc<Watcher>, LaunchError> {
-        let mut kept = self.watcher.lock();
-        if let Some(watcher) = &*kept {
+        if let Some(watcher) = &*self.watcher.lock() {
             return Ok(Arc::clone(watcher));
         }
-        let watcher = Watcher::new(|socket| self.start_watcher(socket));
-        let watcher = Arc::new(watcher.map_err(spawn_error)?);
-        *kept = Some(Arc::clone(&watcher));
+        // Not under the lock: it starts a process. Of two first launches at once one starts a watcher too many.
+        let started = Watcher::new(|socket| self.start_watcher(socket));
+        let started = Arc::new(started.map_err(spawn_error)?);
+        let mut kept = self.watcher.lock();
+        let watcher = Arc::clone(kept.get_or_insert_with(|| Arc::clone(&started)));
+        drop(kept);
         Ok(watcher)
+    }
+
+    /// Gives up a watcher that has failed; the one that has taken its place stays.
+    fn give_up(&self, failed: &Arc<Watcher>) {
+        let mut kept = self.watcher.lock();
+        let is_failed = |watcher: &mut Arc<Watcher>| Arc::ptr_eq(watcher, failed);
+        let gone = kept.take_if(is_failed);
+        drop(kept);
+        // Not under the lock: the last to drop it waits for its end.
+        drop(gone);
     }
 
     fn start_watcher(&self, socket: BorrowedFd<'_>) -> io::Result<Spawned> {
@@ -153,23 +166,49 @@ impl NativeLauncher {
         self.tier
     }
 
-    /// What a probe of this host has found; probed once.
-    pub(super) fn findings(&self) -> &Findings {
-        self.findings.get_or_init(|| probe::run(self))
+    /// What a probe of this host has found: probed once, and again where it was short of something.
+    pub(super) fn findings(&self) -> Findings {
+        if let Some(findings) = self.findings.get() {
+            return *findings;
+        }
+        // Of two first launches at once both probe.
+        match probe::run(self) {
+            Probed::Lasting(findings) => *self.findings.get_or_init(|| findings),
+            Probed::Passing(findings) => findings,
+        }
     }
 
-    /// Runs the helper's self-test under `policy`.
-    pub(super) fn start_probe(&self, policy: &Policy) -> Result<Child, LaunchError> {
+    /// Runs the helper's self-test under `policy`, against the process `canary`.
+    pub(super) fn start_probe(&self, policy: &Policy, canary: u32) -> Result<Child, LaunchError> {
         let streams = Streams::null().map_err(spawn_error)?;
         let mut job = streams.job(self.helper().map_err(spawn_error)?, Mode::Probe);
+        job.canary = canary;
         self.start(policy, &mut job, None)
     }
 
-    /// The plan of the self-test in a session.
-    pub(super) fn session_probe(&self) -> io::Result<Plan> {
+    /// Starts a process of the children's user that does nothing until `stdin` ends.
+    pub(super) fn start_canary(&self, stdin: BorrowedFd<'_>) -> Result<Child, LaunchError> {
+        let streams = Streams::null().map_err(spawn_error)?;
+        let helper = self.helper().map_err(spawn_error)?;
+        // Executed once more, so that it has become that user when this returns.
+        let mut job = streams.job(helper, Mode::Watch);
+        let orders = Orders {
+            status: 0,
+            ..self.orders(&job)
+        }
+        .encode();
+        job.mode = Mode::Execute;
+        job.argv = vec![&orders];
+        job.stdio[0] = stdin.as_raw_fd();
+        self.start(&Policy::open(), &mut job, None)
+    }
+
+    /// The plan of the self-test in a session, against the process `canary`.
+    pub(super) fn session_probe(&self, canary: u32) -> io::Result<Plan> {
         let streams = Streams::null()?;
         let helper = self.helper()?;
-        let job = streams.job(helper, Mode::ProbeSession);
+        let mut job = streams.job(helper, Mode::ProbeSession);
+        job.canary = canary;
         Ok(Plan {
             name: "probe".into(),
             program: Arc::new(Program {
@@ -219,8 +258,10 @@ impl NativeLauncher {
             stdio: [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
             limits: &limits,
             mode: Mode::Execute,
+            canary: 0,
         };
-        let mut child = self.start(&policy, &mut job, Some(self.watcher()?));
+        let watcher = self.watcher()?;
+        let mut child = self.start(&policy, &mut job, Some(Arc::clone(&watcher)));
         let gone = |error: &LaunchError| {
             error.stage == Stage::Watch && error.source.kind() == io::ErrorKind::BrokenPipe
         };
@@ -228,7 +269,7 @@ impl NativeLauncher {
             tracing::warn!(
                 "the watcher was killed: if the host is killed, its present children stay"
             );
-            *self.watcher.lock() = None;
+            self.give_up(&watcher);
             child = self.start(&policy, &mut job, Some(self.watcher()?));
         }
         child
@@ -241,7 +282,7 @@ fn spawn_error(source: io::Error) -> LaunchError {
 
 impl Launcher for NativeLauncher {
     fn enforcement(&self, confinement: &Confinement) -> Enforcement {
-        probe::report(self.findings(), confinement)
+        report::report(&self.findings(), confinement)
     }
 
     fn launch(

@@ -21,6 +21,7 @@ mod process;
     reason = "raw system calls; the helper shares the file and needs the rest"
 )]
 mod raw;
+mod report;
 mod session;
 mod sessions;
 #[allow(unsafe_code, reason = "raw system calls")]

@@ -27,6 +27,15 @@ pub(super) struct Policy {
 }
 
 impl Policy {
+    /// Nothing but the user and the privileges.
+    pub(super) fn open() -> Self {
+        Self {
+            ruleset: None,
+            filter: Vec::new(),
+            filter_file: None,
+        }
+    }
+
     /// Prepares `confinement`, under which `program` can be executed; in tier C
     /// without Landlock.
     pub(super) fn new(
@@ -35,11 +44,7 @@ impl Policy {
         tier: Tier,
     ) -> io::Result<Self> {
         if confinement.sandbox == Sandbox::None {
-            return Ok(Self {
-                ruleset: None,
-                filter: Vec::new(),
-                filter_file: None,
-            });
+            return Ok(Self::open());
         }
         let ruleset = match tier {
             Tier::C => None,

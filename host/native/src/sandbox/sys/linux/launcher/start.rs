@@ -176,7 +176,7 @@ impl NativeLauncher {
             status: -1,
             uid: 0,
             gid: 0,
-            canary: std::process::id(),
+            canary: job.canary,
             fault: self.fault,
         }
     }

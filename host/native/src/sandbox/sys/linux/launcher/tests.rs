@@ -11,7 +11,7 @@ use super::{NO_FAULT, NOBODY, NativeLauncher};
 use crate::error::Stage;
 use crate::launch::{ChildStdio, Exit, Launcher, Plan, Process, Program, Scope, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
-use crate::sandbox::{Confinement, FsRoot, FsRules, Tier};
+use crate::sandbox::{Confinement, FsRoot, FsRules, Sandbox, Tier};
 
 const STEPS: [(Step, Stage); 13] = [
     (Step::Signals, Stage::Signals),
@@ -219,6 +219,61 @@ fn a_killed_watcher_is_replaced() {
         drop(launcher);
         assert_eq!(children(), 0, "a watcher is left");
     }
+}
+
+#[test]
+fn who_comes_late_with_a_failed_watcher_does_not_take_its_successor_away() {
+    let launcher = NativeLauncher::with(Some(Tier::B), None, false, NO_FAULT);
+    let failed = launcher.watcher().expect("it starts");
+    assert!(Arc::ptr_eq(&failed, &launcher.watcher().expect("it runs")));
+    launcher.give_up(&failed);
+    let second = launcher.watcher().expect("it starts");
+    assert!(!Arc::ptr_eq(&failed, &second));
+    launcher.give_up(&failed);
+    assert!(Arc::ptr_eq(&second, &launcher.watcher().expect("it runs")));
+}
+
+#[test]
+fn a_probe_that_met_a_shortage_is_made_again() {
+    for (errno, again) in [
+        (libc::EMFILE, true),
+        (libc::ENOMEM, true),
+        (libc::EPERM, false),
+    ] {
+        let mut launcher = NativeLauncher::failing(Fault {
+            step: Step::Namespaces as u32,
+            errno,
+        });
+        assert!(launcher.findings().open.is_err(), "errno {errno}");
+        launcher.fault = NO_FAULT;
+        assert_eq!(
+            launcher.findings().open.is_ok(),
+            again,
+            "errno {errno}: {:?}",
+            launcher.findings()
+        );
+    }
+}
+
+#[test]
+fn a_shortage_does_not_choose_a_lesser_tier() {
+    let root = rustix::process::geteuid().is_root();
+    let fault = Fault {
+        step: Step::Namespaces as u32,
+        errno: libc::ENFILE,
+    };
+    let mut launcher = NativeLauncher::with(None, root.then_some(NOBODY), false, fault);
+    assert_eq!(launcher.findings().tier, Tier::A);
+    assert!(
+        !launcher
+            .enforcement(&Confinement::default())
+            .admits(Sandbox::Required)
+    );
+    launcher.fault = Fault {
+        errno: libc::EPERM,
+        ..fault
+    };
+    assert_eq!(launcher.findings().tier, Tier::B);
 }
 
 #[test]

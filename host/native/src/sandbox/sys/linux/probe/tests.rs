@@ -1,0 +1,21 @@
+//! The self-test sees what is open: it is worth nothing where it cannot.
+
+use super::*;
+
+#[test]
+fn without_a_confinement_the_probe_gets_through() {
+    let launcher = NativeLauncher::new();
+    let open = test(&launcher, &Policy::open()).expect("it starts");
+    assert_eq!(open, !PRIVILEGES, "{open:#010b}");
+}
+
+/// The signal above all: the filter lets it through, and a root host is no target of it.
+#[test]
+fn without_landlock_the_probe_opens_files_and_signals() {
+    let launcher = NativeLauncher::new();
+    let open = test_alone(&launcher, Tier::C).expect("it starts");
+    assert_eq!(open, READ | WRITE | SIGNAL, "{open:#010b}");
+    if landlock::abi() >= 6 {
+        assert_eq!(test_alone(&launcher, Tier::B).expect("it starts"), 0);
+    }
+}
