@@ -7,6 +7,7 @@
 //! loopback interface and its cap on tasks; what differs in any of these is
 //! another session.
 
+mod birth;
 mod child;
 mod configuration;
 mod profile;

@@ -19,6 +19,7 @@ use super::super::landlock;
 use super::super::launcher::NativeLauncher;
 use super::super::steps::{Fault, Step};
 use super::super::vfork::{Spawned, stage_of};
+use super::birth::birth;
 use super::child::SessionChild;
 use super::configuration;
 use super::profile::Profile;
@@ -69,24 +70,23 @@ impl Session {
         let (own, childs) = faults(launcher.fault());
         let outer = launcher.start_session(file.as_fd(), theirs.as_fd(), ruleset.as_ref(), own)?;
         drop(theirs);
-        let born = receive(&control, RecvFlags::empty());
+        let born = birth(&control);
         // It ends as soon as it has made pid 1, or failed to.
         outer.wait();
         let born = born.map_err(at(Stage::Request))?;
-        let process = match (born.report, born.descriptor) {
-            (Some(Report::Started), Some(pidfd)) => pidfd,
-            (report, _) => return Err(failure(report, &view)),
+        let Some(process) = born.process else {
+            return Err(failure(born.answer, &view));
         };
+        // Dropped, it ends, where it is not ready.
         let session = Self {
             control,
             process: Some(process),
             next_child: AtomicU32::new(1),
             fault: childs,
         };
-        let ready = receive(&session.control, RecvFlags::empty()).map_err(at(Stage::Request))?;
-        match ready.report {
+        match born.answer {
             Some(Report::Ready) => Ok(session),
-            report => Err(failure(report, &view)),
+            answer => Err(failure(answer, &view)),
         }
     }
 
@@ -223,7 +223,7 @@ fn failure(report: Option<Report>, view: &View) -> LaunchError {
 }
 
 /// Two ends that keep messages apart. A host may have closed its standard streams.
-fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let kind = SocketType::SEQPACKET;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     let (ours, theirs) = (raised(ours)?, raised(theirs)?);
@@ -236,7 +236,7 @@ pub(super) struct Message {
     /// None where it is no report; zero bytes are the end.
     pub(super) report: Option<Report>,
     bytes: usize,
-    descriptor: Option<OwnedFd>,
+    pub(super) descriptor: Option<OwnedFd>,
     sender: Option<Pid>,
 }
 
