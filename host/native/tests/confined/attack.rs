@@ -6,8 +6,9 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::size_of_val;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::process::exit;
+use std::process::{Command, exit};
 use std::ptr::null;
 
 use crate::probe::{OPEN, call};
@@ -27,6 +28,8 @@ pub(crate) fn attempt(name: &str, target: &str, host: usize) -> io::Result<()> {
         }
         "any-socket" => any_socket(),
         "memfd-execute" => memfd_execute(),
+        "execute-written" => execute_written(),
+        "serve" => serve(),
         "watch" => inotify(target),
         "inject" => inject(),
         "inject-elsewhere" => call(libc::SYS_ioctl, [0, TIOCSTI, c"x".as_ptr().addr(), 0, 0, 0]),
@@ -47,6 +50,8 @@ pub(crate) fn attempt(name: &str, target: &str, host: usize) -> io::Result<()> {
             .write(true)
             .open(format!("/proc/{host}/mem"))
             .map(drop),
+        "memory-read" => File::open(format!("/proc/{host}/mem")).map(drop),
+        "hold" => hold(),
         "environment" => {
             // It opens for everybody; whether it is read is asked at the first read.
             let mut first = [0];
@@ -149,6 +154,56 @@ fn memfd_execute() -> io::Result<()> {
             0,
         ],
     )
+}
+
+/// Executes a program that it has written itself.
+fn execute_written() -> io::Result<()> {
+    std::fs::copy("/bin/sh", "written")?;
+    let script = format!("exit {OPEN}");
+    let status = Command::new("./written").args(["-c", &script]).status()?;
+    match status.code() {
+        Some(OPEN) => Ok(()),
+        _ => Err(io::Error::other("it did not run")),
+    }
+}
+
+/// Serves on the loopback interface, and is its own client.
+fn serve() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut client = TcpStream::connect(listener.local_addr()?)?;
+    client.write_all(b"x")?;
+    listener.accept()?.0.read_exact(&mut [0])
+}
+
+/// Serves and keeps a file until it is killed, for others to look for.
+fn hold() -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    std::fs::write("/tmp/secret", "s")?;
+    println!("port={} ready", listener.local_addr()?.port());
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Has `make` try each namespace: done if one is made.
+pub(crate) fn each_namespace(make: impl Fn(usize) -> io::Result<()>) -> io::Result<()> {
+    let flags = [
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWNET,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWCGROUP,
+    ];
+    let mut last = Ok(());
+    for flag in flags {
+        last = make(flag.cast_unsigned() as usize);
+        if last.is_ok() {
+            break;
+        }
+    }
+    last
 }
 
 fn inotify(target: &str) -> io::Result<()> {

@@ -15,7 +15,8 @@ use capspawn_native::Stage;
 use capspawn_native::launch::{Exit, Launcher};
 use capspawn_native::sandbox::{Confinement, Dimension, Enforced, NativeLauncher, Sandbox, Tier};
 
-use crate::support::{REQUIRE_TIER, Spec, is_root, launcher};
+use crate::bounded;
+use crate::support::{REQUIRE_TIER, Spec, is_root, launcher, tier};
 
 /// This test's own program, as a process that runs the one test `name` with `variable` set.
 pub(crate) fn again(through: &[&str], name: &str, variable: &str) -> Command {
@@ -44,8 +45,8 @@ fn a_host_without_streams_of_its_own_starts_children_too() {
             .run();
         std::process::exit(if run.output == "out\n" { 9 } else { 8 });
     }
-    let status = again(&[], NAME, VARIABLE).status();
-    assert_eq!(status.expect("it starts").code(), Some(9));
+    let status = bounded::status(&mut again(&[], NAME, VARIABLE), bounded::PATIENCE);
+    assert_eq!(status.code(), Some(9));
 }
 
 /// In a process id namespace of its own the sysctl can be set for this one host; that takes root.
@@ -78,10 +79,63 @@ fn a_host_that_may_not_execute_memory_files_says_which_sysctl_forbids_it() {
         println!("skipped: the sysctl cannot be set here, or there is none");
         return;
     }
-    let status = again(&through, NAME, VARIABLE)
-        .env_remove(REQUIRE_TIER)
-        .status();
-    assert!(status.expect("unshare is installed").success());
+    let mut command = again(&through, NAME, VARIABLE);
+    let status = bounded::status(command.env_remove(REQUIRE_TIER), bounded::PATIENCE);
+    assert!(status.success());
+}
+
+/// Answers each `landlock_create_ruleset` of this process and its children as a kernel without Landlock does.
+fn without_landlock() {
+    const CALL: u32 = 444;
+    let step = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
+    let mut program = [
+        step(0x20, 0, 0, 0),
+        step(0x15, 0, 1, CALL),
+        step(0x06, 0, 0, 0x0005_0000 | libc::ENOSYS.cast_unsigned()),
+        step(0x06, 0, 0, 0x7fff_0000),
+    ];
+    let program = libc::sock_fprog {
+        len: 4,
+        filter: program.as_mut_ptr(),
+    };
+    // SAFETY: takes no pointer.
+    let locked = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
+    assert_eq!(locked, 0);
+    // SAFETY: a program of four instructions, which outlives the call.
+    let set = unsafe { libc::syscall(libc::SYS_seccomp, 1, 1, &raw const program) };
+    assert_eq!(set, 0, "it is installed for every thread");
+}
+
+/// An older kernel has namespaces: there a session is confined by them alone, and tier B is none.
+#[test]
+fn a_session_needs_no_landlock_and_tier_b_does() {
+    const NAME: &str = "host::a_session_needs_no_landlock_and_tier_b_does";
+    const VARIABLE: &str = "CAPSPAWN_WITHOUT_LANDLOCK";
+    if std::env::var_os(VARIABLE).is_none() {
+        let mut command = again(&[], NAME, VARIABLE);
+        assert!(bounded::status(&mut command, bounded::PATIENCE).success());
+        return;
+    }
+    let has_sessions = tier() == Tier::A;
+    without_landlock();
+    let confinement = Confinement::default();
+    let alone = NativeLauncher::builder().tier(Tier::B).build();
+    assert!(!alone.enforcement(&confinement).admits(Sandbox::BestEffort));
+    let launcher = NativeLauncher::builder().tier(Tier::A).build();
+    let report = launcher.enforcement(&confinement);
+    if !has_sessions {
+        println!("tier {} has no sessions", tier());
+        return;
+    }
+    assert_eq!(report.unmet(), "");
+    // A signal to pid 1 may be sent there, and the kernel drops it: the second child is in the same session.
+    let script =
+        "ls /run 2>/dev/null || echo none; kill -9 1; echo >> /tmp/file; wc -l < /tmp/file";
+    let spec = Spec::new("/bin/sh").args(["-c", script]);
+    for count in 1..=2 {
+        let run = spec.start_with(&launcher).expect("it starts").finish();
+        assert_eq!(run.output, format!("none\n{count}\n"));
+    }
 }
 
 /// Set where a handler ran in a process that is not this one.
@@ -145,8 +199,9 @@ fn a_storm_of_signals_to_the_host_disturbs_no_launch() {
     const NAME: &str = "host::a_storm_of_signals_to_the_host_disturbs_no_launch";
     const VARIABLE: &str = "CAPSPAWN_IN_A_STORM";
     if std::env::var_os(VARIABLE).is_none() {
-        let status = again(&[], NAME, VARIABLE).process_group(0).status();
-        assert!(status.expect("it starts").success());
+        let mut command = again(&[], NAME, VARIABLE);
+        let status = bounded::status(command.process_group(0), bounded::RUN);
+        assert!(status.success());
         return;
     }
     let own = rustix::process::getpid().as_raw_nonzero().get();

@@ -5,16 +5,24 @@
 //! unprivileged user without it.
 
 mod attack;
+mod bounded;
+mod files;
+mod holes;
 mod host;
+mod kernel;
 mod lifecycle;
 mod probe;
 mod programs;
 mod reach;
-mod refusals;
+mod session;
+mod sockets;
 mod support;
+mod table;
 mod terminal;
 mod toolchain;
+mod trees;
 mod verdict;
+mod world;
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::Command;
@@ -37,12 +45,11 @@ fn the_same_holds_for_an_unprivileged_host() {
     if let Some(toolchain) = &toolchain {
         command.env(toolchain::VARIABLE, &toolchain.path);
     }
-    let status = command
+    command
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
         .arg(copy)
         .args(["--test-threads=2", "--skip", "unprivileged_host"])
-        .current_dir("/")
-        .status()
-        .expect("setpriv is installed");
+        .current_dir("/");
+    let status = bounded::status(&mut command, bounded::RUN);
     assert!(status.success(), "the tests fail as nobody");
 }

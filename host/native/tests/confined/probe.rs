@@ -81,6 +81,21 @@ fn attempt(name: &str) -> io::Result<()> {
         }),
         "stat" => fs::metadata(&target).map(drop),
         "enter" => env::set_current_dir(&target),
+        "utimes" => call(libc::SYS_utimensat, [CWD, file, 0, 0, 0, 0]),
+        "setxattr" => {
+            let name = path("user.capspawn");
+            let name = name.as_ptr().addr();
+            call(libc::SYS_setxattr, [file, name, name, 1, 0, 0])
+        }
+        "mount" => {
+            let kind = path("tmpfs");
+            let kind = kind.as_ptr().addr();
+            call(libc::SYS_mount, [kind, file, kind, 0, 0, 0])
+        }
+        "umount" => call(libc::SYS_umount2, [file, 2, 0, 0, 0, 0]),
+        "pivot-root" => call(libc::SYS_pivot_root, [file, file, 0, 0, 0, 0]),
+        "chroot" => call(libc::SYS_chroot, [file, 0, 0, 0, 0, 0]),
+        "open-tree" => call(libc::SYS_open_tree, [CWD, file, 1, 0, 0, 0]),
         "unlink" => fs::remove_file(&target),
         "rename" => fs::rename(&target, format!("{target}.moved")),
         "tcp" => TcpStream::connect(&target).map(drop),
@@ -203,7 +218,6 @@ fn attempt(name: &str) -> io::Result<()> {
             libc::SYS_mq_open,
             [path("x").as_ptr().addr(), 0o102, 0o600, 0, 0, 0],
         ),
-        "terminal" => File::open("/dev/tty").map(drop),
         "set-id-chmod" => call(libc::SYS_fchmodat, [CWD, file, 0o4755, 0, 0, 0]),
         "chmod" => call(libc::SYS_fchmodat, [CWD, file, 0o755, 0, 0, 0]),
         "set-id-create" => call(
@@ -213,6 +227,15 @@ fn attempt(name: &str) -> io::Result<()> {
         "device" => call(libc::SYS_mknod, [file, 0o020_666, 0x103, 0, 0, 0]),
         "fifo" => call(libc::SYS_mknod, [file, 0o010_666, 0, 0, 0, 0]),
         "openat2" => call(libc::SYS_openat2, [CWD, file, room, 24, 0, 0]),
+        "clone-namespaces" => attack::each_namespace(|flag| {
+            call(
+                libc::SYS_clone,
+                [flag | libc::SIGCHLD as usize, 0, 0, 0, 0, 0],
+            )
+        }),
+        "unshare-namespaces" => {
+            attack::each_namespace(|flag| call(libc::SYS_unshare, [flag, 0, 0, 0, 0, 0]))
+        }
         "clone3" => call(libc::SYS_clone3, [0, 0, 0, 0, 0, 0]),
         "x32" => call(0x4000_0000 + 39, [0; 6]),
         "future" => call(900, [0; 6]),

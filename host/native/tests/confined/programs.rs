@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::{Spec, installed, scratch};
+use capspawn_native::sandbox::Tier;
+
+use crate::support::{Spec, installed, scratch, tier};
 use crate::toolchain;
 
 fn shell(dir: &Path, script: &str) -> Spec {
@@ -132,6 +134,48 @@ fn python_runs_asyncio_threads_and_children() {
         .home(dir.path())
         .succeed();
     assert_eq!(output, "thread\nchild\nrun\n");
+}
+
+#[test]
+fn python_makes_a_virtual_environment_and_runs_its_tests() {
+    if installed("python3", "python3").is_none() {
+        return;
+    }
+    let dir = scratch();
+    let test = "import sys, unittest, tempfile, sqlite3\n\
+                class T(unittest.TestCase):\n    \
+                    def test_environment(self):\n        self.assertNotEqual(sys.prefix, sys.base_prefix)\n    \
+                    def test_file(self):\n        \
+                        with tempfile.NamedTemporaryFile() as f:\n            \
+                            self.assertTrue(f.write(b'x'))\n    \
+                    def test_database(self):\n        \
+                        self.assertEqual(sqlite3.connect('d').execute('select 1').fetchone(), (1,))\n";
+    fs::write(dir.path().join("test_it.py"), test).expect("written");
+    let script = "/usr/bin/python3 -m venv --without-pip v; . v/bin/activate; python -m unittest 2>&1 | tail -1";
+    assert_eq!(shell(dir.path(), script).succeed(), "OK\n");
+}
+
+/// Its locks are named semaphores, which lie in `/dev/shm`: a session has one of its own, tier B has none.
+#[test]
+fn python_shares_work_among_processes_where_there_are_semaphores() {
+    let Some(python) = installed("python3", "python3") else {
+        return;
+    };
+    let dir = scratch();
+    let script = "import multiprocessing as m, os\n\
+                  m = m.get_context('fork')\n\
+                  r, w = m.Pipe(False)\n\
+                  p = m.Process(target=lambda: w.send('process'))\n\
+                  p.start(); print(r.recv()); p.join()\n\
+                  try:\n    \
+                      with m.Pool(2) as pool: print(pool.map(abs, [-1, 2]))\n\
+                  except OSError as e:\n    print(e.errno)\n";
+    let expected = match tier() {
+        Tier::A => "process\n[1, 2]\n",
+        Tier::B | Tier::C => "process\n13\n",
+    };
+    let spec = Spec::new(python).args(["-c", script]).home(dir.path());
+    assert_eq!(spec.succeed(), expected);
 }
 
 #[test]

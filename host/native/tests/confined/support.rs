@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::thread;
+use std::time::Instant;
 
 use capspawn_native::launch::{
     ChildStdio, Exit, Launcher, Plan, Process, Program, Scope, WorkingDirectory,
@@ -15,9 +16,9 @@ use capspawn_native::sandbox::{
     Confinement, FsRoot, FsRules, NativeLauncher, Network, Sandbox, Tier,
 };
 use capspawn_native::{LaunchError, Signal};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
-use rustix::io::retry_on_intr;
+
+use crate::bounded;
 
 /// The tier that `CAPSPAWN_REQUIRE_TIER` demands of this machine: A, B or C. Unset, the tests run in whatever it gives.
 pub(crate) fn required_tier() -> Option<String> {
@@ -26,30 +27,64 @@ pub(crate) fn required_tier() -> Option<String> {
 
 pub(crate) const REQUIRE_TIER: &str = "CAPSPAWN_REQUIRE_TIER";
 
-/// The launcher under test, in the tier that is demanded. The one place that chooses it.
+/// The launcher under test, which all tests share.
 pub(crate) fn launcher() -> &'static NativeLauncher {
-    static LAUNCHER: LazyLock<Result<NativeLauncher, String>> = LazyLock::new(|| {
-        let Some(demanded) = required_tier() else {
-            return Ok(NativeLauncher::new());
-        };
-        let tier = demanded
-            .parse()
-            .map_err(|error| format!("{demanded}: {error}"))?;
-        let launcher = NativeLauncher::builder().tier(tier).build();
-        let report = launcher.enforcement(&Confinement::default());
-        if report.admits(Sandbox::BestEffort)
-            && (report.admits(Sandbox::Required) || tier == Tier::C)
-        {
-            return Ok(launcher);
-        }
-        let unmet = report.unmet();
-        Err(format!(
-            "tier {tier} is demanded and this machine does not give: {unmet}"
-        ))
-    });
+    static LAUNCHER: LazyLock<Result<NativeLauncher, String>> = LazyLock::new(new_launcher);
     match &*LAUNCHER {
         Ok(launcher) => launcher,
         Err(reason) => panic!("{REQUIRE_TIER}: {reason}"),
+    }
+}
+
+/// One of a test's own, for a registry, whose scopes would be those of other tests.
+pub(crate) fn own_launcher() -> Arc<NativeLauncher> {
+    Arc::new(new_launcher().unwrap_or_else(|reason| panic!("{REQUIRE_TIER}: {reason}")))
+}
+
+/// The tier in which children are confined here.
+pub(crate) fn tier() -> Tier {
+    static TIER: LazyLock<Option<Tier>> =
+        LazyLock::new(|| launcher().enforcement(&Confinement::default()).tier());
+    TIER.expect("the probe has run")
+}
+
+/// In the tier that is demanded. The one place that chooses it.
+fn new_launcher() -> Result<NativeLauncher, String> {
+    let Some(demanded) = required_tier() else {
+        return Ok(NativeLauncher::new());
+    };
+    let tier = demanded
+        .parse()
+        .map_err(|error| format!("{demanded}: {error}"))?;
+    let launcher = NativeLauncher::builder().tier(tier).build();
+    let report = launcher.enforcement(&Confinement::default());
+    if report.admits(Sandbox::BestEffort) && (report.admits(Sandbox::Required) || tier == Tier::C) {
+        return Ok(launcher);
+    }
+    let unmet = report.unmet();
+    Err(format!(
+        "tier {tier} is demanded and this machine does not give: {unmet}"
+    ))
+}
+
+/// The guest that this test is: each test runs on a thread of its own, and its sessions end with that.
+pub(crate) struct Own(pub(crate) Scope);
+
+thread_local! {
+    static OWN: Own = Own::new();
+}
+
+impl Own {
+    /// Another guest.
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(Scope(NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        launcher().close(self.0);
     }
 }
 
@@ -152,8 +187,13 @@ impl Spec {
         self.start_with(launcher())
     }
 
-    /// What the grant would hand to a launcher.
+    /// What the grant would hand to a launcher: the program is among what its children read.
     pub(crate) fn plan(&self) -> Plan {
+        let mut confinement = self.confinement.clone();
+        if !SYSTEM.iter().any(|root| self.program.starts_with(root)) {
+            let program = FsRoot::resolve(&self.program).expect("it exists");
+            confinement.fs.read.push(program);
+        }
         let path = |path: &Path, flags| {
             open(path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty()).expect("it exists")
         };
@@ -176,20 +216,29 @@ impl Spec {
             },
             limits: self.limits.clone(),
             capture: CaptureCaps::default(),
-            confinement: Arc::new(self.confinement.clone()),
+            confinement: Arc::new(confinement),
             script: None,
             disclose_pid: false,
         }
     }
 
     pub(crate) fn start_with(&self, launcher: &dyn Launcher) -> Result<Started, LaunchError> {
+        self.start_as(launcher, OWN.with(|own| own.0))
+    }
+
+    /// Starts it for the guest `scope`.
+    pub(crate) fn start_as(
+        &self,
+        launcher: &dyn Launcher,
+        scope: Scope,
+    ) -> Result<Started, LaunchError> {
         let plan = self.plan();
         let (output, stdout) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
         let stderr = rustix::io::fcntl_dupfd_cloexec(&stdout, 3).expect("a descriptor");
         let stdin = File::open("/dev/null").expect("it exists").into();
         let process = launcher.launch(
-            Scope(0),
+            scope,
             &plan,
             ChildStdio {
                 stdin,
@@ -224,13 +273,10 @@ impl Spec {
 }
 
 impl Started {
+    #[track_caller]
     pub(crate) fn finish(self) -> Run {
         let mut output = self.output;
-        let reader = thread::spawn(move || {
-            let mut text = Vec::new();
-            output.read_to_end(&mut text).expect("a pipe can be read");
-            String::from_utf8_lossy(&text).into_owned()
-        });
+        let reader = thread::spawn(move || bounded::read_to(&mut output, None));
         let exit = ended(&*self.process);
         self.process
             .signal_tree(Signal::Kill)
@@ -238,20 +284,17 @@ impl Started {
         self.process.reap().expect("it has ended");
         Run {
             exit,
-            output: reader.join().expect("the reader does not panic"),
+            output: reader.join().expect("the output ends"),
         }
     }
 }
 
-/// Waits for the leader's end, at most a minute.
+/// Waits for the leader's end.
+#[track_caller]
 pub(crate) fn ended(process: &dyn Process) -> Exit {
-    let minute = Timespec {
-        tv_sec: 60,
-        tv_nsec: 0,
-    };
-    let fd = process.exit_fd();
-    let ready = retry_on_intr(|| poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&minute)));
-    assert_eq!(ready, Ok(1), "it does not end");
+    let deadline = Instant::now() + bounded::PATIENCE;
+    let ready = bounded::is_ready(process.exit_fd(), deadline);
+    assert!(ready, "it does not end");
     process
         .try_exit()
         .expect("it can be asked")

@@ -7,9 +7,12 @@ use crate::probe::{DENIED, OPEN};
 use crate::support::Spec;
 
 pub(crate) const EPERM: i32 = 1;
+pub(crate) const ENOENT: i32 = 2;
+pub(crate) const ESRCH: i32 = 3;
 pub(crate) const EBADF: i32 = 9;
 pub(crate) const EACCES: i32 = 13;
 pub(crate) const EXDEV: i32 = 18;
+pub(crate) const EROFS: i32 = 30;
 pub(crate) const ENOSYS: i32 = 38;
 
 #[track_caller]
@@ -41,14 +44,8 @@ pub(crate) fn admitted(spec: &Spec) {
     );
 }
 
-/// Refused when confined, and done by the same probe when not: it does test something.
-#[track_caller]
-pub(crate) fn refused_by_the_sandbox(spec: &Spec, errno: i32) {
-    refused(spec, errno);
-    admitted(&spec.clone().sandbox(Sandbox::None));
-}
-
-/// The same for what a machine may not offer at all: there the bare attempt fails with one of `absent`.
+/// Refused when confined, and done by the same probe when not, or not offered by the machine: there the bare attempt
+/// fails with one of `absent`.
 #[track_caller]
 pub(crate) fn refused_where_offered(spec: &Spec, errno: i32, absent: &[i32]) {
     refused(spec, errno);
