@@ -139,3 +139,25 @@ fn a_hole_that_is_made_again_after_the_start_is_not_seen() {
     println!("{output}");
     assert!(!output.contains("done"), "{output}");
 }
+
+/// In a read root a denied path may be missing, and nothing can be mounted over it. Once it is there, the next child is
+/// in a session that hides it.
+#[test]
+fn a_hole_in_a_read_root_that_comes_later_is_hidden_from_the_next_child() {
+    if !is_session() {
+        return;
+    }
+    let dir = scratch();
+    let late = dir.path().join("late");
+    let mut open =
+        Spec::new("/bin/sh").args(["-c", &format!("cat {} || echo none", late.display())]);
+    open.confinement.fs.read.push(dir.path().into());
+    let mut denied = open.clone();
+    denied.confinement.fs.deny.push(late.clone().into());
+    assert!(denied.run().output.ends_with("none\n"));
+    fs::write(&late, "secret").expect("room");
+    fs::set_permissions(&late, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    let output = denied.run().output;
+    assert!(output.ends_with("none\n"), "{output}");
+    assert_eq!(open.run().output, "secret");
+}

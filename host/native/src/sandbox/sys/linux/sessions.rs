@@ -91,7 +91,8 @@ impl Sessions {
         let Some(places) = all.get_mut(&scope) else {
             return Ok(None);
         };
-        gone.extend(places.extract_if(.., |place| !place.session.is_alive()));
+        let useless = |place: &mut Place| !place.session.is_alive() || place.session.is_outdated();
+        gone.extend(places.extract_if(.., useless));
         let found = places.iter().find(|place| place.profile == *profile);
         let found = found.map(|place| Arc::clone(&place.session));
         if found.is_none() && places.len() >= MAX_SESSIONS {

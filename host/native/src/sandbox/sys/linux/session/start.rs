@@ -3,6 +3,7 @@
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub(in super::super) struct Session {
     /// Pid 1. None only while dropping.
     process: Option<OwnedFd>,
     next_child: AtomicU32,
+    /// Denied paths that were missing, so that nothing hides them.
+    absent: Vec<PathBuf>,
     /// The fault that the tests have arranged in children.
     fault: Fault,
 }
@@ -58,6 +61,12 @@ impl Session {
         let at = |stage| move |source| LaunchError::new(stage, source);
         let view = View::new(&profile.confinement.fs, profile.tmpfs_bytes);
         let view = view.map_err(at(Stage::Root))?;
+        let absent: Vec<_> = view
+            .optional
+            .iter()
+            .filter(|hole| !is_there(hole))
+            .cloned()
+            .collect();
         let ruleset =
             landlock::session_ruleset(&profile.confinement).map_err(at(Stage::Ruleset))?;
         let ruleset = ruleset
@@ -82,6 +91,7 @@ impl Session {
             control,
             process: Some(process),
             next_child: AtomicU32::new(1),
+            absent,
             fault: childs,
         };
         match born.answer {
@@ -95,6 +105,11 @@ impl Session {
         self.process
             .as_ref()
             .is_some_and(|process| !ends(process, &Timespec::default()))
+    }
+
+    /// Whether a denied path is there by now that the session does not hide: its present children see it.
+    pub(in super::super) fn is_outdated(&self) -> bool {
+        self.absent.iter().any(|hole| is_there(hole))
     }
 
     /// Starts what `plan` says in the session. Returns once the program executes.
@@ -192,6 +207,10 @@ fn ends(process: &OwnedFd, bound: &Timespec) -> bool {
     let mut fds = [PollFd::new(process, PollFlags::IN)];
     // An interrupted wait is as good as one that was too short.
     !matches!(poll(&mut fds, Some(bound)), Ok(0) | Err(_))
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 fn reap(process: &OwnedFd) {

@@ -17,6 +17,8 @@ use crate::sandbox::{FsRoot, FsRules};
 #[derive(Debug, Default)]
 pub(super) struct View {
     pub(super) bytes: Vec<u8>,
+    /// Holes that may be missing, in roots that nobody in the session writes to.
+    pub(super) optional: Vec<PathBuf>,
     steps: Vec<(What, PathBuf)>,
 }
 
@@ -124,6 +126,8 @@ impl View {
             let path = c_string(pin)?;
             self.push(What::Pin, pin, &Operation::Pin { path: &path });
         }
+        let optional = outer.iter().filter(|(_, writable)| !writable);
+        self.optional = optional.map(|(hole, _)| hole.clone()).collect();
         for (hole, writable) in &outer {
             let path = c_string(hole)?;
             let operation = Operation::Hole {
