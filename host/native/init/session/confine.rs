@@ -26,13 +26,12 @@ pub(super) fn confine(
     let confine = Confine {
         lock_securebits: true,
         ruleset,
-        filter: filter(configuration.session_filter),
+        filter: filter(configuration.filter),
     };
     steps::confine(&confine, fault)
 }
 
-/// A filter of the configuration, which stays mapped.
-pub(super) fn filter(bytes: &[u8]) -> FilterProgram {
+fn filter(bytes: &[u8]) -> FilterProgram {
     FilterProgram {
         len: (bytes.len() / size_of::<Instruction>()) as u16,
         code: bytes.as_ptr().cast(),
@@ -77,7 +76,7 @@ fn own_rules(configuration: &Configuration<'_>, ruleset: i32) -> Result<(), i32>
         (c"/dev/shm", configuration.write),
     ];
     for (path, access) in rules {
-        let parent = mount::inside(path, true)?;
+        let parent = mount::inside(path, true, mount::NO_FILTER)?;
         add_rule(ruleset, &parent, access)?;
     }
     Ok(())

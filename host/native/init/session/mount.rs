@@ -24,7 +24,18 @@ const NO_MAGICLINKS: u64 = 2;
 const NO_SYMLINKS: u64 = 4;
 const IN_ROOT: u64 = 0x10;
 
-fn open(dir: usize, path: &CStr, flags: u64, resolve: u64) -> Result<Descriptor, i32> {
+/// What a call carries in its last two arguments, by which the session's filter lets it pass.
+pub(super) type Key = [usize; 2];
+pub(super) const NO_FILTER: Key = [0; 2];
+
+fn open(
+    dir: usize,
+    path: &CStr,
+    flags: u64,
+    resolve: u64,
+    key: Key,
+) -> Result<Descriptor, i32> {
+    let [first, second] = key;
     // A `struct open_how`: flags, mode, resolve.
     let how = [flags | O_PATH | O_CLOEXEC as u64, 0, resolve];
     let args = [
@@ -32,8 +43,8 @@ fn open(dir: usize, path: &CStr, flags: u64, resolve: u64) -> Result<Descriptor,
         path.as_ptr().addr(),
         (&raw const how).addr(),
         size_of_val(&how),
-        0,
-        0,
+        first,
+        second,
     ];
     // SAFETY: a C string and a `struct open_how`, read only.
     Descriptor::new(unsafe { call(number::OPENAT2, args) })
@@ -41,18 +52,19 @@ fn open(dir: usize, path: &CStr, flags: u64, resolve: u64) -> Result<Descriptor,
 
 /// Opens `path` as it is; a symbolic link anywhere on it is an error (ELOOP).
 pub(super) fn exactly(dir: usize, path: &CStr) -> Result<Descriptor, i32> {
-    open(dir, path, 0, NO_SYMLINKS | NO_MAGICLINKS)
+    open(dir, path, 0, NO_SYMLINKS | NO_MAGICLINKS, NO_FILTER)
 }
 
 /// Opens `path` as if `root` were the root directory; a symbolic link anywhere on it is an error.
 pub(super) fn below(root: &Descriptor, path: &CStr) -> Result<Descriptor, i32> {
-    open(root.arg(), path, 0, NO_SYMLINKS | NO_MAGICLINKS | IN_ROOT)
+    let resolve = NO_SYMLINKS | NO_MAGICLINKS | IN_ROOT;
+    open(root.arg(), path, 0, resolve, NO_FILTER)
 }
 
 /// Opens `path` from the process' own root, following links within it.
-pub(super) fn inside(path: &CStr, directory: bool) -> Result<Descriptor, i32> {
+pub(super) fn inside(path: &CStr, directory: bool, key: Key) -> Result<Descriptor, i32> {
     let flags = if directory { O_DIRECTORY } else { 0 };
-    open(AT_FDCWD, path, flags, NO_MAGICLINKS | IN_ROOT)
+    open(AT_FDCWD, path, flags, NO_MAGICLINKS | IN_ROOT, key)
 }
 
 /// Copies the mount at `file`, with all mounts below it.

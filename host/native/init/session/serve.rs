@@ -3,7 +3,7 @@
 use super::children::Children;
 use super::descriptor::{Descriptor, guard, memory};
 use super::socket::{self, MAX_DESCRIPTORS};
-use super::spawn;
+use super::{mount, spawn};
 use crate::raw::{call, exit, number};
 use crate::wire::{Configuration, MAX_DATAGRAM, MAX_STRINGS, Request};
 
@@ -13,7 +13,8 @@ const STACK: usize = 64 * 1024;
 
 /// What pid 1 has.
 pub(super) struct Server<'a> {
-    pub(super) configuration: &'a Configuration<'a>,
+    /// By which the filter tells pid 1's own calls.
+    pub(super) key: mount::Key,
     pub(super) ruleset: i32,
     control: &'a Descriptor,
     /// Readable when a child has ended.
@@ -28,7 +29,7 @@ pub(super) struct Server<'a> {
 impl<'a> Server<'a> {
     /// Takes the memory that serving needs, once.
     pub(super) fn new(
-        configuration: &'a Configuration<'a>,
+        configuration: &Configuration<'_>,
         ruleset: i32,
         control: &'a Descriptor,
     ) -> Result<Self, i32> {
@@ -41,7 +42,7 @@ impl<'a> Server<'a> {
         // SAFETY: mapped above for this alone, for good, and zeroed.
         let pointers = unsafe { core::slice::from_raw_parts_mut(pointers, count) };
         Ok(Self {
-            configuration,
+            key: configuration.key.map(|word| word as usize),
             ruleset,
             control,
             ends: ends()?,

@@ -7,11 +7,11 @@ use super::children::wait;
 use super::descriptor::{CHARACTERS, Descriptor, Mapped, PIPE, REGULAR, SOCKET};
 use super::serve::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
-use super::{confine, mount};
+use super::mount;
 use crate::child::{Limit, Prepared};
 use crate::clone::trampoline;
 use crate::raw::number;
-use crate::steps::{Confine, Fault, Step};
+use crate::steps::{Confine, Fault, FilterProgram, Step};
 use crate::wire::{MAX_LIMITS, MAX_SHARED, Report, Spawn};
 
 const EAGAIN: i32 = 11;
@@ -87,8 +87,8 @@ fn start(
     let split = request.split(strings, server.pointers);
     let (cwd, path) = split.ok_or(malformed)?;
     let cwd = if cwd.is_empty() { c"/tmp" } else { cwd };
-    let cwd = mount::inside(cwd, true).map_err(at(Step::WorkingDirectory))?;
-    let inside = same_file(path, program);
+    let cwd = mount::inside(cwd, true, server.key).map_err(at(Step::WorkingDirectory))?;
+    let inside = same_file(path, program, server.key);
     let program = inside.as_ref().unwrap_or(program);
     let mut limits = [const {
         Limit {
@@ -110,12 +110,13 @@ fn start(
         cwd: cwd.0,
         limits: limits.get(..count).unwrap_or(&[]),
         keep: &[],
+        key: server.key,
         // What the child sends there comes with its number as the host knows it.
         watcher: status.0,
         confine: Some(Confine {
             lock_securebits: false,
             ruleset: server.ruleset,
-            filter: confine::filter(server.configuration.child_filter),
+            filter: FilterProgram::NONE,
         }),
         program: program.0,
         argv: argv.cast(),
@@ -137,11 +138,11 @@ fn start(
 
 /// Opens `path` in the private root if it is `program`: the child's
 /// `/proc/self/exe` then names a path that it can see.
-fn same_file(path: &CStr, program: &Descriptor) -> Option<Descriptor> {
+fn same_file(path: &CStr, program: &Descriptor, key: mount::Key) -> Option<Descriptor> {
     if path.is_empty() {
         return None;
     }
-    let inside = mount::inside(path, false).ok()?;
+    let inside = mount::inside(path, false, key).ok()?;
     let (own, given) = (inside.stat().ok()?, program.stat().ok()?);
     (own.device == given.device && own.inode == given.inode).then_some(inside)
 }

@@ -37,6 +37,8 @@ pub(crate) struct Prepared {
     pub(crate) limits: *const [Limit],
     /// Descriptors that the program inherits beside its standard streams.
     pub(crate) keep: *const [i32],
+    /// What `setsid` carries in its last two arguments, for a filter that asks for it.
+    pub(crate) key: [usize; 2],
     /// The socket to the watcher, or -1.
     pub(crate) watcher: i32,
     /// None where the program (the helper) confines itself.
@@ -84,8 +86,9 @@ fn prepare(prepared: &Prepared) -> Result<(), Failure> {
         }
     })?;
     let session = fault.guard(Step::Session, || {
+        let [first, second] = prepared.key;
         // SAFETY: takes no argument; the child is a thread group of its own.
-        unsafe { call(number::SETSID, [0; 6]) }
+        unsafe { call(number::SETSID, [0, 0, 0, 0, first, second]) }
     })?;
     fault.guard(Step::Watch, || {
         const MSG_NOSIGNAL: usize = 0x4000;

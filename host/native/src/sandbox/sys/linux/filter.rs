@@ -9,10 +9,14 @@
 //! Jumps go forward only and by at most 255, so that the program is built from
 //! its end: a leaf exists before whatever jumps to it.
 
+use super::key::Key;
 use super::steps::Instruction;
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
+const SUBTRACT: u16 = 0x14; // BPF_ALU | BPF_SUB | BPF_K
+const OR_X: u16 = 0x4c; // BPF_ALU | BPF_OR | BPF_X
+const TO_X: u16 = 0x07; // BPF_MISC | BPF_TAX
 const JUMP: u16 = 0x05; // BPF_JMP | BPF_JA
 const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
 const IF_AT_LEAST: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
@@ -21,6 +25,8 @@ const RETURN: u16 = 0x06; // BPF_RET | BPF_K
 const NUMBER_OFFSET: u32 = 0;
 const ARCH_OFFSET: u32 = 4;
 const ARGS_OFFSET: u32 = 16;
+/// The last two of the six arguments.
+const KEY_OFFSET: u32 = ARGS_OFFSET + 8 * 4;
 
 const RETURN_KILL_PROCESS: u32 = 0x8000_0000;
 const RETURN_ERRNO: u32 = 0x0005_0000;
@@ -70,6 +76,8 @@ pub(super) enum Answer {
     Always(Verdict),
     /// The first test that decides; else the verdict.
     Depends(&'static [Test], Verdict),
+    /// It is made if its last two arguments, which it must not use, are the key; else the verdict.
+    Keyed(Key, Verdict),
 }
 
 /// Compiles a policy: `answers` names the calls that are not simply allowed,
@@ -195,6 +203,7 @@ impl Program {
         let (tests, mut next) = match answer {
             Answer::Always(verdict) => return self.ret(verdict),
             Answer::Depends(tests, otherwise) => (tests, self.ret(otherwise)),
+            Answer::Keyed(key, otherwise) => return self.keyed(key, otherwise),
         };
         if let Some((_, at)) = self.checks.iter().find(|(known, _)| *known == answer) {
             return *at;
@@ -214,6 +223,24 @@ impl Program {
         }
         self.checks.push((answer, next));
         next
+    }
+
+    /// Compares with a key. All four words are looked at before the one jump: how
+    /// long it takes does not tell how many of them were right.
+    fn keyed(&mut self, key: Key, otherwise: Verdict) -> usize {
+        let (allow, otherwise) = (self.ret(Verdict::Allow), self.ret(otherwise));
+        self.branch(IF_EQUAL, 0, allow, otherwise);
+        let mut first = self.last();
+        for (place, word) in [0, 1, 2, 3].into_iter().zip(key.words()).rev() {
+            // The differences gather in X, which starts as 0.
+            if place < 3 {
+                self.push(TO_X, 0);
+            }
+            self.push(OR_X, 0);
+            self.push(SUBTRACT, word);
+            first = self.push(LOAD, KEY_OFFSET + 4 * place);
+        }
+        first
     }
 
     /// Emits the leaves of `segments` and a binary search over them.

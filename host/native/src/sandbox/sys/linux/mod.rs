@@ -7,6 +7,7 @@ mod descriptors;
 mod filter;
 mod helper;
 mod job;
+mod key;
 mod landlock;
 mod launcher;
 mod limits;

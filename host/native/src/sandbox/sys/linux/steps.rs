@@ -75,6 +75,15 @@ pub(crate) struct FilterProgram {
     pub(crate) code: *const Instruction,
 }
 
+#[allow(dead_code, reason = "the other user of the file needs it")]
+impl FilterProgram {
+    /// No program.
+    pub(crate) const NONE: Self = Self {
+        len: 0,
+        code: core::ptr::null(),
+    };
+}
+
 /// What `confine` installs.
 #[derive(Clone, Copy)]
 pub(crate) struct Confine {

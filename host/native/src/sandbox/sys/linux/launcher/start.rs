@@ -204,6 +204,7 @@ impl NativeLauncher {
             cwd: job.cwd.as_raw_fd(),
             limits: job.limits,
             keep: form.keep,
+            key: [0; 2],
             watcher: form.watcher.map_or(-1, Watcher::descriptor),
             confine: form.confine,
             program: form.program.as_raw_fd(),

@@ -1,7 +1,8 @@
 //! The program, interpreted: every number meets the answer it should.
 
+use super::super::key::Key;
 use super::super::steps::Instruction;
-use super::{child, program, session};
+use super::{program, session};
 use crate::sandbox::Network;
 
 const X86_64: u32 = 0xc000_003e;
@@ -20,8 +21,13 @@ const EPERM: Returned = Returned::Errno(1);
 const ENOSYS: Returned = Returned::Errno(38);
 use Returned::{Allow, Kill};
 
-/// Runs `program` on one call, as the kernel would; counts no more than its length.
+/// Runs `program` on one call, as the kernel would.
 fn interpret(program: &[Instruction], arch: u32, number: u32, args: [u64; 6]) -> Returned {
+    run(program, arch, number, args).0
+}
+
+/// The same, with the number of instructions that it took.
+fn run(program: &[Instruction], arch: u32, number: u32, args: [u64; 6]) -> (Returned, usize) {
     let load = |offset: u32| -> u32 {
         match offset {
             0 => number,
@@ -34,20 +40,27 @@ fn interpret(program: &[Instruction], arch: u32, number: u32, args: [u64; 6]) ->
             _ => panic!("a load at {offset}"),
         }
     };
-    let (mut at, mut accumulator) = (0, 0);
+    let (mut at, mut accumulator, mut x) = (0, 0, 0);
+    let mut taken = 0;
     loop {
         let Instruction { code, jt, jf, k } = program[at];
         at += 1;
-        let branch = |taken: bool| usize::from(if taken { jt } else { jf });
+        taken += 1;
+        let branch = |holds: bool| usize::from(if holds { jt } else { jf });
         match code {
             0x20 => accumulator = load(k),
             0x54 => accumulator &= k,
+            0x14 => accumulator = accumulator.wrapping_sub(k),
+            0x4c => accumulator |= x,
+            0x07 => x = accumulator,
             0x05 => at += k as usize,
             0x15 => at += branch(accumulator == k),
             0x35 => at += branch(accumulator >= k),
-            0x06 if k == 0x7fff_0000 => return Allow,
-            0x06 if k == 0x8000_0000 => return Kill,
-            0x06 if k & 0xffff_0000 == 0x0005_0000 => return Returned::Errno(k & 0xffff),
+            0x06 if k == 0x7fff_0000 => return (Allow, taken),
+            0x06 if k == 0x8000_0000 => return (Kill, taken),
+            0x06 if k & 0xffff_0000 == 0x0005_0000 => {
+                return (Returned::Errno(k & 0xffff), taken);
+            }
             _ => panic!("instruction {code:#x} {k:#x}"),
         }
     }
@@ -257,57 +270,62 @@ fn the_program_is_small_and_jumps_stay_inside() {
     }
 }
 
-/// What a session's child meets: both programs are asked, and the stricter answer holds.
-fn in_session(network: Network, number: u32, args: &[u64]) -> Returned {
-    let mut all = [0; 6];
-    all[..args.len()].copy_from_slice(args);
-    let outer = interpret(&session(network), X86_64, number, all);
-    let inner = interpret(&child(), X86_64, number, all);
-    match (outer, inner) {
-        (Allow, answer) | (answer, Allow) => answer,
-        (outer, inner) => panic!("both answer {number}: {outer:?} {inner:?}"),
-    }
+const SETSID: u32 = 112;
+const OPENAT2: u32 = 437;
+
+fn key() -> Key {
+    Key::draw().expect("random bytes")
+}
+
+/// `args`, and the two that carry a key.
+fn carrying(args: [u64; 4], key: [u64; 2]) -> [u64; 6] {
+    let ([a, b, c, d], [e, f]) = (args, key);
+    [a, b, c, d, e, f]
 }
 
 #[test]
-fn the_programs_of_a_session_make_the_same_policy_together() {
-    for number in 0..2000 {
-        let args = [
-            &[][..],
-            &[1, 1, 0],
-            &[2, 1, 0],
-            &[16, 3, 9],
-            &[0x1000_0000, 0o6777],
-        ];
-        for args in args {
-            let alone = closed(number, args);
-            assert_eq!(
-                in_session(Network::None, number, args),
-                alone,
-                "number {number}"
-            );
-            let open = native(Network::Host, number, args);
-            let host = in_session(Network::Host, number, args);
-            assert_eq!(host, open, "number {number}");
-            // What a loopback interface opens is what the internet's families need.
-            let loopback = in_session(Network::Loopback, number, args);
-            let expected = match (number, args) {
-                (41, [1, ..]) => EPERM,
-                (53, _) => alone,
-                _ => open,
-            };
-            assert_eq!(loopback, expected, "number {number} {args:?}");
+fn without_the_key_a_session_has_the_policy_of_a_child_that_is_alone() {
+    let calls = [
+        [0; 4],
+        [1, 1, 0, 0],
+        [2, 1, 0, 0],
+        [16, 3, 9, 0],
+        [0x1000_0000, 0o6777, 0, 0],
+    ];
+    for network in [Network::None, Network::Loopback, Network::Host] {
+        let session = session(network, key());
+        let alone = program(Network::None);
+        let open = program(Network::Host);
+        for number in 0..2000 {
+            for args in calls {
+                for others in [[0; 2], [7, u64::MAX], key().arguments()] {
+                    let args = carrying(args, others);
+                    let expected = match (network, number, args) {
+                        (Network::None, ..) => &alone,
+                        // What a loopback interface opens is what the internet's families need.
+                        (Network::Loopback, 41, [1, ..]) | (Network::Loopback, 53, _) => &alone,
+                        _ => &open,
+                    };
+                    assert_eq!(
+                        interpret(&session, X86_64, number, args),
+                        interpret(expected, X86_64, number, args),
+                        "{network:?} {number} {args:?}"
+                    );
+                }
+            }
         }
-    }
-    for arch in [I386, AARCH64] {
-        for program in [session(Network::None), child()] {
-            assert_eq!(interpret(&program, arch, 1, [0; 6]), Kill);
+        for arch in [I386, AARCH64] {
+            assert_eq!(interpret(&session, arch, SETSID, [0; 6]), Kill);
         }
     }
 }
 
 #[test]
 fn a_loopback_interface_brings_no_sockets_that_have_paths() {
+    let program = session(Network::Loopback, key());
+    let answer = |number, [a, b, c]: [u64; 3]| {
+        interpret(&program, X86_64, number, [a, b, c, 0, 0, 0])
+    };
     for (family, protocol, expected) in [
         (1, 0, EPERM),
         (2, 0, Allow),
@@ -317,27 +335,67 @@ fn a_loopback_interface_brings_no_sockets_that_have_paths() {
         (17, 0, EPERM),
         (40, 0, EPERM),
     ] {
-        let answer = in_session(Network::Loopback, 41, &[family, 1, protocol]);
+        let answer = answer(41, [family, 1, protocol]);
         assert_eq!(answer, expected, "family {family}");
     }
     for (kind, expected) in [(1, Allow), (5, Allow), (2, EPERM)] {
-        let answer = in_session(Network::Loopback, 53, &[1, kind]);
-        assert_eq!(answer, expected, "kind {kind}");
+        assert_eq!(answer(53, [1, kind, 0]), expected, "kind {kind}");
     }
 }
 
 #[test]
-fn a_sessions_helper_may_do_what_serving_takes_and_no_more() {
-    // setpgid, setsid, and openat2 below a directory.
-    let serving = [109, 112, 437];
+fn the_key_opens_what_serving_takes_and_no_more() {
+    let key = key();
+    let program = session(Network::None, key);
+    let args = carrying([0; 4], key.arguments());
     for number in 0..2000 {
-        let answer = interpret(&session(Network::None), X86_64, number, [0; 6]);
-        if serving.contains(&number) {
+        let answer = interpret(&program, X86_64, number, args);
+        if [SETSID, OPENAT2].contains(&number) {
             assert_eq!(answer, Allow, "number {number}");
         } else {
             assert_eq!(answer, closed(number, &[]), "number {number}");
         }
     }
-    // The child's program is installed for each child: the shorter the faster.
-    assert!(child().len() < 20, "{} instructions", child().len());
+    for arch in [I386, AARCH64] {
+        assert_eq!(interpret(&program, arch, SETSID, args), Kill);
+    }
+    assert_eq!(interpret(&program, X86_64, SETSID | 0x4000_0000, args), ENOSYS);
+}
+
+#[test]
+fn every_bit_of_the_key_counts_and_none_shows_in_the_time() {
+    let key = key();
+    let [low, high] = key.arguments();
+    let program = session(Network::None, key);
+    for (number, refused) in [(SETSID, QUIET), (OPENAT2, ENOSYS)] {
+        let run = |key| run(&program, X86_64, number, carrying([0; 4], key));
+        let (answer, taken) = run([low, high]);
+        assert_eq!(answer, Allow);
+        for bit in 0..64 {
+            let wrong = [low ^ 1 << bit, high];
+            assert_eq!(run(wrong).0, refused, "number {number} bit {bit}");
+            assert_eq!(run(wrong).1, taken);
+            let wrong = [low, high ^ 1 << bit];
+            assert_eq!(run(wrong).0, refused, "number {number} bit {}", bit + 64);
+            assert_eq!(run(wrong).1, taken);
+        }
+        // Differences that cancel out in a sum.
+        for wrong in [
+            [high, low],
+            [low.wrapping_add(1), high.wrapping_sub(1)],
+            [!low, !high],
+            [low.swap_bytes(), high],
+        ] {
+            assert_eq!(run(wrong).0, refused);
+        }
+        assert_eq!(run([0; 2]), (refused, taken));
+    }
+}
+
+#[test]
+fn each_session_has_a_key_of_its_own_that_no_log_shows() {
+    let (one, other) = (key(), key());
+    assert!(one != other);
+    assert!(one.words().iter().all(|word| !other.words().contains(word)));
+    assert_eq!(format!("{one:?}"), "Key");
 }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 
 use rustix::fs::MemfdFlags;
 
-use super::super::steps::Instruction;
+use super::super::key::Key;
 use super::super::{helper, landlock, policy};
 use super::profile::Profile;
 use super::view::View;
@@ -41,21 +41,18 @@ pub(super) fn file(
         bytes.extend(rights.to_ne_bytes());
     }
     let network = profile.confinement.network;
-    let filters = match profile.confinement.sandbox {
-        Sandbox::None => [Vec::new(), Vec::new()],
-        Sandbox::Required | Sandbox::BestEffort => [policy::session(network), policy::child()],
-    };
-    for filter in &filters {
-        push_filter(&mut bytes, filter)?;
+    let key = Key::draw()?;
+    for word in key.arguments() {
+        bytes.extend(word.to_ne_bytes());
     }
+    let filter = match profile.confinement.sandbox {
+        Sandbox::None => Vec::new(),
+        Sandbox::Required | Sandbox::BestEffort => policy::session(network, key),
+    };
+    let filter = helper::instructions(&filter);
+    let length = u32::try_from(filter.len()).map_err(io::Error::other)?;
+    bytes.extend(length.to_ne_bytes());
+    bytes.extend(filter);
     bytes.extend_from_slice(&view.bytes);
     helper::sealed("capspawn-session", &bytes, MemfdFlags::empty())
-}
-
-fn push_filter(bytes: &mut Vec<u8>, program: &[Instruction]) -> io::Result<()> {
-    let program = helper::instructions(program);
-    let length = u32::try_from(program.len()).map_err(io::Error::other)?;
-    bytes.extend(length.to_ne_bytes());
-    bytes.extend(program);
-    Ok(())
 }

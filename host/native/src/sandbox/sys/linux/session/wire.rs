@@ -69,8 +69,8 @@ pub(crate) mod flag {
     pub(crate) const LOOPBACK: u32 = 4;
 }
 
-/// What one session is: who, which limits, which filters, which root.
-#[derive(Clone, Copy, Debug)]
+/// What one session is: who, which limits, which filter, which root. Not shown: the key is secret.
+#[derive(Clone, Copy)]
 pub(crate) struct Configuration<'a> {
     pub(crate) flags: u32,
     pub(crate) uid: u32,
@@ -83,10 +83,10 @@ pub(crate) struct Configuration<'a> {
     pub(crate) proc: u64,
     /// The same for `/tmp` and `/dev/shm`.
     pub(crate) write: u64,
+    /// What the last two arguments of pid 1's own calls carry, by which the filter lets them pass.
+    pub(crate) key: [u64; 2],
     /// The filter of the session and all in it, as `struct sock_filter`s.
-    pub(crate) session_filter: &'a [u8],
-    /// The filter that each child gets on top.
-    pub(crate) child_filter: &'a [u8],
+    pub(crate) filter: &'a [u8],
     /// The operations that make the root.
     operations: &'a [u8],
 }
@@ -103,8 +103,8 @@ impl<'a> Configuration<'a> {
             list: reader.long()?,
             proc: reader.long()?,
             write: reader.long()?,
-            session_filter: reader.block()?,
-            child_filter: reader.block()?,
+            key: [reader.long()?, reader.long()?],
+            filter: reader.block()?,
             operations: reader.0,
         })
     }
