@@ -75,11 +75,14 @@ impl Children {
             if let Some(child) = self.each().find(ended)
                 && let Some(status) = child.status.take()
             {
+                let last = kill_group(end.pid, 0).is_err();
                 let report = Report::Ended {
                     signaled: end.signaled,
                     value: end.value,
+                    last,
                     usage: end.usage,
                 };
+                child.released |= last;
                 // Nobody listens any more where that fails.
                 let _ = socket::send(&status, &report, None);
             }
@@ -87,11 +90,17 @@ impl Children {
         self.sweep();
     }
 
-    /// Sends a signal to all of a child's group.
-    pub(super) fn signal(&self, id: u32, signal: u32) {
+    /// Sends a signal to a child's leader, or to all of its group. The leader's number
+    /// is its own until it is reaped, which is when the status goes.
+    pub(super) fn signal(&self, id: u32, signal: u32, all: bool) {
         let child = self.slots.iter().flatten().find(|child| child.id == id);
-        if let Some(group) = child.and_then(|child| child.group) {
+        let Some((child, group)) = child.and_then(|child| Some((child, child.group?))) else {
+            return;
+        };
+        if all {
             let _ = kill_group(group, signal);
+        } else if child.status.is_some() {
+            let _ = kill(group as usize, signal);
         }
     }
 
@@ -123,9 +132,12 @@ impl Children {
 }
 
 fn kill_group(group: u32, signal: u32) -> Result<(), i32> {
-    let all = (group as usize).wrapping_neg();
+    kill((group as usize).wrapping_neg(), signal)
+}
+
+fn kill(whom: usize, signal: u32) -> Result<(), i32> {
     // SAFETY: takes no pointer.
-    unsafe { call(number::KILL, [all, signal as usize, 0, 0, 0, 0]) }.map(drop)
+    unsafe { call(number::KILL, [whom, signal as usize, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// How a process ended.

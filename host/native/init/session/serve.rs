@@ -115,7 +115,9 @@ fn answer(server: &mut Server<'_>, datagram: &mut [u8]) {
     let bytes = datagram.get(..count).unwrap_or(&[]);
     match Request::read(bytes) {
         Some(Request::Spawn(request)) => spawn::spawn(server, &request, descriptors),
-        Some(Request::Signal { child, signal }) => server.children.signal(child, signal),
+        Some(Request::Signal { child, signal, all }) => {
+            server.children.signal(child, signal, all);
+        }
         Some(Request::Release { child }) => server.children.release(child),
         None => {}
     }

@@ -31,8 +31,8 @@ pub(super) fn spawn(
     };
     let given = [stdin, stdout, stderr, program];
     match start(server, request, &given, &status, strings.as_ref()) {
-        Ok((pid, pidfd)) => {
-            let _ = socket::send(&status, &Report::Started, Some(&pidfd));
+        Ok(pid) => {
+            let _ = socket::send(&status, &Report::Started, None);
             server.children.insert(request.child, pid, status);
         }
         Err((step, errno)) => {
@@ -65,7 +65,7 @@ fn start(
     given: &[Option<Descriptor>; 4],
     status: &Descriptor,
     strings: Option<&Descriptor>,
-) -> Result<(u32, Descriptor), (u32, i32)> {
+) -> Result<u32, (u32, i32)> {
     let at = |step: Step| move |errno| (step as u32, errno);
     let malformed = (Step::Request as u32, EINVAL);
     let [Some(stdin), Some(stdout), Some(stderr), Some(program)] = given else {
@@ -125,9 +125,9 @@ fn start(
         failed_step: AtomicU32::new(0),
         failed_errno: AtomicI32::new(0),
     };
-    let (pid, pidfd) = vfork(server.stack_top, &prepared).map_err(|errno| (0, errno))?;
+    let pid = vfork(server.stack_top, &prepared).map_err(|errno| (0, errno))?;
     match prepared.failed_step.load(Ordering::Acquire) {
-        0 => Ok((pid, pidfd)),
+        0 => Ok(pid),
         step => {
             // It exits at once.
             wait(Some(pid));
@@ -148,17 +148,12 @@ fn same_file(path: &CStr, program: &Descriptor, key: mount::Key) -> Option<Descr
 }
 
 /// Clones the child on the stack kept for it, and returns once it executes or has failed.
-fn vfork(stack_top: usize, prepared: &Prepared) -> Result<(u32, Descriptor), i32> {
+fn vfork(stack_top: usize, prepared: &Prepared) -> Result<u32, i32> {
     const CLONE_VM: usize = 0x100;
-    const CLONE_PIDFD: usize = 0x1000;
     const CLONE_VFORK: usize = 0x4000;
     const SIGCHLD: usize = 17;
-    let mut pidfd = -1i32;
-    let flags = CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD;
-    let args = [flags, stack_top, (&raw mut pidfd).addr(), 0];
+    let flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
+    let args = [flags, stack_top, 0, 0];
     let result = trampoline(number::CLONE as isize, args, prepared);
-    match u32::try_from(result) {
-        Ok(pid) => Ok((pid, Descriptor(pidfd))),
-        Err(_) => Err(result.wrapping_neg() as i32),
-    }
+    u32::try_from(result).map_err(|_| result.wrapping_neg() as i32)
 }

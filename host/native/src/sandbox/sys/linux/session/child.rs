@@ -11,10 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::net::RecvFlags;
-use rustix::process::pidfd_send_signal;
+use rustix::process::Pid;
 
-use super::super::process::{raw, unless_gone};
-use super::super::vfork::Spawned;
 use super::request::Request;
 use super::start::{Session, receive};
 use super::wire::Report;
@@ -26,23 +24,27 @@ use crate::status::Signal;
 pub(in super::super) struct SessionChild {
     session: Arc<Session>,
     id: u32,
-    leader: Spawned,
+    pid: Pid,
     status: OwnedFd,
+    /// Nothing is left of it, or soon will be: the helper has forgotten it.
     released: AtomicBool,
 }
 
 impl SessionChild {
-    pub(super) fn new(session: Arc<Session>, id: u32, leader: Spawned, status: OwnedFd) -> Self {
+    pub(super) fn new(session: Arc<Session>, id: u32, pid: Pid, status: OwnedFd) -> Self {
         Self {
             session,
             id,
-            leader,
+            pid,
             status,
             released: AtomicBool::new(false),
         }
     }
 
     fn ask(&self, request: &Request) -> io::Result<()> {
+        if self.released.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         match self.session.send(request, &[]) {
             // Nothing is left of a session that has ended.
             Err(error) if error.source.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -51,16 +53,15 @@ impl SessionChild {
     }
 
     fn release(&self) -> io::Result<()> {
-        if self.released.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.ask(&Request::release(self.id))
+        let asked = self.ask(&Request::release(self.id));
+        self.released.store(true, Ordering::Relaxed);
+        asked
     }
 }
 
 impl Process for SessionChild {
     fn pid(&self) -> u32 {
-        self.leader.pid.as_raw_nonzero().get().unsigned_abs()
+        self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
     fn exit_fd(&self) -> BorrowedFd<'_> {
@@ -73,6 +74,9 @@ impl Process for SessionChild {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             message => message?.report,
         };
+        if let Some(Report::Ended { last: true, .. }) = report {
+            self.released.store(true, Ordering::Relaxed);
+        }
         match report {
             Some(Report::Ended {
                 signaled: false,
@@ -88,14 +92,17 @@ impl Process for SessionChild {
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
-        unless_gone(pidfd_send_signal(&self.leader.pidfd, raw(signal)))
+        self.ask(&Request::signal(self.id, signal.number(), false))
     }
 
     fn signal_tree(&self, signal: Signal) -> io::Result<()> {
-        self.ask(&Request::signal(self.id, signal.number()))
+        self.ask(&Request::signal(self.id, signal.number(), true))
     }
 
     fn reap(&self) -> io::Result<()> {
+        if self.released.load(Ordering::Relaxed) {
+            return Ok(());
+        }
         match self.try_exit() {
             Ok(None) => Ok(()),
             // A lost child has nothing left to release, but its number.

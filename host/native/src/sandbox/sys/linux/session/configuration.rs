@@ -13,11 +13,12 @@ use super::wire::flag;
 use crate::sandbox::{Network, Sandbox};
 
 /// Returns a sealed memfd with the configuration of `profile` for the user
-/// `(uid, gid, whether the helper has to become it)`.
+/// `(uid, gid, whether the helper has to become it)`. Its calls will carry `key`.
 pub(super) fn file(
     profile: &Profile,
     view: &View,
     (uid, gid, become_user): (u32, u32, bool),
+    key: Key,
 ) -> io::Result<OwnedFd> {
     let mut flags = 0;
     if become_user {
@@ -41,7 +42,6 @@ pub(super) fn file(
         bytes.extend(rights.to_ne_bytes());
     }
     let network = profile.confinement.network;
-    let key = Key::draw()?;
     for word in key.arguments() {
         bytes.extend(word.to_ne_bytes());
     }

@@ -50,9 +50,9 @@ impl Request {
         Ok(request)
     }
 
-    /// To send a signal to all of a child's group.
-    pub(super) fn signal(child: u32, signal: u8) -> Self {
-        Self::of(&[SIGNAL, child, signal.into()])
+    /// To send a signal to a child's leader, or to all of its group.
+    pub(super) fn signal(child: u32, signal: u8, all: bool) -> Self {
+        Self::of(&[SIGNAL, child, signal.into(), all.into()])
     }
 
     /// To kill what is left of a child, and forget it.

@@ -16,10 +16,11 @@ use rustix::net::{
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::super::descriptors::raised;
+use super::super::key::Key;
 use super::super::landlock;
 use super::super::launcher::NativeLauncher;
 use super::super::steps::{Fault, Step};
-use super::super::vfork::{Spawned, stage_of};
+use super::super::vfork::stage_of;
 use super::birth::birth;
 use super::child::SessionChild;
 use super::configuration;
@@ -46,6 +47,9 @@ pub(in super::super) struct Session {
     absent: Vec<PathBuf>,
     /// The fault that the tests have arranged in children.
     fault: Fault,
+    /// For the tests: pid 1 alone needs it.
+    #[cfg(test)]
+    key: Key,
 }
 
 impl Session {
@@ -73,9 +77,12 @@ impl Session {
             .map(raised)
             .transpose()
             .map_err(at(Stage::Ruleset))?;
-        let file = configuration::file(profile, &view, launcher.user()).and_then(raised);
+        let key = Key::draw().map_err(at(Stage::Spawn))?;
+        let file = configuration::file(profile, &view, launcher.user(), key).and_then(raised);
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, theirs) = pair().map_err(at(Stage::Spawn))?;
+        sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_BOUND))
+            .map_err(|errno| LaunchError::new(Stage::Spawn, errno.into()))?;
         let (own, childs) = faults(launcher.fault());
         let outer = launcher.start_session(file.as_fd(), theirs.as_fd(), ruleset.as_ref(), own)?;
         drop(theirs);
@@ -93,6 +100,8 @@ impl Session {
             next_child: AtomicU32::new(1),
             absent,
             fault: childs,
+            #[cfg(test)]
+            key,
         };
         match born.answer {
             Some(Report::Ready) => Ok(session),
@@ -144,16 +153,10 @@ impl Session {
             match (message.report, message.descriptor) {
                 // The child itself has said that it is there, and the kernel whose word that is.
                 (None, _) if message.bytes == size_of::<u32>() => pid = message.sender,
-                (Some(Report::Started), Some(pidfd)) => {
+                (Some(Report::Started), _) => {
                     let pid =
                         pid.ok_or_else(|| at(Stage::Request)(io::ErrorKind::InvalidData.into()))?;
-                    let session = Arc::clone(self);
-                    return Ok(SessionChild::new(
-                        session,
-                        id,
-                        Spawned { pid, pidfd },
-                        status,
-                    ));
+                    return Ok(SessionChild::new(Arc::clone(self), id, pid, status));
                 }
                 (Some(Report::Failed { step, errno, .. }), _) => {
                     let source = io::Error::from_raw_os_error(errno);
@@ -176,6 +179,12 @@ impl Session {
                 Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => ended(),
                 _ => LaunchError::new(Stage::Request, error),
             })
+    }
+
+    /// The key, for the tests.
+    #[cfg(test)]
+    pub(super) fn key(&self) -> Key {
+        self.key
     }
 
     /// Pid 1, for the tests.
@@ -245,9 +254,7 @@ fn failure(report: Option<Report>, view: &View) -> LaunchError {
 pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let kind = SocketType::SEQPACKET;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-    let (ours, theirs) = (raised(ours)?, raised(theirs)?);
-    sockopt::set_socket_timeout(&ours, sockopt::Timeout::Send, Some(SEND_BOUND))?;
-    Ok((ours, theirs))
+    Ok((raised(ours)?, raised(theirs)?))
 }
 
 /// A message of the helper or of a child.

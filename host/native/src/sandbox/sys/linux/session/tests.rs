@@ -3,9 +3,11 @@
 mod faults;
 mod holes;
 mod isolation;
+mod key;
 mod leaks;
 mod lifecycle;
 mod limits;
+mod measure;
 mod random;
 mod root;
 mod support;

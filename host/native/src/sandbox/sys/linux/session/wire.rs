@@ -235,8 +235,8 @@ impl<'a> Operation<'a> {
 pub(crate) enum Request<'a> {
     /// Start a child.
     Spawn(Spawn<'a>),
-    /// Send a signal to all of a child's group.
-    Signal { child: u32, signal: u32 },
+    /// Send a signal to a child's leader, or to all of its group.
+    Signal { child: u32, signal: u32, all: bool },
     /// Kill what is left of the group and forget the child.
     Release { child: u32 },
 }
@@ -301,7 +301,12 @@ impl<'a> Request<'a> {
                 if !(1..=64).contains(&signal) {
                     return None;
                 }
-                Self::Signal { child, signal }
+                let all = match reader.word()? {
+                    0 => false,
+                    1 => true,
+                    _ => return None,
+                };
+                Self::Signal { child, signal, all }
             }
             RELEASE => Self::Release { child },
             _ => return None,
@@ -352,7 +357,7 @@ impl<'a> Spawn<'a> {
 /// child's own socket afterwards. Always 40 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
-    /// A process was made; its pidfd comes along.
+    /// A process was made; with pid 1 comes its pidfd.
     Started,
     /// A step failed, with this error number; where the root was made, at this operation.
     Failed {
@@ -366,6 +371,8 @@ pub(crate) enum Report {
     Ended {
         signaled: bool,
         value: i32,
+        /// Whether the leader was the last of its group: nothing is left to be killed.
+        last: bool,
         usage: Usage,
     },
 }
@@ -398,8 +405,12 @@ impl Report {
             Self::Ended {
                 signaled,
                 value,
+                last,
                 usage,
-            } => ([4, u32::from(*signaled), value.cast_unsigned(), 0], *usage),
+            } => {
+                let (signaled, last) = (u32::from(*signaled), u32::from(*last));
+                ([4, signaled, value.cast_unsigned(), last], *usage)
+            }
         };
         let mut bytes = [0; REPORT_BYTES];
         let mut rest = bytes.as_mut_slice();
@@ -437,6 +448,7 @@ impl Report {
             4 => Some(Self::Ended {
                 signaled: first == 1,
                 value: second.cast_signed(),
+                last: third == 1,
                 usage,
             }),
             _ => None,

@@ -70,7 +70,7 @@ proptest! {
     fn reports_come_back(code in any::<i32>(), signaled in any::<bool>(), micros in any::<u64>()) {
         let usage = Usage { user_micros: micros, system_micros: 1, resident_kib: 2 };
         let failed = Report::Failed { step: 3, errno: code, operation: 4 };
-        for report in [Report::Started, Report::Ready, failed, Report::Ended { signaled, value: code, usage }] {
+        for report in [Report::Started, Report::Ready, failed, Report::Ended { signaled, value: code, last: !signaled, usage }] {
             prop_assert_eq!(Report::read(&report.bytes()), Some(report));
             prop_assert_eq!(Report::read(&report.bytes()[..39]), None);
         }
@@ -96,7 +96,7 @@ fn operations_come_back() {
         },
         Operation::Alias { path, at },
     ];
-    let mut bytes = vec![0; 3 * 4 + 4 * 8 + 2 * 4];
+    let mut bytes = vec![0; 3 * 4 + 6 * 8 + 4];
     for operation in &all {
         operation.write(|part| bytes.extend_from_slice(part));
     }
@@ -117,12 +117,25 @@ fn a_path_is_absolute_and_ends_where_it_says() {
         (b"/a\0b\0", false),
         (b"\0", false),
     ] {
-        let mut bytes = vec![0; 3 * 4 + 4 * 8 + 2 * 4];
+        let mut bytes = vec![0; 3 * 4 + 6 * 8 + 4];
         bytes.extend(5u32.to_ne_bytes());
         bytes.extend(u32::try_from(path.len()).expect("small").to_ne_bytes());
         bytes.extend(path);
         let configuration = Configuration::read(&bytes).expect("a configuration");
         let first = configuration.operations().next().expect("one");
         assert_eq!(first.is_ok(), good, "{:?}", CString::new(path).ok());
+    }
+}
+
+#[test]
+fn a_signal_says_whom_it_is_for() {
+    for (word, all) in [(0u32, Some(false)), (1, Some(true)), (2, None)] {
+        let bytes = [2, 7, 15, word].map(u32::to_ne_bytes).concat();
+        let expected = all.map(|all| Request::Signal {
+            child: 7,
+            signal: 15,
+            all,
+        });
+        assert_eq!(Request::read(&bytes), expected);
     }
 }

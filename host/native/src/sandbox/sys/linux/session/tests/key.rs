@@ -1,0 +1,95 @@
+//! The key that lets pid 1's own calls pass: its children do without.
+
+use std::io::{BufRead, BufReader};
+
+use super::support::{launch, piped, plan, profile, python, run, session, wait};
+use crate::launch::Exit;
+
+/// Makes the three calls with each pair of last arguments, and says what did not get the quiet answer. What setsid and
+/// setpgid answer is 0 in both cases for who is no leader, so that what they did is looked at.
+const CALLS: &str = r#"
+import ctypes, errno, os, random
+libc = ctypes.CDLL(None, use_errno=True)
+how = (ctypes.c_uint64 * 3)(os.O_RDONLY, 0, 0)
+def call(number, a, b, c, d, key):
+    ctypes.set_errno(0)
+    words = [ctypes.c_ulong(word) for word in (a, b, c, d, *key)]
+    result = libc.syscall(ctypes.c_long(number), *words)
+    return result, ctypes.get_errno()
+path = ctypes.create_string_buffer(b"/tmp")
+here = ctypes.c_ulong(-100).value
+keys = [(0, 0), (2**64 - 1, 2**64 - 1)]
+keys += [(random.getrandbits(64), random.getrandbits(64)) for _ in range(1000)]
+leader = os.getpid()
+print("leads", os.getpgid(0) == leader and os.getsid(0) == leader)
+if os.fork() == 0:
+    for key in keys:
+        answers = [
+            call(112, 0, 0, 0, 0, key) == (0, 0),
+            call(109, 0, 0, 0, 0, key) == (0, 0),
+            call(437, here, ctypes.addressof(path), ctypes.addressof(how), 24, key) == (-1, errno.ENOSYS),
+            os.getpgid(0) == leader and os.getsid(0) == leader,
+        ]
+        if not all(answers):
+            print(key, answers)
+    print("quiet")
+else:
+    os.wait()
+"#;
+
+#[test]
+fn a_child_leads_a_session_that_its_own_calls_do_not_leave() {
+    let session = session(&profile());
+    let (text, exit) = run(&session, &plan(&python(), &["-IuSc", CALLS]));
+    assert_eq!((text.as_str(), exit), ("leads True\nquiet\n", Exit::Code(0)));
+}
+
+/// Whatever a child starts with: the descriptors, the strings, the auxiliary vector, its own memory.
+const HELD: &str = r#"
+import os, sys
+print(sorted(int(fd) for fd in os.listdir("/proc/self/fd"))[:-1])
+held = b"".join(open("/proc/self/" + name, "rb").read() for name in ("cmdline", "environ", "auxv"))
+print(held.hex())
+sys.stdin.read()
+"#;
+
+#[test]
+fn the_key_is_nowhere_in_a_child() {
+    use std::os::unix::fs::FileExt;
+
+    let session = session(&profile());
+    let key = session.key().arguments().map(u64::to_ne_bytes);
+    let (stdio, reader) = piped();
+    let (stdin, writer) = std::io::pipe().expect("a pipe");
+    let stdio = crate::launch::ChildStdio {
+        stdin: stdin.into(),
+        ..stdio
+    };
+    let child = launch(&session, &plan(&python(), &["-IuSc", HELD]), stdio).expect("it starts");
+    let mut lines = BufReader::new(std::fs::File::from(reader)).lines();
+    let mut line = || lines.next().expect("a line").expect("text");
+    assert_eq!(line(), "[0, 1, 2]");
+    let held = line();
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert!(key.iter().all(|half| !held.contains(&hex(half))));
+    // The host may look, as root or as the same user: the child is dumpable.
+    let pid = crate::launch::Process::pid(&child);
+    if let (Ok(maps), Ok(memory)) = (
+        std::fs::read_to_string(format!("/proc/{pid}/maps")),
+        std::fs::File::open(format!("/proc/{pid}/mem")),
+    ) {
+        for map in maps.lines().filter(|map| map.contains(" rw")) {
+            let (range, _) = map.split_once(' ').expect("a range");
+            let (start, end) = range.split_once('-').expect("two ends");
+            let address = |text| u64::from_str_radix(text, 16).expect("an address");
+            let (start, end) = (address(start), address(end));
+            let mut bytes = vec![0; usize::try_from(end - start).expect("it fits")];
+            memory.read_exact_at(&mut bytes, start).expect("its memory");
+            for half in &key {
+                assert!(!bytes.windows(half.len()).any(|window| window == half), "{map}");
+            }
+        }
+    }
+    drop(writer);
+    assert_eq!(wait(&child), Ok(Exit::Code(0)));
+}
