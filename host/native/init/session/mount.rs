@@ -28,13 +28,7 @@ const IN_ROOT: u64 = 0x10;
 pub(super) type Key = [usize; 2];
 pub(super) const NO_FILTER: Key = [0; 2];
 
-fn open(
-    dir: usize,
-    path: &CStr,
-    flags: u64,
-    resolve: u64,
-    key: Key,
-) -> Result<Descriptor, i32> {
+fn open(dir: usize, path: &CStr, flags: u64, resolve: u64, key: Key) -> Result<Descriptor, i32> {
     let [first, second] = key;
     // A `struct open_how`: flags, mode, resolve.
     let how = [flags | O_PATH | O_CLOEXEC as u64, 0, resolve];

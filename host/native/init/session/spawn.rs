@@ -5,9 +5,9 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::children::wait;
 use super::descriptor::{CHARACTERS, Descriptor, Mapped, PIPE, REGULAR, SOCKET};
+use super::mount;
 use super::serve::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
-use super::mount;
 use crate::child::{Limit, Prepared};
 use crate::clone::trampoline;
 use crate::raw::number;

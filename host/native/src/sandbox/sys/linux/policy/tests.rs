@@ -359,7 +359,10 @@ fn the_key_opens_what_serving_takes_and_no_more() {
     for arch in [I386, AARCH64] {
         assert_eq!(interpret(&program, arch, SETSID, args), Kill);
     }
-    assert_eq!(interpret(&program, X86_64, SETSID | 0x4000_0000, args), ENOSYS);
+    assert_eq!(
+        interpret(&program, X86_64, SETSID | 0x4000_0000, args),
+        ENOSYS
+    );
 }
 
 #[test]

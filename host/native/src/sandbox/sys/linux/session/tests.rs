@@ -7,7 +7,6 @@ mod key;
 mod leaks;
 mod lifecycle;
 mod limits;
-mod measure;
 mod random;
 mod root;
 mod support;

@@ -41,7 +41,10 @@ else:
 fn a_child_leads_a_session_that_its_own_calls_do_not_leave() {
     let session = session(&profile());
     let (text, exit) = run(&session, &plan(&python(), &["-IuSc", CALLS]));
-    assert_eq!((text.as_str(), exit), ("leads True\nquiet\n", Exit::Code(0)));
+    assert_eq!(
+        (text.as_str(), exit),
+        ("leads True\nquiet\n", Exit::Code(0))
+    );
 }
 
 /// Whatever a child starts with: the descriptors, the strings, the auxiliary vector, its own memory.
@@ -70,7 +73,12 @@ fn the_key_is_nowhere_in_a_child() {
     let mut line = || lines.next().expect("a line").expect("text");
     assert_eq!(line(), "[0, 1, 2]");
     let held = line();
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
     assert!(key.iter().all(|half| !held.contains(&hex(half))));
     // The host may look, as root or as the same user: the child is dumpable.
     let pid = crate::launch::Process::pid(&child);
@@ -86,7 +94,10 @@ fn the_key_is_nowhere_in_a_child() {
             let mut bytes = vec![0; usize::try_from(end - start).expect("it fits")];
             memory.read_exact_at(&mut bytes, start).expect("its memory");
             for half in &key {
-                assert!(!bytes.windows(half.len()).any(|window| window == half), "{map}");
+                assert!(
+                    !bytes.windows(half.len()).any(|window| window == half),
+                    "{map}"
+                );
             }
         }
     }
