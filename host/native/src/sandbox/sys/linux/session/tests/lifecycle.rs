@@ -214,6 +214,57 @@ fn dropping_a_child_kills_its_tree() {
 }
 
 #[test]
+fn what_an_ended_leader_leaves_is_killed_with_the_release() {
+    let session = session(&profile());
+    let (stdio, reader) = piped();
+    let left = script("(sleep 20; echo survived) & exit 7");
+    let child = launch(&session, &left, stdio).expect("it starts");
+    assert_eq!(wait(&child), Ok(Exit::Code(7)));
+    let mut rest = String::new();
+    File::from(reader)
+        .read_to_string(&mut rest)
+        .expect("every writer is gone");
+    assert_eq!(rest, "");
+}
+
+#[test]
+fn what_an_ended_leader_leaves_runs_until_the_release() {
+    let session = session(&profile());
+    let (stdio, reader) = piped();
+    let (stdin, mut writer) = io::pipe().expect("a pipe");
+    let stdio = ChildStdio {
+        stdin: OwnedFd::from(stdin),
+        ..stdio
+    };
+    let left = script("exec 3<&0; (read line <&3; echo $line; sleep 20; echo survived) & exit 7");
+    let child = launch(&session, &left, stdio).expect("it starts");
+    let fd = child.exit_fd().try_clone_to_owned().expect("a copy");
+    let mut fds = [rustix::event::PollFd::new(
+        &fd,
+        rustix::event::PollFlags::IN,
+    )];
+    rustix::event::poll(&mut fds, None).expect("it can be polled");
+    let exit = child.try_exit().expect("it can be asked");
+    assert_eq!(exit, Some(Exit::Code(7)));
+    io::Write::write_all(&mut writer, b"alive\n").expect("it is read");
+    let mut lines = BufReader::new(File::from(reader));
+    let mut text = String::new();
+    lines.read_line(&mut text).expect("text");
+    child.reap().expect("it has ended");
+    lines.read_to_string(&mut text).expect("text");
+    assert_eq!(text, "alive\n");
+}
+
+#[test]
+fn more_children_than_are_kept_follow_each_other() {
+    let session = session(&profile());
+    for _ in 0..1100 {
+        let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
+        assert_eq!(wait(&child), Ok(Exit::Code(0)));
+    }
+}
+
+#[test]
 fn nothing_is_left_of_a_fork_storm() {
     let session = session(&profile());
     let storm = "import os\nos.write(1, b'up\\n')\nwhile True:\n  try:\n    os.setsid() if os.fork() == 0 else None\n  except OSError:\n    pass\n";
