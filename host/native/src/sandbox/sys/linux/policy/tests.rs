@@ -323,9 +323,8 @@ fn without_the_key_a_session_has_the_policy_of_a_child_that_is_alone() {
 #[test]
 fn a_loopback_interface_brings_no_sockets_that_have_paths() {
     let program = session(Network::Loopback, key());
-    let answer = |number, [a, b, c]: [u64; 3]| {
-        interpret(&program, X86_64, number, [a, b, c, 0, 0, 0])
-    };
+    let answer =
+        |number, [a, b, c]: [u64; 3]| interpret(&program, X86_64, number, [a, b, c, 0, 0, 0]);
     for (family, protocol, expected) in [
         (1, 0, EPERM),
         (2, 0, Allow),
