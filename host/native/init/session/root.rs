@@ -46,6 +46,8 @@ struct Root {
     dev: Option<Descriptor>,
     /// The empty file without permissions that hides files.
     nothing: Option<Descriptor>,
+    /// Children keep root's id, to which the host's settings in `/proc/sys` belong.
+    keeps_root: bool,
 }
 
 /// Makes the root as configured, and makes it the process' own.
@@ -53,7 +55,8 @@ pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), Failure> {
     let first = configuration.operations().next();
     let whole = matches!(first, Some(Ok(Operation::Bind { path, .. })) if path == c"/");
     let old = umask(0);
-    let root = mount::detach_propagation().and_then(|()| Root::new(whole, first));
+    let keeps_root = configuration.uid == 0;
+    let root = mount::detach_propagation().and_then(|()| Root::new(whole, first, keeps_root));
     let mut root = root.map_err(|errno| (errno, 0))?;
     for (index, operation) in (0..).zip(configuration.operations()) {
         let operation = operation.map_err(|()| (EINVAL, index))?;
@@ -72,7 +75,11 @@ fn umask(mask: usize) -> usize {
 }
 
 impl Root {
-    fn new(whole: bool, first: Option<Result<Operation<'_>, ()>>) -> Result<Self, i32> {
+    fn new(
+        whole: bool,
+        first: Option<Result<Operation<'_>, ()>>,
+        keeps_root: bool,
+    ) -> Result<Self, i32> {
         let mut own = [None; 3];
         let top = mount::exactly(mount::AT_FDCWD, c"/")?;
         let root = if whole {
@@ -94,6 +101,7 @@ impl Root {
             own,
             dev: None,
             nothing: None,
+            keeps_root,
         })
     }
 
@@ -176,7 +184,8 @@ impl Root {
     /// is refused; there is none then, rather than the host's.
     fn proc(&self) -> Result<(), i32> {
         let place = self.place(c"/proc", true)?;
-        match mount::new(c"proc", &[], NOSUID | NODEV | NOEXEC) {
+        let settings = if self.keeps_root { RDONLY } else { 0 };
+        match mount::new(c"proc", &[], settings | NOSUID | NODEV | NOEXEC) {
             Ok(proc) => mount::attach(&proc, &place),
             // Over the host's, where the root is the host's whole.
             Err(EPERM) => mount::attach(&emptiness()?, &place),

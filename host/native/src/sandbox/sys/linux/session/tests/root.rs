@@ -2,11 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::sync::Arc;
 
 use super::super::Session;
-use super::support::{folder, launcher, output, profile, profile_of, rules, session};
+use super::support::{folder, launcher, output, profile, profile_of, rules, run, script, session};
 use crate::error::Stage;
-use crate::sandbox::{Confinement, FsRoot, FsRules};
+use crate::launch::Exit;
+use crate::sandbox::{Confinement, FsRoot, FsRules, NativeLauncher};
 
 fn confined(fs: FsRules) -> super::super::Profile {
     profile_of(Confinement {
@@ -146,4 +148,18 @@ fn open(path: &std::path::Path) {
     use std::os::unix::fs::PermissionsExt;
 
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("its mode");
+}
+
+#[test]
+fn children_with_roots_id_cannot_change_the_hosts_settings() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let launcher = NativeLauncher::builder().run_as(0, 0).build();
+    let session = Session::start(&launcher, &profile()).expect("it starts");
+    let look = "for f in /proc/sys/vm/swappiness /proc/self/comm; do \
+                [ -r $f ] && echo readable; [ -w $f ] && echo writable; done; id -u";
+    let (text, exit) = run(&Arc::new(session), &script(look));
+    assert_eq!(exit, Exit::Code(0));
+    assert_eq!(text, "readable\nreadable\n0\n");
 }
