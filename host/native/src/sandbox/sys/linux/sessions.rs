@@ -46,9 +46,11 @@ impl Sessions {
         };
         let session = self.session(launcher, scope, &profile)?;
         match session.launch(plan, stdio) {
-            // It has died since it was looked at: a new one is asked, once.
-            Err(error) if error.stage == Stage::Request && !session.is_alive() => {
+            // It has died since it was looked at: a new one is asked, once. Its socket ends before it has ended.
+            Err(error) if error.stage == Stage::Request && is_over(&error, &session) => {
                 tracing::warn!(%error, "a session has ended: its children are lost");
+                self.give_up(scope, &session);
+                drop(session);
                 self.session(launcher, scope, &profile)?.launch(plan, stdio)
             }
             launched => launched,
@@ -60,6 +62,18 @@ impl Sessions {
         let places = self.0.lock().remove(&scope);
         // Not under the lock: an ended session is a few system calls.
         drop(places);
+    }
+
+    /// Takes a session from those that are found.
+    fn give_up(&self, scope: Scope, session: &Arc<Session>) {
+        let mut all = self.0.lock();
+        let places = all.get_mut(&scope);
+        let gone: Vec<Place> = places
+            .into_iter()
+            .flat_map(|places| places.extract_if(.., |place| Arc::ptr_eq(&place.session, session)))
+            .collect();
+        drop(all);
+        drop(gone);
     }
 
     fn session(
@@ -107,4 +121,8 @@ impl Sessions {
         drop(gone);
         Ok(found)
     }
+}
+
+fn is_over(error: &LaunchError, session: &Session) -> bool {
+    error.source.kind() == std::io::ErrorKind::BrokenPipe || !session.is_alive()
 }
