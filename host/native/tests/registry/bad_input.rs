@@ -133,17 +133,17 @@ fn what_is_no_directory_is_no_working_directory() {
     let folder = tempfile::tempdir().expect("a temporary directory");
     let socket = folder.path().join("socket");
     let _listener = UnixListener::bind(&socket).expect("it is writable");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("it is writable");
     let registry = registry();
-    // A grant may name a directory that is made later: the spawn decides.
+    let cwd = format!("cwd = {{ default = {:?} }}", folder.path());
+    let guest = registry.guest(grant("test", &cwd), "");
     let start_in = |path: &Path| {
-        let cwd = format!("cwd = {{ default = {path:?} }}");
-        registry.guest(grant("test", &cwd), "").spawn(&sh("true"))
+        let mut command = sh("true");
+        command.cwd = Some(path.to_str().expect("text").to_owned());
+        guest.spawn(&command)
     };
-    for path in [
-        &socket,
-        Path::new("/bin/true"),
-        Path::new("/nowhere/at/all"),
-    ] {
+    for path in [&socket, &file, &folder.path().join("nowhere/at/all")] {
         let refused = start_in(path);
         assert!(
             matches!(refused, Err(SpawnError::WorkingDirectoryNotFound)),
