@@ -15,7 +15,10 @@ pub(super) fn confine(
     ruleset: i32,
     fault: Fault,
 ) -> Result<(), Failure> {
-    fault.guard(Step::Limits, || limit_tasks(configuration.tasks))?;
+    fault.guard(Step::Limits, || {
+        raise_descriptors()?;
+        limit_tasks(configuration.tasks)
+    })?;
     fault.guard(Step::Capabilities, || {
         drop_bounding_set();
         set_dumpable(0)
@@ -36,6 +39,21 @@ fn filter(bytes: &[u8]) -> FilterProgram {
         len: (bytes.len() / size_of::<Instruction>()) as u16,
         code: bytes.as_ptr().cast(),
     }
+}
+
+/// Pid 1 holds a descriptor for each child, and the host may have been short of
+/// them just when it started the session: as many as the hard limit lets it have.
+fn raise_descriptors() -> Result<(), i32> {
+    const RLIMIT_NOFILE: usize = 7;
+    let mut own = [0u64; 2];
+    let args = [0, RLIMIT_NOFILE, 0, (&raw mut own).addr(), 0, 0];
+    // SAFETY: the kernel stores a `struct rlimit64`.
+    unsafe { call(number::PRLIMIT64, args)? };
+    let [_, hard] = own;
+    let values = [hard; 2];
+    let args = [0, RLIMIT_NOFILE, (&raw const values).addr(), 0, 0, 0];
+    // SAFETY: a `struct rlimit64`, read only.
+    unsafe { call(number::PRLIMIT64, args) }.map(drop)
 }
 
 /// In a user namespace the limit counts the namespace's tasks of this user, pid 1

@@ -56,7 +56,7 @@ impl<'w> Driver<'w> {
             // Every run has each fault, whatever its seed.
             match (self.number, operation % 20) {
                 (0, 0) => self.exhaust(operation == 0),
-                (1, 0) => self.kill_watcher(),
+                (1, 0) => self.kill_helper(),
                 (2, 0 | 10) => self.kill_start(),
                 _ => self.operate(),
             }
@@ -98,8 +98,10 @@ impl<'w> Driver<'w> {
             Err(SpawnError::Quota(Quota::LiveChildren | Quota::HostCapacity)) => {
                 self.tally.over_quota += 1;
             }
-            // The watcher was killed, and so was the one that took its place.
-            Err(SpawnError::Launch(error)) if error.stage == Stage::Watch => {
+            // The watcher or the session was killed, and so was the one that took its place.
+            Err(SpawnError::Launch(error))
+                if [Stage::Watch, Stage::Request].contains(&error.stage) =>
+            {
                 self.tally.failed += 1;
             }
             Err(other) => panic!("{other}"),
@@ -178,8 +180,8 @@ impl<'w> Driver<'w> {
         self.take(result, None);
     }
 
-    fn kill_watcher(&mut self) {
-        self.tally.watchers_killed += u64::from(faults::kill_watcher());
+    fn kill_helper(&mut self) {
+        self.tally.helpers_killed += u64::from(faults::kill_helper());
         self.spawn_any();
     }
 

@@ -31,19 +31,20 @@ pub(crate) fn open_descriptors() -> u64 {
     u64::try_from(open).unwrap_or_default()
 }
 
-/// Kills the watcher, if one runs.
-pub(crate) fn kill_watcher() -> bool {
+/// Kills the watcher or a session, if one runs.
+pub(crate) fn kill_helper() -> bool {
     children()
         .into_iter()
-        .find(|pid| is_watcher(*pid))
+        .find(|pid| is_helper(*pid))
         .is_some_and(kill)
 }
 
-/// Its orders are hexadecimal words in `argv[0]`; bit 2 of the first says to watch.
-fn is_watcher(pid: i32) -> bool {
+/// Its orders are hexadecimal words in `argv[0]`; bit 2 of the first says to watch, bit 3 to
+/// be the first process of a session.
+fn is_helper(pid: i32) -> bool {
     let orders = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mode = orders.get(..8).map(|word| u32::from_str_radix(word, 16));
-    mode.is_some_and(|mode| mode.is_ok_and(|mode| mode & 4 != 0))
+    mode.is_some_and(|mode| mode.is_ok_and(|mode| mode & 12 != 0))
 }
 
 /// Runs `start`, and kills what it starts at a random moment; says whether.

@@ -2,8 +2,8 @@
 //!
 //! `CAPSPAWN_SOAK_OPERATIONS` (1000 by default; the whole is 10000) bounds it,
 //! `CAPSPAWN_SOAK_SEED` repeats the choices of a run, though not its timing.
-//! Faults: no descriptor to be had, the watcher killed, a child or its helper
-//! killed while it starts. That `clone` or `mmap` fails cannot be brought about
+//! Faults: no descriptor to be had, the watcher or a session killed, a child or its
+//! helper killed while it starts. That `clone` or `mmap` fails cannot be brought about
 //! from outside of the process without hitting its neighbours too; the launcher's
 //! own tests inject those at each stage.
 //!
@@ -22,6 +22,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use capspawn_native::launch::Launcher as _;
+use capspawn_native::sandbox::{Confinement, NativeLauncher, Sandbox, Tier};
 use driver::Driver;
 use random::Random;
 use remains::{Remains, eventually};
@@ -36,27 +38,49 @@ fn random_operations_with_faults_leave_nothing_behind() {
     let operations = number("CAPSPAWN_SOAK_OPERATIONS").unwrap_or(1000);
     let seed = number("CAPSPAWN_SOAK_SEED").unwrap_or_else(now);
     println!("CAPSPAWN_SOAK_OPERATIONS={operations} CAPSPAWN_SOAK_SEED={seed}");
-    // What the first registry of a process opens for ever.
-    drop(World::new());
-    eventually("the first world's end", || Remains::now().children == 0);
-    let before = Remains::settled();
-    assert_eq!(before.children, 0, "somebody else's children");
-    let tally = run(operations, seed);
-    println!("{tally:?}");
-    assert!(tally.started > 0 && tally.ended > 0, "nothing ran");
-    assert!(
-        tally.exhausted > 0 && tally.watchers_killed > 0 && tally.starts_killed > 0,
-        "the faults had no effect"
-    );
-    eventually("the host as it was", || Remains::now() == before);
-    eventually("no survivor", || remains::survivors().is_empty());
+    for tier in tiers() {
+        println!("tier {tier}");
+        survive(tier, operations, seed);
+    }
     if rustix::process::geteuid().is_root() {
         as_nobody(operations, seed);
     }
 }
 
-fn run(operations: u64, seed: u64) -> Tally {
-    let world = World::new();
+/// The tier that `CAPSPAWN_REQUIRE_TIER` demands, or those that this machine gives.
+fn tiers() -> Vec<Tier> {
+    if let Ok(tier) = std::env::var("CAPSPAWN_REQUIRE_TIER") {
+        return vec![tier.parse().expect("it names a tier")];
+    }
+    let gives = |tier: &Tier| {
+        let launcher = NativeLauncher::builder().tier(*tier).build();
+        let report = launcher.enforcement(&Confinement::default());
+        report.admits(Sandbox::Required)
+    };
+    let tiers: Vec<_> = [Tier::A, Tier::B].into_iter().filter(gives).collect();
+    assert!(!tiers.is_empty(), "this machine confines nothing");
+    tiers
+}
+
+fn survive(tier: Tier, operations: u64, seed: u64) {
+    // What the first registry of a process opens for ever.
+    drop(World::new(tier));
+    eventually("the first world's end", || Remains::now().children == 0);
+    let before = Remains::settled();
+    assert_eq!(before.children, 0, "somebody else's children");
+    let tally = run(tier, operations, seed);
+    println!("{tally:?}");
+    assert!(tally.started > 0 && tally.ended > 0, "nothing ran");
+    assert!(
+        tally.exhausted > 0 && tally.helpers_killed > 0 && tally.starts_killed > 0,
+        "the faults had no effect"
+    );
+    eventually("the host as it was", || Remains::now() == before);
+    eventually("no survivor", || remains::survivors().is_empty());
+}
+
+fn run(tier: Tier, operations: u64, seed: u64) -> Tally {
+    let world = World::new(tier);
     let mut tally = Tally::default();
     thread::scope(|scope| {
         let drive = |number: u64| {

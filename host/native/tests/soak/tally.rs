@@ -12,7 +12,8 @@ pub(crate) struct Tally {
     pub(crate) over_quota: u64,
     /// Refused because there was no descriptor.
     pub(crate) exhausted: u64,
-    pub(crate) watchers_killed: u64,
+    /// Watchers, and the first processes of sessions.
+    pub(crate) helpers_killed: u64,
     /// Killed while they were being started.
     pub(crate) starts_killed: u64,
     /// Launches that failed by the faults.
@@ -26,7 +27,7 @@ impl AddAssign for Tally {
         self.denied += other.denied;
         self.over_quota += other.over_quota;
         self.exhausted += other.exhausted;
-        self.watchers_killed += other.watchers_killed;
+        self.helpers_killed += other.helpers_killed;
         self.starts_killed += other.starts_killed;
         self.failed += other.failed;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use capspawn_native::grant::{Grant, Grants};
+use capspawn_native::sandbox::{NativeLauncher, Tier};
 use capspawn_native::{Command, ExitStatus, Guest, Registry, Stdin, Stdio};
 
 use crate::random::Random;
@@ -22,8 +23,10 @@ pub(crate) struct World {
 
 impl World {
     /// Caps that are reached: entries, retained bytes, live children.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(tier: Tier) -> Self {
+        let launcher = NativeLauncher::builder().tier(tier).build();
         let registry = Registry::builder()
+            .launcher(Arc::new(launcher))
             .max_entries(96)
             .max_retained_bytes(1 << 20)
             .max_receipts(8)

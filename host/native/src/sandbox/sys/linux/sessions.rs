@@ -44,17 +44,31 @@ impl Sessions {
             tmpfs_bytes: plan.limits.tmpfs_bytes,
             processes: plan.limits.processes,
         };
-        let session = self.session(launcher, scope, &profile)?;
-        match session.launch(plan, stdio) {
-            // It has died since it was looked at: a new one is asked, once. Its socket ends before it has ended.
-            Err(error) if error.stage == Stage::Request && is_over(&error, &session) => {
+        match self.try_launch(launcher, scope, &profile, plan, stdio) {
+            // Its helper was killed: a new one is made, once.
+            Err(error) if is_over(&error) => {
                 tracing::warn!(%error, "a session has ended: its children are lost");
-                self.give_up(scope, &session);
-                drop(session);
-                self.session(launcher, scope, &profile)?.launch(plan, stdio)
+                self.try_launch(launcher, scope, &profile, plan, stdio)
             }
             launched => launched,
         }
+    }
+
+    fn try_launch(
+        &self,
+        launcher: &NativeLauncher,
+        scope: Scope,
+        profile: &Profile,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<SessionChild, LaunchError> {
+        let session = self.session(launcher, scope, profile)?;
+        session.launch(plan, stdio).inspect_err(|error| {
+            // Its socket ends before its process has: it would be found again.
+            if is_over(error) {
+                self.give_up(scope, &session);
+            }
+        })
     }
 
     /// Forgets the sessions of a guest. Those with children end with the last.
@@ -123,6 +137,6 @@ impl Sessions {
     }
 }
 
-fn is_over(error: &LaunchError, session: &Session) -> bool {
-    error.source.kind() == std::io::ErrorKind::BrokenPipe || !session.is_alive()
+fn is_over(error: &LaunchError) -> bool {
+    error.stage == Stage::Request && error.source.kind() == std::io::ErrorKind::BrokenPipe
 }

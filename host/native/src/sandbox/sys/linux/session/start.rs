@@ -162,9 +162,20 @@ impl Session {
                     let source = io::Error::from_raw_os_error(errno);
                     return Err(LaunchError::new(stage_of(step), source));
                 }
-                _ => return Err(ended()),
+                _ => return Err(self.unanswered()),
             }
         }
+    }
+
+    /// What a request without an answer means: the session has ended, or its helper had no descriptor left for those
+    /// that came along.
+    fn unanswered(&self) -> LaunchError {
+        let mut fds = [PollFd::new(&self.control, PollFlags::empty())];
+        let over = poll(&mut fds, Some(&Timespec::default())) != Ok(0);
+        if over || !self.is_alive() {
+            return ended();
+        }
+        LaunchError::new(Stage::Request, rustix::io::Errno::MFILE.into())
     }
 
     /// Sends a request; an ended session is told apart.

@@ -190,7 +190,22 @@ impl View {
             What::Alias => "the root cannot be shown at the path that the grant names",
         };
         let text = format!("{}: {hint} ({source})", path.display());
-        io::Error::new(source.kind(), text)
+        AtPath { text, source }.into()
+    }
+}
+
+/// An error with the path that it is about. The error stays within: a host short of
+/// descriptors is told apart by it.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+struct AtPath {
+    text: String,
+    source: io::Error,
+}
+
+impl From<AtPath> for io::Error {
+    fn from(error: AtPath) -> Self {
+        Self::new(error.source.kind(), error)
     }
 }
 
@@ -204,11 +219,9 @@ fn roots(rules: &FsRules) -> io::Result<Vec<Root>> {
         match root.open() {
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound && !writable => continue,
-            Err(error) => {
-                return Err(io::Error::new(
-                    error.kind(),
-                    format!("{}: {error}", root.real.display()),
-                ));
+            Err(source) => {
+                let text = format!("{}: {source}", root.real.display());
+                return Err(AtPath { text, source }.into());
             }
         }
         roots.push(Root {

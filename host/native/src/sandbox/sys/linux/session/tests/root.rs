@@ -163,3 +163,21 @@ fn children_with_roots_id_cannot_change_the_hosts_settings() {
     assert_eq!(exit, Exit::Code(0));
     assert_eq!(text, "readable\nreadable\n0\n");
 }
+
+#[test]
+fn a_host_short_of_descriptors_is_told_apart_from_a_root_that_cannot_be_shown() {
+    use super::super::view::View;
+    use crate::error::{LaunchError, Quota, SpawnError};
+
+    let view = View::new(&profile().confinement.fs, 4096).expect("the roots are there");
+    for index in 0..4 {
+        let error = LaunchError::new(Stage::Root, view.error(index, libc::EMFILE));
+        let error = SpawnError::from(error);
+        assert!(
+            matches!(error, SpawnError::Quota(Quota::HostCapacity)),
+            "{error:?}"
+        );
+        let error = LaunchError::new(Stage::Root, view.error(index, libc::ELOOP));
+        assert!(matches!(error.into(), SpawnError::Launch(_)));
+    }
+}
