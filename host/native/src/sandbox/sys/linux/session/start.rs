@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
     recvmsg, socketpair, sockopt,
@@ -82,16 +83,24 @@ impl Session {
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, theirs) = pair().map_err(at(Stage::Spawn))?;
         sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_BOUND))
+            .and_then(|()| sockopt::set_socket_passcred(&control, true))
             .map_err(|errno| LaunchError::new(Stage::Spawn, errno.into()))?;
         let (own, childs) = faults(launcher.fault());
         let outer = launcher.start_session(file.as_fd(), theirs.as_fd(), ruleset.as_ref(), own)?;
         drop(theirs);
-        let born = birth(&control);
+        let born = birth(&control, outer.pidfd.as_fd());
+        if let Ok(born) = &born {
+            born.abandon(outer.pid);
+        }
         // It ends as soon as it has made pid 1, or failed to.
         outer.wait();
         let born = born.map_err(at(Stage::Request))?;
         let Some(process) = born.process else {
-            return Err(failure(born.answer, &view));
+            return Err(match born.answer {
+                // It was made and told so, but the host had no descriptor for it.
+                Some(Report::Ready) if born.made => at(Stage::Request)(Errno::MFILE.into()),
+                answer => failure(answer, &view),
+            });
         };
         // Dropped, it ends, where it is not ready.
         let session = Self {
@@ -175,7 +184,7 @@ impl Session {
         if over || !self.is_alive() {
             return ended();
         }
-        LaunchError::new(Stage::Request, rustix::io::Errno::MFILE.into())
+        LaunchError::new(Stage::Request, Errno::MFILE.into())
     }
 
     /// Sends a request; an ended session is told apart.
@@ -234,9 +243,7 @@ fn is_there(path: &Path) -> bool {
 }
 
 fn reap(process: &OwnedFd) {
-    while let Err(rustix::io::Errno::INTR) =
-        waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED)
-    {}
+    while let Err(Errno::INTR) = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED) {}
 }
 
 fn ended() -> LaunchError {
@@ -274,7 +281,7 @@ pub(super) struct Message {
     pub(super) report: Option<Report>,
     bytes: usize,
     pub(super) descriptor: Option<OwnedFd>,
-    sender: Option<Pid>,
+    pub(super) sender: Option<Pid>,
 }
 
 /// Receives a message.
@@ -291,7 +298,7 @@ pub(super) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message>
             &mut ancillary,
             flags | RecvFlags::CMSG_CLOEXEC,
         ) {
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             received => break received?,
         }
     };
