@@ -6,11 +6,6 @@
 //! helper does it, at the price of a second exec. A child of `sandbox = "none"`
 //! takes that way too: it has no confinement to share.
 
-#![allow(
-    unsafe_code,
-    reason = "prepares the raw pointers that the vfork child reads"
-)]
-
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};

@@ -19,5 +19,4 @@ mod view;
 #[allow(dead_code, reason = "the helper's side of the file needs the rest")]
 mod wire;
 
-#[allow(unused_imports, reason = "the pool of sessions is to come")]
 pub(super) use self::{child::SessionChild, profile::Profile, start::Session};
