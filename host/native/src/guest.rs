@@ -19,7 +19,8 @@ use crate::status::KillReason;
 /// One guest of a registry.
 ///
 /// Children belong to the guest that started them, or last attached to them:
-/// nothing reaches another's. Dropping the guest kills what it still runs, also
+/// nothing reaches another's, but that the handle through which a child was
+/// detached goes on to work. Dropping the guest kills what it still runs, also
 /// where a handle leaked; what was detached is not its own any more.
 #[derive(Debug)]
 pub struct Guest {
@@ -65,7 +66,9 @@ impl Guest {
     /// Similar to `posix_spawn` in POSIX, except that nothing is inherited: the
     /// environment and the descriptors are what the grant and `command` say.
     /// The calling thread is blocked until the program executes, about as long
-    /// as `posix_spawn` blocks it.
+    /// as `posix_spawn` blocks it; a guest's first child of a confinement makes
+    /// its session, some milliseconds, and a launcher's first child probes the
+    /// host.
     ///
     /// Nobody is asked: where the grant says `ask` this is a denial, also of
     /// what was once allowed for this guest. See [`Guest::spawn_asking`].

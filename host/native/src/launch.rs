@@ -96,8 +96,8 @@ pub trait Process: Send + Sync + fmt::Debug {
     /// A descriptor that becomes readable once the leader has ended.
     fn exit_fd(&self) -> BorrowedFd<'_>;
 
-    /// Says how the leader ended, and leaves it unreaped; none while it runs.
-    /// Similar to `waitid` with `WEXITED | WNOWAIT | WNOHANG`.
+    /// Says how the leader ended, and goes on saying so until
+    /// [`Process::reap`]; none while it runs. Similar to `waitid` with `WEXITED | WNOWAIT | WNOHANG`.
     ///
     /// # Errors
     ///
@@ -119,7 +119,8 @@ pub trait Process: Send + Sync + fmt::Debug {
     /// Whatever the system says but that nothing is left, which is success.
     fn signal_tree(&self, signal: Signal) -> io::Result<()>;
 
-    /// Reaps the ended leader. Similar to `waitid` with `WEXITED | WNOHANG`.
+    /// Reaps the ended leader, or lets go of one that is reaped already: its
+    /// numbers may then be used again. Similar to `waitid` with `WEXITED | WNOHANG`.
     ///
     /// # Errors
     ///

@@ -81,7 +81,8 @@ pub struct Limits {
     pub wall: Duration,
     /// Processor time of the whole tree (`RLIMIT_CPU`).
     pub cpu: Option<Duration>,
-    /// Memory of the whole tree, in bytes (`RLIMIT_DATA`, or a cgroup).
+    /// Memory of the whole tree, in bytes (`RLIMIT_DATA` for each process, the
+    /// tree by looking).
     pub memory_bytes: Option<u64>,
     /// Tasks of the whole tree, threads included.
     pub processes: Option<u64>,
@@ -90,7 +91,7 @@ pub struct Limits {
     /// The largest file that may be written, in bytes (`RLIMIT_FSIZE`).
     pub file_size_bytes: Option<u64>,
     /// What fits into a private `/tmp`, and as much again into `/dev/shm`, in
-    /// bytes, for the children of one guest together.
+    /// bytes, for the children of one session together.
     pub tmpfs_bytes: u64,
     /// Bytes of output, both streams together, after which the child is killed.
     pub output_bytes: Option<u64>,

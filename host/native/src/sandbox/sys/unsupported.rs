@@ -6,7 +6,7 @@ use crate::error::{LaunchError, Stage};
 use crate::launch::{ChildStdio, Launcher, Plan, Process, Scope};
 use crate::sandbox::{Confinement, Enforcement, Tier};
 
-/// Starts nothing: this system has no launcher yet.
+/// Starts nothing: this system has no launcher.
 #[derive(Debug, Default)]
 pub struct NativeLauncher {}
 

@@ -87,7 +87,7 @@ fn prepare(prepared: &Prepared) -> Result<(), Failure> {
     })?;
     let session = fault.guard(Step::Session, || {
         let [first, second] = prepared.key;
-        // SAFETY: takes no argument; the child is a thread group of its own.
+        // SAFETY: takes no pointer; the child is a thread group of its own.
         unsafe { call(number::SETSID, [0, 0, 0, 0, first, second]) }
     })?;
     fault.guard(Step::Watch, || {

@@ -5,7 +5,8 @@
 //! child that shares the host's memory makes the *host* undumpable. The vfork
 //! child executes the helper, the helper changes its user, confines itself and
 //! executes the program. A memfd needs no path that somebody could replace, and
-//! works in images without a writable file system.
+//! works in images without a writable file system. It is also the watcher, the
+//! probe and pid 1 of a session.
 
 use std::fs::File;
 use std::io::{self, Read, Write};

@@ -1,4 +1,5 @@
-//! What a confined child's system calls meet: the tier B list.
+//! What a confined child's system calls meet: the list of all
+//! tiers, and what a session changes in it.
 //!
 //! A list of what is denied, closed at its end: a number beyond the last known
 //! call does not exist for the child. (A list of what is allowed breaks programs
