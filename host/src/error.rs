@@ -107,10 +107,6 @@ impl From<SpawnError> for ErrorCode {
                 tracing::warn!(unmet = %enforcement.unmet(), "sandbox unavailable");
                 Self::SandboxUnavailable
             }
-            SpawnError::Unsupported(what) => {
-                tracing::debug!(what, "unsupported spawn request");
-                Self::Unsupported
-            }
             SpawnError::Shutdown => Self::Other(Some("the host shuts down".to_owned())),
             SpawnError::Launch(error) => {
                 tracing::error!(%error, "launch failed");

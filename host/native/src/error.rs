@@ -225,9 +225,6 @@ pub enum SpawnError {
     /// The grant demands a confinement that this host does not enforce.
     #[error("the sandbox that the grant requires is unavailable: {}", .0.unmet())]
     SandboxUnavailable(Box<Enforcement>),
-    /// Not offered by this host. POSIX: `ENOTSUP`.
-    #[error("unsupported: {0}")]
-    Unsupported(&'static str),
     /// The registry has been shut down.
     #[error("the registry is shut down")]
     Shutdown,
