@@ -1,7 +1,6 @@
 //! What the component `exec` makes of a child's end is the command's exit code.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use crate::harness::{Setup, has_tier_a, outcome, run, script};
 use crate::support::{exec, program};
@@ -109,10 +108,8 @@ fn a_signal_is_128_more() {
 #[test]
 fn a_timeout_is_124() {
     let setup = script("sleep 60", "limits = { wall = \"100ms\" }");
-    let start = Instant::now();
     let outcome = setup.exec(&["script", "-c", "sleep 60"]);
     assert_eq!(outcome.code, Some(124), "{outcome:?}");
-    assert!(start.elapsed() < Duration::from_secs(30));
 }
 
 #[test]

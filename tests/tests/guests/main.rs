@@ -4,7 +4,7 @@
 mod p3;
 mod streams;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use capspawn::{Event, EventKind, ExitStatus, KillReason};
 use e2e::{End, GUESTS, Guest, Report, TestHost, guests};
@@ -104,10 +104,8 @@ async fn exec_reports_the_grants_timeout() {
         "/usr/bin/sleep",
         "args = [\"*\"]\nlimits = { wall = \"100ms\" }",
     );
-    let started = Instant::now();
     let report = run(guests::EXEC, short, ["sleep", "30"]).await;
     report.assert_exit(124);
-    assert!(started.elapsed() < Duration::from_secs(20));
 }
 
 #[tokio::test]
@@ -180,7 +178,6 @@ async fn poll_progress_ends_although_a_daemon_holds_the_output() {
 #[tokio::test]
 async fn many_children() {
     let allowed = grant("sleep", "/usr/bin/sleep", "args = [\"*\"]");
-    let started = Instant::now();
     let report = run(
         guests::MANY_CHILDREN,
         allowed,
@@ -192,7 +189,6 @@ async fn many_children() {
         report.stdout,
         "sleep 0.1: exited with 0\nsleep 0.8: exited with 0\nsleep 1.5: exited with 0\n"
     );
-    assert!(started.elapsed() < Duration::from_secs(20));
     assert!(report.left.is_empty());
 }
 

@@ -248,10 +248,8 @@ async fn no_answer_within_the_bound_is_a_denial() {
         .approval_bound(bound);
     let (registry, events) = build(builder);
     let guest = registry.guest(grant(""), "");
-    let since = Instant::now();
     let reason = denied(guest.spawn_asking(&echo("a")).await, &events);
     assert!(reason.contains("no answer came within 20ms"), "{reason}");
-    assert!(since.elapsed() >= bound);
     assert_eq!(
         (clerk.asked().len(), clerk.open()),
         (1, 0),
