@@ -14,6 +14,8 @@ use crate::wire::{Report, Usage};
 
 /// Children at once; the host's registry has 1024 entries by default.
 const MAX_CHILDREN: usize = 1024;
+/// Ended processes that are reaped between two looks for requests.
+const REAPED_AT_ONCE: usize = 64;
 const SIGKILL: u32 = 9;
 
 struct Child {
@@ -68,9 +70,15 @@ impl Children {
         }
     }
 
-    /// Reaps whatever has ended, and reports leaders.
-    pub(super) fn reap(&mut self) {
-        while let Some(end) = wait(None) {
+    /// Reaps what has ended, and reports leaders. Says whether there may be more: who
+    /// forks without pause must not keep pid 1 from the host's requests.
+    pub(super) fn reap(&mut self) -> bool {
+        let mut more = true;
+        for _ in 0..REAPED_AT_ONCE {
+            let Some(end) = wait(None) else {
+                more = false;
+                break;
+            };
             let ended = |child: &&mut Child| child.group == Some(end.pid) && child.status.is_some();
             if let Some(child) = self.each().find(ended)
                 && let Some(status) = child.status.take()
@@ -88,6 +96,7 @@ impl Children {
             }
         }
         self.sweep();
+        more
     }
 
     /// Sends a signal to a child's leader, or to all of its group. The leader's number

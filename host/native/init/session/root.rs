@@ -281,24 +281,29 @@ fn emptiness() -> Result<Descriptor, i32> {
     mount::new(c"tmpfs", &options, RDONLY | NOSUID | NODEV | NOEXEC)
 }
 
-/// A directory for everybody's files, of so many bytes.
+/// A directory for everybody's files, of so many bytes. A file without content takes
+/// memory too, some hundred bytes: one for each KiB of the size.
 fn sized(bytes: u64) -> Result<Descriptor, i32> {
     // tmpfs takes 0 for no limit.
-    let mut rest = bytes.max(1);
-    let mut digits = [0u8; 21];
+    let bytes = bytes.max(1);
+    let (mut size, mut files) = ([0u8; 21], [0u8; 21]);
+    let options = [
+        (c"mode", c"1777"),
+        (c"size", decimal(bytes, &mut size)?),
+        (c"nr_inodes", decimal((bytes / 1024).max(64), &mut files)?),
+    ];
+    mount::new(c"tmpfs", &options, NOSUID | NODEV)
+}
+
+fn decimal(mut number: u64, digits: &mut [u8; 21]) -> Result<&CStr, i32> {
     let mut start = digits.len() - 1;
-    while rest > 0 {
+    while number > 0 {
         start -= 1;
         if let Some(digit) = digits.get_mut(start) {
-            *digit = b'0' + (rest % 10) as u8;
+            *digit = b'0' + (number % 10) as u8;
         }
-        rest /= 10;
+        number /= 10;
     }
-    let size = digits.get(start..).unwrap_or(&[]);
-    let size = CStr::from_bytes_with_nul(size).map_err(|_| EINVAL)?;
-    mount::new(
-        c"tmpfs",
-        &[(c"mode", c"1777"), (c"size", size)],
-        NOSUID | NODEV,
-    )
+    let text = digits.get(start..).unwrap_or(&[]);
+    CStr::from_bytes_with_nul(text).map_err(|_| EINVAL)
 }

@@ -72,16 +72,17 @@ fn ends() -> Result<Descriptor, i32> {
 /// Serves until the control socket ends. The kernel then kills all that is left.
 pub(super) fn serve(server: &mut Server<'_>) -> ! {
     let mut datagram = [0u8; MAX_DATAGRAM];
+    let mut more = false;
     loop {
-        let (requested, ended) = wait(server);
-        if ended {
+        let (requested, ended) = wait(server, !more);
+        if ended || more {
             let mut signal = [0u8; 128];
             let room = (&raw mut signal).addr();
             let args = [server.ends.arg(), room, size_of_val(&signal), 0, 0, 0];
             // Read before looking: a child that ends meanwhile makes it readable again.
             // SAFETY: a `struct signalfd_siginfo`, writable.
             let _ = unsafe { call(number::READ, args) };
-            server.children.reap();
+            more = server.children.reap();
         }
         if requested {
             answer(server, &mut datagram);
@@ -89,11 +90,13 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
     }
 }
 
-fn wait(server: &Server<'_>) -> (bool, bool) {
+/// Looks for requests and ends; waits for one of them where `patient`.
+fn wait(server: &Server<'_>, patient: bool) -> (bool, bool) {
     const POLLIN: u64 = 1 << 32;
     let entry = |fd: &Descriptor| u64::from(fd.0.cast_unsigned()) | POLLIN;
     let mut entries = [entry(server.control), entry(&server.ends)];
-    let args = [(&raw mut entries).addr(), 2, usize::MAX, 0, 0, 0];
+    let timeout = if patient { usize::MAX } else { 0 };
+    let args = [(&raw mut entries).addr(), 2, timeout, 0, 0, 0];
     // SAFETY: two `struct pollfd`s, writable.
     if unsafe { call(number::POLL, args) }.is_err() {
         return (false, false);

@@ -101,40 +101,56 @@ impl Sessions {
         }
         // Not under the lock: it takes milliseconds. Of two first launches at once one makes a session too many.
         let session = Arc::new(Session::start(launcher, profile)?);
-        if let Some(other) = self.find(scope, profile)? {
-            return Ok(other);
+        let mut all = self.0.lock();
+        let places = all.entry(scope).or_default();
+        if let Some(other) = places.iter().find(|place| place.profile == *profile) {
+            return Ok(Arc::clone(&other.session));
         }
-        let place = Place {
+        if places.len() >= MAX_SESSIONS {
+            return Err(full());
+        }
+        places.push(Place {
             profile: profile.clone(),
             session: Arc::clone(&session),
-        };
-        self.0.lock().entry(scope).or_default().push(place);
+        });
         Ok(session)
     }
 
-    /// Returns the running session of `profile`; none where there is room for it.
+    /// Returns the running session of `profile`; none where there is room for it, made
+    /// now by the oldest that nobody uses.
     fn find(&self, scope: Scope, profile: &Profile) -> Result<Option<Arc<Session>>, LaunchError> {
-        let mut gone = Vec::new();
+        let sessions: Vec<_> = {
+            let all = self.0.lock();
+            let places = all.get(&scope).into_iter().flatten();
+            places.map(|place| Arc::clone(&place.session)).collect()
+        };
+        // Not under the lock: a denied path may lie on a file system that hangs.
+        let useless = |session: &Arc<Session>| !session.is_alive() || session.is_outdated();
+        for session in sessions.iter().filter(|session| useless(session)) {
+            self.give_up(scope, session);
+        }
+        drop(sessions);
         let mut all = self.0.lock();
         let Some(places) = all.get_mut(&scope) else {
             return Ok(None);
         };
-        let useless = |place: &mut Place| !place.session.is_alive() || place.session.is_outdated();
-        gone.extend(places.extract_if(.., useless));
-        let found = places.iter().find(|place| place.profile == *profile);
-        let found = found.map(|place| Arc::clone(&place.session));
-        if found.is_none() && places.len() >= MAX_SESSIONS {
-            // The oldest that nobody uses makes room.
-            let idle = |place: &Place| Arc::strong_count(&place.session) == 1;
-            match places.iter().position(idle) {
-                Some(index) => gone.push(places.remove(index)),
-                None => return Err(LaunchError::new(Stage::Namespaces, Errno::AGAIN.into())),
-            }
+        if let Some(place) = places.iter().find(|place| place.profile == *profile) {
+            return Ok(Some(Arc::clone(&place.session)));
         }
+        if places.len() < MAX_SESSIONS {
+            return Ok(None);
+        }
+        let idle = |place: &Place| Arc::strong_count(&place.session) == 1;
+        let index = places.iter().position(idle).ok_or_else(full)?;
+        let gone = places.remove(index);
         drop(all);
         drop(gone);
-        Ok(found)
+        Ok(None)
     }
+}
+
+fn full() -> LaunchError {
+    LaunchError::new(Stage::Namespaces, Errno::AGAIN.into())
 }
 
 fn is_over(error: &LaunchError) -> bool {

@@ -42,7 +42,11 @@ pub(super) fn birth(control: &OwnedFd, maker: BorrowedFd<'_>) -> io::Result<Birt
         if birth.answer.is_some() && !more(control, maker)? {
             break;
         }
-        let message = receive(control, RecvFlags::empty())?;
+        let message = match receive(control, RecvFlags::empty()) {
+            // Its bound has passed.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            message => message?,
+        };
         match (message.report, message.descriptor) {
             (Some(Report::Started), pidfd) => {
                 birth.made = true;
@@ -59,13 +63,19 @@ pub(super) fn birth(control: &OwnedFd, maker: BorrowedFd<'_>) -> io::Result<Birt
     Ok(birth)
 }
 
+/// How long a maker may take to end: it has one message to send.
+const BOUND: Timespec = Timespec {
+    tv_sec: 30,
+    tv_nsec: 0,
+};
+
 /// Whether something is told yet, or `maker` has ended and told nothing more.
 fn more(control: &OwnedFd, maker: BorrowedFd<'_>) -> io::Result<bool> {
     let mut fds = [
         PollFd::new(control, PollFlags::IN),
         PollFd::from_borrowed_fd(maker, PollFlags::IN),
     ];
-    rustix::io::retry_on_intr(|| poll(&mut fds, None))?;
+    rustix::io::retry_on_intr(|| poll(&mut fds, Some(&BOUND)))?;
     // What it told before its end is there by now.
     let now = Timespec::default();
     rustix::io::retry_on_intr(|| poll(&mut fds[..1], Some(&now)))?;

@@ -45,11 +45,7 @@ impl SessionChild {
         if self.released.load(Ordering::Relaxed) {
             return Ok(());
         }
-        match self.session.send(request, &[]) {
-            // Nothing is left of a session that has ended.
-            Err(error) if error.source.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            sent => sent.map_err(|error| error.source),
-        }
+        self.session.tell(request)
     }
 
     fn release(&self) -> io::Result<()> {

@@ -68,7 +68,12 @@ impl Request {
     }
 
     /// Sends the request with `descriptors`.
-    pub(super) fn send(&self, control: &OwnedFd, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    pub(super) fn send(
+        &self,
+        control: &OwnedFd,
+        descriptors: &[BorrowedFd<'_>],
+        flags: SendFlags,
+    ) -> io::Result<()> {
         const ROOM: usize = rustix::cmsg_space!(ScmRights(SPAWN_DESCRIPTORS + 1));
         let mut all = descriptors.to_vec();
         all.extend(self.strings.as_ref().map(AsFd::as_fd));
@@ -79,7 +84,7 @@ impl Request {
         }
         let parts = [IoSlice::new(&self.bytes)];
         loop {
-            match sendmsg(control, &parts, &mut ancillary, SendFlags::NOSIGNAL) {
+            match sendmsg(control, &parts, &mut ancillary, flags | SendFlags::NOSIGNAL) {
                 Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),

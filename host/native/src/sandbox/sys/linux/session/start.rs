@@ -11,8 +11,8 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
-    recvmsg, socketpair, sockopt,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
+    SocketType, recvmsg, socketpair, sockopt,
 };
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
@@ -53,6 +53,17 @@ pub(in super::super) struct Session {
     key: Key,
 }
 
+/// How long a request that is only told waits for room: a helper that lives empties
+/// its socket in less.
+const TELL_BOUND: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
+
+/// How long a session may take to be made, or a child to execute, before the session
+/// is given up: a file system that hangs must not hold the host's thread for ever.
+const LAUNCH_BOUND: Option<Duration> = Some(Duration::from_secs(30));
+
 impl Session {
     /// Makes the namespaces and the root, and starts pid 1. Takes 1 to 2 ms.
     ///
@@ -83,6 +94,9 @@ impl Session {
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, theirs) = pair().map_err(at(Stage::Spawn))?;
         sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_BOUND))
+            .and_then(|()| {
+                sockopt::set_socket_timeout(&control, sockopt::Timeout::Recv, LAUNCH_BOUND)
+            })
             .and_then(|()| sockopt::set_socket_passcred(&control, true))
             .map_err(|errno| LaunchError::new(Stage::Spawn, errno.into()))?;
         let (own, childs) = faults(launcher.fault());
@@ -92,7 +106,8 @@ impl Session {
         if let Ok(born) = &born {
             born.abandon(outer.pid);
         }
-        // It ends as soon as it has made pid 1, or failed to.
+        // It has nothing left to do, or did not do it in time.
+        let _ = pidfd_send_signal(&outer.pidfd, Signal::KILL);
         outer.wait();
         let born = born.map_err(at(Stage::Request))?;
         let Some(process) = born.process else {
@@ -145,7 +160,9 @@ impl Session {
         let id = self.next_child.fetch_add(1, Ordering::Relaxed);
         let request = Request::spawn(id, plan, self.fault).map_err(at(Stage::Spawn))?;
         let (status, theirs) = pair().map_err(at(Stage::Pipe))?;
-        let passed = sockopt::set_socket_passcred(&status, true);
+        let passed = sockopt::set_socket_passcred(&status, true).and_then(|()| {
+            sockopt::set_socket_timeout(&status, sockopt::Timeout::Recv, LAUNCH_BOUND)
+        });
         passed.map_err(|errno| LaunchError::new(Stage::Pipe, errno.into()))?;
         let descriptors = [
             stdio.stdin.as_fd(),
@@ -154,11 +171,18 @@ impl Session {
             plan.program.file.as_fd(),
             theirs.as_fd(),
         ];
-        self.send(&request, &descriptors)?;
+        self.send(&request, &descriptors, SendFlags::empty())?;
         drop(theirs);
         let mut pid = None;
         loop {
-            let message = receive(&status, RecvFlags::empty()).map_err(at(Stage::Request))?;
+            let message = match receive(&status, RecvFlags::empty()) {
+                // Something keeps the child from executing, and pid 1 from everything else.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.end();
+                    return Err(at(Stage::Request)(io::ErrorKind::TimedOut.into()));
+                }
+                message => message.map_err(at(Stage::Request))?,
+            };
             match (message.report, message.descriptor) {
                 // The child itself has said that it is there, and the kernel whose word that is.
                 (None, _) if message.bytes == size_of::<u32>() => pid = message.sender,
@@ -187,14 +211,43 @@ impl Session {
         LaunchError::new(Stage::Request, Errno::MFILE.into())
     }
 
+    /// Sends a request that brings nothing along and has no answer, from a thread that may not
+    /// wait. A session that does not take it is ended: what was to be killed is gone then.
+    pub(super) fn tell(&self, request: &Request) -> io::Result<()> {
+        for last in [false, true] {
+            match self.send(request, &[], SendFlags::DONTWAIT) {
+                Err(error) if error.source.kind() == io::ErrorKind::WouldBlock => {
+                    let mut fds = [PollFd::new(&self.control, PollFlags::OUT)];
+                    if last || poll(&mut fds, Some(&TELL_BOUND)) == Ok(0) {
+                        tracing::error!("a session does not answer and is ended");
+                        self.end();
+                        return Ok(());
+                    }
+                }
+                // Nothing is left of a session that has ended.
+                Err(error) if error.source.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+                sent => return sent.map_err(|error| error.source),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the session at once, and all that is in it.
+    fn end(&self) {
+        if let Some(process) = &self.process {
+            let _ = pidfd_send_signal(process, Signal::KILL);
+        }
+    }
+
     /// Sends a request; an ended session is told apart.
-    pub(super) fn send(
+    fn send(
         &self,
         request: &Request,
         descriptors: &[BorrowedFd<'_>],
+        flags: SendFlags,
     ) -> Result<(), LaunchError> {
         request
-            .send(&self.control, descriptors)
+            .send(&self.control, descriptors, flags)
             .map_err(|error| match error.raw_os_error() {
                 Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => ended(),
                 _ => LaunchError::new(Stage::Request, error),

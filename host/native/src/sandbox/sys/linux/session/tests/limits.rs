@@ -1,7 +1,7 @@
 //! The cap on tasks, and the limits of a child.
 
 use super::support::{launch, output, piped, plan, profile, run, script, session, wait};
-use crate::launch::Exit;
+use crate::launch::{Exit, Process as _};
 use std::fs::File;
 use std::io::Read;
 
@@ -65,4 +65,32 @@ fn private_file_systems_have_a_size() {
         output(&session, "rm /tmp/a /tmp/b; echo x > /tmp/c; cat /tmp/c"),
         "x\n"
     );
+}
+
+#[test]
+fn files_without_content_are_bounded_too() {
+    let session = session(&profile());
+    // 16 MiB: one file for each KiB.
+    let script = "i=0; while [ $i -lt 20000 ] && true > /tmp/$i; do i=$((i+1)); done 2>/dev/null; \
+                  [ $i -lt 16384 ] && [ $i -gt 16000 ] && echo bounded";
+    assert_eq!(output(&session, script), "bounded\n");
+}
+
+#[test]
+fn a_storm_of_orphans_does_not_keep_the_session_from_a_kill() {
+    let session = session(&profile());
+    let (stdio, reader) = piped();
+    let storm = "storm() { while :; do ( : & ) & done; }; echo ready; storm & storm & storm";
+    let child = launch(&session, &super::support::script(storm), stdio).expect("it starts");
+    let mut line = String::new();
+    std::io::BufRead::read_line(
+        &mut std::io::BufReader::new(std::fs::File::from(reader)),
+        &mut line,
+    )
+    .expect("it writes");
+    child
+        .signal_tree(crate::status::Signal::Kill)
+        .expect("it is told");
+    assert_eq!(wait(&child), Ok(Exit::Signal(9)));
+    assert_eq!(output(&session, "echo free"), "free\n");
 }
