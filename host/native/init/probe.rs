@@ -79,7 +79,7 @@ fn keeps_group() -> bool {
             // SAFETY: takes no pointer.
             let moved = unsafe { call(number::SETPGID, [0; 6]) };
             let unmoved = moved == Ok(0) && (group(), session()) == before;
-            // SAFETY: takes no argument.
+            // SAFETY: takes no pointer.
             let left = unsafe { call(number::SETSID, [0; 6]) };
             let stayed = left == Ok(0) && (group(), session()) == before;
             exit(usize::from(!(unmoved && stayed)))
