@@ -39,6 +39,7 @@ impl FsRoot {
     /// # Errors
     ///
     /// It is gone, or there is a link on its way that was not there: `ELOOP`.
+    #[allow(dead_code, reason = "the launcher opens roots, where there is one")]
     pub(crate) fn open(&self) -> io::Result<OwnedFd> {
         let fd = open_resolved(&self.real, OFlags::PATH | OFlags::CLOEXEC)?;
         // With O_PATH a link at the end is opened itself, where openat2 is missing.
