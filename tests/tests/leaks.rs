@@ -344,11 +344,13 @@ fn nothing_is_left_of_any_tree_whatever_ends_it() {
 /// The last row: the host gets SIGKILL.
 fn nothing_is_left_when_the_host_is_killed() {
     let own = std::env::current_exe().expect("this test is a program");
-    for (index, tree) in TREES.iter().enumerate() {
-        let marker = format!("killed-{}-{index}", process::id());
+    let versions = [Version::P2, Version::P3];
+    let cells = TREES.iter().enumerate();
+    for ((index, tree), version) in cells.flat_map(|cell| versions.map(|version| (cell, version))) {
+        let marker = format!("killed-{}-{version:?}-{index}", process::id());
         let mut host = process::Command::new(&own)
             .args(["--exact", "the_host_that_is_killed", "--nocapture"])
-            .env(KILLED_HOST, format!("{index} {marker}"))
+            .env(KILLED_HOST, format!("{index} {version:?} {marker}"))
             .stdout(process::Stdio::piped())
             .spawn()
             .expect("it starts");
@@ -370,9 +372,15 @@ fn the_host_that_is_killed() {
     let Ok(order) = std::env::var(KILLED_HOST) else {
         return;
     };
-    let (index, marker) = order.split_once(' ').expect("INDEX MARKER");
+    let mut words = order.splitn(3, ' ');
+    let mut word = || words.next().expect("INDEX VERSION MARKER");
+    let (index, version, marker) = (word(), word(), word());
+    let version = match version {
+        "P3" => Version::P3,
+        _ => Version::P2,
+    };
     let tree = TREES[index.parse::<usize>().expect("a number")];
-    let cell = Cell::new(Version::P2, tree, marker.to_owned());
+    let cell = Cell::new(version, tree, marker.to_owned());
     let mut host = Host::new(&cell, "wait");
     host.abandon_call();
     println!("\nholds");

@@ -45,15 +45,7 @@ fn filter(bytes: &[u8]) -> FilterProgram {
 /// them just when it started the session: as many as the hard limit lets it have.
 fn raise_descriptors() -> Result<(), i32> {
     const RLIMIT_NOFILE: usize = 7;
-    let mut own = [0u64; 2];
-    let args = [0, RLIMIT_NOFILE, 0, (&raw mut own).addr(), 0, 0];
-    // SAFETY: the kernel stores a `struct rlimit64`.
-    unsafe { call(number::PRLIMIT64, args)? };
-    let [_, hard] = own;
-    let values = [hard; 2];
-    let args = [0, RLIMIT_NOFILE, (&raw const values).addr(), 0, 0, 0];
-    // SAFETY: a `struct rlimit64`, read only.
-    unsafe { call(number::PRLIMIT64, args) }.map(drop)
+    limit(RLIMIT_NOFILE, u64::MAX)
 }
 
 /// In a user namespace the limit counts the namespace's tasks of this user, pid 1
@@ -63,13 +55,18 @@ fn limit_tasks(tasks: u64) -> Result<(), i32> {
     if tasks == u64::MAX {
         return Ok(());
     }
+    limit(RLIMIT_NPROC, tasks)
+}
+
+/// Sets both limits of `resource` to `value`, or to the hard one where that is less.
+fn limit(resource: usize, value: u64) -> Result<(), i32> {
     let mut own = [0u64; 2];
-    let args = [0, RLIMIT_NPROC, 0, (&raw mut own).addr(), 0, 0];
+    let args = [0, resource, 0, (&raw mut own).addr(), 0, 0];
     // SAFETY: the kernel stores a `struct rlimit64`.
     unsafe { call(number::PRLIMIT64, args)? };
-    let [_, own] = own;
-    let values = [tasks.min(own); 2];
-    let args = [0, RLIMIT_NPROC, (&raw const values).addr(), 0, 0, 0];
+    let [_, hard] = own;
+    let values = [value.min(hard); 2];
+    let args = [0, resource, (&raw const values).addr(), 0, 0, 0];
     // SAFETY: a `struct rlimit64`, read only.
     unsafe { call(number::PRLIMIT64, args) }.map(drop)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use capspawn_native::sandbox::Tier;
 
-use crate::support::{Spec, installed, scratch, tier};
+use crate::support::{Spec, installed, required_tier, scratch, tier};
 use crate::toolchain;
 
 fn shell(dir: &Path, script: &str) -> Spec {
@@ -58,7 +58,9 @@ fn make_runs_its_job_server() {
 #[test]
 fn cargo_runs_its_job_server() {
     let Some(toolchain) = toolchain::readable() else {
-        println!("skipped: children cannot read this cargo; make stands for it");
+        let missing = "children cannot read a toolchain of cargo";
+        assert!(required_tier().is_none(), "{missing}");
+        println!("skipped: {missing}");
         return;
     };
     let dir = scratch();

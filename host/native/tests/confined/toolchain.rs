@@ -1,8 +1,8 @@
 //! The cargo and rustc that build these tests, where children can read them.
 //!
 //! A root host's toolchain often lies in root's home. Then what is needed of it is
-//! linked into a folder that others can read: linking costs nothing and copying
-//! half a gigabyte does, so that across file systems there is none.
+//! linked into a folder that others can read: linking costs nothing. Across file
+//! systems it is copied, half a gigabyte.
 
 use std::fs;
 use std::io;
@@ -74,7 +74,7 @@ fn link_files(from: &Path, to: &Path, below: bool) -> io::Result<()> {
         let entry = entry?;
         let to = to.join(entry.file_name());
         if !entry.file_type()?.is_dir() {
-            fs::hard_link(entry.path(), to)?;
+            fs::hard_link(entry.path(), &to).or_else(|_| fs::copy(entry.path(), to).map(drop))?;
         } else if below {
             link_files(&entry.path(), &to, below)?;
         }
