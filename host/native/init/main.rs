@@ -1,6 +1,6 @@
 //! `capspawn-init`: becomes an unprivileged user, confines itself and executes
 //! a program; or probes what its confinement really denies; or watches over the
-//! children of a host that may be killed; or is pid 1 of a session.
+//! children of a host that may be killed; or is a session's server and its pid 1.
 //!
 //! No standard library, no allocation, static, started from a memfd. Its orders
 //! are ten hexadecimal words in `argv[0]`; the other arguments and the

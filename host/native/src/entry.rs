@@ -1,9 +1,8 @@
 //! One child's record, shared by its handle, the registry and its supervisor.
 //!
 //! The status is written once and never changes. Signals go out only while the
-//! leader is unreaped (in a session its pid 1 reaps at once, and vouches for the
-//! group's number itself): [`Entry::with_process`] and the reap exclude each
-//! other, so that no signal reaches a stranger who got the process id later.
+//! leader is unreaped: [`Entry::with_process`] and the reap exclude each other, so
+//! that no signal reaches a stranger who got the process id later.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

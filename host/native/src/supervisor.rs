@@ -4,9 +4,8 @@
 //! here and nowhere else, and the status is written once. When the leader has
 //! ended, what it wrote is read before its status shows; then its pipes may
 //! deliver for [`DRAIN_GRACE`]; then the rest of the tree is killed; and only
-//! then the leader is reaped (in a session its pid 1 reaps at once, and vouches
-//! for the group's number itself), so that until the last signal its process id
-//! and group cannot belong to anybody else.
+//! then the leader is reaped, so that until the last signal its process id and
+//! group cannot belong to anybody else.
 //!
 //! The runtime of whoever spawned would be the simpler place for the task, and
 //! the wrong one: dropping it would leave children that run for ever.

@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     if let Some(configuration) = wire::Configuration::read(bytes) {
         assert!(configuration.operations().count() <= bytes.len());
     }
-    let Some(wire::Request::Spawn(spawn)) = wire::Request::read(bytes) else {
+    let Some(spawn) = wire::Spawn::read(bytes) else {
         return;
     };
     assert!(spawn.limits().count() <= wire::MAX_LIMITS);

@@ -1,4 +1,4 @@
-//! The session gives up everything that serving its children does not take.
+//! The session's processes give up everything that they do not need.
 
 use core::ffi::CStr;
 
@@ -9,7 +9,7 @@ use crate::raw::{call, number};
 use crate::steps::{self, Confine, Failure, Fault, FilterProgram, Instruction, Step};
 use crate::wire::Configuration;
 
-/// Takes every step, the filter last.
+/// Takes every step of the server, the filter last.
 pub(super) fn confine(
     configuration: &Configuration<'_>,
     ruleset: i32,
@@ -19,13 +19,22 @@ pub(super) fn confine(
         raise_descriptors()?;
         limit_tasks(configuration.tasks)
     })?;
+    if ruleset >= 0 {
+        fault.guard(Step::Landlock, || own_rules(configuration, ruleset))?;
+    }
+    give_up(configuration, ruleset, fault)
+}
+
+/// Gives up all rights: what pid 1 does too.
+pub(super) fn give_up(
+    configuration: &Configuration<'_>,
+    ruleset: i32,
+    fault: Fault,
+) -> Result<(), Failure> {
     fault.guard(Step::Capabilities, || {
         drop_bounding_set();
         set_dumpable(0)
     })?;
-    if ruleset >= 0 {
-        fault.guard(Step::Landlock, || own_rules(configuration, ruleset))?;
-    }
     let confine = Confine {
         lock_securebits: true,
         ruleset,
@@ -41,15 +50,15 @@ fn filter(bytes: &[u8]) -> FilterProgram {
     }
 }
 
-/// Pid 1 holds a descriptor for each child, and the host may have been short of
-/// them just when it started the session: as many as the hard limit lets it have.
+/// The host may have been short of descriptors just when it started the session:
+/// as many as the hard limit lets the server have.
 fn raise_descriptors() -> Result<(), i32> {
     const RLIMIT_NOFILE: usize = 7;
     limit(RLIMIT_NOFILE, u64::MAX)
 }
 
-/// In a user namespace the limit counts the namespace's tasks of this user, pid 1
-/// and zombies included, and no others: an exact cap.
+/// In a user namespace the limit counts the namespace's tasks of this user, pid 1,
+/// the server and zombies included, and no others: an exact cap.
 fn limit_tasks(tasks: u64) -> Result<(), i32> {
     const RLIMIT_NPROC: usize = 6;
     if tasks == u64::MAX {

@@ -1,14 +1,15 @@
-//! The session: namespaces, a private root, and this program as pid 1 in them.
+//! The session: namespaces, a private root, and this program twice, as their pid 1
+//! and as the server that starts children in them.
 //!
 //! Everything that costs is done once; each child is then one datagram, one
-//! vfork and one exec. Pid 1 is confined like its children but for what serving
-//! them takes, holds no descriptor of the host but the control socket and the
-//! ruleset and the null device on 0, 1 and 2, and ends with the socket: the
-//! kernel then ends everything in the namespace.
+//! vfork and one exec. Both processes are confined like the children but for what
+//! serving takes. The server holds no descriptor of the host but the control
+//! socket and the ruleset and the null device on 0, 1 and 2, pid 1 one socket
+//! that ends with the host: the kernel then ends everything in the namespace.
 
-mod children;
 mod confine;
 mod descriptor;
+mod first;
 mod mount;
 mod namespaces;
 mod root;

@@ -1,11 +1,10 @@
-//! Into namespaces of its own, and pid 1 in them.
+//! Namespaces of its own, and pid 1 in them.
 
 use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
-use super::socket;
-use crate::raw::{call, exit, number};
-use crate::wire::{Configuration, Report, flag};
+use crate::raw::{call, number};
+use crate::wire::{Configuration, flag};
 
 const NEWNS: usize = 0x0002_0000;
 const NEWUTS: usize = 0x0400_0000;
@@ -75,9 +74,9 @@ fn write(path: &CStr, bytes: &[u8]) -> Result<(), i32> {
     unsafe { call(number::WRITE, args) }.map(drop)
 }
 
-/// Forks pid 1 and returns in it alone. It is a child of the host: this process
-/// hands its pidfd to the host and ends.
-pub(super) fn fork(control: &Descriptor) -> Result<(), i32> {
+/// Forks pid 1, a child of the host: none in it, its number and its pidfd in the
+/// caller, whose own namespace stays the host's.
+pub(super) fn fork() -> Result<Option<(u32, Descriptor)>, i32> {
     const CLONE_PIDFD: usize = 0x1000;
     const CLONE_PARENT: usize = 0x8000;
     let mut pidfd = -1i32;
@@ -91,11 +90,8 @@ pub(super) fn fork(control: &Descriptor) -> Result<(), i32> {
     ];
     // SAFETY: without CLONE_VM the child goes on with a copy of the memory, on the same stack address; the kernel
     // stores the descriptor in `pidfd`.
-    if unsafe { call(number::CLONE, args)? } == 0 {
-        return Ok(());
-    }
-    let _ = socket::send(control, &Report::Started, Some(&Descriptor(pidfd)));
-    exit(0)
+    let pid = unsafe { call(number::CLONE, args)? };
+    Ok((pid != 0).then(|| (pid as u32, Descriptor(pidfd))))
 }
 
 /// Names the machine, and brings the loopback interface up where there is to be one.

@@ -1,25 +1,29 @@
-//! The loop of pid 1: requests, and the ends of processes.
+//! The server: one request, one child, one answer.
+//!
+//! It makes each child a child of the host (`CLONE_PARENT`) in the namespaces of
+//! pid 1. So the host waits for it, signals it and reaps it itself, as it does
+//! for one that it has cloned: between a child's end and whoever waits for it
+//! there is nobody to be woken. The kernel refuses that flag to a pid 1, which is
+//! why the server is another process, outside of the namespace: who is inside
+//! has no name for it either.
 
-use super::children::Children;
 use super::descriptor::{Descriptor, guard, memory};
 use super::socket::{self, MAX_DESCRIPTORS};
 use super::{mount, spawn};
-use crate::raw::{call, exit, number};
-use crate::wire::{Configuration, MAX_DATAGRAM, MAX_STRINGS, Request};
+use crate::raw::exit;
+use crate::wire::{MAX_DATAGRAM, MAX_STRINGS, Spawn};
 
 const EINTR: i32 = 4;
+const EMSGSIZE: i32 = 90;
 const PAGE: usize = 4096;
 const STACK: usize = 64 * 1024;
 
-/// What pid 1 has.
+/// What the server has.
 pub(super) struct Server<'a> {
-    /// By which the filter tells pid 1's own calls.
+    /// By which the filter tells the server's own calls.
     pub(super) key: mount::Key,
     pub(super) ruleset: i32,
-    control: &'a Descriptor,
-    /// Readable when a child has ended.
-    ends: Descriptor,
-    pub(super) children: Children,
+    pub(super) control: &'a Descriptor,
     /// Where the stack of the child ends, which is vforked.
     pub(super) stack_top: usize,
     /// Room for the pointers of `execveat`.
@@ -28,11 +32,7 @@ pub(super) struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Takes the memory that serving needs, once.
-    pub(super) fn new(
-        configuration: &Configuration<'_>,
-        ruleset: i32,
-        control: &'a Descriptor,
-    ) -> Result<Self, i32> {
+    pub(super) fn new(key: [u64; 2], ruleset: i32, control: &'a Descriptor) -> Result<Self, i32> {
         let stack = memory(PAGE + STACK)?;
         guard(stack)?;
         // Each array has its null.
@@ -42,86 +42,29 @@ impl<'a> Server<'a> {
         // SAFETY: mapped above for this alone, for good, and zeroed.
         let pointers = unsafe { core::slice::from_raw_parts_mut(pointers, count) };
         Ok(Self {
-            key: configuration.key.map(|word| word as usize),
+            key: key.map(|word| word as usize),
             ruleset,
             control,
-            ends: ends()?,
-            children: Children::new(),
             stack_top: stack + PAGE + STACK,
             pointers,
         })
     }
 }
 
-fn ends() -> Result<Descriptor, i32> {
-    const NEW: usize = usize::MAX;
-    const CLOEXEC_NONBLOCK: usize = 0o2_004_000;
-    let child_ended = 1u64 << (17 - 1);
-    let args = [
-        NEW,
-        (&raw const child_ended).addr(),
-        8,
-        CLOEXEC_NONBLOCK,
-        0,
-        0,
-    ];
-    // SAFETY: a signal set of 8 bytes, read only.
-    Descriptor::new(unsafe { call(number::SIGNALFD4, args) })
-}
-
-/// Serves until the control socket ends. The kernel then kills all that is left.
+/// Serves until the control socket ends.
 pub(super) fn serve(server: &mut Server<'_>) -> ! {
     let mut datagram = [0u8; MAX_DATAGRAM];
-    let mut more = false;
     loop {
-        let (requested, ended) = wait(server, !more);
-        if ended || more {
-            let mut signal = [0u8; 128];
-            let room = (&raw mut signal).addr();
-            let args = [server.ends.arg(), room, size_of_val(&signal), 0, 0, 0];
-            // Read before looking: a child that ends meanwhile makes it readable again.
-            // SAFETY: a `struct signalfd_siginfo`, writable.
-            let _ = unsafe { call(number::READ, args) };
-            more = server.children.reap();
+        let mut descriptors = [const { None }; MAX_DESCRIPTORS];
+        let count = match socket::receive(server.control, &mut datagram, &mut descriptors) {
+            Ok(0) => exit(0),
+            Ok(count) => count,
+            // Too large, or too many descriptors: those that came are closed, which tells the host.
+            Err(EINTR | EMSGSIZE) => continue,
+            Err(_) => exit(1),
+        };
+        if let Some(request) = Spawn::read(datagram.get(..count).unwrap_or(&[])) {
+            spawn::spawn(server, &request, descriptors);
         }
-        if requested {
-            answer(server, &mut datagram);
-        }
-    }
-}
-
-/// Looks for requests and ends; waits for one of them where `patient`.
-fn wait(server: &Server<'_>, patient: bool) -> (bool, bool) {
-    const POLLIN: u64 = 1 << 32;
-    let entry = |fd: &Descriptor| u64::from(fd.0.cast_unsigned()) | POLLIN;
-    let mut entries = [entry(server.control), entry(&server.ends)];
-    let timeout = if patient { usize::MAX } else { 0 };
-    let args = [(&raw mut entries).addr(), 2, timeout, 0, 0, 0];
-    // SAFETY: two `struct pollfd`s, writable.
-    if unsafe { call(number::POLL, args) }.is_err() {
-        return (false, false);
-    }
-    let [control, ends] = entries;
-    // Any event, the end of the socket included.
-    (control >> 48 != 0, ends >> 48 != 0)
-}
-
-fn answer(server: &mut Server<'_>, datagram: &mut [u8]) {
-    let mut descriptors = [const { None }; MAX_DESCRIPTORS];
-    let count = match socket::receive(server.control, datagram, &mut descriptors) {
-        Ok(0) => exit(0),
-        Ok(count) => count,
-        // Too large, or too many descriptors: those that came are closed, which tells the host.
-        Err(EINTR | 90) => return,
-        Err(_) => exit(1),
-    };
-    let bytes = datagram.get(..count).unwrap_or(&[]);
-    match Request::read(bytes) {
-        Some(Request::Spawn(request)) => spawn::spawn(server, &request, descriptors),
-        Some(Request::Signal { child, signal, all }) => {
-            server.children.signal(child, signal, all);
-        }
-        Some(Request::Release { child }) => server.children.release(child),
-        None => {}
     }
 }

@@ -3,7 +3,6 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
-use super::children::wait;
 use super::descriptor::{CHARACTERS, Descriptor, Mapped, PIPE, REGULAR, SOCKET};
 use super::mount;
 use super::serve::Server;
@@ -14,10 +13,19 @@ use crate::raw::number;
 use crate::steps::{Confine, Fault, FilterProgram, Step};
 use crate::wire::{MAX_LIMITS, MAX_SHARED, Report, Spawn};
 
-const EAGAIN: i32 = 11;
 const EINVAL: i32 = 22;
 /// `/dev/null`.
 const NULL_DEVICE: u64 = 0x103;
+
+/// Why there is no child: the step, the error number, and the process that took it.
+struct Refusal {
+    step: u32,
+    errno: i32,
+    made: Option<Made>,
+}
+
+/// A process: its number as the host knows it, and its pidfd.
+struct Made(u32, Descriptor);
 
 /// Starts the child and reports on its status socket, if one came along.
 pub(super) fn spawn(
@@ -30,20 +38,15 @@ pub(super) fn spawn(
         return;
     };
     let given = [stdin, stdout, stderr, program];
-    match start(server, request, &given, &status, strings.as_ref()) {
-        Ok(pid) => {
-            let _ = socket::send(&status, &Report::Started, None);
-            server.children.insert(request.child, pid, status);
+    let (report, made) = match start(server, request, &given, strings.as_ref()) {
+        Ok(made) => (Report::Started { pid: made.0 }, Some(made)),
+        Err(Refusal { step, errno, made }) => {
+            let pid = made.as_ref().map_or(0, |made| made.0);
+            (Report::Refused { step, errno, pid }, made)
         }
-        Err((step, errno)) => {
-            let report = Report::Failed {
-                step,
-                errno,
-                operation: 0,
-            };
-            let _ = socket::send(&status, &report, None);
-        }
-    }
+    };
+    // The host is this process' parent and the child's: it reaps both.
+    let _ = socket::send(&status, &report, made.as_ref().map(|made| &made.1));
 }
 
 fn has_format(file: &Descriptor, formats: &[u32]) -> bool {
@@ -63,29 +66,31 @@ fn start(
     server: &mut Server<'_>,
     request: &Spawn<'_>,
     given: &[Option<Descriptor>; 4],
-    status: &Descriptor,
     strings: Option<&Descriptor>,
-) -> Result<u32, (u32, i32)> {
-    let at = |step: Step| move |errno| (step as u32, errno);
-    let malformed = (Step::Request as u32, EINVAL);
+) -> Result<Made, Refusal> {
+    let at = |step: Step| {
+        move |errno| Refusal {
+            step: step as u32,
+            errno,
+            made: None,
+        }
+    };
+    let malformed = || at(Step::Request)(EINVAL);
     let [Some(stdin), Some(stdout), Some(stderr), Some(program)] = given else {
-        return Err(malformed);
+        return Err(malformed());
     };
     if ![stdin, stdout, stderr].into_iter().all(is_stream) || !has_format(program, &[REGULAR]) {
-        return Err(malformed);
-    }
-    if !server.children.has_room() {
-        return Err((Step::Request as u32, EAGAIN));
+        return Err(malformed());
     }
     let mapped = strings.map(|file| Mapped::new(file, MAX_SHARED));
     let mapped = mapped.transpose().map_err(at(Step::Request))?;
     let strings = match (request.strings, &mapped) {
         (Some(strings), None) => strings,
         (None, Some(mapped)) => mapped.bytes(),
-        _ => return Err(malformed),
+        _ => return Err(malformed()),
     };
     let split = request.split(strings, server.pointers);
-    let (cwd, path) = split.ok_or(malformed)?;
+    let (cwd, path) = split.ok_or_else(malformed)?;
     let cwd = if cwd.is_empty() { c"/tmp" } else { cwd };
     let cwd = mount::inside(cwd, true, server.key).map_err(at(Step::WorkingDirectory))?;
     let inside = same_file(path, program, server.key);
@@ -111,8 +116,9 @@ fn start(
         limits: limits.get(..count).unwrap_or(&[]),
         keep: &[],
         key: server.key,
-        // What the child sends there comes with its number as the host knows it.
-        watcher: status.0,
+        // What the child sends there comes with its number: all that the host has of it, should the server be killed
+        // before it can say more.
+        watcher: server.control.0,
         confine: Some(Confine {
             lock_securebits: false,
             ruleset: server.ruleset,
@@ -125,14 +131,19 @@ fn start(
         failed_step: AtomicU32::new(0),
         failed_errno: AtomicI32::new(0),
     };
-    let pid = vfork(server.stack_top, &prepared).map_err(|errno| (0, errno))?;
+    let made = vfork(server.stack_top, &prepared);
+    let made = made.map_err(|errno| Refusal {
+        step: 0,
+        errno,
+        made: None,
+    })?;
     match prepared.failed_step.load(Ordering::Acquire) {
-        0 => Ok(pid),
-        step => {
-            // It exits at once.
-            wait(Some(pid));
-            Err((step, prepared.failed_errno.load(Ordering::Relaxed)))
-        }
+        0 => Ok(made),
+        step => Err(Refusal {
+            step,
+            errno: prepared.failed_errno.load(Ordering::Relaxed),
+            made: Some(made),
+        }),
     }
 }
 
@@ -147,13 +158,18 @@ fn same_file(path: &CStr, program: &Descriptor, key: mount::Key) -> Option<Descr
     (own.device == given.device && own.inode == given.inode).then_some(inside)
 }
 
-/// Clones the child on the stack kept for it, and returns once it executes or has failed.
-fn vfork(stack_top: usize, prepared: &Prepared) -> Result<u32, i32> {
+/// Clones a child of the host on the stack kept for it, and returns once it executes
+/// or has failed.
+fn vfork(stack_top: usize, prepared: &Prepared) -> Result<Made, i32> {
     const CLONE_VM: usize = 0x100;
+    const CLONE_PIDFD: usize = 0x1000;
     const CLONE_VFORK: usize = 0x4000;
+    const CLONE_PARENT: usize = 0x8000;
     const SIGCHLD: usize = 17;
-    let flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
-    let args = [flags, stack_top, 0, 0];
+    let flags = CLONE_VM | CLONE_PIDFD | CLONE_VFORK | CLONE_PARENT | SIGCHLD;
+    let mut pidfd = -1i32;
+    let args = [flags, stack_top, (&raw mut pidfd).addr(), 0];
     let result = trampoline(number::CLONE as isize, args, prepared);
-    u32::try_from(result).map_err(|_| result.wrapping_neg() as i32)
+    let pid = u32::try_from(result).map_err(|_| result.wrapping_neg() as i32)?;
+    Ok(Made(pid, Descriptor(pidfd)))
 }

@@ -1,11 +1,12 @@
-//! From the helper's first instruction to pid 1 that serves.
+//! From the helper's first instruction to a server that serves.
 
 use super::descriptor::{Descriptor, Mapped};
+use super::first::{self, First};
 use super::serve::Server;
-use super::{confine, namespaces, root, serve, socket};
+use super::{confine, namespaces, serve, socket};
 use crate::raw::{call, exit, number};
 use crate::steps::{self, Failure, Fault, Step};
-use crate::wire::{Configuration, Report, flag};
+use crate::wire::{self, Configuration, Report, flag};
 use crate::{Orders, become_user};
 
 const EINVAL: i32 = 22;
@@ -15,6 +16,7 @@ const MAX_CONFIGURATION: usize = 16 * 1024 * 1024;
 /// Starts a session and serves it. A failure is reported on the control socket.
 pub(crate) fn run(orders: &Orders) -> ! {
     let control = Descriptor(orders.status);
+    let lifeline = Descriptor(orders.filter);
     let file = Descriptor(orders.program);
     let mapped = match steps::close_on_exec().and_then(|()| Mapped::new(&file, MAX_CONFIGURATION)) {
         Ok(mapped) => mapped,
@@ -25,20 +27,43 @@ pub(crate) fn run(orders: &Orders) -> ! {
         fail(&control, Step::Request, EINVAL, 0)
     };
     let fault = orders.fault;
-    if let Err((step, errno)) = enter(&configuration, &control, fault) {
+    if let Err((step, errno)) = enter(&configuration, fault) {
         fail(&control, step, errno, 0);
     }
-    if fault.step == Step::Root as u32 {
-        fail(&control, Step::Root, fault.errno, u32::MAX);
-    }
-    if let Err((errno, operation)) = root::make(&configuration) {
-        fail(&control, Step::Root, errno, operation);
-    }
-    let server = Server::new(&configuration, orders.ruleset, &control);
+    let forked = fault.guard(Step::Namespaces, || {
+        let ends = pipe()?;
+        Ok((namespaces::fork()?, ends))
+    });
+    let (pid, [made, making]) = match forked {
+        Ok(forked) => forked,
+        Err((step, errno)) => fail(&control, step, errno, 0),
+    };
+    let Some((pid, pidfd)) = pid else {
+        drop(made);
+        let first = First {
+            control,
+            ruleset: Descriptor(orders.ruleset),
+            lifeline,
+            made: making,
+            configuration: mapped,
+        };
+        first::run(first, orders)
+    };
+    drop(making);
+    drop(lifeline);
+    let _ = socket::send(&control, &Report::Started { pid }, Some(&pidfd));
+    drop(pidfd);
+    let key = wire::key(mapped.bytes()).ok_or(EINVAL);
+    let server = key.and_then(|key| Server::new(key, orders.ruleset, &control));
     let mut server = match server {
         Ok(server) => server,
         Err(errno) => fail(&control, Step::Request, errno, 0),
     };
+    if !is_made(&made) {
+        // Pid 1 has said why.
+        exit(127);
+    }
+    drop(made);
     if let Err((step, errno)) = confine::confine(&configuration, orders.ruleset, fault) {
         fail(&control, step, errno, 0);
     }
@@ -50,7 +75,29 @@ pub(crate) fn run(orders: &Orders) -> ! {
     serve::serve(&mut server)
 }
 
-fn fail(control: &Descriptor, step: Step, errno: i32, operation: u32) -> ! {
+/// A pipe's reading and writing end.
+fn pipe() -> Result<[Descriptor; 2], i32> {
+    const O_CLOEXEC: usize = 0o2_000_000;
+    let mut ends = [-1i32; 2];
+    let args = [(&raw mut ends).addr(), O_CLOEXEC, 0, 0, 0, 0];
+    // SAFETY: two descriptors are stored.
+    unsafe { call(number::PIPE2, args)? };
+    Ok(ends.map(Descriptor))
+}
+
+/// Waits until pid 1 has made the root, which is this process' too then, and has let
+/// go of all that it does not keep.
+fn is_made(made: &Descriptor) -> bool {
+    let mut bytes = [0u8; 2];
+    let mut read = || {
+        let args = [made.arg(), (&raw mut bytes).addr(), 2, 0, 0, 0];
+        // SAFETY: two bytes, writable. No signal interrupts it: all are blocked.
+        unsafe { call(number::READ, args) }
+    };
+    read() == Ok(1) && read() == Ok(0)
+}
+
+pub(super) fn fail(control: &Descriptor, step: Step, errno: i32, operation: u32) -> ! {
     let step = step as u32;
     let report = Report::Failed {
         step,
@@ -61,11 +108,7 @@ fn fail(control: &Descriptor, step: Step, errno: i32, operation: u32) -> ! {
     exit(127)
 }
 
-fn enter(
-    configuration: &Configuration<'_>,
-    control: &Descriptor,
-    fault: Fault,
-) -> Result<(), Failure> {
+fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<(), Failure> {
     fault.guard(Step::Signals, block_signals)?;
     fault.guard(Step::Identity, || {
         if configuration.flags & flag::BECOME_USER == 0 {
@@ -73,14 +116,10 @@ fn enter(
         }
         become_user(configuration.uid, configuration.gid)
     })?;
-    fault.guard(Step::Namespaces, || {
-        namespaces::enter(configuration)?;
-        namespaces::fork(control)?;
-        namespaces::furnish(configuration)
-    })
+    fault.guard(Step::Namespaces, || namespaces::enter(configuration))
 }
 
-/// Pid 1 takes its signals from a descriptor; none may end it before.
+/// Nobody has a signal for the server or for pid 1 but the one that cannot be blocked.
 fn block_signals() -> Result<(), i32> {
     const SIG_BLOCK: usize = 0;
     let all = u64::MAX;

@@ -37,9 +37,9 @@ pub(crate) struct Prepared {
     pub(crate) limits: *const [Limit],
     /// Descriptors that the program inherits beside its standard streams.
     pub(crate) keep: *const [i32],
-    /// What `setsid` carries in its last two arguments, for a filter that asks for it.
+    /// What the clone and `setsid` carry in their last two arguments, for a filter that asks for it.
     pub(crate) key: [usize; 2],
-    /// The socket to the watcher, or -1.
+    /// The socket to who is told that the child is there, or -1.
     pub(crate) watcher: i32,
     /// None where the program (the helper) confines itself.
     pub(crate) confine: Option<Confine>,

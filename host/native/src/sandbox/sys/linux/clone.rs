@@ -16,6 +16,8 @@ use super::child::{Prepared, main};
 pub(crate) fn trampoline(number: isize, args: [usize; 4], prepared: &Prepared) -> isize {
     let result: isize;
     let [a, b, c, d] = args;
+    // Neither is looked at by the kernel without CLONE_SETTLS.
+    let [first, second] = prepared.key;
     // SAFETY: in the parent the instruction changes rax, rcx and r11 alone. The child has rsp at the top of its own
     // stack, which is 16-aligned as `call` needs it, and never returns past `call`: it shares no frame with the parent.
     // Memory counts as changed by the block, which covers what the child writes to `prepared` and the kernel to `pidfd`.
@@ -34,7 +36,8 @@ pub(crate) fn trampoline(number: isize, args: [usize; 4], prepared: &Prepared) -
             in("rsi") b,
             in("rdx") c,
             in("r10") d,
-            in("r8") 0usize,
+            in("r8") first,
+            in("r9") second,
             in("r12") core::ptr::from_ref(prepared),
             in("r13") main as extern "C" fn(*const Prepared) -> !,
             out("rcx") _,

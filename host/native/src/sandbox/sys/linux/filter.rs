@@ -76,8 +76,9 @@ pub(super) enum Answer {
     Always(Verdict),
     /// The first test that decides; else the verdict.
     Depends(&'static [Test], Verdict),
-    /// It is made if its last two arguments, which it must not use, are the key; else the verdict.
-    Keyed(Key, Verdict),
+    /// The first test that decides; then it is made if its last two arguments, which it must not use, are the key; else
+    /// the verdict.
+    Keyed(&'static [Test], Key, Verdict),
 }
 
 /// Compiles a policy: `answers` names the calls that are not simply allowed,
@@ -203,7 +204,7 @@ impl Program {
         let (tests, mut next) = match answer {
             Answer::Always(verdict) => return self.ret(verdict),
             Answer::Depends(tests, otherwise) => (tests, self.ret(otherwise)),
-            Answer::Keyed(key, otherwise) => return self.keyed(key, otherwise),
+            Answer::Keyed(tests, key, otherwise) => (tests, self.keyed(key, otherwise)),
         };
         if let Some((_, at)) = self.checks.iter().find(|(known, _)| *known == answer) {
             return *at;

@@ -6,7 +6,7 @@
 //! child executes the helper, the helper changes its user, confines itself and
 //! executes the program. A memfd needs no path that somebody could replace, and
 //! works in images without a writable file system. It is also the watcher, the
-//! probe and pid 1 of a session.
+//! probe, and the server and pid 1 of a session.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -89,7 +89,7 @@ pub(super) enum Mode {
     ProbeSession,
     /// To watch over the host.
     Watch,
-    /// To be pid 1 of a session.
+    /// To be a session's server and its pid 1.
     Session,
 }
 
@@ -103,6 +103,7 @@ pub(super) struct Orders {
     /// The program; a session's configuration.
     pub(super) program: i32,
     pub(super) ruleset: i32,
+    /// The filter; the socket that a session's pid 1 ends with.
     pub(super) filter: i32,
     /// Where it reports a failure; the watcher's and the session's socket.
     pub(super) status: i32,

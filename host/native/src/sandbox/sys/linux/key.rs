@@ -1,21 +1,23 @@
-//! The key by which a session's pid 1 passes the filter that its children have too.
+//! The key by which a session's server passes the filter that its children have too.
 //!
-//! A filter is inherited and sees nothing of who calls but the registers. So two
+//! A filter is inherited and sees nothing of who calls but the registers. So three
 //! calls are made only where the registers that they do not use carry 128 random
 //! bits, drawn for each session. Rejected: a second filter for each child, which
 //! the kernel takes 50 us to install.
 //!
 //! Whom it must not reach is the children. It travels in the sealed configuration,
-//! which pid 1 closes and unmaps before it serves; pid 1 is not dumpable, so that
-//! nobody inside reads its memory or its registers; those of the vfork child are
-//! gone with its exec. A filter cannot be read back without `CAP_SYS_ADMIN` in the
-//! host's own user namespace, and takes the same time whatever part of a guess is
-//! right.
+//! which the server and pid 1 close and unmap before there are children; the server
+//! is in the host's pid namespace, where nobody inside can name it, and neither is
+//! dumpable, so that nobody reads its memory or its registers; those of the vfork
+//! child are gone with its exec. A filter cannot be read back without
+//! `CAP_SYS_ADMIN` in the host's own user namespace, and takes the same time
+//! whatever part of a guess is right.
 //!
-//! What a key would give, were it known: a process could leave its group and live
-//! on until its session ends, when only its leader's tree was to be killed; and
-//! resolve a path by `openat2`, which reaches nothing that `open` does not, but may
-//! leave a set-id bit on a file that it creates.
+//! What a key would give, were it known: a process could leave its group, or make
+//! the host the parent of one that the host does not know, and live on until its
+//! session ends, when only its leader's tree was to be killed; and resolve a path
+//! by `openat2`, which reaches nothing that `open` does not, but may leave a set-id
+//! bit on a file that it creates.
 
 use std::fmt;
 use std::io;

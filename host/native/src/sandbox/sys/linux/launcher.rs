@@ -304,6 +304,7 @@ impl Launcher for NativeLauncher {
 }
 
 pub use builder::NativeLauncherBuilder;
+pub(super) use start::SessionFiles;
 
 mod builder;
 mod start;

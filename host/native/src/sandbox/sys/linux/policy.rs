@@ -222,9 +222,10 @@ enum Sockets {
     Host,
 }
 
-/// What a session's pid 1 does and its children may not: a session of its own for each child (its vfork child calls it),
-/// and resolving a path below a directory. Both take four arguments at most.
-const SERVING: &[libc::c_long] = &[libc::SYS_setsid, libc::SYS_openat2];
+/// What a session's server does and its children may not: a child of the host, a session of its own for each child (its
+/// vfork child calls it), and resolving a path below a directory. None uses the last two arguments: `clone` has five, and
+/// looks at the fifth with `CLONE_SETTLS` alone.
+const SERVING: &[libc::c_long] = &[libc::SYS_clone, libc::SYS_setsid, libc::SYS_openat2];
 
 /// Returns the program for `network`, for a child that has no other.
 pub(super) fn program(network: Network) -> Vec<Instruction> {
@@ -236,7 +237,7 @@ pub(super) fn program(network: Network) -> Vec<Instruction> {
     compile(&answers(sockets), KNOWN, MISSING)
 }
 
-/// Returns the program of a session: pid 1 and its children have the same one, which pid 1 passes where it shows `key`.
+/// Returns the program of a session: all its processes have the same one, which the server passes where it shows `key`.
 /// (A second program for each child would take 50 us of the 400 that a child costs.) In a network namespace of its own
 /// sockets reach nothing but the session's loopback interface, unless a path leads them out.
 pub(super) fn session(network: Network, key: Key) -> Vec<Instruction> {
@@ -247,9 +248,11 @@ pub(super) fn session(network: Network, key: Key) -> Vec<Instruction> {
     };
     let mut answers = answers(sockets);
     for (call, answer) in &mut answers {
-        if let (true, Answer::Always(verdict)) = (is_serving(*call), *answer) {
-            *answer = Answer::Keyed(key, verdict);
-        }
+        *answer = match (is_serving(*call), *answer) {
+            (true, Answer::Always(verdict)) => Answer::Keyed(&[], key, verdict),
+            (true, Answer::Depends(tests, verdict)) => Answer::Keyed(tests, key, verdict),
+            (_, answer) => answer,
+        };
     }
     compile(&answers, KNOWN, MISSING)
 }

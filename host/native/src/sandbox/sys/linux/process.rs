@@ -45,6 +45,18 @@ impl Child {
         self.spawned.wait();
     }
 
+    /// Reaps the leader if it has ended, and says whether it is gone.
+    pub(super) fn try_reap(&self) -> io::Result<bool> {
+        // Still running is no reason to forget it; the registry reaps what has ended.
+        if self.try_exit()?.is_none() {
+            return Ok(false);
+        }
+        self.forget();
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options)?;
+        Ok(true)
+    }
+
     /// Once it is reaped, the group's number may be a stranger's.
     fn forget(&self) {
         if let Some(watcher) = &self.watcher {
@@ -85,14 +97,7 @@ impl Process for Child {
     }
 
     fn reap(&self) -> io::Result<()> {
-        // Still running is no reason to forget it; the registry reaps what has ended.
-        if self.try_exit()?.is_none() {
-            return Ok(());
-        }
-        self.forget();
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options)?;
-        Ok(())
+        self.try_reap().map(drop)
     }
 }
 

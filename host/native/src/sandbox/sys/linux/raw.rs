@@ -12,7 +12,6 @@ pub(crate) mod number {
     pub(crate) const WRITE: usize = 1;
     pub(crate) const CLOSE: usize = 3;
     pub(crate) const FSTAT: usize = 5;
-    pub(crate) const POLL: usize = 7;
     pub(crate) const MMAP: usize = 9;
     pub(crate) const MPROTECT: usize = 10;
     pub(crate) const MUNMAP: usize = 11;
@@ -52,8 +51,8 @@ pub(crate) mod number {
     pub(crate) const UNLINKAT: usize = 263;
     pub(crate) const SYMLINKAT: usize = 266;
     pub(crate) const UNSHARE: usize = 272;
-    pub(crate) const SIGNALFD4: usize = 289;
     pub(crate) const DUP3: usize = 292;
+    pub(crate) const PIPE2: usize = 293;
     pub(crate) const PRLIMIT64: usize = 302;
     pub(crate) const SECCOMP: usize = 317;
     pub(crate) const MEMFD_CREATE: usize = 319;

@@ -25,6 +25,18 @@ use super::super::watcher::Watcher;
 use super::{NO_FAULT, NativeLauncher, spawn_error};
 use crate::error::{LaunchError, Stage};
 
+/// What a session's processes start with. Descriptors are 3 or higher.
+pub(in super::super) struct SessionFiles<'a> {
+    /// The configuration.
+    pub(in super::super) configuration: BorrowedFd<'a>,
+    /// The socket on which the server is asked.
+    pub(in super::super) control: BorrowedFd<'a>,
+    /// The socket that pid 1 ends with.
+    pub(in super::super) lifeline: BorrowedFd<'a>,
+    /// The grant's Landlock ruleset, if any.
+    pub(in super::super) ruleset: Option<&'a OwnedFd>,
+}
+
 impl NativeLauncher {
     /// Starts `job` under `policy` in the form that this host needs.
     pub(super) fn start(
@@ -119,25 +131,23 @@ impl NativeLauncher {
         Ok(child)
     }
 
-    /// Starts the helper as a session that is configured by the file
-    /// `configuration` and talks on `control`. Descriptors are 3 or higher.
+    /// Starts the helper as a session.
     pub(in super::super) fn start_session(
         &self,
-        configuration: BorrowedFd<'_>,
-        control: BorrowedFd<'_>,
-        ruleset: Option<&OwnedFd>,
+        files: &SessionFiles<'_>,
         fault: Fault,
     ) -> Result<Spawned, LaunchError> {
         let streams = Streams::null().map_err(spawn_error)?;
         let mut job = streams.job(self.helper().map_err(spawn_error)?, Mode::Session);
         let orders = Orders {
-            program: configuration.as_raw_fd(),
-            status: control.as_raw_fd(),
-            ruleset: helper::number(ruleset),
+            program: files.configuration.as_raw_fd(),
+            status: files.control.as_raw_fd(),
+            filter: files.lifeline.as_raw_fd(),
+            ruleset: helper::number(files.ruleset),
             fault,
             ..self.orders(&job)
         };
-        let mut keep = vec![orders.program, orders.status];
+        let mut keep = vec![orders.program, orders.status, orders.filter];
         keep.extend((orders.ruleset >= 0).then_some(orders.ruleset));
         let mut argv = CStrings::new();
         argv.push(&[&orders.encode()]).map_err(spawn_error)?;

@@ -1,45 +1,45 @@
 //! How a session comes into being, as it is told on the control socket.
 //!
-//! The helper makes pid 1 and says so with its pidfd, and pid 1 says that it is
-//! ready, or what failed. Nothing orders the two: on a busy machine pid 1 may
-//! have made its root before its maker runs again. A maker that is killed in
-//! between, and a host that has no descriptor for the pidfd, still leave a child
-//! of the host that must be reaped: its own word comes with its number.
+//! The server makes pid 1 and says so with its number and its pidfd, pid 1 says
+//! that it has made the root, and the server that it is ready, or either what
+//! failed. Nothing orders the first two: on a busy machine pid 1 may have made its
+//! root before its maker runs again. A maker that is killed in between, and a host
+//! that has no descriptor for the pidfd, still leave a child of the host that must
+//! be reaped: its own word comes with its number.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+use rustix::process::Pid;
 
-use super::start::receive;
+use super::super::vfork::Spawned;
+use super::start::{abandon, receive};
 use super::wire::Report;
 
 /// What has been told.
 pub(super) struct Birth {
     /// Pid 1; none where it was never made, or not handed over.
-    pub(super) process: Option<OwnedFd>,
-    /// Its number, as the kernel says, once it has said something itself.
-    pub(super) number: Option<Pid>,
-    /// Its maker has said that it is there.
-    pub(super) made: bool,
-    /// What it, or its maker, has said; none where it ended without a word.
+    pub(super) first: Option<OwnedFd>,
+    /// Its number, once somebody has said it.
+    number: Option<Pid>,
+    /// What it, or the server, has said at last; none where both ended without a word.
     pub(super) answer: Option<Report>,
 }
 
-/// Waits until all is told. `maker` is readable once the maker has ended.
-pub(super) fn birth(control: &OwnedFd, maker: BorrowedFd<'_>) -> io::Result<Birth> {
+/// Waits until all is told by `server`, or its end.
+pub(super) fn birth(control: &OwnedFd, server: &Spawned) -> io::Result<Birth> {
     let mut birth = Birth {
-        process: None,
+        first: None,
         number: None,
-        made: false,
         answer: None,
     };
-    while !birth.made || birth.answer.is_none() {
-        // Pid 1 serves, and its maker may have been killed before it said so: there is no end of the socket then.
-        if birth.answer.is_some() && !more(control, maker)? {
+    let mut made = false;
+    while !made || birth.answer.is_none() {
+        // Pid 1 has failed, and the server may have been killed before it said that there is one: there may be no end
+        // of the socket then.
+        if birth.answer.is_some() && !more(control, server)? {
             break;
         }
         let message = match receive(control, RecvFlags::empty()) {
@@ -47,15 +47,18 @@ pub(super) fn birth(control: &OwnedFd, maker: BorrowedFd<'_>) -> io::Result<Birt
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             message => message?,
         };
+        // The kernel's word, for what pid 1 says itself.
+        let sender = message.sender.filter(|sender| *sender != server.pid);
+        birth.number = birth.number.or(sender);
         match (message.report, message.descriptor) {
-            (Some(Report::Started), pidfd) => {
-                birth.made = true;
-                birth.process = pidfd;
+            (Some(Report::Started { pid }), pidfd) => {
+                made = true;
+                birth.first = pidfd;
+                let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+                birth.number = birth.number.or(pid);
             }
-            (Some(answer), None) if birth.answer.is_none() => {
-                birth.answer = Some(answer);
-                birth.number = message.sender;
-            }
+            (Some(Report::Made), None) => {}
+            (Some(answer), None) if birth.answer.is_none() => birth.answer = Some(answer),
             // The end of the socket: who failed has said it and is gone.
             _ => break,
         }
@@ -63,17 +66,17 @@ pub(super) fn birth(control: &OwnedFd, maker: BorrowedFd<'_>) -> io::Result<Birt
     Ok(birth)
 }
 
-/// How long a maker may take to end: it has one message to send.
+/// How long a server whose pid 1 has failed may take to end: it has one message to send.
 const BOUND: Timespec = Timespec {
     tv_sec: 30,
     tv_nsec: 0,
 };
 
-/// Whether something is told yet, or `maker` has ended and told nothing more.
-fn more(control: &OwnedFd, maker: BorrowedFd<'_>) -> io::Result<bool> {
+/// Whether something is told yet, or `server` has ended and told nothing more.
+fn more(control: &OwnedFd, server: &Spawned) -> io::Result<bool> {
     let mut fds = [
         PollFd::new(control, PollFlags::IN),
-        PollFd::from_borrowed_fd(maker, PollFlags::IN),
+        PollFd::new(&server.pidfd, PollFlags::IN),
     ];
     rustix::io::retry_on_intr(|| poll(&mut fds, Some(&BOUND)))?;
     // What it told before its end is there by now.
@@ -83,16 +86,11 @@ fn more(control: &OwnedFd, maker: BorrowedFd<'_>) -> io::Result<bool> {
 }
 
 impl Birth {
-    /// Ends and reaps a pid 1 whose pidfd the host did not get. It is the host's
-    /// child, so that until then nobody else has its number.
-    pub(super) fn abandon(&self, maker: Pid) {
-        // What the maker says of its own failure comes with its own number.
-        let number = self.number.filter(|number| *number != maker);
-        let Some(number) = number.filter(|_| self.process.is_none()) else {
-            return;
-        };
-        let _ = kill_process(number, Signal::KILL);
-        while let Err(Errno::INTR) = waitid(WaitId::Pid(number), WaitIdOptions::EXITED) {}
+    /// Ends and reaps a pid 1 whose pidfd the host did not get.
+    pub(super) fn abandon(&self) {
+        if let (Some(number), None) = (self.number, &self.first) {
+            abandon(number);
+        }
     }
 }
 
@@ -103,24 +101,38 @@ mod tests {
     use std::mem::MaybeUninit;
     use std::os::fd::AsFd;
 
-    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg, sockopt};
+    use rustix::process::getpid;
 
     use super::super::start::pair;
     use super::*;
 
+    const STARTED: Report = Report::Started { pid: 1_000_000 };
     const FAILED: Report = Report::Failed {
         step: 15,
         errno: 2,
         operation: 3,
     };
 
-    fn told(reports: &[Report]) -> Birth {
+    /// A server that has ended: its descriptor is always readable.
+    fn ended() -> Spawned {
+        Spawned {
+            pid: Pid::INIT,
+            pidfd: File::open("/dev/null").expect("it exists").into(),
+        }
+    }
+
+    fn sockets() -> (OwnedFd, OwnedFd) {
         let (ours, theirs) = pair().expect("a socket");
+        sockopt::set_socket_passcred(&ours, true).expect("it can be had");
+        (ours, theirs)
+    }
+
+    fn told(reports: &[Report]) -> Birth {
+        let (ours, theirs) = sockets();
         tell(&theirs, reports);
         drop(theirs);
-        // A maker that has ended: always readable.
-        let ended = File::open("/dev/null").expect("it exists");
-        birth(&ours, ended.as_fd()).expect("it can be read")
+        birth(&ours, &ended()).expect("it can be read")
     }
 
     fn tell(theirs: &OwnedFd, reports: &[Report]) {
@@ -130,7 +142,7 @@ mod tests {
             let mut room = [const { MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(1))];
             let mut ancillary = SendAncillaryBuffer::new(&mut room);
             let fds = [pidfd.as_fd()];
-            if *report == Report::Started {
+            if *report == STARTED {
                 assert!(ancillary.push(SendAncillaryMessage::ScmRights(&fds)));
             }
             let sent = sendmsg(
@@ -144,23 +156,27 @@ mod tests {
     }
 
     #[test]
-    fn a_maker_that_was_killed_before_it_could_say_so_is_not_waited_for() {
-        let (ours, theirs) = pair().expect("a socket");
-        tell(&theirs, &[Report::Ready]);
-        // Pid 1 serves and keeps its end open.
-        let ended = File::open("/dev/null").expect("it exists");
-        let birth = birth(&ours, ended.as_fd()).expect("it can be read");
-        assert!(birth.process.is_none() && !birth.made);
-        assert_eq!(birth.answer, Some(Report::Ready));
-        drop(theirs);
+    fn a_server_that_was_killed_before_it_could_say_so_is_not_waited_for() {
+        for reports in [&[FAILED][..], &[Report::Made]] {
+            let (ours, theirs) = sockets();
+            tell(&theirs, reports);
+            // Pid 1 keeps its end open until it has failed; it has let go of it when it has made the root.
+            let kept = (reports == [FAILED]).then_some(theirs);
+            let birth = birth(&ours, &ended()).expect("it can be read");
+            assert!(birth.first.is_none());
+            // The tests' own word.
+            assert_eq!(birth.number, Some(getpid()));
+            drop(kept);
+        }
     }
 
     #[test]
-    fn the_two_may_speak_in_either_order() {
-        for answer in [Report::Ready, FAILED] {
-            for reports in [[Report::Started, answer], [answer, Report::Started]] {
+    fn pid_1_and_its_maker_may_speak_in_either_order() {
+        for (own, answer) in [(Report::Made, Report::Ready), (FAILED, FAILED)] {
+            for reports in [[STARTED, own, answer], [own, STARTED, answer]] {
                 let birth = told(&reports);
-                assert!(birth.process.is_some(), "{reports:?}");
+                assert!(birth.first.is_some(), "{reports:?}");
+                assert!(birth.number.is_some(), "{reports:?}");
                 assert_eq!(birth.answer, Some(answer), "{reports:?}");
             }
         }
@@ -169,11 +185,11 @@ mod tests {
     #[test]
     fn who_ends_without_a_word_has_said_nothing() {
         let silent = told(&[]);
-        assert!(silent.process.is_none() && silent.answer.is_none());
-        let killed = told(&[Report::Started]);
-        assert!(killed.process.is_some() && killed.answer.is_none());
-        let maker = told(&[FAILED]);
-        assert!(maker.process.is_none());
-        assert_eq!(maker.answer, Some(FAILED));
+        assert!(silent.first.is_none() && silent.answer.is_none());
+        let killed = told(&[STARTED, Report::Made]);
+        assert!(killed.first.is_some() && killed.answer.is_none());
+        let server = told(&[FAILED]);
+        assert!(server.first.is_none());
+        assert_eq!(server.answer, Some(FAILED));
     }
 }

@@ -1,114 +1,82 @@
 //! A child in a session.
 //!
-//! Its leader is the helper's child, not the host's: how it ended comes as a
-//! message, which stays in the socket, so that it can be read again and the
-//! socket stays readable. A socket that ends without the message means that the
-//! session has ended, and the child with it.
+//! The server starts it as a child of the host, so that it is held by its pidfd
+//! and reaped here, like one that the host has cloned. What it has besides is the
+//! session: where that ends, the kernel has killed the child, and not a signal
+//! that anybody sent.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::net::RecvFlags;
-use rustix::process::Pid;
-
-use super::request::Request;
-use super::start::{Session, receive};
-use super::wire::Report;
+use super::super::process::Child;
+use super::super::vfork::Spawned;
+use super::start::Session;
 use crate::launch::{Exit, Process};
 use crate::status::Signal;
+
+/// The signal with which the kernel ends what is left of a namespace.
+const SIGKILL: u8 = 9;
 
 /// A started child. Dropped, its tree is killed.
 #[derive(Debug)]
 pub(in super::super) struct SessionChild {
     session: Arc<Session>,
-    id: u32,
-    pid: Pid,
-    status: OwnedFd,
-    /// Nothing is left of it, or soon will be: the helper has forgotten it.
-    released: AtomicBool,
+    child: Arc<Child>,
+    reaped: AtomicBool,
 }
 
 impl SessionChild {
-    pub(super) fn new(session: Arc<Session>, id: u32, pid: Pid, status: OwnedFd) -> Self {
+    pub(super) fn new(session: Arc<Session>, spawned: Spawned) -> Self {
         Self {
             session,
-            id,
-            pid,
-            status,
-            released: AtomicBool::new(false),
+            child: Arc::new(Child::new(spawned, None)),
+            reaped: AtomicBool::new(false),
         }
-    }
-
-    fn ask(&self, request: &Request) -> io::Result<()> {
-        if self.released.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        self.session.tell(request)
-    }
-
-    fn release(&self) -> io::Result<()> {
-        let asked = self.ask(&Request::release(self.id));
-        self.released.store(true, Ordering::Relaxed);
-        asked
     }
 }
 
 impl Process for SessionChild {
     fn pid(&self) -> u32 {
-        self.pid.as_raw_nonzero().get().unsigned_abs()
+        self.child.pid()
     }
 
     fn exit_fd(&self) -> BorrowedFd<'_> {
-        self.status.as_fd()
+        self.child.exit_fd()
     }
 
     fn try_exit(&self) -> io::Result<Option<Exit>> {
-        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
-        let report = match receive(&self.status, flags) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            message => message?.report,
-        };
-        if let Some(Report::Ended { last: true, .. }) = report {
-            self.released.store(true, Ordering::Relaxed);
-        }
-        match report {
-            Some(Report::Ended {
-                signaled: false,
-                value,
-                ..
-            }) => Ok(Some(Exit::Code(value))),
-            Some(Report::Ended { value, .. }) => {
-                let signal = u8::try_from(value).map_err(io::Error::other)?;
-                Ok(Some(Exit::Signal(signal)))
+        match self.child.try_exit()? {
+            // Pid 1 has let go of its end by the time that the kernel kills the others.
+            Some(Exit::Signal(SIGKILL)) if !self.session.has_pid_1() => {
+                Err(io::ErrorKind::BrokenPipe.into())
             }
-            _ => Err(io::ErrorKind::BrokenPipe.into()),
+            exit => Ok(exit),
         }
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {
-        self.ask(&Request::signal(self.id, signal.number(), false))
+        self.child.signal(signal)
     }
 
     fn signal_tree(&self, signal: Signal) -> io::Result<()> {
-        self.ask(&Request::signal(self.id, signal.number(), true))
+        self.child.signal_tree(signal)
     }
 
     fn reap(&self) -> io::Result<()> {
-        if self.released.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        match self.try_exit() {
-            Ok(None) => Ok(()),
-            // A lost child has nothing left to release, but its number.
-            Ok(Some(_)) | Err(_) => self.release(),
-        }
+        let reaped = self.child.try_reap()?;
+        self.reaped.fetch_or(reaped, Ordering::Relaxed);
+        Ok(())
     }
 }
 
 impl Drop for SessionChild {
     fn drop(&mut self) {
-        let _ = self.release();
+        if self.reaped.load(Ordering::Relaxed) {
+            return;
+        }
+        let _ = self.child.signal_tree(Signal::Kill);
+        self.session.reap_later(Arc::clone(&self.child));
     }
 }

@@ -29,11 +29,14 @@ pub(super) fn file(
         Network::Loopback => flags |= flag::OWN_NETWORK | flag::LOOPBACK,
         Network::Host => {}
     }
-    // Pid 1 counts.
+    // Pid 1 and the server count.
     let tasks = profile
         .processes
-        .map_or(u64::MAX, |tasks| tasks.saturating_add(1));
+        .map_or(u64::MAX, |tasks| tasks.saturating_add(2));
     let mut bytes = Vec::new();
+    for word in key.arguments() {
+        bytes.extend(word.to_ne_bytes());
+    }
     for word in [flags, uid, gid] {
         bytes.extend(word.to_ne_bytes());
     }
@@ -42,9 +45,6 @@ pub(super) fn file(
         bytes.extend(rights.to_ne_bytes());
     }
     let network = profile.confinement.network;
-    for word in key.arguments() {
-        bytes.extend(word.to_ne_bytes());
-    }
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
         Sandbox::Required | Sandbox::BestEffort => policy::session(network, key),

@@ -1,4 +1,4 @@
-//! Datagrams to the helper.
+//! What the server is asked: a datagram with descriptors.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -9,7 +9,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 
 use super::super::steps::Fault;
 use super::super::{helper, limits};
-use super::wire::{MAX_INLINE, RELEASE, SIGNAL, SPAWN, SPAWN_DESCRIPTORS};
+use super::wire::{MAX_INLINE, SPAWN_DESCRIPTORS};
 use crate::launch::Plan;
 
 /// A datagram, and the strings that were too large for it.
@@ -19,8 +19,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// To start what `plan` says, as the child number `child`.
-    pub(super) fn spawn(child: u32, plan: &Plan, fault: Fault) -> io::Result<Self> {
+    /// To start what `plan` says.
+    pub(super) fn new(plan: &Plan, fault: Fault) -> io::Result<Self> {
         let strings = strings(plan)?;
         let shared = strings.len() > MAX_INLINE;
         let mut limits = Vec::new();
@@ -28,14 +28,19 @@ impl Request {
             limits.extend(u64::from(limit.resource).to_ne_bytes());
             limits.extend(limit.values.iter().flat_map(|value| value.to_ne_bytes()));
         }
-        let mut words = vec![SPAWN, child];
-        for count in [plan.argv.len(), plan.env.len()] {
-            words
-                .push(u32::try_from(count).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))?);
-        }
-        words.extend([fault.step, fault.errno.cast_unsigned()]);
-        words.push(u32::try_from(limits.len()).map_err(io::Error::other)?);
-        let mut request = Self::of(&words);
+        let word =
+            |count| u32::try_from(count).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG));
+        let words = [
+            word(plan.argv.len())?,
+            word(plan.env.len())?,
+            fault.step,
+            fault.errno.cast_unsigned(),
+            word(limits.len())?,
+        ];
+        let mut request = Self {
+            bytes: words.iter().flat_map(|word| word.to_ne_bytes()).collect(),
+            strings: None,
+        };
         request.bytes.extend(limits);
         request.bytes.extend(u32::from(shared).to_ne_bytes());
         if shared {
@@ -50,41 +55,19 @@ impl Request {
         Ok(request)
     }
 
-    /// To send a signal to a child's leader, or to all of its group.
-    pub(super) fn signal(child: u32, signal: u8, all: bool) -> Self {
-        Self::of(&[SIGNAL, child, signal.into(), all.into()])
-    }
-
-    /// To kill what is left of a child, and forget it.
-    pub(super) fn release(child: u32) -> Self {
-        Self::of(&[RELEASE, child])
-    }
-
-    fn of(words: &[u32]) -> Self {
-        Self {
-            bytes: words.iter().flat_map(|word| word.to_ne_bytes()).collect(),
-            strings: None,
-        }
-    }
-
     /// Sends the request with `descriptors`.
-    pub(super) fn send(
-        &self,
-        control: &OwnedFd,
-        descriptors: &[BorrowedFd<'_>],
-        flags: SendFlags,
-    ) -> io::Result<()> {
+    pub(super) fn send(&self, control: &OwnedFd, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         const ROOM: usize = rustix::cmsg_space!(ScmRights(SPAWN_DESCRIPTORS + 1));
         let mut all = descriptors.to_vec();
         all.extend(self.strings.as_ref().map(AsFd::as_fd));
         let mut room = [const { MaybeUninit::uninit() }; ROOM];
         let mut ancillary = SendAncillaryBuffer::new(&mut room);
-        if !all.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(&all)) {
+        if !ancillary.push(SendAncillaryMessage::ScmRights(&all)) {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
         let parts = [IoSlice::new(&self.bytes)];
         loop {
-            match sendmsg(control, &parts, &mut ancillary, flags | SendFlags::NOSIGNAL) {
+            match sendmsg(control, &parts, &mut ancillary, SendFlags::NOSIGNAL) {
                 Ok(_) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(errno) => return Err(errno.into()),

@@ -5,24 +5,28 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendFlags, SocketFlags,
-    SocketType, recvmsg, socketpair, sockopt,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
+    recvmsg, socketpair, sockopt,
 };
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process, pidfd_open, pidfd_send_signal,
+    waitid,
+};
 
 use super::super::descriptors::raised;
 use super::super::key::Key;
 use super::super::landlock;
-use super::super::launcher::NativeLauncher;
+use super::super::launcher::{NativeLauncher, SessionFiles};
+use super::super::process::Child;
 use super::super::steps::{Fault, Step};
-use super::super::vfork::stage_of;
-use super::birth::birth;
+use super::super::vfork::{Spawned, stage_of};
+use super::birth::{Birth, birth};
 use super::child::SessionChild;
 use super::configuration;
 use super::profile::Profile;
@@ -32,33 +36,37 @@ use super::wire::{REPORT_BYTES, Report};
 use crate::error::{LaunchError, Stage};
 use crate::launch::{ChildStdio, Plan};
 
-/// How long a request may wait for room in the socket: the helper never waits for
+/// How long a request may wait for room in the socket: the server never waits for
 /// anybody but the exec of one child.
 const SEND_BOUND: Duration = Duration::from_secs(1);
 
-/// Namespaces with a helper as their pid 1. Dropped, everything in them ends.
+/// Namespaces, their pid 1 and the server. Dropped, everything in them ends.
 #[derive(Debug)]
 pub(in super::super) struct Session {
-    /// The end of this socket is the helper's end.
+    /// The server ends with this socket.
     control: OwnedFd,
-    /// Pid 1. None only while dropping.
-    process: Option<OwnedFd>,
-    next_child: AtomicU32,
+    /// The end of this socket is pid 1's, and it ends with the socket.
+    lifeline: OwnedFd,
+    processes: Arc<Processes>,
+    /// Children whose handles were dropped, and who were killed with that: pid 1
+    /// can be reaped once they are.
+    unreaped: Mutex<Vec<Arc<Child>>>,
     /// Denied paths that were missing, so that nothing hides them.
     absent: Vec<PathBuf>,
     /// The fault that the tests have arranged in children.
     fault: Fault,
-    /// For the tests: pid 1 alone needs it.
+    /// For the tests: the server alone needs it.
     #[cfg(test)]
     key: Key,
 }
 
-/// How long a request that is only told waits for room: a helper that lives empties
-/// its socket in less.
-const TELL_BOUND: Timespec = Timespec {
-    tv_sec: 0,
-    tv_nsec: 100_000_000,
-};
+/// The two processes of a session, both children of the host.
+#[derive(Debug)]
+struct Processes {
+    server: Spawned,
+    /// Pid 1.
+    first: OwnedFd,
+}
 
 /// How long a session may take to be made, or a child to execute, before the session
 /// is given up: a file system that hangs must not hold the host's thread for ever.
@@ -93,6 +101,7 @@ impl Session {
         let file = configuration::file(profile, &view, launcher.user(), key).and_then(raised);
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, theirs) = pair().map_err(at(Stage::Spawn))?;
+        let (lifeline, firsts) = pair().map_err(at(Stage::Spawn))?;
         sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_BOUND))
             .and_then(|()| {
                 sockopt::set_socket_timeout(&control, sockopt::Timeout::Recv, LAUNCH_BOUND)
@@ -100,44 +109,58 @@ impl Session {
             .and_then(|()| sockopt::set_socket_passcred(&control, true))
             .map_err(|errno| LaunchError::new(Stage::Spawn, errno.into()))?;
         let (own, childs) = faults(launcher.fault());
-        let outer = launcher.start_session(file.as_fd(), theirs.as_fd(), ruleset.as_ref(), own)?;
-        drop(theirs);
-        let born = birth(&control, outer.pidfd.as_fd());
-        if let Ok(born) = &born {
-            born.abandon(outer.pid);
-        }
-        // It has nothing left to do, or did not do it in time.
-        let _ = pidfd_send_signal(&outer.pidfd, Signal::KILL);
-        outer.wait();
-        let born = born.map_err(at(Stage::Request))?;
-        let Some(process) = born.process else {
-            return Err(match born.answer {
-                // It was made and told so, but the host had no descriptor for it.
-                Some(Report::Ready) if born.made => at(Stage::Request)(Errno::MFILE.into()),
-                answer => failure(answer, &view),
-            });
+        let files = SessionFiles {
+            configuration: file.as_fd(),
+            control: theirs.as_fd(),
+            lifeline: firsts.as_fd(),
+            ruleset: ruleset.as_ref(),
+        };
+        let server = launcher.start_session(&files, own)?;
+        drop((theirs, firsts));
+        let born = birth(&control, &server);
+        let (first, answer) = match born {
+            Ok(Birth {
+                first: Some(first),
+                answer,
+                ..
+            }) => (first, answer),
+            other => {
+                let _ = pidfd_send_signal(&server.pidfd, Signal::KILL);
+                server.wait();
+                let born = other.map_err(at(Stage::Request))?;
+                born.abandon();
+                return Err(match born.answer {
+                    // It was made and told so, but the host had no descriptor for it.
+                    Some(Report::Ready) => at(Stage::Request)(Errno::MFILE.into()),
+                    answer => failure(answer, &view),
+                });
+            }
         };
         // Dropped, it ends, where it is not ready.
         let session = Self {
             control,
-            process: Some(process),
-            next_child: AtomicU32::new(1),
+            lifeline,
+            processes: Arc::new(Processes { server, first }),
+            unreaped: Mutex::default(),
             absent,
             fault: childs,
             #[cfg(test)]
             key,
         };
-        match born.answer {
+        match answer {
             Some(Report::Ready) => Ok(session),
             answer => Err(failure(answer, &view)),
         }
     }
 
-    /// Whether the helper runs, and can be asked.
+    /// Whether children can be started in it.
     pub(in super::super) fn is_alive(&self) -> bool {
-        self.process
-            .as_ref()
-            .is_some_and(|process| !ends(process, &Timespec::default()))
+        self.has_pid_1() && !is_ready(&self.processes.server.pidfd, PollFlags::IN)
+    }
+
+    /// Whether its children may live: the kernel ends them with pid 1.
+    pub(super) fn has_pid_1(&self) -> bool {
+        !is_ready(&self.lifeline, PollFlags::empty())
     }
 
     /// Whether a denied path is there by now that the session does not hide: its present children see it.
@@ -157,13 +180,11 @@ impl Session {
         stdio: &ChildStdio,
     ) -> Result<SessionChild, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
-        let id = self.next_child.fetch_add(1, Ordering::Relaxed);
-        let request = Request::spawn(id, plan, self.fault).map_err(at(Stage::Spawn))?;
+        self.unreaped.lock().retain(|child| !is_gone(child));
+        let request = Request::new(plan, self.fault).map_err(at(Stage::Spawn))?;
         let (status, theirs) = pair().map_err(at(Stage::Pipe))?;
-        let passed = sockopt::set_socket_passcred(&status, true).and_then(|()| {
-            sockopt::set_socket_timeout(&status, sockopt::Timeout::Recv, LAUNCH_BOUND)
-        });
-        passed.map_err(|errno| LaunchError::new(Stage::Pipe, errno.into()))?;
+        sockopt::set_socket_timeout(&status, sockopt::Timeout::Recv, LAUNCH_BOUND)
+            .map_err(|errno| LaunchError::new(Stage::Pipe, errno.into()))?;
         let descriptors = [
             stdio.stdin.as_fd(),
             stdio.stdout.as_fd(),
@@ -171,83 +192,68 @@ impl Session {
             plan.program.file.as_fd(),
             theirs.as_fd(),
         ];
-        self.send(&request, &descriptors, SendFlags::empty())?;
+        self.send(&request, &descriptors)?;
         drop(theirs);
-        let mut pid = None;
-        loop {
-            let message = match receive(&status, RecvFlags::empty()) {
-                // Something keeps the child from executing, and pid 1 from everything else.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.end();
-                    return Err(at(Stage::Request)(io::ErrorKind::TimedOut.into()));
-                }
-                message => message.map_err(at(Stage::Request))?,
-            };
-            match (message.report, message.descriptor) {
-                // The child itself has said that it is there, and the kernel whose word that is.
-                (None, _) if message.bytes == size_of::<u32>() => pid = message.sender,
-                (Some(Report::Started), _) => {
-                    let pid =
-                        pid.ok_or_else(|| at(Stage::Request)(io::ErrorKind::InvalidData.into()))?;
-                    return Ok(SessionChild::new(Arc::clone(self), id, pid, status));
-                }
-                (Some(Report::Failed { step, errno, .. }), _) => {
-                    let source = io::Error::from_raw_os_error(errno);
-                    return Err(LaunchError::new(stage_of(step), source));
-                }
-                _ => return Err(self.unanswered()),
+        let message = match receive(&status, RecvFlags::empty()) {
+            // Something keeps the child from executing, and the server from everything else.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.end();
+                return Err(at(Stage::Request)(io::ErrorKind::TimedOut.into()));
             }
+            message => message.map_err(at(Stage::Request))?,
+        };
+        // The child's own word, which is of use only where this one does not come.
+        let _ = receive(&self.control, RecvFlags::DONTWAIT);
+        match message.report {
+            Some(Report::Started { pid }) => {
+                let spawned = message.spawned(pid).map_err(at(Stage::Request))?;
+                Ok(SessionChild::new(Arc::clone(self), spawned))
+            }
+            // Nobody is born where pid 1 has gone.
+            Some(Report::Refused { step: 0, .. }) if !self.has_pid_1() => Err(ended()),
+            Some(Report::Refused { step, errno, pid }) => {
+                // It exits at once.
+                let _ = message.spawned(pid).map(|spawned| spawned.wait());
+                let source = io::Error::from_raw_os_error(errno);
+                Err(LaunchError::new(stage_of(step), source))
+            }
+            _ => Err(self.unanswered()),
         }
     }
 
-    /// What a request without an answer means: the session has ended, or its helper had no descriptor left for those
+    /// What a request without an answer means: the server has ended, or it had no descriptor left for those
     /// that came along.
     fn unanswered(&self) -> LaunchError {
-        let mut fds = [PollFd::new(&self.control, PollFlags::empty())];
-        let over = poll(&mut fds, Some(&Timespec::default())) != Ok(0);
-        if over || !self.is_alive() {
-            return ended();
+        if self.is_alive() {
+            return LaunchError::new(Stage::Request, Errno::MFILE.into());
         }
-        LaunchError::new(Stage::Request, Errno::MFILE.into())
-    }
-
-    /// Sends a request that brings nothing along and has no answer, from a thread that may not
-    /// wait. A session that does not take it is ended: what was to be killed is gone then.
-    pub(super) fn tell(&self, request: &Request) -> io::Result<()> {
-        for last in [false, true] {
-            match self.send(request, &[], SendFlags::DONTWAIT) {
-                Err(error) if error.source.kind() == io::ErrorKind::WouldBlock => {
-                    let mut fds = [PollFd::new(&self.control, PollFlags::OUT)];
-                    if last || poll(&mut fds, Some(&TELL_BOUND)) == Ok(0) {
-                        tracing::error!("a session does not answer and is ended");
-                        self.end();
-                        return Ok(());
-                    }
-                }
-                // Nothing is left of a session that has ended.
-                Err(error) if error.source.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-                sent => return sent.map_err(|error| error.source),
+        // What it may have started without a word is the host's child too.
+        self.end();
+        while let Ok(message) = receive(&self.control, RecvFlags::DONTWAIT)
+            && let Some(sender) = message.sender.filter(|_| message.bytes > 0)
+        {
+            if let Ok(pidfd) = pidfd_open(sender, PidfdFlags::empty()) {
+                let lost = Spawned { pid: sender, pidfd };
+                self.reap_later(Arc::new(Child::new(lost, None)));
             }
         }
-        Ok(())
+        ended()
+    }
+
+    /// Reaps a killed child when it has ended.
+    pub(super) fn reap_later(&self, child: Arc<Child>) {
+        self.unreaped.lock().push(child);
     }
 
     /// Ends the session at once, and all that is in it.
     fn end(&self) {
-        if let Some(process) = &self.process {
-            let _ = pidfd_send_signal(process, Signal::KILL);
-        }
+        let _ = pidfd_send_signal(&self.processes.first, Signal::KILL);
     }
 
     /// Sends a request; an ended session is told apart.
-    fn send(
-        &self,
-        request: &Request,
-        descriptors: &[BorrowedFd<'_>],
-        flags: SendFlags,
-    ) -> Result<(), LaunchError> {
+    fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
         request
-            .send(&self.control, descriptors, flags)
+            .send(&self.control, descriptors)
             .map_err(|error| match error.raw_os_error() {
                 Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => ended(),
                 _ => LaunchError::new(Stage::Request, error),
@@ -260,43 +266,56 @@ impl Session {
         self.key
     }
 
-    /// Pid 1, for the tests.
+    /// Pid 1 and the server, for the tests.
     #[cfg(test)]
-    pub(super) fn process(&self) -> &OwnedFd {
-        self.process.as_ref().expect("only dropping takes it")
+    pub(super) fn processes(&self) -> [BorrowedFd<'_>; 2] {
+        [
+            self.processes.first.as_fd(),
+            self.processes.server.pidfd.as_fd(),
+        ]
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let Some(process) = self.process.take() else {
-            return;
-        };
-        // The kernel kills the whole namespace with its pid 1, and lets pid 1 be reaped once all others are gone. That
+        // The kernel kills the whole namespace with its pid 1, and lets pid 1 be reaped once all others are. That
         // takes milliseconds, and this may be the thread that supervises all children.
-        let _ = pidfd_send_signal(&process, Signal::KILL);
-        let process = Arc::new(process);
-        let later = Arc::clone(&process);
+        self.end();
+        let _ = pidfd_send_signal(&self.processes.server.pidfd, Signal::KILL);
+        let (processes, unreaped) = (Arc::clone(&self.processes), self.unreaped.get_mut());
+        let unreaped = std::mem::take(unreaped);
+        let later = unreaped.clone();
         let name = std::thread::Builder::new().name("capspawn-end".into());
-        if name.spawn(move || reap(&later)).is_err() {
-            reap(&process);
+        if name.spawn(move || processes.reap(&later)).is_err() {
+            self.processes.reap(&unreaped);
         }
     }
 }
 
-/// Whether the process ends within `bound`.
-fn ends(process: &OwnedFd, bound: &Timespec) -> bool {
-    let mut fds = [PollFd::new(process, PollFlags::IN)];
-    // An interrupted wait is as good as one that was too short.
-    !matches!(poll(&mut fds, Some(bound)), Ok(0) | Err(_))
+impl Processes {
+    /// Waits for the end of all, and reaps them.
+    fn reap(&self, children: &[Arc<Child>]) {
+        for child in children {
+            child.wait();
+        }
+        let first = || WaitId::PidFd(self.first.as_fd());
+        while let Err(Errno::INTR) = waitid(first(), WaitIdOptions::EXITED) {}
+        self.server.wait();
+    }
+}
+
+fn is_gone(child: &Arc<Child>) -> bool {
+    // A host that reaps all children itself has reaped this one.
+    child.try_reap().unwrap_or(true)
+}
+
+/// Whether one of `events` or the end of the other side has come.
+fn is_ready(fd: &OwnedFd, events: PollFlags) -> bool {
+    poll(&mut [PollFd::new(fd, events)], Some(&Timespec::default())) != Ok(0)
 }
 
 fn is_there(path: &Path) -> bool {
     path.symlink_metadata().is_ok()
-}
-
-fn reap(process: &OwnedFd) {
-    while let Err(Errno::INTR) = waitid(WaitId::PidFd(process.as_fd()), WaitIdOptions::EXITED) {}
 }
 
 fn ended() -> LaunchError {
@@ -335,6 +354,28 @@ pub(super) struct Message {
     bytes: usize,
     pub(super) descriptor: Option<OwnedFd>,
     pub(super) sender: Option<Pid>,
+}
+
+impl Message {
+    /// The process `pid` that the message is about. One that the host had no
+    /// descriptor for is killed and reaped.
+    fn spawned(self, pid: u32) -> io::Result<Spawned> {
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
+        match self.descriptor {
+            Some(pidfd) => Ok(Spawned { pid, pidfd }),
+            None => {
+                abandon(pid);
+                Err(Errno::MFILE.into())
+            }
+        }
+    }
+}
+
+/// Ends and reaps a child that the host has no pidfd for. Until then nobody else has its number.
+pub(super) fn abandon(pid: Pid) {
+    let _ = kill_process(pid, Signal::KILL);
+    while let Err(Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {}
 }
 
 /// Receives a message.

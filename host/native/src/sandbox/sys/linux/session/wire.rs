@@ -69,13 +69,22 @@ pub(crate) mod flag {
     pub(crate) const LOOPBACK: u32 = 4;
 }
 
-/// What one session is: who, which limits, which filter, which root. Not shown: the key is secret.
+/// Returns the key at the head of a configuration: what the last two arguments of
+/// the server's own calls carry, by which the filter lets them pass. Apart from the
+/// rest, so that only who serves ever has it on its stack.
+pub(crate) fn key(bytes: &[u8]) -> Option<[u64; 2]> {
+    let mut reader = Reader(bytes);
+    Some([reader.long()?, reader.long()?])
+}
+
+/// What one session is: who, which limits, which filter, which root. Not shown: the
+/// filter has the key in it.
 #[derive(Clone, Copy)]
 pub(crate) struct Configuration<'a> {
     pub(crate) flags: u32,
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// Tasks, pid 1 included; the greatest value is no limit.
+    /// Tasks, the session's own two included; the greatest value is no limit.
     pub(crate) tasks: u64,
     /// Landlock rights for what the session has of its own.
     pub(crate) list: u64,
@@ -83,8 +92,6 @@ pub(crate) struct Configuration<'a> {
     pub(crate) proc: u64,
     /// The same for `/tmp` and `/dev/shm`.
     pub(crate) write: u64,
-    /// What the last two arguments of pid 1's own calls carry, by which the filter lets them pass.
-    pub(crate) key: [u64; 2],
     /// The filter of the session and all in it, as `struct sock_filter`s.
     pub(crate) filter: &'a [u8],
     /// The operations that make the root.
@@ -95,6 +102,7 @@ impl<'a> Configuration<'a> {
     /// Reads a configuration; none if it is not one.
     pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
+        reader.bytes(size_of::<[u64; 2]>())?;
         Some(Self {
             flags: reader.word()?,
             uid: reader.word()?,
@@ -103,7 +111,6 @@ impl<'a> Configuration<'a> {
             list: reader.long()?,
             proc: reader.long()?,
             write: reader.long()?,
-            key: [reader.long()?, reader.long()?],
             filter: reader.block()?,
             operations: reader.0,
         })
@@ -230,22 +237,10 @@ impl<'a> Operation<'a> {
     }
 }
 
-/// What the host asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request<'a> {
-    /// Start a child.
-    Spawn(Spawn<'a>),
-    /// Send a signal to a child's leader, or to all of its group.
-    Signal { child: u32, signal: u32, all: bool },
-    /// Kill what is left of the group and forget the child.
-    Release { child: u32 },
-}
-
-/// A child to start. Its strings are the working directory, the program's path
-/// inside, the arguments and the environment, each ended by a NUL.
+/// A child to start: what the host asks for. Its strings are the working directory,
+/// the program's path inside, the arguments and the environment, each ended by a NUL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Spawn<'a> {
-    pub(crate) child: u32,
     pub(crate) arguments: usize,
     pub(crate) variables: usize,
     /// A step that is made to fail, for the tests.
@@ -256,66 +251,38 @@ pub(crate) struct Spawn<'a> {
     pub(crate) strings: Option<&'a [u8]>,
 }
 
-pub(crate) const SPAWN: u32 = 1;
-pub(crate) const SIGNAL: u32 = 2;
-pub(crate) const RELEASE: u32 = 3;
-
 /// The bytes of one resource limit.
 pub(crate) const LIMIT_BYTES: usize = 24;
 
-impl<'a> Request<'a> {
+impl<'a> Spawn<'a> {
     /// Reads a datagram; none if it is not a request.
     pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        let kind = reader.word()?;
-        let child = reader.word()?;
-        let request = match kind {
-            SPAWN => {
-                let arguments = usize::try_from(reader.word()?).ok()?;
-                let variables = usize::try_from(reader.word()?).ok()?;
-                let fault = (reader.word()?, reader.word()?.cast_signed());
-                let limits = reader.block()?;
-                let shared = reader.word()?;
-                let few = limits.len().is_multiple_of(LIMIT_BYTES)
-                    && limits.len() / LIMIT_BYTES <= MAX_LIMITS;
-                // An argument vector has its program's name at least.
-                if !few || arguments == 0 || arguments.checked_add(variables)? > MAX_STRINGS {
-                    return None;
-                }
-                let strings = match shared {
-                    0 => Some(reader.bytes(reader.0.len())?),
-                    1 => None,
-                    _ => return None,
-                };
-                Self::Spawn(Spawn {
-                    child,
-                    arguments,
-                    variables,
-                    fault,
-                    limits,
-                    strings,
-                })
-            }
-            SIGNAL => {
-                let signal = reader.word()?;
-                if !(1..=64).contains(&signal) {
-                    return None;
-                }
-                let all = match reader.word()? {
-                    0 => false,
-                    1 => true,
-                    _ => return None,
-                };
-                Self::Signal { child, signal, all }
-            }
-            RELEASE => Self::Release { child },
+        let arguments = usize::try_from(reader.word()?).ok()?;
+        let variables = usize::try_from(reader.word()?).ok()?;
+        let fault = (reader.word()?, reader.word()?.cast_signed());
+        let limits = reader.block()?;
+        let shared = reader.word()?;
+        let few =
+            limits.len().is_multiple_of(LIMIT_BYTES) && limits.len() / LIMIT_BYTES <= MAX_LIMITS;
+        // An argument vector has its program's name at least.
+        if !few || arguments == 0 || arguments.checked_add(variables)? > MAX_STRINGS {
+            return None;
+        }
+        let strings = match shared {
+            0 => Some(reader.0),
+            1 if reader.0.is_empty() => None,
             _ => return None,
         };
-        reader.0.is_empty().then_some(request)
+        Some(Self {
+            arguments,
+            variables,
+            fault,
+            limits,
+            strings,
+        })
     }
-}
 
-impl<'a> Spawn<'a> {
     /// Returns the resource limits: number, soft and hard value.
     pub(crate) fn limits(&self) -> impl Iterator<Item = (u32, [u64; 2])> {
         let mut reader = Reader(self.limits);
@@ -354,71 +321,47 @@ impl<'a> Spawn<'a> {
 }
 
 /// What comes back, on the control socket while the session starts and on a
-/// child's own socket afterwards. Always 40 bytes.
+/// child's own socket afterwards. Always 16 bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
-    /// A process was made; with pid 1 comes its pidfd.
-    Started,
-    /// A step failed, with this error number; where the root was made, at this operation.
+    /// A process was made, with this number as its maker sees it; its pidfd comes along.
+    Started { pid: u32 },
+    /// A step of the session failed, with this error number; where the root was made,
+    /// at this operation.
     Failed {
         step: u32,
         errno: i32,
         operation: u32,
     },
+    /// Pid 1 has made the root.
+    Made,
     /// The session is ready.
     Ready,
-    /// A child's leader has ended, by `exit` or by a signal.
-    Ended {
-        signaled: bool,
-        value: i32,
-        /// Whether the leader was the last of its group: nothing is left to be killed.
-        last: bool,
-        usage: Usage,
-    },
-}
-
-/// What an ended leader and those it waited for have used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Usage {
-    pub(crate) user_micros: u64,
-    pub(crate) system_micros: u64,
-    pub(crate) resident_kib: u64,
+    /// A step of a child failed. The child has this number and its pidfd comes
+    /// along, or it was never made and has none.
+    Refused { step: u32, errno: i32, pid: u32 },
 }
 
 /// The bytes of a report.
-pub(crate) const REPORT_BYTES: usize = 40;
+pub(crate) const REPORT_BYTES: usize = 16;
 
 impl Report {
     /// Returns the report's bytes.
     pub(crate) fn bytes(&self) -> [u8; REPORT_BYTES] {
-        let (words, usage) = match self {
-            Self::Started => ([1, 0, 0, 0], Usage::default()),
+        let words = match *self {
+            Self::Started { pid } => [1, pid, 0, 0],
             Self::Failed {
                 step,
                 errno,
                 operation,
-            } => (
-                [2, *step, errno.cast_unsigned(), *operation],
-                Usage::default(),
-            ),
-            Self::Ready => ([3, 0, 0, 0], Usage::default()),
-            Self::Ended {
-                signaled,
-                value,
-                last,
-                usage,
-            } => {
-                let (signaled, last) = (u32::from(*signaled), u32::from(*last));
-                ([4, signaled, value.cast_unsigned(), last], *usage)
-            }
+            } => [2, step, errno.cast_unsigned(), operation],
+            Self::Made => [3, 0, 0, 0],
+            Self::Ready => [4, 0, 0, 0],
+            Self::Refused { step, errno, pid } => [5, step, errno.cast_unsigned(), pid],
         };
         let mut bytes = [0; REPORT_BYTES];
-        let mut rest = bytes.as_mut_slice();
-        for word in words {
-            put(&mut rest, &word.to_ne_bytes());
-        }
-        for long in [usage.user_micros, usage.system_micros, usage.resident_kib] {
-            put(&mut rest, &long.to_ne_bytes());
+        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word.to_ne_bytes());
         }
         bytes
     }
@@ -426,39 +369,24 @@ impl Report {
     /// Reads a report; none if it is not one.
     pub(crate) fn read(bytes: &[u8]) -> Option<Self> {
         let mut reader = Reader(bytes);
-        let [kind, first, second, third] = [
-            reader.word()?,
-            reader.word()?,
-            reader.word()?,
-            reader.word()?,
-        ];
-        let usage = Usage {
-            user_micros: reader.long()?,
-            system_micros: reader.long()?,
-            resident_kib: reader.long()?,
-        };
-        match kind {
-            1 => Some(Self::Started),
-            2 => Some(Self::Failed {
+        let mut word = || reader.word();
+        let [kind, first, second, third] = [word()?, word()?, word()?, word()?];
+        let report = match kind {
+            1 => Self::Started { pid: first },
+            2 => Self::Failed {
                 step: first,
                 errno: second.cast_signed(),
                 operation: third,
-            }),
-            3 => Some(Self::Ready),
-            4 => Some(Self::Ended {
-                signaled: first == 1,
-                value: second.cast_signed(),
-                last: third == 1,
-                usage,
-            }),
-            _ => None,
-        }
-    }
-}
-
-fn put(rest: &mut &mut [u8], bytes: &[u8]) {
-    if let Some((to, tail)) = core::mem::take(rest).split_at_mut_checked(bytes.len()) {
-        to.copy_from_slice(bytes);
-        *rest = tail;
+            },
+            3 => Self::Made,
+            4 => Self::Ready,
+            5 => Self::Refused {
+                step: first,
+                errno: second.cast_signed(),
+                pid: third,
+            },
+            _ => return None,
+        };
+        reader.0.is_empty().then_some(report)
     }
 }

@@ -1,11 +1,12 @@
-//! The key that lets pid 1's own calls pass: its children do without.
+//! The key that lets the server's own calls pass: its children do without.
 
 use std::io::{BufRead, BufReader};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::support::{launch, piped, plan, profile, python, run, session, wait};
 use crate::launch::Exit;
 
-/// Makes the three calls with each pair of last arguments, and says what did not get the quiet answer. What setsid and
+/// Makes the four calls with each pair of last arguments, and says what did not get the quiet answer. What setsid and
 /// setpgid answer is 0 in both cases for who is no leader, so that what they did is looked at.
 const CALLS: &str = r#"
 import ctypes, errno, os, random
@@ -27,6 +28,8 @@ if os.fork() == 0:
         answers = [
             call(112, 0, 0, 0, 0, key) == (0, 0),
             call(109, 0, 0, 0, 0, key) == (0, 0),
+            # A child of the caller's parent, which is the host.
+            call(56, 0x8000 | 17, 0, 0, 0, key) == (-1, errno.EPERM),
             call(437, here, ctypes.addressof(path), ctypes.addressof(how), 24, key) == (-1, errno.ENOSYS),
             os.getpgid(0) == leader and os.getsid(0) == leader,
         ]
@@ -58,8 +61,6 @@ sys.stdin.read()
 
 #[test]
 fn the_key_is_nowhere_in_a_child() {
-    use std::os::unix::fs::FileExt;
-
     let session = session(&profile());
     let key = session.key().arguments().map(u64::to_ne_bytes);
     let (stdio, reader) = piped();
@@ -82,25 +83,72 @@ fn the_key_is_nowhere_in_a_child() {
     assert!(key.iter().all(|half| !held.contains(&hex(half))));
     // The host may look, as root or as the same user: the child is dumpable.
     let pid = crate::launch::Process::pid(&child);
-    if let (Ok(maps), Ok(memory)) = (
-        std::fs::read_to_string(format!("/proc/{pid}/maps")),
-        std::fs::File::open(format!("/proc/{pid}/mem")),
-    ) {
-        for map in maps.lines().filter(|map| map.contains(" rw")) {
-            let (range, _) = map.split_once(' ').expect("a range");
-            let (start, end) = range.split_once('-').expect("two ends");
-            let address = |text| u64::from_str_radix(text, 16).expect("an address");
-            let (start, end) = (address(start), address(end));
-            let mut bytes = vec![0; usize::try_from(end - start).expect("it fits")];
-            memory.read_exact_at(&mut bytes, start).expect("its memory");
-            for half in &key {
-                assert!(
-                    !bytes.windows(half.len()).any(|window| window == half),
-                    "{map}"
-                );
-            }
-        }
-    }
+    assert!(!is_in_memory(pid, &key));
     drop(writer);
     assert_eq!(wait(&child), Ok(Exit::Code(0)));
+}
+
+/// Whether a half of the key is in the memory of `pid`. False where this process may not look.
+fn is_in_memory(pid: u32, key: &[[u8; 8]]) -> bool {
+    use std::os::unix::fs::FileExt;
+
+    let (Ok(maps), Ok(memory)) = (
+        std::fs::read_to_string(format!("/proc/{pid}/maps")),
+        std::fs::File::open(format!("/proc/{pid}/mem")),
+    ) else {
+        return false;
+    };
+    maps.lines().filter(|map| map.contains(" rw")).any(|map| {
+        let (range, _) = map.split_once(' ').expect("a range");
+        let (start, end) = range.split_once('-').expect("two ends");
+        let address = |text| u64::from_str_radix(text, 16).expect("an address");
+        let (start, end) = (address(start), address(end));
+        let mut bytes = vec![0; usize::try_from(end - start).expect("it fits")];
+        memory.read_exact_at(&mut bytes, start).expect("its memory");
+        key.iter()
+            .any(|half| bytes.windows(half.len()).any(|window| window == half))
+    })
+}
+
+fn number(pidfd: BorrowedFd<'_>) -> u32 {
+    let info = format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd());
+    let info = std::fs::read_to_string(info).expect("it is open");
+    let line = info.lines().find_map(|line| line.strip_prefix("Pid:"));
+    line.and_then(|line| line.trim().parse().ok())
+        .expect("a pidfd has a number")
+}
+
+/// What it does not have, who gets into it cannot take.
+#[test]
+fn pid_1_has_one_socket_and_no_key() {
+    let session = session(&profile());
+    let key = session.key().arguments().map(u64::to_ne_bytes);
+    let [first, server] = session.processes().map(number);
+    let open = |pid| {
+        // Both are undumpable: their files belong to root.
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).ok()?;
+        let links = files.map(|file| std::fs::read_link(file.expect("it is there").path()));
+        let mut names: Vec<_> = links
+            .map(|link| link.expect("a link").to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        Some(names)
+    };
+    let (Some(first_open), Some(server_open)) = (open(first), open(server)) else {
+        assert!(!rustix::process::geteuid().is_root());
+        return;
+    };
+    let kinds = |names: &[String]| {
+        let kind = |name: &String| name.split(':').next().unwrap_or("").to_owned();
+        names.iter().map(kind).collect::<Vec<_>>()
+    };
+    let null = "/dev/null";
+    assert_eq!(kinds(&first_open), [null, null, null, "socket"]);
+    assert_eq!(
+        kinds(&server_open),
+        [null, null, null, "anon_inode", "socket"]
+    );
+    assert_ne!(first_open.last(), server_open.last());
+    assert!(!is_in_memory(first, &key));
+    assert!(is_in_memory(server, &key), "it serves by it");
 }

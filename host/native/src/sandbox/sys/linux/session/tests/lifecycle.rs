@@ -2,8 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal as RawSignal, pidfd_send_signal};
 
 use super::super::Session;
@@ -14,6 +16,12 @@ use crate::error::Stage;
 use crate::launch::{ChildStdio, Exit, Process};
 use crate::sandbox::sys::linux::helper::IMAGE;
 use crate::status::Signal;
+
+/// Waits until the process has ended; reaps nothing.
+fn await_end(process: BorrowedFd<'_>) {
+    let mut fds = [PollFd::new(&process, PollFlags::IN)];
+    poll(&mut fds, None).expect("it can be polled");
+}
 
 #[test]
 fn a_child_starts_and_its_end_is_told() {
@@ -28,16 +36,11 @@ fn a_child_starts_and_its_end_is_told() {
 }
 
 #[test]
-fn an_end_can_be_asked_for_again_until_the_release() {
+fn an_end_can_be_asked_for_again_until_it_is_reaped() {
     let session = session(&profile());
     let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
-    let fd = child.exit_fd().try_clone_to_owned().expect("a copy");
-    let mut fds = [rustix::event::PollFd::new(
-        &fd,
-        rustix::event::PollFlags::IN,
-    )];
     for _ in 0..2 {
-        rustix::event::poll(&mut fds, None).expect("it can be polled");
+        await_end(child.exit_fd());
         assert_eq!(
             child.try_exit().expect("it can be asked"),
             Some(Exit::Code(0))
@@ -214,12 +217,19 @@ fn dropping_a_child_kills_its_tree() {
 }
 
 #[test]
-fn what_an_ended_leader_leaves_is_killed_with_the_release() {
+fn what_an_ended_leader_leaves_is_killed_with_its_tree() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let left = script("(sleep 20; echo survived) & exit 7");
     let child = launch(&session, &left, stdio).expect("it starts");
-    assert_eq!(wait(&child), Ok(Exit::Code(7)));
+    await_end(child.exit_fd());
+    assert_eq!(
+        child.try_exit().expect("it can be asked"),
+        Some(Exit::Code(7))
+    );
+    // As long as it is not reaped its group has its number.
+    child.signal_tree(Signal::Kill).expect("some are left");
+    child.reap().expect("it has ended");
     let mut rest = String::new();
     File::from(reader)
         .read_to_string(&mut rest)
@@ -228,7 +238,7 @@ fn what_an_ended_leader_leaves_is_killed_with_the_release() {
 }
 
 #[test]
-fn what_an_ended_leader_leaves_runs_until_the_release() {
+fn what_an_ended_leader_leaves_runs_until_then() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let (stdin, mut writer) = io::pipe().expect("a pipe");
@@ -238,18 +248,14 @@ fn what_an_ended_leader_leaves_runs_until_the_release() {
     };
     let left = script("exec 3<&0; (read line <&3; echo $line; sleep 20; echo survived) & exit 7");
     let child = launch(&session, &left, stdio).expect("it starts");
-    let fd = child.exit_fd().try_clone_to_owned().expect("a copy");
-    let mut fds = [rustix::event::PollFd::new(
-        &fd,
-        rustix::event::PollFlags::IN,
-    )];
-    rustix::event::poll(&mut fds, None).expect("it can be polled");
+    await_end(child.exit_fd());
     let exit = child.try_exit().expect("it can be asked");
     assert_eq!(exit, Some(Exit::Code(7)));
     io::Write::write_all(&mut writer, b"alive\n").expect("it is read");
     let mut lines = BufReader::new(File::from(reader));
     let mut text = String::new();
     lines.read_line(&mut text).expect("text");
+    child.signal_tree(Signal::Kill).expect("one is left");
     child.reap().expect("it has ended");
     lines.read_to_string(&mut text).expect("text");
     assert_eq!(text, "alive\n");
@@ -298,40 +304,100 @@ fn orphans_are_reaped_while_a_leader_is_held() {
     .expect("it starts");
     drop(reader);
     assert_eq!(wait(&busy), Ok(Exit::Code(1)));
-    // Pid 1, and what looks.
-    let text = "while :; do n=0; for p in /proc/[0-9]*; do n=$((n+1)); done; [ $n = 2 ] && break; done; echo $n";
-    assert_eq!(output(&session, text), "2\n");
+    // Pid 1, the leader that is held, and what looks.
+    let text = "while :; do n=0; for p in /proc/[0-9]*; do n=$((n+1)); done; [ $n = 3 ] && break; done; echo $n";
+    assert_eq!(output(&session, text), "3\n");
     assert_eq!(wait(&held), Ok(Exit::Code(0)));
 }
 
+fn nobody_is_there(session: &Arc<Session>) {
+    let error = launch(session, &plan("/bin/true", &[]), null()).expect_err("nobody is there");
+    assert_eq!(
+        (error.stage, error.source.kind()),
+        (Stage::Request, io::ErrorKind::BrokenPipe)
+    );
+}
+
 #[test]
-fn a_killed_helper_loses_its_children_and_says_so() {
+fn a_killed_pid_1_takes_the_children_along_and_it_is_said_so() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let child =
         launch(&session, &script("setsid sleep 1000 & sleep 1000"), stdio).expect("it starts");
-    pidfd_send_signal(session.process(), RawSignal::KILL).expect("it runs");
+    let [first, _] = session.processes();
+    pidfd_send_signal(first, RawSignal::KILL).expect("it runs");
     assert_eq!(wait(&child), Err(io::ErrorKind::BrokenPipe));
     let mut rest = String::new();
     File::from(reader)
         .read_to_string(&mut rest)
         .expect("every writer is gone");
-    let process = session.process().as_fd();
-    let mut fds = [rustix::event::PollFd::new(
-        &process,
-        rustix::event::PollFlags::IN,
-    )];
-    rustix::event::poll(&mut fds, None).expect("it can be polled");
     assert!(!session.is_alive());
     child.signal_tree(Signal::Kill).expect("nothing is left");
     child.signal(Signal::Kill).expect("nothing is left");
-    child.reap().expect("nothing is left");
-    let error = launch(&session, &plan("/bin/true", &[]), null()).expect_err("nobody is there");
-    assert_eq!(
-        (error.stage, error.source.kind()),
-        (Stage::Request, io::ErrorKind::BrokenPipe)
-    );
+    nobody_is_there(&session);
+    child.reap().expect("it has ended");
+    await_end(first);
+    nobody_is_there(&session);
     assert!(Session::start(&launcher(), &profile()).is_ok_and(|another| another.is_alive()));
+}
+
+#[test]
+fn a_killed_server_starts_nothing_more_and_the_children_live() {
+    let session = session(&profile());
+    let (stdin, mut writer) = io::pipe().expect("a pipe");
+    let stdio = ChildStdio {
+        stdin: OwnedFd::from(stdin),
+        ..null()
+    };
+    let child = launch(&session, &script("read line; exit 3"), stdio).expect("it starts");
+    let [_, server] = session.processes();
+    pidfd_send_signal(server, RawSignal::KILL).expect("it runs");
+    await_end(server);
+    assert!(!session.is_alive());
+    assert_eq!(child.try_exit().expect("it can be asked"), None);
+    io::Write::write_all(&mut writer, b"\n").expect("it is read");
+    assert_eq!(wait(&child), Ok(Exit::Code(3)));
+    nobody_is_there(&session);
+}
+
+#[test]
+fn a_request_whose_server_is_killed_is_one_to_a_session_that_has_ended() {
+    let session = session(&profile());
+    let (stdio, reader) = piped();
+    let child = launch(&session, &script("sleep 1000"), stdio).expect("it starts");
+    let [_, server] = session.processes();
+    pidfd_send_signal(server, RawSignal::STOP).expect("it runs");
+    std::thread::scope(|scope| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let session = &session;
+        let asked = scope.spawn(move || {
+            tell.send(rustix::thread::gettid()).expect("it is asked");
+            nobody_is_there(session);
+        });
+        let thread = told.recv().expect("it is told").as_raw_nonzero();
+        let call = format!("/proc/self/task/{thread}/syscall");
+        let recvmsg = format!("{} ", libc::SYS_recvmsg);
+        let waits = || std::fs::read_to_string(&call).is_ok_and(|call| call.starts_with(&recvmsg));
+        while !waits() {
+            std::thread::yield_now();
+        }
+        // It waits for the answer, so that the request is there.
+        pidfd_send_signal(server, RawSignal::KILL).expect("it is there");
+        asked.join().expect("it is told");
+    });
+    // Who has asked in vain has ended all that is in there: nobody can say what the server was at.
+    assert_eq!(wait(&child), Err(io::ErrorKind::BrokenPipe));
+    let mut rest = String::new();
+    File::from(reader)
+        .read_to_string(&mut rest)
+        .expect("every writer is gone");
+}
+
+#[test]
+fn a_signal_of_its_own_is_not_the_sessions_end() {
+    let session = session(&profile());
+    let child = launch(&session, &script("kill -9 $$"), null()).expect("it starts");
+    assert_eq!(wait(&child), Ok(Exit::Signal(9)));
 }
 
 #[test]

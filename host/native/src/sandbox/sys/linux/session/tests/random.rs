@@ -4,7 +4,7 @@ use std::ffi::CString;
 
 use proptest::prelude::*;
 
-use super::super::wire::{Configuration, Operation, Report, Request, Usage};
+use super::super::wire::{Configuration, Operation, Report, Spawn};
 
 /// Bytes that look like a message in their first words.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -17,7 +17,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 proptest! {
     #[test]
     fn nothing_panics(bytes in bytes()) {
-        if let Some(Request::Spawn(spawn)) = Request::read(&bytes) {
+        if let Some(spawn) = Spawn::read(&bytes) {
             prop_assert!(spawn.limits().count() <= 16);
             let mut pointers = [std::ptr::null(); 64];
             if let Some(strings) = spawn.strings {
@@ -39,10 +39,10 @@ proptest! {
         let variables = strings.len() - 2 - arguments;
         let blob: Vec<u8> = strings.iter().flat_map(|it| [it.as_bytes(), b"\0"].concat()).collect();
         let counts = [arguments, variables].map(|count| u32::try_from(count).expect("small"));
-        let words = [1, 7, counts[0], counts[1], 0, 0, 0, 0];
+        let words = [counts[0], counts[1], 0, 0, 0, 0];
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         bytes.extend(&blob);
-        let Some(Request::Spawn(spawn)) = Request::read(&bytes) else {
+        let Some(spawn) = Spawn::read(&bytes) else {
             return Err(TestCaseError::fail("a request"));
         };
         let sent = spawn.strings.expect("inline");
@@ -67,12 +67,19 @@ proptest! {
     }
 
     #[test]
-    fn reports_come_back(code in any::<i32>(), signaled in any::<bool>(), micros in any::<u64>()) {
-        let usage = Usage { user_micros: micros, system_micros: 1, resident_kib: 2 };
-        let failed = Report::Failed { step: 3, errno: code, operation: 4 };
-        for report in [Report::Started, Report::Ready, failed, Report::Ended { signaled, value: code, last: !signaled, usage }] {
-            prop_assert_eq!(Report::read(&report.bytes()), Some(report));
-            prop_assert_eq!(Report::read(&report.bytes()[..39]), None);
+    fn reports_come_back(errno in any::<i32>(), pid in any::<u32>()) {
+        let all = [
+            Report::Started { pid },
+            Report::Failed { step: 3, errno, operation: 4 },
+            Report::Made,
+            Report::Ready,
+            Report::Refused { step: 3, errno, pid },
+        ];
+        for report in all {
+            let bytes = report.bytes();
+            prop_assert_eq!(Report::read(&bytes), Some(report));
+            prop_assert_eq!(Report::read(&bytes[..15]), None);
+            prop_assert_eq!(Report::read(&[&bytes[..], &[0]].concat()), None);
         }
     }
 }
@@ -124,18 +131,5 @@ fn a_path_is_absolute_and_ends_where_it_says() {
         let configuration = Configuration::read(&bytes).expect("a configuration");
         let first = configuration.operations().next().expect("one");
         assert_eq!(first.is_ok(), good, "{:?}", CString::new(path).ok());
-    }
-}
-
-#[test]
-fn a_signal_says_whom_it_is_for() {
-    for (word, all) in [(0u32, Some(false)), (1, Some(true)), (2, None)] {
-        let bytes = [2, 7, 15, word].map(u32::to_ne_bytes).concat();
-        let expected = all.map(|all| Request::Signal {
-            child: 7,
-            signal: 15,
-            all,
-        });
-        assert_eq!(Request::read(&bytes), expected);
     }
 }
