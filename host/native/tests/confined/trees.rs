@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::bounded::{PATIENCE, eventually};
 use crate::lifecycle::{marked, wait_until_none};
 use crate::session::is_session;
-use crate::support::{installed, own_launcher, tier};
+use crate::support::{installed, is_root, own_launcher, tier};
 
 /// A guest that may run any script of the shell and of Python; `commands` are added.
 fn guest(limits: &str, commands: &str) -> Guest {
@@ -129,28 +129,61 @@ fn killing_one_of_two_children_leaves_the_other() {
     wait_until_none(&second);
 }
 
-/// The parent of a process.
-fn parent(pid: i32) -> Pid {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("PPid:"));
-    let number = line.and_then(|line| line.trim().parse().ok());
-    number.and_then(Pid::from_raw).expect("a number")
+/// Both processes of the session that `pid` is in, pid 1 first.
+fn helpers(pid: i32) -> [Pid; 2] {
+    let of = |pid: i32, name: &str| std::fs::read_link(format!("/proc/{pid}/ns/{name}"));
+    let user = of(pid, "user").expect("it runs");
+    let inside = of(pid, "pid").expect("it runs");
+    let all = std::fs::read_dir("/proc").expect("it is there").flatten();
+    let all = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    // The server is in all namespaces but the one of processes.
+    let mut found = [None; 2];
+    for other in all.filter(|other| of(*other, "user").is_ok_and(|user_of| user_of == user)) {
+        let status = std::fs::read_to_string(format!("/proc/{other}/status")).unwrap_or_default();
+        let numbers = status.lines().find(|line| line.starts_with("NSpid:"));
+        let is_first = numbers.is_some_and(|numbers| numbers.ends_with("\t1"));
+        if is_first {
+            found[0] = Pid::from_raw(other);
+        } else if of(other, "pid").is_ok_and(|pid_of| pid_of != inside) {
+            found[1] = Pid::from_raw(other);
+        }
+    }
+    found.map(|pid| pid.expect("it runs"))
 }
 
 #[test]
-fn a_killed_helper_takes_its_children_along_and_is_replaced() {
-    if !is_session() {
+fn a_killed_pid_1_takes_its_children_along_and_is_replaced() {
+    // Who looks for them needs root: they are not dumpable.
+    if !is_session() || !is_root() {
         return;
     }
     let guest = guest("processes = 64", "");
     let marker = format!("3013.{}", std::process::id());
     let child = start(&guest, "sh", &format!("exec sleep {marker}")).expect("allowed");
     eventually("the sleeper", || marked(&marker).len() == 1);
-    let helper = parent(marked(&marker)[0]);
-    kill_process(helper, Signal::KILL).expect("it runs");
+    let [first, _] = helpers(marked(&marker)[0]);
+    kill_process(first, Signal::KILL).expect("it runs");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Host));
     wait_until_none(&marker);
     assert_eq!(run(&guest, "sh", "exit 5"), ExitStatus::Exited(5));
+}
+
+#[test]
+fn a_killed_server_leaves_its_children_and_is_replaced() {
+    if !is_session() || !is_root() {
+        return;
+    }
+    let guest = guest("processes = 64", "");
+    let marker = format!("3014.{}", std::process::id());
+    let child = start(&guest, "sh", &format!("exec sleep {marker}")).expect("allowed");
+    eventually("the sleeper", || marked(&marker).len() == 1);
+    let [_, server] = helpers(marked(&marker)[0]);
+    kill_process(server, Signal::KILL).expect("it runs");
+    assert_eq!(run(&guest, "sh", "exit 5"), ExitStatus::Exited(5));
+    assert_eq!(child.poll(), None);
+    assert_eq!(marked(&marker).len(), 1);
+    drop(child);
+    wait_until_none(&marker);
 }
 
 #[test]

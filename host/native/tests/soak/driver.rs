@@ -181,7 +181,7 @@ impl<'w> Driver<'w> {
     }
 
     fn kill_helper(&mut self) {
-        self.tally.helpers_killed += u64::from(faults::kill_helper());
+        self.tally.helpers_killed += u64::from(faults::kill_helper(&mut self.random));
         self.spawn_any();
     }
 

@@ -31,16 +31,19 @@ pub(crate) fn open_descriptors() -> u64 {
     u64::try_from(open).unwrap_or_default()
 }
 
-/// Kills the watcher or a session, if one runs.
-pub(crate) fn kill_helper() -> bool {
-    children()
+/// Kills the watcher or one of a session's two, if one runs.
+pub(crate) fn kill_helper(random: &mut Random) -> bool {
+    let helpers: Vec<_> = children()
         .into_iter()
-        .find(|pid| is_helper(*pid))
-        .is_some_and(kill)
+        .filter(|pid| is_helper(*pid))
+        .collect();
+    random
+        .index(helpers.len())
+        .is_some_and(|chosen| kill(helpers[chosen]))
 }
 
 /// Its orders are hexadecimal words in `argv[0]`; bit 2 of the first says to watch, bit 3 to
-/// be the first process of a session.
+/// be a session's server or its pid 1.
 fn is_helper(pid: i32) -> bool {
     let orders = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let mode = orders.get(..8).map(|word| u32::from_str_radix(word, 16));
