@@ -1,6 +1,6 @@
 //! Thousands of random operations with faults injected leave nothing behind.
 //!
-//! `CAPSPAWN_SOAK_OPERATIONS` (1000 by default; the whole is 10000) bounds it,
+//! `CAPSPAWN_SOAK_OPERATIONS` (4000 by default; the whole is 20000) bounds it,
 //! `CAPSPAWN_SOAK_SEED` repeats the choices of a run, though not its timing.
 //! Faults: no descriptor to be had, the watcher or a session killed, a child or its
 //! helper killed while it starts. That `clone` or `mmap` fails cannot be brought about
@@ -35,7 +35,7 @@ const DRIVERS: u64 = 4;
 
 #[test]
 fn random_operations_with_faults_leave_nothing_behind() {
-    let operations = number("CAPSPAWN_SOAK_OPERATIONS").unwrap_or(1000);
+    let operations = number("CAPSPAWN_SOAK_OPERATIONS").unwrap_or(4000);
     let seed = number("CAPSPAWN_SOAK_SEED").unwrap_or_else(now);
     println!("CAPSPAWN_SOAK_OPERATIONS={operations} CAPSPAWN_SOAK_SEED={seed}");
     for tier in tiers() {

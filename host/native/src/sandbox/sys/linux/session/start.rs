@@ -197,11 +197,14 @@ impl Session {
         let message = match receive(&status, RecvFlags::empty()) {
             // Something keeps the child from executing, and the server from everything else.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.end();
+                self.unanswered();
                 return Err(at(Stage::Request)(io::ErrorKind::TimedOut.into()));
             }
             message => message.map_err(at(Stage::Request))?,
         };
+        if message.report.is_none() {
+            return Err(self.unanswered());
+        }
         // The child's own word, which is of use only where this one does not come.
         let _ = receive(&self.control, RecvFlags::DONTWAIT);
         match message.report {
@@ -217,18 +220,16 @@ impl Session {
                 let source = io::Error::from_raw_os_error(errno);
                 Err(LaunchError::new(stage_of(step), source))
             }
-            _ => Err(self.unanswered()),
+            _ => Err(at(Stage::Request)(io::ErrorKind::InvalidData.into())),
         }
     }
 
-    /// What a request without an answer means: the server has ended, or it had no descriptor left for those
-    /// that came along.
+    /// A request is not answered: the server has ended, or waits. (It never lacks descriptors: it holds
+    /// none from one request to the next.)
     fn unanswered(&self) -> LaunchError {
-        if self.is_alive() {
-            return LaunchError::new(Stage::Request, Errno::MFILE.into());
-        }
-        // What it may have started without a word is the host's child too.
         self.end();
+        // What it may have started without a word is the host's child too. The answer's socket ended when that
+        // executed or exited, so that its own word is there by now.
         while let Ok(message) = receive(&self.control, RecvFlags::DONTWAIT)
             && let Some(sender) = message.sender.filter(|_| message.bytes > 0)
         {
