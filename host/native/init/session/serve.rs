@@ -22,7 +22,8 @@ const STACK: usize = 64 * 1024;
 pub(super) struct Server<'a> {
     /// By which the filter tells the server's own calls.
     pub(super) key: mount::Key,
-    pub(super) ruleset: i32,
+    /// What each child restricts itself with, if anything.
+    pub(super) nested: Option<Descriptor>,
     pub(super) control: &'a Descriptor,
     /// Where the stack of the child ends, which is vforked.
     pub(super) stack_top: usize,
@@ -32,7 +33,11 @@ pub(super) struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Takes the memory that serving needs, once.
-    pub(super) fn new(key: [u64; 2], ruleset: i32, control: &'a Descriptor) -> Result<Self, i32> {
+    pub(super) fn new(
+        key: [u64; 2],
+        nested: Option<Descriptor>,
+        control: &'a Descriptor,
+    ) -> Result<Self, i32> {
         let stack = memory(PAGE + STACK)?;
         guard(stack)?;
         // Each array has its null.
@@ -43,7 +48,7 @@ impl<'a> Server<'a> {
         let pointers = unsafe { core::slice::from_raw_parts_mut(pointers, count) };
         Ok(Self {
             key: key.map(|word| word as usize),
-            ruleset,
+            nested,
             control,
             stack_top: stack + PAGE + STACK,
             pointers,

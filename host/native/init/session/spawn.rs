@@ -121,7 +121,7 @@ fn start(
         watcher: server.control.0,
         confine: Some(Confine {
             lock_securebits: false,
-            ruleset: server.ruleset,
+            ruleset: server.nested.as_ref().map_or(-1, |nested| nested.0),
             filter: FilterProgram::NONE,
         }),
         program: program.0,

@@ -16,6 +16,7 @@ const MAX_CONFIGURATION: usize = 16 * 1024 * 1024;
 /// Starts a session and serves it. A failure is reported on the control socket.
 pub(crate) fn run(orders: &Orders) -> ! {
     let control = Descriptor(orders.status);
+    let ruleset = Descriptor(orders.ruleset);
     let lifeline = Descriptor(orders.filter);
     let file = Descriptor(orders.program);
     let mapped = match steps::close_on_exec().and_then(|()| Mapped::new(&file, MAX_CONFIGURATION)) {
@@ -42,7 +43,7 @@ pub(crate) fn run(orders: &Orders) -> ! {
         drop(made);
         let first = First {
             control,
-            ruleset: Descriptor(orders.ruleset),
+            ruleset,
             lifeline,
             made: making,
             configuration: mapped,
@@ -54,7 +55,15 @@ pub(crate) fn run(orders: &Orders) -> ! {
     let _ = socket::send(&control, &Report::Started { pid }, Some(&pidfd));
     drop(pidfd);
     let key = wire::key(mapped.bytes()).ok_or(EINVAL);
-    let server = key.and_then(|key| Server::new(key, orders.ruleset, &control));
+    let nested = match ruleset.0 {
+        ..0 => Ok(None),
+        _ => confine::nested(&configuration).map(Some),
+    };
+    let nested = match nested {
+        Ok(nested) => nested,
+        Err(errno) => fail(&control, Step::Landlock, errno, 0),
+    };
+    let server = key.and_then(|key| Server::new(key, nested, &control));
     let mut server = match server {
         Ok(server) => server,
         Err(errno) => fail(&control, Step::Request, errno, 0),
@@ -64,9 +73,10 @@ pub(crate) fn run(orders: &Orders) -> ! {
         exit(127);
     }
     drop(made);
-    if let Err((step, errno)) = confine::confine(&configuration, orders.ruleset, fault) {
+    if let Err((step, errno)) = confine::confine(&configuration, ruleset.0, fault) {
         fail(&control, step, errno, 0);
     }
+    drop(ruleset);
     // It holds the key, which stays in the one place that calls with it.
     drop(mapped);
     if socket::send(&control, &Report::Ready, None).is_err() {

@@ -58,10 +58,15 @@ pub(super) fn session_ruleset(confinement: &Confinement) -> io::Result<Option<Ow
     build(confinement, None, CompatLevel::BestEffort, network).map(Into::into)
 }
 
+/// The scopes of each child of a session, as the kernel's bits.
+pub(super) fn session_scopes() -> u64 {
+    Scope::from_all(running()).bits()
+}
+
 /// Rights for what a session has of its own, as the kernel's bits: to list, for
 /// `/proc`, and to write. No more than this kernel knows.
 pub(super) fn session_rights() -> [u64; 3] {
-    let known = AccessFs::from_all(ABI::from(i32::try_from(abi()).unwrap_or(0)));
+    let known = AccessFs::from_all(running());
     let list = BitFlags::from(AccessFs::ReadDir);
     let proc = list | AccessFs::ReadFile | AccessFs::WriteFile;
     [list, proc, writable()].map(|rights| (rights & known).bits())
@@ -142,6 +147,10 @@ fn allow(
     ruleset
         .add_rule(PathBeneath::new(file, access))
         .map_err(io::Error::other)
+}
+
+fn running() -> ABI {
+    ABI::from(i32::try_from(abi()).unwrap_or(0))
 }
 
 /// Returns the running kernel's Landlock ABI; 0 where there is none.

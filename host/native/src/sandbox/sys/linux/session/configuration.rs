@@ -44,6 +44,7 @@ pub(super) fn file(
     for rights in landlock::session_rights() {
         bytes.extend(rights.to_ne_bytes());
     }
+    bytes.extend(landlock::session_scopes().to_ne_bytes());
     let network = profile.confinement.network;
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),

@@ -92,6 +92,8 @@ pub(crate) struct Configuration<'a> {
     pub(crate) proc: u64,
     /// The same for `/tmp` and `/dev/shm`.
     pub(crate) write: u64,
+    /// The Landlock scopes of each child's own domain.
+    pub(crate) scopes: u64,
     /// The filter of the session and all in it, as `struct sock_filter`s.
     pub(crate) filter: &'a [u8],
     /// The operations that make the root.
@@ -111,6 +113,7 @@ impl<'a> Configuration<'a> {
             list: reader.long()?,
             proc: reader.long()?,
             write: reader.long()?,
+            scopes: reader.long()?,
             filter: reader.block()?,
             operations: reader.0,
         })

@@ -103,7 +103,7 @@ fn operations_come_back() {
         },
         Operation::Alias { path, at },
     ];
-    let mut bytes = vec![0; 3 * 4 + 6 * 8 + 4];
+    let mut bytes = vec![0; 3 * 4 + 7 * 8 + 4];
     for operation in &all {
         operation.write(|part| bytes.extend_from_slice(part));
     }
@@ -124,7 +124,7 @@ fn a_path_is_absolute_and_ends_where_it_says() {
         (b"/a\0b\0", false),
         (b"\0", false),
     ] {
-        let mut bytes = vec![0; 3 * 4 + 6 * 8 + 4];
+        let mut bytes = vec![0; 3 * 4 + 7 * 8 + 4];
         bytes.extend(5u32.to_ne_bytes());
         bytes.extend(u32::try_from(path.len()).expect("small").to_ne_bytes());
         bytes.extend(path);
