@@ -13,6 +13,17 @@ use std::path::{Path, PathBuf};
 use super::wire::Operation;
 use crate::sandbox::{FsRoot, FsRules};
 
+/// What every session has of its own, and shows in place of the host's: those would come
+/// without the right to open a device.
+const OWN_DEVICES: [&str; 6] = [
+    "/dev",
+    "/dev/full",
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/zero",
+];
+
 /// The operations, as the helper reads them, and what each of them is.
 #[derive(Debug, Default)]
 pub(super) struct View {
@@ -47,6 +58,7 @@ impl View {
         let shown: Vec<&Root> = roots
             .iter()
             .filter(|root| !is_covered(root, &roots))
+            .filter(|root| !OWN_DEVICES.iter().any(|own| root.real == Path::new(own)))
             .collect();
         // By depth, so that nothing is mounted over what is below it; the session's own first.
         let own = [

@@ -33,6 +33,27 @@ fn nothing_is_there_that_is_not_granted() {
 }
 
 #[test]
+fn a_device_that_every_session_has_may_be_granted_too() {
+    let text = "head -c 3 /dev/zero | wc -c; echo x > /dev/null && echo written; echo /dev/*";
+    let bare = output(&session(&profile()), text);
+    for (read, write) in [
+        (vec!["/dev/zero", "/dev/null"], vec![]),
+        (vec![], vec!["/dev/null"]),
+        (vec!["/dev"], vec![]),
+    ] {
+        let roots = |paths: &[&str]| {
+            let root = |path: &&str| FsRoot::resolve(*path).expect("it exists");
+            paths.iter().map(root).collect::<Vec<_>>()
+        };
+        let mut fs = rules();
+        fs.read.extend(roots(&read));
+        fs.write.extend(roots(&write));
+        let text = output(&session(&confined(fs)), text);
+        assert_eq!(text, bare, "{read:?} {write:?}");
+    }
+}
+
+#[test]
 fn a_write_root_is_writable_and_what_lies_beside_it_is_not_there() {
     let folder = folder();
     for name in ["work", "beside"] {
