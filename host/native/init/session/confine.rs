@@ -9,35 +9,48 @@ use crate::raw::{call, number};
 use crate::steps::{self, Confine, Failure, Fault, FilterProgram, Instruction, Step};
 use crate::wire::Configuration;
 
-/// Takes every step of the server, the filter last.
+/// Takes every step of the server, the filter last. Returns what each child restricts
+/// itself with, if anything.
 pub(super) fn confine(
     configuration: &Configuration<'_>,
     ruleset: i32,
     fault: Fault,
-) -> Result<(), Failure> {
+) -> Result<Option<Descriptor>, Failure> {
     fault.guard(Step::Limits, || {
         raise_descriptors()?;
         limit_tasks(configuration.tasks)
     })?;
-    if ruleset >= 0 {
-        fault.guard(Step::Landlock, || own_rules(configuration, ruleset))?;
-    }
-    give_up(configuration, ruleset, fault)
+    let nested = fault.guard(Step::Landlock, || match ruleset {
+        ..0 => Ok(None),
+        _ => {
+            own_rules(configuration, ruleset)?;
+            nested(configuration).map(Some)
+        }
+    })?;
+    give_up(configuration, ruleset, fault)?;
+    Ok(nested)
 }
 
 /// Makes the ruleset of each child's own domain, nested in the server's: siblings
 /// neither signal nor trace each other. What they may open is the server's domain to
 /// say: to have each of its rules a second time costs a child 20 us.
-pub(super) fn nested(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
-    // A ruleset must handle something: this is denied by the outer domain everywhere.
+fn nested(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
     const MAKE_BLOCK: u64 = 1 << 11;
+    const REFER: u64 = 1 << 13;
+    // Moving a file to another directory is denied by every domain that does not allow it. Where the kernel does not
+    // know it yet, something else is handled, as something must be: what the outer domain denies everywhere.
+    let refer = configuration.write & REFER;
+    let handled = if refer == 0 { MAKE_BLOCK } else { refer };
     // A `struct landlock_ruleset_attr`: file system, network, scopes. A kernel that knows less of it takes the rest
     // as long as it is zero.
-    let attributes = [MAKE_BLOCK, 0, configuration.scopes];
+    let attributes = [handled, 0, configuration.scopes];
     let bytes = size_of_val(&attributes);
     let args = [(&raw const attributes).addr(), bytes, 0, 0, 0, 0];
     // SAFETY: as many bytes as are said, read only.
-    Descriptor::new(unsafe { call(number::LANDLOCK_CREATE_RULESET, args) })
+    let ruleset = Descriptor::new(unsafe { call(number::LANDLOCK_CREATE_RULESET, args) })?;
+    let root = mount::inside(c"/", true, mount::NO_FILTER)?;
+    add_rule(ruleset.0, &root, refer)?;
+    Ok(ruleset)
 }
 
 /// Gives up all rights: what pid 1 does too.

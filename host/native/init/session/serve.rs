@@ -33,11 +33,7 @@ pub(super) struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Takes the memory that serving needs, once.
-    pub(super) fn new(
-        key: [u64; 2],
-        nested: Option<Descriptor>,
-        control: &'a Descriptor,
-    ) -> Result<Self, i32> {
+    pub(super) fn new(key: [u64; 2], control: &'a Descriptor) -> Result<Self, i32> {
         let stack = memory(PAGE + STACK)?;
         guard(stack)?;
         // Each array has its null.
@@ -48,7 +44,7 @@ impl<'a> Server<'a> {
         let pointers = unsafe { core::slice::from_raw_parts_mut(pointers, count) };
         Ok(Self {
             key: key.map(|word| word as usize),
-            nested,
+            nested: None,
             control,
             stack_top: stack + PAGE + STACK,
             pointers,

@@ -55,15 +55,7 @@ pub(crate) fn run(orders: &Orders) -> ! {
     let _ = socket::send(&control, &Report::Started { pid }, Some(&pidfd));
     drop(pidfd);
     let key = wire::key(mapped.bytes()).ok_or(EINVAL);
-    let nested = match ruleset.0 {
-        ..0 => Ok(None),
-        _ => confine::nested(&configuration).map(Some),
-    };
-    let nested = match nested {
-        Ok(nested) => nested,
-        Err(errno) => fail(&control, Step::Landlock, errno, 0),
-    };
-    let server = key.and_then(|key| Server::new(key, nested, &control));
+    let server = key.and_then(|key| Server::new(key, &control));
     let mut server = match server {
         Ok(server) => server,
         Err(errno) => fail(&control, Step::Request, errno, 0),
@@ -73,9 +65,10 @@ pub(crate) fn run(orders: &Orders) -> ! {
         exit(127);
     }
     drop(made);
-    if let Err((step, errno)) = confine::confine(&configuration, ruleset.0, fault) {
-        fail(&control, step, errno, 0);
-    }
+    server.nested = match confine::confine(&configuration, ruleset.0, fault) {
+        Ok(nested) => nested,
+        Err((step, errno)) => fail(&control, step, errno, 0),
+    };
     drop(ruleset);
     // It holds the key, which stays in the one place that calls with it.
     drop(mapped);

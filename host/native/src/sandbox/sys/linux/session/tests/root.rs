@@ -74,6 +74,22 @@ fn a_write_root_is_writable_and_what_lies_beside_it_is_not_there() {
 }
 
 #[test]
+fn files_move_and_are_linked_from_one_directory_to_another() {
+    let folder = folder();
+    let session = session(&confined(FsRules {
+        write: vec![folder.path().into()],
+        ..rules()
+    }));
+    // `mv` would copy where it may not move.
+    let text = "import os\nos.makedirs('a'); os.makedirs('b'); open('a/x', 'w').close()\nos.link('a/x', 'b/y'); os.rename('a/x', 'b/z'); print(sorted(os.listdir('b')))";
+    for dir in [folder.path().to_str().expect("text"), "/tmp"] {
+        let mut plan = super::support::plan(&super::support::python(), &["-ISc", text]);
+        plan.cwd.path = dir.into();
+        assert_eq!(run(&session, &plan).0, "['y', 'z']\n", "{dir}");
+    }
+}
+
+#[test]
 fn a_write_root_in_a_read_root_and_below_tmp() {
     let below = tempfile::tempdir_in("/tmp").expect("a directory");
     open(below.path());
