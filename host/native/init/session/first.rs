@@ -8,11 +8,11 @@
 
 use super::descriptor::{Descriptor, Mapped};
 use super::start::fail;
-use super::{confine, namespaces, root, socket};
+use super::{confine, namespaces, root};
 use crate::Orders;
 use crate::raw::{call, exit, number};
 use crate::steps::Step;
-use crate::wire::{Configuration, Report};
+use crate::wire::Configuration;
 
 const EINTR: i32 = 4;
 
@@ -34,12 +34,8 @@ pub(super) fn run(first: First, orders: &Orders) -> ! {
         exit(1)
     };
     let fault = orders.fault;
-    let furnished = fault.guard(Step::Namespaces, || {
-        ignore_ends()?;
-        namespaces::furnish(&configuration)
-    });
-    if let Err((step, errno)) = furnished {
-        fail(control, step, errno, 0);
+    if let Err(errno) = ignore_ends().and_then(|()| namespaces::furnish(&configuration)) {
+        fail(control, Step::Namespaces, errno, 0);
     }
     if fault.step == Step::Root as u32 {
         fail(control, Step::Root, fault.errno, u32::MAX);
@@ -50,7 +46,6 @@ pub(super) fn run(first: First, orders: &Orders) -> ! {
     if let Err((step, errno)) = confine::give_up(&configuration, first.ruleset.0, fault) {
         fail(control, step, errno, 0);
     }
-    let _ = socket::send(control, &Report::Made, None);
     // What it needs no more, the filter with the key among it.
     drop(first.configuration);
     drop(first.control);

@@ -74,24 +74,13 @@ fn write(path: &CStr, bytes: &[u8]) -> Result<(), i32> {
     unsafe { call(number::WRITE, args) }.map(drop)
 }
 
-/// Forks pid 1, a child of the host: none in it, its number and its pidfd in the
-/// caller, whose own namespace stays the host's.
-pub(super) fn fork() -> Result<Option<(u32, Descriptor)>, i32> {
-    const CLONE_PIDFD: usize = 0x1000;
+/// Forks pid 1, a child of the host, and says whether this is it. The caller's own
+/// namespace stays the host's.
+pub(super) fn fork() -> Result<bool, i32> {
     const CLONE_PARENT: usize = 0x8000;
-    let mut pidfd = -1i32;
-    let args = [
-        CLONE_PIDFD | CLONE_PARENT,
-        0,
-        (&raw mut pidfd).addr(),
-        0,
-        0,
-        0,
-    ];
-    // SAFETY: without CLONE_VM the child goes on with a copy of the memory, on the same stack address; the kernel
-    // stores the descriptor in `pidfd`.
-    let pid = unsafe { call(number::CLONE, args)? };
-    Ok((pid != 0).then(|| (pid as u32, Descriptor(pidfd))))
+    let args = [CLONE_PARENT, 0, 0, 0, 0, 0];
+    // SAFETY: without CLONE_VM the child goes on with a copy of the memory, on the same stack address.
+    unsafe { call(number::CLONE, args) }.map(|pid| pid == 0)
 }
 
 /// Names the machine, and brings the loopback interface up where there is to be one.

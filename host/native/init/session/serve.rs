@@ -24,7 +24,7 @@ pub(super) struct Server<'a> {
     pub(super) key: mount::Key,
     /// What each child restricts itself with, if anything.
     pub(super) nested: Option<Descriptor>,
-    pub(super) control: &'a Descriptor,
+    control: &'a Descriptor,
     /// Where the stack of the child ends, which is vforked.
     pub(super) stack_top: usize,
     /// Room for the pointers of `execveat`.

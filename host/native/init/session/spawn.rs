@@ -17,11 +17,12 @@ const EINVAL: i32 = 22;
 /// `/dev/null`.
 const NULL_DEVICE: u64 = 0x103;
 
-/// Why there is no child: the step, the error number, and the process that took it.
+/// Why there is no child: the step, the error number, and the number of the process that
+/// took it, which the host reaps; 0 is none.
 struct Refusal {
     step: u32,
     errno: i32,
-    made: Option<Made>,
+    pid: u32,
 }
 
 /// A process: its number as the host knows it, and its pidfd.
@@ -38,15 +39,21 @@ pub(super) fn spawn(
         return;
     };
     let given = [stdin, stdout, stderr, program];
-    let (report, made) = match start(server, request, &given, strings.as_ref()) {
-        Ok(made) => (Report::Started { pid: made.0 }, Some(made)),
-        Err(Refusal { step, errno, made }) => {
-            let pid = made.as_ref().map_or(0, |made| made.0);
-            (Report::Refused { step, errno, pid }, made)
+    let started = start(server, request, &given, &status, strings.as_ref());
+    // Whoever reads or writes the other ends after the answer must have to do with the child alone.
+    drop(given);
+    match started {
+        Ok(Made(pid, pidfd)) => {
+            let report = Report::Started { pid };
+            // Where too many descriptors are on their way, the host opens its own.
+            if socket::send(&status, &report, Some(&pidfd)).is_err() {
+                let _ = socket::send(&status, &report, None);
+            }
         }
-    };
-    // The host is this process' parent and the child's: it reaps both.
-    let _ = socket::send(&status, &report, made.as_ref().map(|made| &made.1));
+        Err(Refusal { step, errno, pid }) => {
+            let _ = socket::send(&status, &Report::Refused { step, errno, pid }, None);
+        }
+    }
 }
 
 fn has_format(file: &Descriptor, formats: &[u32]) -> bool {
@@ -66,13 +73,14 @@ fn start(
     server: &mut Server<'_>,
     request: &Spawn<'_>,
     given: &[Option<Descriptor>; 4],
+    status: &Descriptor,
     strings: Option<&Descriptor>,
 ) -> Result<Made, Refusal> {
     let at = |step: Step| {
         move |errno| Refusal {
             step: step as u32,
             errno,
-            made: None,
+            pid: 0,
         }
     };
     let malformed = || at(Step::Request)(EINVAL);
@@ -118,7 +126,7 @@ fn start(
         key: server.key,
         // What the child sends there comes with its number: all that the host has of it, should the server be killed
         // before it can say more.
-        watcher: server.control.0,
+        watcher: status.0,
         confine: Some(Confine {
             lock_securebits: false,
             ruleset: server.nested.as_ref().map_or(-1, |nested| nested.0),
@@ -135,14 +143,14 @@ fn start(
     let made = made.map_err(|errno| Refusal {
         step: 0,
         errno,
-        made: None,
+        pid: 0,
     })?;
     match prepared.failed_step.load(Ordering::Acquire) {
         0 => Ok(made),
         step => Err(Refusal {
             step,
             errno: prepared.failed_errno.load(Ordering::Relaxed),
-            made: Some(made),
+            pid: made.0,
         }),
     }
 }

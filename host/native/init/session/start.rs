@@ -31,15 +31,12 @@ pub(crate) fn run(orders: &Orders) -> ! {
     if let Err((step, errno)) = enter(&configuration, fault) {
         fail(&control, step, errno, 0);
     }
-    let forked = fault.guard(Step::Namespaces, || {
-        let ends = pipe()?;
-        Ok((namespaces::fork()?, ends))
-    });
-    let (pid, [made, making]) = match forked {
+    let forked = pipe().and_then(|ends| Ok((namespaces::fork()?, ends)));
+    let (is_first, [made, making]) = match forked {
         Ok(forked) => forked,
-        Err((step, errno)) => fail(&control, step, errno, 0),
+        Err(errno) => fail(&control, Step::Namespaces, errno, 0),
     };
-    let Some((pid, pidfd)) = pid else {
+    if is_first {
         drop(made);
         let first = First {
             control,
@@ -49,11 +46,9 @@ pub(crate) fn run(orders: &Orders) -> ! {
             configuration: mapped,
         };
         first::run(first, orders)
-    };
+    }
     drop(making);
     drop(lifeline);
-    let _ = socket::send(&control, &Report::Started { pid }, Some(&pidfd));
-    drop(pidfd);
     let key = wire::key(mapped.bytes()).ok_or(EINVAL);
     let server = key.and_then(|key| Server::new(key, &control));
     let mut server = match server {

@@ -1,14 +1,15 @@
 //! Trees under the registry: their limits, their ends, and the sessions they are in.
 
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use capspawn_native::grant::Grants;
 use capspawn_native::sandbox::Tier;
 use capspawn_native::{Child, Command, ExitStatus, Guest, KillReason, Quota, Registry, SpawnError};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
-use crate::bounded::{PATIENCE, eventually};
+use crate::bounded::{PATIENCE, eventually, is_ready};
 use crate::lifecycle::{marked, wait_until_none};
 use crate::session::is_session;
 use crate::support::{installed, is_root, own_launcher, tier};
@@ -178,7 +179,11 @@ fn a_killed_server_leaves_its_children_and_is_replaced() {
     let child = start(&guest, "sh", &format!("exec sleep {marker}")).expect("allowed");
     eventually("the sleeper", || marked(&marker).len() == 1);
     let [_, server] = helpers(marked(&marker)[0]);
+    let pidfd = pidfd_open(server, PidfdFlags::empty()).expect("it runs");
     kill_process(server, Signal::KILL).expect("it runs");
+    // Who asks it while it ends gets no answer, and ends the session.
+    let deadline = Instant::now() + PATIENCE;
+    assert!(is_ready(pidfd.as_fd(), deadline));
     assert_eq!(run(&guest, "sh", "exit 5"), ExitStatus::Exited(5));
     assert_eq!(child.poll(), None);
     assert_eq!(marked(&marker).len(), 1);

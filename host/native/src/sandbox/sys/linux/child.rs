@@ -85,19 +85,22 @@ fn prepare(prepared: &Prepared) -> Result<(), Failure> {
             steps::unblock_signals()
         }
     })?;
-    let session = fault.guard(Step::Session, || {
-        let [first, second] = prepared.key;
-        // SAFETY: takes no pointer; the child is a thread group of its own.
-        unsafe { call(number::SETSID, [0, 0, 0, 0, first, second]) }
-    })?;
     fault.guard(Step::Watch, || {
         const MSG_NOSIGNAL: usize = 0x4000;
         let Ok(socket) = usize::try_from(prepared.watcher) else {
             return Ok(());
         };
-        let group = (&raw const session).addr();
-        // SAFETY: the session's number is its low 4 bytes, read only.
-        unsafe { call(number::SENDTO, [socket, group, 4, MSG_NOSIGNAL, 0, 0]) }.map(drop)
+        // Of the group too that it is about to lead. Said before: whoever has not said it is in its maker's group.
+        // SAFETY: takes no pointer.
+        let own = unsafe { call(number::GETPID, [0; 6]) }?;
+        let own = (&raw const own).addr();
+        // SAFETY: the number is its low 4 bytes, read only.
+        unsafe { call(number::SENDTO, [socket, own, 4, MSG_NOSIGNAL, 0, 0]) }.map(drop)
+    })?;
+    fault.guard(Step::Session, || {
+        let [first, second] = prepared.key;
+        // SAFETY: takes no pointer; the child is a thread group of its own.
+        unsafe { call(number::SETSID, [0, 0, 0, 0, first, second]) }.map(drop)
     })?;
     fault.guard(Step::Stdio, || {
         for (target, source) in [0, 1, 2].into_iter().zip(&prepared.stdio) {

@@ -22,6 +22,7 @@ mod process;
     reason = "raw system calls; the helper shares the file and needs the rest"
 )]
 mod raw;
+mod recall;
 mod report;
 mod session;
 mod sessions;

@@ -14,6 +14,7 @@ use rustix::process::{
     Signal as RawSignal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
 };
 
+use super::recall::recall;
 use super::vfork::Spawned;
 use super::watcher::Watcher;
 use crate::launch::{Exit, Process};
@@ -48,13 +49,19 @@ impl Child {
     /// Reaps the leader if it has ended, and says whether it is gone.
     pub(super) fn try_reap(&self) -> io::Result<bool> {
         // Still running is no reason to forget it; the registry reaps what has ended.
-        if self.try_exit()?.is_none() {
-            return Ok(false);
+        match self.try_exit() {
+            Ok(None) => return Ok(false),
+            // Reaped by somebody else, on a kernel that does not remember.
+            Err(error) if error.raw_os_error() != Some(libc::ECHILD) => return Err(error),
+            _ => {}
         }
         self.forget();
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options)?;
-        Ok(true)
+        match waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options) {
+            // Somebody else has.
+            Ok(_) | Err(Errno::CHILD) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     /// Once it is reaped, the group's number may be a stranger's.
@@ -76,8 +83,15 @@ impl Process for Child {
 
     fn try_exit(&self) -> io::Result<Option<Exit>> {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
-        let Some(status) = waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options)? else {
-            return Ok(None);
+        let pidfd = self.spawned.pidfd.as_fd();
+        let status = match waitid(WaitId::PidFd(pidfd), options) {
+            Ok(Some(status)) => status,
+            Ok(None) => return Ok(None),
+            Err(Errno::CHILD) => {
+                let exit = recall(pidfd);
+                return exit.map(Some).ok_or_else(|| Errno::CHILD.into());
+            }
+            Err(errno) => return Err(errno.into()),
         };
         if let Some(code) = status.exit_status() {
             return Ok(Some(Exit::Code(code)));

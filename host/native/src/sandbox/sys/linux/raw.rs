@@ -19,6 +19,7 @@ pub(crate) mod number {
     pub(crate) const RT_SIGPROCMASK: usize = 14;
     pub(crate) const IOCTL: usize = 16;
     pub(crate) const PREAD64: usize = 17;
+    pub(crate) const GETPID: usize = 39;
     pub(crate) const SOCKET: usize = 41;
     pub(crate) const SENDTO: usize = 44;
     pub(crate) const SENDMSG: usize = 46;

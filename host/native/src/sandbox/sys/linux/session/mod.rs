@@ -11,9 +11,11 @@
 //! Everything in a session shares its root, its `/tmp`, its loopback interface and
 //! its cap on tasks; what differs in any of these is another session.
 
-mod birth;
+mod answer;
 mod child;
 mod configuration;
+mod message;
+mod processes;
 mod profile;
 mod request;
 mod start;

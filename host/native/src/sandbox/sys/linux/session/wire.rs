@@ -1,7 +1,8 @@
 //! What the host and a session's helper say to each other.
 //!
 //! Three formats: the configuration, read once from a sealed memfd; the requests
-//! that follow on the control socket; the reports that come back. Native byte
+//! that follow on the control socket; the reports that come back. (A child says that
+//! it is there in four bytes, whose sender alone counts.) Native byte
 //! order, since both ends are one machine and one build. The readers are pure
 //! functions over bytes: every length is checked, nothing is indexed, and the
 //! host's tests run them on random input. The file uses `core` alone and is part
@@ -323,11 +324,13 @@ impl<'a> Spawn<'a> {
     }
 }
 
-/// What comes back, on the control socket while the session starts and on a
-/// child's own socket afterwards. Always 16 bytes.
+/// What comes back, on the control socket once a session has started or failed to,
+/// and on a launch's own socket afterwards. Always 16 bytes: a child's word before its
+/// server's has 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
-    /// A process was made, with this number as its maker sees it; its pidfd comes along.
+    /// A child executes. It has this number for the host, and its pidfd comes along
+    /// where the system lets it.
     Started { pid: u32 },
     /// A step of the session failed, with this error number; where the root was made,
     /// at this operation.
@@ -336,12 +339,9 @@ pub(crate) enum Report {
         errno: i32,
         operation: u32,
     },
-    /// Pid 1 has made the root.
-    Made,
     /// The session is ready.
     Ready,
-    /// A step of a child failed. The child has this number and its pidfd comes
-    /// along, or it was never made and has none.
+    /// A step of a child failed. It has this number, or 0 where it was never made.
     Refused { step: u32, errno: i32, pid: u32 },
 }
 
@@ -358,9 +358,8 @@ impl Report {
                 errno,
                 operation,
             } => [2, step, errno.cast_unsigned(), operation],
-            Self::Made => [3, 0, 0, 0],
-            Self::Ready => [4, 0, 0, 0],
-            Self::Refused { step, errno, pid } => [5, step, errno.cast_unsigned(), pid],
+            Self::Ready => [3, 0, 0, 0],
+            Self::Refused { step, errno, pid } => [4, step, errno.cast_unsigned(), pid],
         };
         let mut bytes = [0; REPORT_BYTES];
         for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -381,9 +380,8 @@ impl Report {
                 errno: second.cast_signed(),
                 operation: third,
             },
-            3 => Self::Made,
-            4 => Self::Ready,
-            5 => Self::Refused {
+            3 => Self::Ready,
+            4 => Self::Refused {
                 step: first,
                 errno: second.cast_signed(),
                 pid: third,

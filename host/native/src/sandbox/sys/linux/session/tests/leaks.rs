@@ -7,8 +7,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Signal, kill_process};
+
 use super::super::Session;
-use super::support::{launch, launcher, null, plan, profile, script, wait};
+use super::support::{launch, launcher, null, plan, processes, profile, script, wait};
 use crate::launch::{ChildStdio, Exit};
 
 /// Set in a process of this test alone.
@@ -80,6 +82,45 @@ fn a_thousand_sessions_leave_nothing() {
     let before = settled();
     for _ in 0..1000 {
         one();
+    }
+    assert_eq!(settled(), before);
+}
+
+const ASKED_AT_ONCE: &str =
+    "sandbox::sys::linux::session::tests::leaks::a_server_killed_while_many_ask_leaves_nothing";
+
+#[test]
+fn a_server_killed_while_many_ask_leaves_nothing() {
+    if std::env::var_os(ALONE).is_none() {
+        let own = std::env::current_exe().expect("it runs");
+        let status = Command::new(own)
+            .args(["--exact", ASKED_AT_ONCE, "--test-threads=1"])
+            .env(ALONE, "1")
+            .status();
+        assert!(status.expect("it starts").success());
+        return;
+    }
+    let (launcher, profile) = (launcher(), profile());
+    let text = script("sleep 1000 & exec sleep 1000");
+    let one = |after: Duration| {
+        let session = Arc::new(Session::start(&launcher, &profile).expect("it starts"));
+        let [_, server] = processes(&session);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| while launch(&session, &text, null()).is_ok() {});
+            }
+            let begin = Instant::now();
+            while begin.elapsed() < after {
+                std::hint::spin_loop();
+            }
+            kill_process(server, Signal::KILL).expect("it is not reaped");
+        });
+    };
+    one(Duration::ZERO);
+    // The scope's threads are gone by then too.
+    let before = settled();
+    for round in 0..100 {
+        one(Duration::from_micros(round * 37));
     }
     assert_eq!(settled(), before);
 }

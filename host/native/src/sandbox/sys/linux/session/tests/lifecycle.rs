@@ -2,15 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Signal as RawSignal, pidfd_send_signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal as RawSignal, kill_process, pidfd_open};
 
 use super::super::Session;
 use super::support::{
-    launch, launcher, null, output, piped, plan, profile, python, run, script, session, wait,
+    launch, launcher, null, output, piped, plan, processes, profile, python, run, script, session,
+    wait,
 };
 use crate::error::Stage;
 use crate::launch::{ChildStdio, Exit, Process};
@@ -74,6 +75,25 @@ fn arguments_environment_directory_and_streams_arrive() {
     File::from(reader).read_to_string(&mut text).expect("text");
     assert_eq!(text, "zero one value /usr/bin input\nerr\n");
     assert_eq!(wait(&child), Ok(Exit::Code(0)));
+}
+
+#[test]
+fn nobody_but_the_child_has_its_streams() {
+    let session = session(&profile());
+    for _ in 0..100 {
+        let (stdio, reader) = piped();
+        let (stdin, mut writer) = io::pipe().expect("a pipe");
+        let stdio = ChildStdio {
+            stdin: OwnedFd::from(stdin),
+            ..stdio
+        };
+        let child = launch(&session, &plan("/bin/true", &[]), stdio).expect("it starts");
+        assert_eq!(wait(&child), Ok(Exit::Code(0)));
+        let mut fds = [PollFd::new(&reader, PollFlags::IN)];
+        assert_eq!(poll(&mut fds, Some(&Timespec::default())), Ok(1), "its end");
+        let broken = io::Write::write(&mut writer, b"x").expect_err("nobody reads");
+        assert_eq!(broken.kind(), io::ErrorKind::BrokenPipe);
+    }
 }
 
 #[test]
@@ -310,6 +330,10 @@ fn orphans_are_reaped_while_a_leader_is_held() {
     assert_eq!(wait(&held), Ok(Exit::Code(0)));
 }
 
+fn pidfd(pid: Pid) -> OwnedFd {
+    pidfd_open(pid, PidfdFlags::empty()).expect("it is not reaped")
+}
+
 fn nobody_is_there(session: &Arc<Session>) {
     let error = launch(session, &plan("/bin/true", &[]), null()).expect_err("nobody is there");
     assert_eq!(
@@ -324,8 +348,8 @@ fn a_killed_pid_1_takes_the_children_along_and_it_is_said_so() {
     let (stdio, reader) = piped();
     let child =
         launch(&session, &script("setsid sleep 1000 & sleep 1000"), stdio).expect("it starts");
-    let [first, _] = session.processes();
-    pidfd_send_signal(first, RawSignal::KILL).expect("it runs");
+    let [first, _] = processes(&session);
+    kill_process(first, RawSignal::KILL).expect("it runs");
     assert_eq!(wait(&child), Err(io::ErrorKind::BrokenPipe));
     let mut rest = String::new();
     File::from(reader)
@@ -336,7 +360,7 @@ fn a_killed_pid_1_takes_the_children_along_and_it_is_said_so() {
     child.signal(Signal::Kill).expect("nothing is left");
     nobody_is_there(&session);
     child.reap().expect("it has ended");
-    await_end(first);
+    await_end(pidfd(first).as_fd());
     nobody_is_there(&session);
     assert!(Session::start(&launcher(), &profile()).is_ok_and(|another| another.is_alive()));
 }
@@ -350,9 +374,9 @@ fn a_killed_server_starts_nothing_more_and_the_children_live() {
         ..null()
     };
     let child = launch(&session, &script("read line; exit 3"), stdio).expect("it starts");
-    let [_, server] = session.processes();
-    pidfd_send_signal(server, RawSignal::KILL).expect("it runs");
-    await_end(server);
+    let [_, server] = processes(&session);
+    kill_process(server, RawSignal::KILL).expect("it runs");
+    await_end(pidfd(server).as_fd());
     assert!(!session.is_alive());
     assert_eq!(child.try_exit().expect("it can be asked"), None);
     io::Write::write_all(&mut writer, b"\n").expect("it is read");
@@ -365,8 +389,8 @@ fn a_request_whose_server_is_killed_is_one_to_a_session_that_has_ended() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let child = launch(&session, &script("sleep 1000"), stdio).expect("it starts");
-    let [_, server] = session.processes();
-    pidfd_send_signal(server, RawSignal::STOP).expect("it runs");
+    let [_, server] = processes(&session);
+    kill_process(server, RawSignal::STOP).expect("it runs");
     std::thread::scope(|scope| {
         let (tell, told) = std::sync::mpsc::channel();
         let session = &session;
@@ -382,7 +406,7 @@ fn a_request_whose_server_is_killed_is_one_to_a_session_that_has_ended() {
             std::thread::yield_now();
         }
         // It waits for the answer, so that the request is there.
-        pidfd_send_signal(server, RawSignal::KILL).expect("it is there");
+        kill_process(server, RawSignal::KILL).expect("it is there");
         asked.join().expect("it is told");
     });
     // Who has asked in vain has ended all that is in there: nobody can say what the server was at.

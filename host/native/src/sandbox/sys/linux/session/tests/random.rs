@@ -71,7 +71,6 @@ proptest! {
         let all = [
             Report::Started { pid },
             Report::Failed { step: 3, errno, operation: 4 },
-            Report::Made,
             Report::Ready,
             Report::Refused { step: 3, errno, pid },
         ];

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::Pid;
 
 use super::super::{Profile, Session, SessionChild};
 use crate::error::LaunchError;
@@ -164,4 +165,21 @@ pub(super) fn folder() -> tempfile::TempDir {
     let open = std::fs::Permissions::from_mode(0o777);
     std::fs::set_permissions(folder.path(), open).expect("its mode");
     folder
+}
+
+/// Pid 1 of the session and its server.
+pub(super) fn processes(session: &Session) -> [Pid; 2] {
+    let server = session.server();
+    let group = server.as_raw_nonzero().to_string();
+    let all = std::fs::read_dir("/proc").expect("it is there").flatten();
+    let mut numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let first = numbers.find(|number| {
+        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+        // After the name in parentheses: the state, the parent, the group.
+        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' '));
+        let of_group = fields.is_some_and(|mut fields| fields.nth(2) == Some(&group));
+        of_group && *number != server.as_raw_nonzero().get()
+    });
+    let first = first.and_then(Pid::from_raw).expect("it runs");
+    [first, server]
 }

@@ -1,0 +1,67 @@
+//! The two processes of a session, and what ends with them.
+
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::super::process::Child;
+use super::super::vfork::Spawned;
+use super::answer::reap;
+use super::start::is_ready;
+
+/// The server and pid 1, both children of the host. They are one process group, and
+/// so is a child until it has said that it is there.
+#[derive(Debug)]
+pub(super) struct Processes {
+    pub(super) server: Spawned,
+}
+
+/// Children whose end nobody waits for.
+#[derive(Debug, Default)]
+pub(super) struct Unreaped {
+    /// Their handles were dropped, and they were killed with that.
+    pub(super) dropped: Vec<Arc<Child>>,
+    /// Started by a server that was killed before it could say so.
+    pub(super) lost: Vec<Pid>,
+}
+
+impl Processes {
+    /// Whether the server runs.
+    pub(super) fn is_served(&self) -> bool {
+        !is_ready(&self.server.pidfd, PollFlags::IN)
+    }
+
+    /// Kills both. The kernel kills the whole namespace with its pid 1.
+    pub(super) fn kill(&self) {
+        // The server is reaped last of all, by `reap`: until then the group's number is its own.
+        let _ = kill_process_group(self.server.pid, Signal::KILL);
+    }
+
+    /// Kills both and reaps them, once all in the namespace are: not here, since that takes
+    /// milliseconds, and this may be the thread that supervises all children.
+    pub(super) fn end(self, unreaped: Unreaped) {
+        self.kill();
+        let both = Arc::new((self, unreaped));
+        let later = Arc::clone(&both);
+        let thread = std::thread::Builder::new().name("capspawn-end".into());
+        if thread.spawn(move || later.0.reap(&later.1)).is_err() {
+            both.0.reap(&both.1);
+        }
+    }
+
+    /// Waits for the end of all, and reaps them.
+    fn reap(&self, unreaped: &Unreaped) {
+        for child in &unreaped.dropped {
+            child.wait();
+        }
+        for number in &unreaped.lost {
+            reap(*number);
+        }
+        // The two, and whoever was killed before it could say that it is there. The kernel lets pid 1 be reaped
+        // after all others in its namespace.
+        let group = || WaitId::Pgid(Some(self.server.pid));
+        while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
+    }
+}
