@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
+};
 
 use super::super::process::Child;
 use super::super::vfork::Spawned;
@@ -37,6 +39,8 @@ impl Processes {
     pub(super) fn kill(&self) {
         // The server is reaped last of all, by `reap`: until then the group's number is its own.
         let _ = kill_process_group(self.server.pid, Signal::KILL);
+        // It may have had no time to make the group.
+        let _ = pidfd_send_signal(&self.server.pidfd, Signal::KILL);
     }
 
     /// Kills both and reaps them, once all in the namespace are: not here, since that takes
@@ -63,5 +67,6 @@ impl Processes {
         // after all others in its namespace.
         let group = || WaitId::Pgid(Some(self.server.pid));
         while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
+        self.server.wait();
     }
 }
