@@ -119,8 +119,7 @@ pub trait Process: Send + Sync + fmt::Debug {
     /// Whatever the system says but that nothing is left, which is success.
     fn signal_tree(&self, signal: Signal) -> io::Result<()>;
 
-    /// Reaps the ended leader, or lets go of one that is reaped already: its
-    /// numbers may then be used again. Similar to `waitid` with `WEXITED | WNOHANG`.
+    /// Reaps the ended leader: its numbers may then be used again. Similar to `waitid` with `WEXITED | WNOHANG`.
     ///
     /// # Errors
     ///

@@ -52,7 +52,7 @@ const CANARY: &[Attack] = &[
     row("user's: its arguments", |w| w.at("read", format!("/proc/{}/cmdline", w.canary.0.id())), Refused(ENOENT), Refused(EACCES)),
 ];
 
-/// Whom children have for an init: the session's helper, or the host's.
+/// Whom children have for an init: the session's pid 1, or the host's.
 #[rustfmt::skip]
 const INIT: &[Attack] = &[
     row("pid 1: signal", |w| init(w, "signal"), Refused(EPERM), Refused(EPERM)).bare(Bare::Forbidden),

@@ -12,7 +12,7 @@ pub(crate) struct Tally {
     pub(crate) over_quota: u64,
     /// Refused because there was no descriptor.
     pub(crate) exhausted: u64,
-    /// Watchers, and the first processes of sessions.
+    /// Watchers, and the two processes of sessions.
     pub(crate) helpers_killed: u64,
     /// Killed while they were being started.
     pub(crate) starts_killed: u64,

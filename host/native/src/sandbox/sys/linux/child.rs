@@ -1,6 +1,7 @@
 //! What the vfork child does, from its first instruction to `execveat`.
 //!
-//! The child runs in the host's memory while the host's other threads run on.
+//! The child runs in the memory of the host (or of a session's server) while the
+//! host's other threads run on.
 //! So: nothing but system calls on what was prepared, no allocation, lock,
 //! thread-local, panic or destructor, and none of the calls whose effect is
 //! wider than the task (`PR_SET_DUMPABLE`, `PR_SET_MM`, `set*uid`, which makes

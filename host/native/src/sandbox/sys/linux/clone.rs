@@ -16,7 +16,7 @@ use super::child::{Prepared, main};
 pub(crate) fn trampoline(number: isize, args: [usize; 4], prepared: &Prepared) -> isize {
     let result: isize;
     let [a, b, c, d] = args;
-    // Neither is looked at by the kernel without CLONE_SETTLS.
+    // Of clone's arguments the one is looked at with CLONE_SETTLS alone, and there is no other.
     let [first, second] = prepared.key;
     // SAFETY: in the parent the instruction changes rax, rcx and r11 alone. The child has rsp at the top of its own
     // stack, which is 16-aligned as `call` needs it, and never returns past `call`: it shares no frame with the parent.

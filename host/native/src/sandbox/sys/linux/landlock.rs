@@ -2,7 +2,8 @@
 //!
 //! A ruleset is a descriptor: it is built once per confinement and each child
 //! restricts itself with it, which makes a domain of its own every time (two
-//! children of one grant cannot signal each other). What the paths name is fixed
+//! children of one grant cannot signal each other). In a session its two processes
+//! do, and each child has a domain in theirs. What the paths name is fixed
 //! when the ruleset is built, like a preopened directory.
 //!
 //! Landlock allows, it cannot subtract: a grant's `deny` holes are not its to

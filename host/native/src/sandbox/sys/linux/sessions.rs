@@ -45,9 +45,9 @@ impl Sessions {
             processes: plan.limits.processes,
         };
         match self.try_launch(launcher, scope, &profile, plan, stdio) {
-            // Its helper was killed: a new one is made, once.
+            // Its server or its pid 1 was killed: a new one is made, once.
             Err(error) if is_over(&error) => {
-                tracing::warn!(%error, "a session has ended: its children are lost");
+                tracing::warn!(%error, "a session has ended, or did not start: it is made anew");
                 self.try_launch(launcher, scope, &profile, plan, stdio)
             }
             launched => launched,
