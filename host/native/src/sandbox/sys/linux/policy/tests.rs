@@ -209,6 +209,17 @@ fn only_the_caller_itself_is_tuned() {
 }
 
 #[test]
+fn no_lease_makes_who_opens_a_file_wait() {
+    // F_SETLEASE, F_SETDELEG; then F_GETFL, F_SETLK, F_GETLEASE, F_DUPFD_CLOEXEC, F_GETDELEG.
+    for command in [1024, 1040] {
+        assert_eq!(closed(72, &[3, command]), EPERM, "fcntl {command}");
+    }
+    for command in [3, 6, 1025, 1030, 1039] {
+        assert_eq!(closed(72, &[3, command]), Allow, "fcntl {command}");
+    }
+}
+
+#[test]
 fn threads_and_forks_are_made_and_namespaces_are_not() {
     const THREAD: u64 = 0x003d_0f00;
     for flags in [17, 0x0120_0011, THREAD, 0x4111] {
