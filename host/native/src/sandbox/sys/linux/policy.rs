@@ -63,6 +63,11 @@ const IOCTL: Answer = Answer::Depends(
     &[deny_if(1, ALL, 0x5412), deny_if(1, ALL, 0x541c)],
     Verdict::Allow,
 );
+/// F_SETLEASE and F_SETDELEG: whoever opens or executes the file, the host among them, would wait for 45 s.
+const FCNTL: Answer = Answer::Depends(
+    &[deny_if(1, ALL, 1024), deny_if(1, ALL, 1040)],
+    Verdict::Allow,
+);
 const PERSONALITY: Answer = Answer::Depends(&[allow_if(0, ALL, ALL)], DENIED);
 const SETPRIORITY: Answer = Answer::Depends(
     &[
@@ -182,6 +187,7 @@ const SOMETIMES: &[(libc::c_long, Answer)] = &[
     (libc::SYS_ioprio_set, IOPRIO_SET),
     (libc::SYS_clone, CLONE),
     (libc::SYS_ioctl, IOCTL),
+    (libc::SYS_fcntl, FCNTL),
     (libc::SYS_personality, PERSONALITY),
     (libc::SYS_open, OPEN),
     (libc::SYS_openat, OPENAT),
