@@ -28,6 +28,11 @@ const IN_ROOT: u64 = 0x10;
 pub(super) type Key = [usize; 2];
 pub(super) const NO_FILTER: Key = [0; 2];
 
+const EAGAIN: i32 = 11;
+/// The kernel gives up on a path with `..` in it when anything is renamed or mounted anywhere meanwhile: with whoever
+/// does nothing else, one time in three.
+const TRIES: u32 = 100;
+
 fn open(dir: usize, path: &CStr, flags: u64, resolve: u64, key: Key) -> Result<Descriptor, i32> {
     let [first, second] = key;
     // A `struct open_how`: flags, mode, resolve.
@@ -40,8 +45,15 @@ fn open(dir: usize, path: &CStr, flags: u64, resolve: u64, key: Key) -> Result<D
         first,
         second,
     ];
-    // SAFETY: a C string and a `struct open_how`, read only.
-    Descriptor::new(unsafe { call(number::OPENAT2, args) })
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        // SAFETY: a C string and a `struct open_how`, read only.
+        match unsafe { call(number::OPENAT2, args) } {
+            Err(EAGAIN) if tries > 0 => {}
+            opened => return Descriptor::new(opened),
+        }
+    }
 }
 
 /// Opens `path` as it is; a symbolic link anywhere on it is an error (ELOOP).
