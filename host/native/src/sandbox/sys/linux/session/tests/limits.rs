@@ -1,12 +1,13 @@
 //! The cap on tasks, and the limits of a child.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
 use super::super::Session;
 use super::support::{launch, output, piped, plan, profile, run, script, session, wait};
 use crate::launch::{Exit, Process as _};
+use crate::sandbox::NativeLauncher;
 
 /// Starts sleepers until one is refused, and says how many ran.
 const FORKS: &str = "import os\nn = 0\ntry:\n  while n < 100:\n    if os.fork() == 0:\n      os.read(0, 1)\n      os._exit(0)\n    n += 1\nexcept OSError as e:\n  print(n, e.errno)\nelse:\n  print(n)\n";
@@ -104,4 +105,43 @@ fn a_storm_of_orphans_does_not_keep_the_session_from_a_kill() {
         .expect("it is told");
     assert_eq!(wait(&child), Ok(Exit::Signal(9)));
     assert_eq!(output(&session, "echo free"), "free\n");
+}
+
+/// Leaves as many descriptors in sockets as the kernel lets it, which counts them for all processes of a user.
+const IN_FLIGHT: &str = "import array, errno, socket, sys\npairs = []\nfds = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0] * 253))]\n\
+    try:\n  while len(pairs) < 100:\n    pairs.append(socket.socketpair())\n    try:\n      while True:\n        pairs[-1][0].sendmsg([b'x'], fds, socket.MSG_DONTWAIT)\n    \
+    except BlockingIOError:\n      pass\n  print('all', flush=True)\nexcept OSError as e:\n  print(errno.errorcode[e.errno], flush=True)\nsys.stdin.read()\n";
+
+#[test]
+fn descriptors_in_flight_keep_no_other_session_from_starting_children() {
+    if !rustix::process::geteuid().is_root() {
+        // They count as the host's own: it is refused too.
+        return;
+    }
+    // The user of no other test.
+    let launcher = NativeLauncher::builder().run_as(65_533, 65_533).build();
+    let session = || Arc::new(Session::start(&launcher, &profile()).expect("it starts"));
+    let (hostile, other) = (session(), session());
+    let (stdin, writer) = std::io::pipe().expect("a pipe");
+    let mut flood = plan(&super::support::python(), &["-IuSc", IN_FLIGHT]);
+    flood.limits.open_files = None;
+    let (stdio, reader) = piped();
+    let stdio = crate::launch::ChildStdio {
+        stdin: stdin.into(),
+        ..stdio
+    };
+    let child = launch(&hostile, &flood, stdio).expect("it starts");
+    let mut line = String::new();
+    BufReader::new(File::from(reader))
+        .read_line(&mut line)
+        .expect("text");
+    // Where the hard limit is too high for that there is nothing to see.
+    assert!(
+        ["ETOOMANYREFS\n", "all\n"].contains(&line.as_str()),
+        "{line}"
+    );
+    assert_eq!(output(&other, "echo on"), "on\n");
+    assert_eq!(output(&session(), "echo new"), "new\n");
+    drop(writer);
+    assert_eq!(wait(&child), Ok(Exit::Code(0)));
 }
