@@ -125,3 +125,23 @@ fn a_session_needs_no_landlock() {
         assert_eq!(report.dimensions().iter().any(says), landlock > 0);
     }
 }
+
+#[test]
+fn the_cap_on_tasks_is_exact_in_a_session_but_for_root() {
+    for (tier, root, exact) in [
+        (Tier::A, false, true),
+        (Tier::A, true, false),
+        (Tier::B, false, false),
+    ] {
+        let findings = Findings {
+            tier,
+            root,
+            ..SOUND
+        };
+        let report = report(&findings, &Confinement::default());
+        let says = |(name, level): &(Dimension, Enforced)| {
+            *name == Dimension::Processes && matches!(level, Enforced::Full { .. })
+        };
+        assert_eq!(report.dimensions().iter().any(says), exact, "{tier} {root}");
+    }
+}
