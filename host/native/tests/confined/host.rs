@@ -265,18 +265,37 @@ fn a_child_that_keeps_the_user_0_is_reported() {
     assert!(report.admits(Sandbox::BestEffort));
 }
 
-/// It reaps nobody then: the kernel does, and keeps what it knows in the pidfd.
+/// Somebody else reaps then, the kernel or a thread: the pidfd keeps what is known.
 #[test]
-fn a_host_that_ignores_the_ends_of_its_children_learns_their_status() {
-    const NAME: &str = "host::a_host_that_ignores_the_ends_of_its_children_learns_their_status";
-    const VARIABLE: &str = "CAPSPAWN_IGNORES_ENDS";
-    if std::env::var_os(VARIABLE).is_none() {
-        let status = bounded::status(&mut again(&[], NAME, VARIABLE), bounded::RUN);
-        assert!(status.success());
+fn a_host_that_takes_the_status_of_its_children_away_learns_it_all_the_same() {
+    const NAME: &str =
+        "host::a_host_that_takes_the_status_of_its_children_away_learns_it_all_the_same";
+    const VARIABLE: &str = "CAPSPAWN_TAKES_STATUS";
+    if kernel() < (6, 15) {
+        println!("this kernel does not keep it");
         return;
     }
-    // SAFETY: this process runs the one test, and no handler is set.
-    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let Some(way) = std::env::var_os(VARIABLE) else {
+        for way in ["ignore", "wait"] {
+            let mut command = again(&[], NAME, VARIABLE);
+            let status = bounded::status(command.env(VARIABLE, way), bounded::RUN);
+            assert!(status.success(), "{way}");
+        }
+        return;
+    };
+    if way == "ignore" {
+        // SAFETY: this process runs the one test, and no handler is set.
+        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    } else {
+        std::thread::spawn(|| {
+            loop {
+                // SAFETY: no status is asked for.
+                if unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } < 0 {
+                    std::thread::yield_now();
+                }
+            }
+        });
+    }
     for (script, exit) in [
         ("exit 0", Exit::Code(0)),
         ("exit 3", Exit::Code(3)),
@@ -289,4 +308,14 @@ fn a_host_that_ignores_the_ends_of_its_children_learns_their_status() {
     }
     let error = Spec::new("/etc/passwd").start_with(launcher()).err();
     assert_eq!(error.expect("no program").stage, Stage::Exec);
+}
+
+/// The version of the running kernel.
+fn kernel() -> (u32, u32) {
+    let uname = rustix::system::uname();
+    let release = uname.release().to_string_lossy().into_owned();
+    let mut numbers = release
+        .split(['.', '-'])
+        .map_while(|part| part.parse().ok());
+    (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }
