@@ -8,7 +8,7 @@
 
 use super::descriptor::{Descriptor, Mapped};
 use super::start::fail;
-use super::{confine, namespaces, root};
+use super::{confine, namespaces, network, root, socket};
 use crate::Orders;
 use crate::raw::{call, exit, number};
 use crate::steps::Step;
@@ -22,8 +22,11 @@ pub(super) struct First {
     pub(super) ruleset: Descriptor,
     /// Ends with the host.
     pub(super) lifeline: Descriptor,
-    /// Tells the server, by a byte and its end, that the root is made; by its end alone, that it is not.
-    pub(super) made: Descriptor,
+    /// Hears from the server that it has the network namespace; tells it that the root is made, and by its end
+    /// that nothing more is to be done.
+    pub(super) server: Descriptor,
+    /// The server's namespaces.
+    pub(super) namespaces: Descriptor,
     pub(super) configuration: Mapped,
 }
 
@@ -34,7 +37,7 @@ pub(super) fn run(first: First, orders: &Orders) -> ! {
         exit(1)
     };
     let fault = orders.fault;
-    if let Err(errno) = ignore_ends().and_then(|()| namespaces::furnish(&configuration)) {
+    if let Err(errno) = ignore_ends().and_then(|()| namespaces::name()) {
         fail(control, Step::Namespaces, errno, 0);
     }
     if fault.step == Step::Root as u32 {
@@ -43,6 +46,15 @@ pub(super) fn run(first: First, orders: &Orders) -> ! {
     if let Err((errno, operation)) = root::make(&configuration) {
         fail(control, Step::Root, errno, operation);
     }
+    if !socket::is_nodded(&first.server) {
+        // The server has said why.
+        exit(127);
+    }
+    if let Err(errno) = network::enter(&configuration, &first.namespaces) {
+        fail(control, Step::Namespaces, errno, 0);
+    }
+    drop(first.namespaces);
+    let _ = socket::nod(&first.server);
     if let Err((step, errno)) = confine::give_up(&configuration, first.ruleset.0, fault) {
         fail(control, step, errno, 0);
     }
@@ -50,10 +62,7 @@ pub(super) fn run(first: First, orders: &Orders) -> ! {
     drop(first.configuration);
     drop(first.control);
     drop(first.ruleset);
-    let args = [first.made.arg(), c"1".as_ptr().addr(), 1, 0, 0, 0];
-    // SAFETY: one byte, read only.
-    let _ = unsafe { call(number::WRITE, args) };
-    drop(first.made);
+    drop(first.server);
     stay(&first.lifeline)
 }
 

@@ -12,6 +12,7 @@ mod descriptor;
 mod first;
 mod mount;
 mod namespaces;
+mod network;
 mod root;
 mod serve;
 mod socket;

@@ -1,17 +1,16 @@
-//! Namespaces of its own, and pid 1 in them.
+//! Namespaces of its own (for the network see `network`), and pid 1 in them.
 
 use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
 use crate::raw::{call, number};
-use crate::wire::{Configuration, flag};
+use crate::wire::Configuration;
 
 const NEWNS: usize = 0x0002_0000;
 const NEWUTS: usize = 0x0400_0000;
 const NEWIPC: usize = 0x0800_0000;
 const NEWUSER: usize = 0x1000_0000;
 const NEWPID: usize = 0x2000_0000;
-const NEWNET: usize = 0x4000_0000;
 
 const PR_SET_DUMPABLE: usize = 4;
 
@@ -19,10 +18,7 @@ const PR_SET_DUMPABLE: usize = 4;
 pub(super) fn enter(configuration: &Configuration<'_>) -> Result<(), i32> {
     // A change of user has cleared it, and the files of an undumpable process in /proc belong to root.
     set_dumpable(1)?;
-    let mut flags = NEWUSER | NEWNS | NEWPID | NEWIPC | NEWUTS;
-    if configuration.flags & flag::OWN_NETWORK != 0 {
-        flags |= NEWNET;
-    }
+    let flags = NEWUSER | NEWNS | NEWPID | NEWIPC | NEWUTS;
     // SAFETY: takes no pointer; the process is single-threaded.
     unsafe { call(number::UNSHARE, [flags, 0, 0, 0, 0, 0])? };
     // A group can be mapped without privileges only by who gives up setgroups.
@@ -83,39 +79,10 @@ pub(super) fn fork() -> Result<bool, i32> {
     unsafe { call(number::CLONE, args) }.map(|pid| pid == 0)
 }
 
-/// Names the machine, and brings the loopback interface up where there is to be one.
-pub(super) fn furnish(configuration: &Configuration<'_>) -> Result<(), i32> {
+/// Names the machine.
+pub(super) fn name() -> Result<(), i32> {
     let name = b"capspawn";
     let args = [name.as_ptr().addr(), name.len(), 0, 0, 0, 0];
     // SAFETY: as many bytes as are said, read only.
-    unsafe { call(number::SETHOSTNAME, args)? };
-    if configuration.flags & flag::LOOPBACK == 0 {
-        return Ok(());
-    }
-    const AF_INET: usize = 2;
-    const SOCK_DGRAM_CLOEXEC: usize = 0o2_000_002;
-    const SIOCSIFFLAGS: usize = 0x8914;
-    const IFF_UP: u8 = 1;
-    // SAFETY: takes no pointer.
-    let socket = unsafe { call(number::SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0, 0, 0, 0]) };
-    let socket = Descriptor::new(socket)?;
-    // A `struct ifreq`: the name in 16 bytes, then the flags.
-    let mut request = [0u8; 40];
-    let fields = [(0, b'l'), (1, b'o'), (16, IFF_UP)];
-    for (place, value) in fields {
-        if let Some(byte) = request.get_mut(place) {
-            *byte = value;
-        }
-    }
-    let args = [
-        socket.arg(),
-        SIOCSIFFLAGS,
-        (&raw mut request).addr(),
-        0,
-        0,
-        0,
-    ];
-    // The kernel gives the interface its addresses by itself.
-    // SAFETY: `request` is a `struct ifreq`.
-    unsafe { call(number::IOCTL, args) }.map(drop)
+    unsafe { call(number::SETHOSTNAME, args) }.map(drop)
 }

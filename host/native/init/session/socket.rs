@@ -17,6 +17,34 @@ const EMSGSIZE: i32 = 90;
 /// The most descriptors of one datagram.
 pub(super) const MAX_DESCRIPTORS: usize = 6;
 
+/// Two ends that keep messages apart.
+pub(super) fn pair() -> Result<[Descriptor; 2], i32> {
+    const AF_UNIX: usize = 1;
+    const SOCK_SEQPACKET_CLOEXEC: usize = 0o2_000_005;
+    let mut ends = [-1i32; 2];
+    let room = (&raw mut ends).addr();
+    let args = [AF_UNIX, SOCK_SEQPACKET_CLOEXEC, 0, room, 0, 0];
+    // SAFETY: two descriptors are stored.
+    unsafe { call(number::SOCKETPAIR, args)? };
+    Ok(ends.map(Descriptor))
+}
+
+/// Says one byte to the other end.
+pub(super) fn nod(socket: &Descriptor) -> Result<(), i32> {
+    let args = [socket.arg(), c"1".as_ptr().addr(), 1, MSG_NOSIGNAL, 0, 0];
+    // SAFETY: one byte, read only.
+    unsafe { call(number::SENDTO, args) }.map(drop)
+}
+
+/// Waits for a byte of the other end: no, where that has ended.
+pub(super) fn is_nodded(socket: &Descriptor) -> bool {
+    let mut byte = 0u8;
+    let args = [socket.arg(), (&raw mut byte).addr(), 1, 0, 0, 0];
+    // SAFETY: one byte, writable. No signal interrupts it: all are blocked.
+    let read = unsafe { call(number::READ, args) };
+    read == Ok(1)
+}
+
 /// Sends `report`, with the descriptor `pass` if there is one. Never waits: a
 /// reader that is that far behind has given up.
 pub(super) fn send(

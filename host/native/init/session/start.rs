@@ -3,7 +3,7 @@
 use super::descriptor::{Descriptor, Mapped};
 use super::first::{self, First};
 use super::serve::Server;
-use super::{confine, namespaces, serve, socket};
+use super::{confine, namespaces, network, serve, socket};
 use crate::raw::{call, exit, number};
 use crate::steps::{self, Failure, Fault, Step};
 use crate::wire::{self, Configuration, Report, flag};
@@ -31,35 +31,45 @@ pub(crate) fn run(orders: &Orders) -> ! {
     if let Err((step, errno)) = enter(&configuration, fault) {
         fail(&control, step, errno, 0);
     }
-    let forked = pipe().and_then(|ends| Ok((namespaces::fork()?, ends)));
-    let (is_first, [made, making]) = match forked {
+    let forked = network::own_namespaces()
+        .and_then(|own| Ok((own, socket::pair()?)))
+        .and_then(|own| Ok((namespaces::fork()?, own)));
+    let (is_first, (namespaces, [first, server])) = match forked {
         Ok(forked) => forked,
         Err(errno) => fail(&control, Step::Namespaces, errno, 0),
     };
     if is_first {
-        drop(made);
+        drop(first);
         let first = First {
             control,
             ruleset,
             lifeline,
-            made: making,
+            server,
+            namespaces,
             configuration: mapped,
         };
         first::run(first, orders)
     }
-    drop(making);
+    drop(server);
     drop(lifeline);
+    drop(namespaces);
+    // Pid 1 makes the root meanwhile.
+    if let Err(errno) = network::make(&configuration) {
+        fail(&control, Step::Namespaces, errno, 0);
+    }
+    // Where nobody listens any more, it has said why.
+    let _ = socket::nod(&first);
     let key = wire::key(mapped.bytes()).ok_or(EINVAL);
     let server = key.and_then(|key| Server::new(key, &control));
     let mut server = match server {
         Ok(server) => server,
         Err(errno) => fail(&control, Step::Request, errno, 0),
     };
-    if !is_made(&made) {
+    // The root is this process' too once it is made.
+    if !socket::is_nodded(&first) {
         // Pid 1 has said why.
         exit(127);
     }
-    drop(made);
     server.nested = match confine::confine(&configuration, ruleset.0, fault) {
         Ok(nested) => nested,
         Err((step, errno)) => fail(&control, step, errno, 0),
@@ -67,32 +77,13 @@ pub(crate) fn run(orders: &Orders) -> ! {
     drop(ruleset);
     // It holds the key, which stays in the one place that calls with it.
     drop(mapped);
+    // Until pid 1 has given up all that it does not keep. Where it cannot it has said so.
+    let _ = socket::is_nodded(&first);
+    drop(first);
     if socket::send(&control, &Report::Ready, None).is_err() {
         exit(0);
     }
     serve::serve(&mut server)
-}
-
-/// A pipe's reading and writing end.
-fn pipe() -> Result<[Descriptor; 2], i32> {
-    const O_CLOEXEC: usize = 0o2_000_000;
-    let mut ends = [-1i32; 2];
-    let args = [(&raw mut ends).addr(), O_CLOEXEC, 0, 0, 0, 0];
-    // SAFETY: two descriptors are stored.
-    unsafe { call(number::PIPE2, args)? };
-    Ok(ends.map(Descriptor))
-}
-
-/// Waits until pid 1 has made the root, which is this process' too then, and has let
-/// go of all that it does not keep.
-fn is_made(made: &Descriptor) -> bool {
-    let mut bytes = [0u8; 2];
-    let mut read = || {
-        let args = [made.arg(), (&raw mut bytes).addr(), 2, 0, 0, 0];
-        // SAFETY: two bytes, writable. No signal interrupts it: all are blocked.
-        unsafe { call(number::READ, args) }
-    };
-    read() == Ok(1) && read() == Ok(0)
 }
 
 pub(super) fn fail(control: &Descriptor, step: Step, errno: i32, operation: u32) -> ! {

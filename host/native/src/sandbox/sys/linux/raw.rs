@@ -53,8 +53,8 @@ pub(crate) mod number {
     pub(crate) const SYMLINKAT: usize = 266;
     pub(crate) const UNSHARE: usize = 272;
     pub(crate) const DUP3: usize = 292;
-    pub(crate) const PIPE2: usize = 293;
     pub(crate) const PRLIMIT64: usize = 302;
+    pub(crate) const SETNS: usize = 308;
     pub(crate) const SECCOMP: usize = 317;
     pub(crate) const MEMFD_CREATE: usize = 319;
     pub(crate) const EXECVEAT: usize = 322;

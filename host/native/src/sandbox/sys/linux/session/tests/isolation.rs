@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::super::Session;
 use super::support::{
-    launch, launcher, output, piped, plan, profile, profile_of, python, rules, run, script,
-    session, wait,
+    launch, launcher, output, piped, plan, processes, profile, profile_of, python, rules, run,
+    script, session, wait,
 };
 use crate::launch::{Exit, Process};
 use crate::sandbox::{Confinement, Network};
@@ -126,6 +126,34 @@ fn each_network_is_what_it_says() {
         };
         assert_eq!(ask(CONNECT, "0").trim(), own, "{network:?}");
         assert_eq!(ask(HOSTS, &port).trim(), hosts, "{network:?}");
+    }
+}
+
+#[test]
+fn pid_1_is_in_the_network_that_its_children_are_in() {
+    let own = std::fs::read_link("/proc/self/ns/net").expect("it is there");
+    for (network, is_hosts) in [(Network::None, false), (Network::Host, true)] {
+        let session = session(&profile_of(Confinement {
+            network,
+            fs: rules(),
+            ..Confinement::default()
+        }));
+        // What it would show of the host's, it would show here: nothing guards this file.
+        let connections = output(
+            &session,
+            "cat /proc/1/net/dev | tail -n +3 | grep -vc ' lo:'",
+        );
+        let hosts = std::fs::read_to_string("/proc/self/net/dev").expect("it is there");
+        let interfaces = hosts.lines().skip(2).filter(|line| !line.contains(" lo:"));
+        let expected = if is_hosts { interfaces.count() } else { 0 };
+        assert_eq!(connections.trim(), expected.to_string(), "{network:?}");
+        // Root may look; they are not dumpable.
+        for pid in processes(&session) {
+            let pid = pid.as_raw_nonzero();
+            if let Ok(of) = std::fs::read_link(format!("/proc/{pid}/ns/net")) {
+                assert_eq!(of == own, is_hosts, "{network:?} {pid}");
+            }
+        }
     }
 }
 
