@@ -14,6 +14,8 @@ use crate::raw::{call, exit, number};
 use crate::steps::Step;
 use crate::wire::Configuration;
 
+const ENOENT: i32 = 2;
+const ESRCH: i32 = 3;
 const EINTR: i32 = 4;
 
 /// What pid 1 has from the beginning.
@@ -50,8 +52,11 @@ pub(super) fn run(first: First, orders: &Orders) -> ! {
         // The server has said why.
         exit(127);
     }
-    if let Err(errno) = network::enter(&configuration, &first.namespaces) {
-        fail(control, Step::Namespaces, errno, 0);
+    match network::enter(&configuration, &first.namespaces) {
+        Ok(()) => {}
+        // The server was killed meanwhile: a session that has ended.
+        Err(ENOENT | ESRCH) => exit(127),
+        Err(errno) => fail(control, Step::Namespaces, errno, 0),
     }
     drop(first.namespaces);
     let _ = socket::nod(&first.server);
