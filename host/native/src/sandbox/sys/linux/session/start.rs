@@ -167,8 +167,11 @@ impl Session {
         drop(theirs);
         match answer(&status).map_err(at(Stage::Request))? {
             Answer::Started(spawned) => Ok(SessionChild::new(Arc::clone(self), spawned)),
-            // Nobody is born where pid 1 has gone.
-            Answer::Refused { step: 0, .. } if !self.has_pid_1() => Err(ended()),
+            // Nobody is born where pid 1 has gone. (Where there is no memory indeed, there is none for another session.)
+            Answer::Refused {
+                step: 0,
+                errno: libc::ENOMEM,
+            } => Err(ended()),
             Answer::Refused { step, errno } => {
                 let source = io::Error::from_raw_os_error(errno);
                 Err(LaunchError::new(stage_of(step), source))
