@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use rustix::io::{DupFlags, dup3, retry_on_intr};
+
 use super::Shared;
 use crate::approval::{self, Subject};
 use crate::capture::Capture;
 use crate::child::Child;
 use crate::command::Command;
 use crate::entry::{Entry, Start};
-use crate::error::{Quota, SpawnError};
+use crate::error::{LaunchError, Quota, SpawnError, Stage};
 use crate::event::EventKind;
 use crate::grant::Decision;
 use crate::guest::Guest;
-use crate::launch::Plan;
+use crate::launch::{Plan, Process};
 use crate::pipes;
 use crate::supervisor::Supervised;
 
@@ -104,10 +106,15 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
         return Err(SpawnError::SandboxUnavailable(Box::new(enforcement)));
     }
     let (child_stdio, mut host_stdio) = pipes::make(command)?;
-    let process = shared
+    // A place for what the end is watched with, taken before there is a child that could not be.
+    let place = child_stdio.stdin.try_clone();
+    let mut exit_fd = place.map_err(|error| LaunchError::new(Stage::Pipe, error))?;
+    let process: Arc<dyn Process> = shared
         .launcher
         .launch(permit.guest.scope, plan, child_stdio)?
         .into();
+    let placed = retry_on_intr(|| dup3(process.exit_fd(), &mut exit_fd, DupFlags::CLOEXEC))
+        .map(|()| exit_fd);
     let entry = Arc::new(Entry::new(Start {
         id: shared.next_id.fetch_add(1, Ordering::Relaxed),
         owner: permit.guest.owner.clone(),
@@ -136,7 +143,7 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
         shared: Arc::clone(shared),
         process,
     };
-    shared.handle.spawn(supervised.run(host_stdio));
+    shared.handle.spawn(supervised.run(host_stdio, placed));
     Ok(child)
 }
 

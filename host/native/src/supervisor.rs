@@ -49,9 +49,9 @@ pub(crate) struct Supervised {
 
 impl Supervised {
     /// Watches the child to its end.
-    pub(crate) async fn run(self, stdio: HostStdio) {
+    pub(crate) async fn run(self, stdio: HostStdio, exit_fd: rustix::io::Result<OwnedFd>) {
         let closing = Closing(&self);
-        if let Err(error) = self.watch(stdio).await {
+        if let Err(error) = self.watch(stdio, exit_fd).await {
             // The descriptors could not be watched: end what cannot be supervised.
             tracing::error!(child = self.entry.id, %error, "supervision failed");
             self.entry.kill(KillReason::Host, Duration::ZERO);
@@ -68,11 +68,14 @@ impl Supervised {
         }
     }
 
-    async fn watch(&self, stdio: HostStdio) -> io::Result<()> {
+    async fn watch(
+        &self,
+        stdio: HostStdio,
+        exit_fd: rustix::io::Result<OwnedFd>,
+    ) -> io::Result<()> {
         let stdout = Pump::new(self, stdio.stdout, |entry| &entry.stdout)?;
         let stderr = Pump::new(self, stdio.stderr, |entry| &entry.stderr)?;
-        let exit_fd = self.process.exit_fd().try_clone_to_owned()?;
-        let exit_fd = watch(exit_fd, Interest::READABLE)?;
+        let exit_fd = watch(exit_fd?, Interest::READABLE)?;
         let io = async {
             tokio::join!(stdout.run(), stderr.run(), feed(stdio.stdin));
         };
