@@ -60,7 +60,7 @@ pub(in super::super) struct Session {
 const LAUNCH_BOUND: Option<Duration> = Some(Duration::from_secs(30));
 
 impl Session {
-    /// Makes the namespaces and the root, and starts pid 1. Takes 1 to 2 ms.
+    /// Makes the namespaces and the root, and starts pid 1 and the server. Takes 2 to 4 ms.
     ///
     /// # Errors
     ///
