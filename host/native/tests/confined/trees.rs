@@ -152,6 +152,13 @@ fn helpers(pid: i32) -> [Pid; 2] {
     found.map(|pid| pid.expect("it runs"))
 }
 
+/// A child that sleeps, and the two processes of its session.
+fn sleeper(guest: &Guest, marker: &str) -> (Child, [Pid; 2]) {
+    let child = start(guest, "sh", &format!("exec sleep {marker}")).expect("allowed");
+    eventually("the sleeper", || marked(marker).len() == 1);
+    (child, helpers(marked(marker)[0]))
+}
+
 #[test]
 fn a_killed_pid_1_takes_its_children_along_and_is_replaced() {
     // Who looks for them needs root: they are not dumpable.
@@ -160,9 +167,7 @@ fn a_killed_pid_1_takes_its_children_along_and_is_replaced() {
     }
     let guest = guest("processes = 64", "");
     let marker = format!("3013.{}", std::process::id());
-    let child = start(&guest, "sh", &format!("exec sleep {marker}")).expect("allowed");
-    eventually("the sleeper", || marked(&marker).len() == 1);
-    let [first, _] = helpers(marked(&marker)[0]);
+    let (child, [first, _]) = sleeper(&guest, &marker);
     kill_process(first, Signal::KILL).expect("it runs");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Host));
     wait_until_none(&marker);
@@ -176,9 +181,7 @@ fn a_killed_server_leaves_its_children_and_is_replaced() {
     }
     let guest = guest("processes = 64", "");
     let marker = format!("3014.{}", std::process::id());
-    let child = start(&guest, "sh", &format!("exec sleep {marker}")).expect("allowed");
-    eventually("the sleeper", || marked(&marker).len() == 1);
-    let [_, server] = helpers(marked(&marker)[0]);
+    let (child, [_, server]) = sleeper(&guest, &marker);
     let pidfd = pidfd_open(server, PidfdFlags::empty()).expect("it runs");
     kill_process(server, Signal::KILL).expect("it runs");
     // Who asks it while it ends gets no answer, and ends the session.

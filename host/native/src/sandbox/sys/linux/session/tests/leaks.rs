@@ -56,16 +56,24 @@ fn settled() -> [usize; 4] {
     }
 }
 
+/// Whether this process runs the test `name` alone. Runs it in one that does, if not: other
+/// tests open descriptors and start children meanwhile.
+fn is_alone(name: &str) -> bool {
+    if std::env::var_os(ALONE).is_some() {
+        return true;
+    }
+    let own = std::env::current_exe().expect("it runs");
+    let status = Command::new(own)
+        .args(["--exact", name, "--test-threads=1"])
+        .env(ALONE, "1")
+        .status();
+    assert!(status.expect("it starts").success());
+    false
+}
+
 #[test]
 fn a_thousand_sessions_leave_nothing() {
-    if std::env::var_os(ALONE).is_none() {
-        // Other tests of this process open descriptors and start children meanwhile.
-        let own = std::env::current_exe().expect("it runs");
-        let status = Command::new(own)
-            .args(["--exact", NAME, "--test-threads=1"])
-            .env(ALONE, "1")
-            .status();
-        assert!(status.expect("it starts").success());
+    if !is_alone(NAME) {
         return;
     }
     let (launcher, profile) = (launcher(), profile());
@@ -91,13 +99,7 @@ const ASKED_AT_ONCE: &str =
 
 #[test]
 fn a_server_killed_while_many_ask_leaves_nothing() {
-    if std::env::var_os(ALONE).is_none() {
-        let own = std::env::current_exe().expect("it runs");
-        let status = Command::new(own)
-            .args(["--exact", ASKED_AT_ONCE, "--test-threads=1"])
-            .env(ALONE, "1")
-            .status();
-        assert!(status.expect("it starts").success());
+    if !is_alone(ASKED_AT_ONCE) {
         return;
     }
     let (launcher, profile) = (launcher(), profile());
