@@ -121,6 +121,7 @@ fn start(
         has_handlers: false,
         stdio: [stdin.0, stdout.0, stderr.0],
         cwd: cwd.0,
+        affinity: request.affinity,
         limits: limits.get(..count).unwrap_or(&[]),
         keep: &[],
         key: server.key,

@@ -212,6 +212,7 @@ impl NativeLauncher {
             has_handlers: true,
             stdio: job.stdio,
             cwd: job.cwd.as_raw_fd(),
+            affinity: &[],
             limits: job.limits,
             keep: form.keep,
             key: [0; 2],

@@ -11,6 +11,7 @@
 //! Everything in a session shares its root, its `/tmp`, its loopback interface and
 //! its cap on tasks; what differs in any of these is another session.
 
+mod affinity;
 mod answer;
 mod child;
 mod configuration;

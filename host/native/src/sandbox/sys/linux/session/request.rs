@@ -19,8 +19,8 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// To start what `plan` says.
-    pub(super) fn new(plan: &Plan, fault: Fault) -> io::Result<Self> {
+    /// To start what `plan` says on the processors `affinity`.
+    pub(super) fn new(plan: &Plan, affinity: &[u8], fault: Fault) -> io::Result<Self> {
         let strings = strings(plan)?;
         let shared = strings.len() > MAX_INLINE;
         let mut limits = Vec::new();
@@ -35,13 +35,15 @@ impl Request {
             word(plan.env.len())?,
             fault.step,
             fault.errno.cast_unsigned(),
-            word(limits.len())?,
         ];
         let mut request = Self {
             bytes: words.iter().flat_map(|word| word.to_ne_bytes()).collect(),
             strings: None,
         };
-        request.bytes.extend(limits);
+        for block in [affinity, &limits] {
+            request.bytes.extend(word(block.len())?.to_ne_bytes());
+            request.bytes.extend(block);
+        }
         request.bytes.extend(u32::from(shared).to_ne_bytes());
         if shared {
             request.strings = Some(helper::sealed(

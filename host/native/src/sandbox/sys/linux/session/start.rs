@@ -20,6 +20,7 @@ use super::super::launcher::{NativeLauncher, SessionFiles};
 use super::super::process::Child;
 use super::super::steps::{Fault, Step};
 use super::super::vfork::stage_of;
+use super::affinity;
 use super::answer::{Answer, answer};
 use super::child::SessionChild;
 use super::configuration;
@@ -149,7 +150,12 @@ impl Session {
     ) -> Result<SessionChild, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.unreaped.lock().dropped.retain(|child| !is_gone(child));
-        let request = Request::new(plan, self.fault).map_err(at(Stage::Spawn))?;
+        let server = self
+            .processes
+            .as_ref()
+            .map(|processes| processes.server.pid);
+        let affinity = server.map(affinity::hand_over).unwrap_or_default();
+        let request = Request::new(plan, &affinity, self.fault).map_err(at(Stage::Spawn))?;
         let (status, theirs) = pair().map_err(at(Stage::Pipe))?;
         sockopt::set_socket_passcred(&status, true)
             .and_then(|()| {

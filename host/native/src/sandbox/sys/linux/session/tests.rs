@@ -1,5 +1,6 @@
 //! Sessions, with real children.
 
+mod affinity;
 mod faults;
 mod holes;
 mod isolation;

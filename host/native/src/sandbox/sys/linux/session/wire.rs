@@ -21,6 +21,8 @@ pub(crate) const MAX_SHARED: usize = 4 * 1024 * 1024;
 pub(crate) const MAX_STRINGS: usize = 120_000;
 /// The most resource limits of a child.
 pub(crate) const MAX_LIMITS: usize = 16;
+/// The most bytes of an affinity: 1024 processors, as the C library has it.
+pub(crate) const MAX_AFFINITY: usize = 128;
 /// The descriptors of a spawn: three streams, program, status; one more with the strings.
 pub(crate) const SPAWN_DESCRIPTORS: usize = 5;
 
@@ -249,6 +251,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) variables: usize,
     /// A step that is made to fail, for the tests.
     pub(crate) fault: (u32, i32),
+    /// The processors that the child may run on, as `sched_setaffinity` takes them; empty for the server's.
+    pub(crate) affinity: &'a [u8],
     /// Records of a resource (a double word) and its two values.
     pub(crate) limits: &'a [u8],
     /// None where they come in a memfd.
@@ -265,12 +269,17 @@ impl<'a> Spawn<'a> {
         let arguments = usize::try_from(reader.word()?).ok()?;
         let variables = usize::try_from(reader.word()?).ok()?;
         let fault = (reader.word()?, reader.word()?.cast_signed());
+        let affinity = reader.block()?;
         let limits = reader.block()?;
         let shared = reader.word()?;
         let few =
             limits.len().is_multiple_of(LIMIT_BYTES) && limits.len() / LIMIT_BYTES <= MAX_LIMITS;
         // An argument vector has its program's name at least.
-        if !few || arguments == 0 || arguments.checked_add(variables)? > MAX_STRINGS {
+        if !few
+            || affinity.len() > MAX_AFFINITY
+            || arguments == 0
+            || arguments.checked_add(variables)? > MAX_STRINGS
+        {
             return None;
         }
         let strings = match shared {
@@ -282,6 +291,7 @@ impl<'a> Spawn<'a> {
             arguments,
             variables,
             fault,
+            affinity,
             limits,
             strings,
         })

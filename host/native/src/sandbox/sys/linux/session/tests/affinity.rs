@@ -1,0 +1,35 @@
+//! Which processors a child may run on.
+
+use std::sync::Arc;
+use std::thread;
+
+use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+use super::super::Session;
+use super::support::{plan, profile, run, session};
+
+/// How many processors a child may run on that is started by a thread that may run on `own`.
+fn processors(session: &Arc<Session>, own: &CpuSet) -> String {
+    let session = Arc::clone(session);
+    let own = *own;
+    let asks = thread::spawn(move || {
+        sched_setaffinity(None, &own).expect("it may choose among its own");
+        run(&session, &plan("/usr/bin/nproc", &[])).0
+    });
+    asks.join().expect("it asks")
+}
+
+#[test]
+fn a_child_has_the_affinity_of_the_thread_that_starts_it() {
+    let session = session(&profile());
+    let all = sched_getaffinity(None).expect("it can be asked");
+    let mut one = CpuSet::new();
+    one.set(sched_getcpu());
+    // The server, which stays on the processor it was asked from, passes that on to nobody.
+    for own in [one, all, one, all] {
+        let said = processors(&session, &own);
+        assert_eq!(said.trim(), own.count().to_string());
+    }
+    let server = sched_getaffinity(Some(session.server())).expect("it runs");
+    assert_eq!(server.count(), 1);
+}
