@@ -14,7 +14,6 @@ use crate::raw::exit;
 use crate::wire::{MAX_DATAGRAM, MAX_STRINGS, Spawn};
 
 const EINTR: i32 = 4;
-const EMSGSIZE: i32 = 90;
 const PAGE: usize = 4096;
 const STACK: usize = 64 * 1024;
 
@@ -24,7 +23,8 @@ pub(super) struct Server<'a> {
     pub(super) key: mount::Key,
     /// What each child restricts itself with, if anything.
     pub(super) nested: Option<Descriptor>,
-    control: &'a Descriptor,
+    /// Where the requests come from, and the answers go that no socket comes along for.
+    pub(super) control: &'a Descriptor,
     /// Where the stack of the child ends, which is vforked.
     pub(super) stack_top: usize,
     /// Room for the pointers of `execveat`.
@@ -60,12 +60,13 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
         let count = match socket::receive(server.control, &mut datagram, &mut descriptors) {
             Ok(0) => exit(0),
             Ok(count) => count,
-            // Too large, or too many descriptors: those that came are closed, which tells the host.
-            Err(EINTR | EMSGSIZE) => continue,
+            Err(EINTR) => continue,
+            // Too large, or too many descriptors. Nobody knows where an answer is awaited: the end is one.
             Err(_) => exit(1),
         };
-        if let Some(request) = Spawn::read(datagram.get(..count).unwrap_or(&[])) {
-            spawn::spawn(server, &request, descriptors);
-        }
+        let Some(request) = Spawn::read(datagram.get(..count).unwrap_or(&[])) else {
+            exit(1)
+        };
+        spawn::spawn(server, &request, descriptors);
     }
 }

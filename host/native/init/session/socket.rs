@@ -2,7 +2,7 @@
 
 use super::descriptor::Descriptor;
 use crate::raw::{call, number};
-use crate::wire::Report;
+use crate::wire::{Report, SPAWN_DESCRIPTORS};
 
 const MSG_DONTWAIT: usize = 0x40;
 const MSG_NOSIGNAL: usize = 0x4000;
@@ -15,7 +15,7 @@ const HEADER: usize = 16;
 const EMSGSIZE: i32 = 90;
 
 /// The most descriptors of one datagram.
-pub(super) const MAX_DESCRIPTORS: usize = 6;
+pub(super) const MAX_DESCRIPTORS: usize = SPAWN_DESCRIPTORS;
 
 /// Two ends that keep messages apart.
 pub(super) fn pair() -> Result<[Descriptor; 2], i32> {

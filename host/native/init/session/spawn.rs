@@ -9,7 +9,7 @@ use super::serve::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
 use crate::child::{Limit, Prepared};
 use crate::clone::trampoline;
-use crate::raw::number;
+use crate::raw::{exit, number};
 use crate::steps::{Confine, Fault, FilterProgram, Step};
 use crate::wire::{MAX_LIMITS, MAX_SHARED, Report, Spawn};
 
@@ -28,30 +28,38 @@ struct Refusal {
 /// A process: its number as the host knows it, and its pidfd.
 struct Made(u32, Descriptor);
 
-/// Starts the child and reports on its status socket, if one came along.
+/// Starts the child and answers.
 pub(super) fn spawn(
     server: &mut Server<'_>,
     request: &Spawn<'_>,
     descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
 ) {
-    let [stdin, stdout, stderr, program, status, strings] = descriptors;
-    let Some(status) = status.filter(|status| has_format(status, &[SOCKET])) else {
-        return;
+    let [stdin, stdout, stderr, program, fifth, sixth] = descriptors;
+    let (socket, strings) = if request.apart {
+        (fifth, sixth)
+    } else {
+        (None, fifth)
+    };
+    let status = match &socket {
+        Some(socket) if has_format(socket, &[SOCKET]) => socket,
+        None if !request.apart => server.control,
+        // Nobody knows where an answer is awaited: the end is one.
+        _ => exit(1),
     };
     let given = [stdin, stdout, stderr, program];
-    let started = start(server, request, &given, &status, strings.as_ref());
+    let started = start(server, request, &given, status, strings.as_ref());
     // Whoever reads or writes the other ends after the answer must have to do with the child alone.
     drop(given);
     match started {
         Ok(Made(pid, pidfd)) => {
             let report = Report::Started { pid };
             // Where too many descriptors are on their way, the host opens its own.
-            if socket::send(&status, &report, Some(&pidfd)).is_err() {
-                let _ = socket::send(&status, &report, None);
+            if socket::send(status, &report, Some(&pidfd)).is_err() {
+                let _ = socket::send(status, &report, None);
             }
         }
         Err(Refusal { step, errno, pid }) => {
-            let _ = socket::send(&status, &Report::Refused { step, errno, pid }, None);
+            let _ = socket::send(status, &Report::Refused { step, errno, pid }, None);
         }
     }
 }

@@ -1,10 +1,9 @@
 //! What a session is asked, and what comes of it.
 //!
-//! Each launch has a socket of its own. First the child says that it is there,
-//! before it leaves the server's process group, and the kernel whose word that
-//! is; then the server says that it executes. Of a server that is killed in
-//! between the host so knows what it has left behind: a child of the host, that
-//! nobody else will reap.
+//! First the child says that it is there, before it leaves the server's process
+//! group, and the kernel whose word that is; then the server says that it executes.
+//! Of a server that is killed in between the host so knows what it has left behind:
+//! a child of the host, that nobody else will reap.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -29,11 +28,13 @@ pub(super) enum Answer {
     Silence { child: Option<Pid>, late: bool },
 }
 
-/// Waits for the answer on `status`.
-pub(super) fn answer(status: &OwnedFd) -> io::Result<Answer> {
+/// Waits for the answer on `socket`.
+pub(super) fn answer(socket: &OwnedFd) -> io::Result<Answer> {
     let mut child = None;
     loop {
-        let message = match receive(status) {
+        let message = match receive(socket) {
+            // Said once, where the server has left requests unread. What it and a child have said comes after.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => continue,
             Err(error) => {
                 let late = error.kind() == io::ErrorKind::WouldBlock;
                 return Ok(Answer::Silence { child, late });
@@ -102,6 +103,19 @@ mod tests {
     }
 
     const WORD: &[u8] = &[0; 4];
+
+    #[test]
+    fn what_was_said_is_heard_although_other_requests_were_left_unread() {
+        let (ours, theirs) = pair().expect("a socket");
+        sockopt::set_socket_passcred(&ours, true).expect("it can be had");
+        assert_eq!(send(&ours, b"request", SendFlags::empty()), Ok(7));
+        assert_eq!(send(&theirs, WORD, SendFlags::empty()), Ok(4));
+        drop(theirs);
+        match answer(&ours).expect("it can be read") {
+            Answer::Silence { child, late: false } => assert_eq!(child, Some(getpid())),
+            other => panic!("{other:?}"),
+        }
+    }
 
     #[test]
     fn a_server_that_ends_without_an_answer_may_have_left_a_child() {

@@ -13,6 +13,7 @@
 
 mod affinity;
 mod answer;
+mod answers;
 mod child;
 mod configuration;
 mod message;

@@ -9,6 +9,7 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 
 use super::super::steps::Fault;
 use super::super::{helper, limits};
+use super::answers::Answers;
 use super::wire::{MAX_INLINE, SPAWN_DESCRIPTORS};
 use crate::launch::Plan;
 
@@ -19,8 +20,13 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// To start what `plan` says on the processors `affinity`.
-    pub(super) fn new(plan: &Plan, affinity: &[u8], fault: Fault) -> io::Result<Self> {
+    /// To start what `plan` says on the processors `affinity`, answered at `answers`.
+    pub(super) fn new(
+        plan: &Plan,
+        affinity: &[u8],
+        answers: &Answers<'_>,
+        fault: Fault,
+    ) -> io::Result<Self> {
         let strings = strings(plan)?;
         let shared = strings.len() > MAX_INLINE;
         let mut limits = Vec::new();
@@ -44,7 +50,10 @@ impl Request {
             request.bytes.extend(word(block.len())?.to_ne_bytes());
             request.bytes.extend(block);
         }
-        request.bytes.extend(u32::from(shared).to_ne_bytes());
+        let apart = answers.far_end().is_some();
+        for flag in [apart, shared] {
+            request.bytes.extend(u32::from(flag).to_ne_bytes());
+        }
         if shared {
             request.strings = Some(helper::sealed(
                 "capspawn-strings",
@@ -59,7 +68,7 @@ impl Request {
 
     /// Sends the request with `descriptors`.
     pub(super) fn send(&self, control: &OwnedFd, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
-        const ROOM: usize = rustix::cmsg_space!(ScmRights(SPAWN_DESCRIPTORS + 1));
+        const ROOM: usize = rustix::cmsg_space!(ScmRights(SPAWN_DESCRIPTORS));
         let mut all = descriptors.to_vec();
         all.extend(self.strings.as_ref().map(AsFd::as_fd));
         let mut room = [const { MaybeUninit::uninit() }; ROOM];

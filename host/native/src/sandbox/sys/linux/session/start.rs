@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -21,7 +22,8 @@ use super::super::process::Child;
 use super::super::steps::{Fault, Step};
 use super::super::vfork::stage_of;
 use super::affinity;
-use super::answer::{Answer, answer};
+use super::answer::Answer;
+use super::answers::{self, Answers};
 use super::child::SessionChild;
 use super::configuration;
 use super::message::{pair, receive};
@@ -42,6 +44,8 @@ const SEND_BOUND: Duration = Duration::from_secs(1);
 pub(in super::super) struct Session {
     /// The server ends with this socket.
     control: OwnedFd,
+    /// Whether an answer is to come on it.
+    is_awaited: AtomicBool,
     /// The end of this socket is pid 1's, and it ends with the socket.
     lifeline: OwnedFd,
     /// None only while dropping.
@@ -55,10 +59,6 @@ pub(in super::super) struct Session {
     #[cfg(test)]
     key: Key,
 }
-
-/// How long a session may take to be made, or a child to execute, before the session
-/// is given up: a file system that hangs must not hold the host's thread for ever.
-const LAUNCH_BOUND: Option<Duration> = Some(Duration::from_secs(30));
 
 impl Session {
     /// Makes the namespaces and the root, and starts pid 1 and the server. Takes 2 to 4 ms.
@@ -91,9 +91,7 @@ impl Session {
         let (control, theirs) = pair().map_err(at(Stage::Spawn))?;
         let (lifeline, firsts) = pair().map_err(at(Stage::Spawn))?;
         sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_BOUND))
-            .and_then(|()| {
-                sockopt::set_socket_timeout(&control, sockopt::Timeout::Recv, LAUNCH_BOUND)
-            })
+            .and_then(|()| answers::prepare(&control))
             .map_err(|errno| LaunchError::new(Stage::Spawn, errno.into()))?;
         let (own, childs) = faults(launcher.fault());
         let files = SessionFiles {
@@ -112,6 +110,7 @@ impl Session {
         }
         Ok(Self {
             control,
+            is_awaited: AtomicBool::new(false),
             lifeline,
             processes: Some(processes),
             unreaped: Mutex::default(),
@@ -155,23 +154,15 @@ impl Session {
             .as_ref()
             .map(|processes| processes.server.pid);
         let affinity = server.map(affinity::hand_over).unwrap_or_default();
-        let request = Request::new(plan, &affinity, self.fault).map_err(at(Stage::Spawn))?;
-        let (status, theirs) = pair().map_err(at(Stage::Pipe))?;
-        sockopt::set_socket_passcred(&status, true)
-            .and_then(|()| {
-                sockopt::set_socket_timeout(&status, sockopt::Timeout::Recv, LAUNCH_BOUND)
-            })
-            .map_err(|errno| LaunchError::new(Stage::Pipe, errno.into()))?;
-        let descriptors = [
-            stdio.stdin.as_fd(),
-            stdio.stdout.as_fd(),
-            stdio.stderr.as_fd(),
-            plan.program.file.as_fd(),
-            theirs.as_fd(),
-        ];
+        let answers = Answers::new(&self.control, &self.is_awaited).map_err(at(Stage::Pipe))?;
+        let request = Request::new(plan, &affinity, &answers, self.fault);
+        let request = request.map_err(at(Stage::Spawn))?;
+        let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr].map(AsFd::as_fd);
+        let mut descriptors = streams.to_vec();
+        descriptors.push(plan.program.file.as_fd());
+        descriptors.extend(answers.far_end());
         self.send(&request, &descriptors)?;
-        drop(theirs);
-        match answer(&status).map_err(at(Stage::Request))? {
+        match answers.wait().map_err(at(Stage::Request))? {
             Answer::Started(spawned) => Ok(SessionChild::new(Arc::clone(self), spawned)),
             // Nobody is born where pid 1 has gone. (Where there is no memory indeed, there is none for another session.)
             Answer::Refused {

@@ -23,8 +23,9 @@ pub(crate) const MAX_STRINGS: usize = 120_000;
 pub(crate) const MAX_LIMITS: usize = 16;
 /// The most bytes of an affinity: 1024 processors, as the C library has it.
 pub(crate) const MAX_AFFINITY: usize = 128;
-/// The descriptors of a spawn: three streams, program, status; one more with the strings.
-pub(crate) const SPAWN_DESCRIPTORS: usize = 5;
+/// The most descriptors of a spawn: three streams, the program, the socket for the
+/// answer and the strings, of which a request says whether they come along.
+pub(crate) const SPAWN_DESCRIPTORS: usize = 6;
 
 /// Reads fields one after the other.
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
@@ -59,6 +60,14 @@ impl<'a> Reader<'a> {
     fn path(&mut self) -> Option<&'a CStr> {
         let path = CStr::from_bytes_with_nul(self.block()?).ok()?;
         matches!(path.to_bytes(), [b'/', ..]).then_some(path)
+    }
+}
+
+fn flag(word: u32) -> Option<bool> {
+    match word {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
     }
 }
 
@@ -171,11 +180,6 @@ const ALIAS: u32 = 7;
 
 impl<'a> Operation<'a> {
     fn read(reader: &mut Reader<'a>) -> Option<Self> {
-        let flag = |word: u32| match word {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        };
         Some(match reader.word()? {
             BIND => Self::Bind {
                 writable: flag(reader.word()?)?,
@@ -255,6 +259,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) affinity: &'a [u8],
     /// Records of a resource (a double word) and its two values.
     pub(crate) limits: &'a [u8],
+    /// The answer goes to a socket that comes along, not to the control socket.
+    pub(crate) apart: bool,
     /// None where they come in a memfd.
     pub(crate) strings: Option<&'a [u8]>,
 }
@@ -271,7 +277,8 @@ impl<'a> Spawn<'a> {
         let fault = (reader.word()?, reader.word()?.cast_signed());
         let affinity = reader.block()?;
         let limits = reader.block()?;
-        let shared = reader.word()?;
+        let apart = flag(reader.word()?)?;
+        let shared = flag(reader.word()?)?;
         let few =
             limits.len().is_multiple_of(LIMIT_BYTES) && limits.len() / LIMIT_BYTES <= MAX_LIMITS;
         // An argument vector has its program's name at least.
@@ -283,9 +290,9 @@ impl<'a> Spawn<'a> {
             return None;
         }
         let strings = match shared {
-            0 => Some(reader.0),
-            1 if reader.0.is_empty() => None,
-            _ => return None,
+            false => Some(reader.0),
+            true if reader.0.is_empty() => None,
+            true => return None,
         };
         Some(Self {
             arguments,
@@ -293,6 +300,7 @@ impl<'a> Spawn<'a> {
             fault,
             affinity,
             limits,
+            apart,
             strings,
         })
     }
@@ -334,9 +342,8 @@ impl<'a> Spawn<'a> {
     }
 }
 
-/// What comes back, on the control socket once a session has started or failed to,
-/// and on a launch's own socket afterwards. Always 16 bytes: a child's word before its
-/// server's has 4.
+/// What comes back, on the control socket or on a launch's own. Always 16 bytes: a
+/// child's word before its server's has 4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
     /// A child executes. It has this number for the host, and its pidfd comes along

@@ -97,6 +97,31 @@ fn nobody_but_the_child_has_its_streams() {
 }
 
 #[test]
+fn who_asks_at_once_is_answered_about_its_own_child() {
+    let session = session(&profile());
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let session = &session;
+            scope.spawn(move || {
+                for round in 0..25 {
+                    let code = 1 + thread * 25 + round;
+                    let own = script(&format!("exit {code}"));
+                    let child = launch(session, &own, null()).expect("it starts");
+                    assert_eq!(wait(&child), Ok(Exit::Code(code)));
+                    let mut missing = plan("/bin/true", &[]);
+                    missing.cwd.path = "/missing".into();
+                    let refused = launch(session, &missing, null());
+                    assert_eq!(
+                        refused.map(|_| ()).map_err(|error| error.stage),
+                        Err(Stage::WorkingDirectory)
+                    );
+                }
+            });
+        }
+    });
+}
+
+#[test]
 fn large_arguments_arrive_whole() {
     let session = session(&profile());
     for length in [1, 32 * 1024, 33 * 1024, 128 * 1024 - 1] {
