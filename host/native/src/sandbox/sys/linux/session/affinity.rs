@@ -8,23 +8,45 @@
 //! processor before it is asked, and the child gets the asker's affinity before
 //! it executes, as the child of a `fork` has it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-/// Binds the server to the calling thread's processor, and returns the thread's own
-/// affinity for the child: empty, and nobody is bound, where there are more processors
-/// than the set holds.
-pub(super) fn hand_over(server: Pid) -> Vec<u8> {
-    let Ok(own) = sched_getaffinity(None) else {
-        return Vec::new();
-    };
-    let mut here = CpuSet::new();
-    here.set(sched_getcpu());
-    // Where it may not be bound it is slower, and the child's affinity is right all the same.
-    let _ = sched_setaffinity(Some(server), &here);
+/// The processor that the server was bound to last; of two threads that bind it at once
+/// perhaps the other's, and one request is slower.
+#[derive(Debug)]
+pub(super) struct Bound(AtomicUsize);
+
+impl Bound {
+    /// To none yet.
+    pub(super) const fn new() -> Self {
+        Self(AtomicUsize::new(usize::MAX))
+    }
+
+    /// Binds the server to the calling thread's processor, and returns the thread's own
+    /// affinity for the child: empty, and nobody is bound, where there are more
+    /// processors than the set holds.
+    pub(super) fn hand_over(&self, server: Pid) -> Vec<u8> {
+        let Ok(own) = sched_getaffinity(None) else {
+            return Vec::new();
+        };
+        let here = sched_getcpu();
+        if self.0.swap(here, Ordering::Relaxed) != here {
+            let mut set = CpuSet::new();
+            set.set(here);
+            // Where it may not be bound it is slower, and the child's affinity is right all the same.
+            let _ = sched_setaffinity(Some(server), &set);
+        }
+        bytes(&own)
+    }
+}
+
+/// The set as the system call takes it.
+fn bytes(set: &CpuSet) -> Vec<u8> {
     let byte = |first| {
         (0..8).fold(0, |byte, bit| {
-            byte | u8::from(own.is_set(first + bit)) << bit
+            byte | u8::from(set.is_set(first + bit)) << bit
         })
     };
     (0..CpuSet::MAX_CPU).step_by(8).map(byte).collect()

@@ -21,7 +21,7 @@ use super::super::launcher::{NativeLauncher, SessionFiles};
 use super::super::process::Child;
 use super::super::steps::{Fault, Step};
 use super::super::vfork::stage_of;
-use super::affinity;
+use super::affinity::Bound;
 use super::answer::Answer;
 use super::answers::{self, Answers};
 use super::child::SessionChild;
@@ -46,6 +46,7 @@ pub(in super::super) struct Session {
     control: OwnedFd,
     /// Whether an answer is to come on it.
     is_awaited: AtomicBool,
+    bound: Bound,
     /// The end of this socket is pid 1's, and it ends with the socket.
     lifeline: OwnedFd,
     /// None only while dropping.
@@ -111,6 +112,7 @@ impl Session {
         Ok(Self {
             control,
             is_awaited: AtomicBool::new(false),
+            bound: Bound::new(),
             lifeline,
             processes: Some(processes),
             unreaped: Mutex::default(),
@@ -153,7 +155,9 @@ impl Session {
             .processes
             .as_ref()
             .map(|processes| processes.server.pid);
-        let affinity = server.map(affinity::hand_over).unwrap_or_default();
+        let affinity = server
+            .map(|server| self.bound.hand_over(server))
+            .unwrap_or_default();
         let answers = Answers::new(&self.control, &self.is_awaited).map_err(at(Stage::Pipe))?;
         let request = Request::new(plan, &affinity, &answers, self.fault);
         let request = request.map_err(at(Stage::Spawn))?;
