@@ -66,6 +66,7 @@ struct Orders {
     uid: u32,
     gid: u32,
     canary: u32,
+    words: i32,
     fault: Fault,
 }
 
@@ -140,6 +141,7 @@ fn parse(mut text: *const u8) -> Orders {
         uid: word(),
         gid: word(),
         canary: word(),
+        words: word().cast_signed(),
         fault: Fault {
             step: word(),
             errno: word().cast_signed(),

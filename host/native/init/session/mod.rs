@@ -3,9 +3,9 @@
 //!
 //! Everything that costs is done once; each child is then one datagram, one
 //! vfork and one exec. Both processes are confined like the children but for what
-//! serving takes. The server holds nothing of the host but the control socket and
-//! the null device on 0, 1 and 2, pid 1 instead a socket that ends with the host:
-//! the kernel then ends everything in the namespace.
+//! serving takes. The server holds nothing of the host but the control socket, the
+//! socket of its children's words and the null device on 0, 1 and 2, pid 1 instead a
+//! socket that ends with the host: the kernel then ends everything in the namespace.
 
 mod confine;
 mod descriptor;
@@ -14,6 +14,7 @@ mod mount;
 mod namespaces;
 mod network;
 mod root;
+mod schedule;
 mod serve;
 mod socket;
 mod spawn;

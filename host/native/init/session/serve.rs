@@ -8,6 +8,7 @@
 //! has no name for it either.
 
 use super::descriptor::{Descriptor, guard, memory};
+use super::schedule::Schedule;
 use super::socket::{self, MAX_DESCRIPTORS};
 use super::{mount, spawn};
 use crate::raw::exit;
@@ -25,6 +26,8 @@ pub(super) struct Server<'a> {
     pub(super) nested: Option<Descriptor>,
     /// Where the requests come from, and the answers go that no socket comes along for.
     pub(super) control: &'a Descriptor,
+    /// Where the children say that they are there.
+    pub(super) words: &'a Descriptor,
     /// Where the stack of the child ends, which is vforked.
     pub(super) stack_top: usize,
     /// Room for the pointers of `execveat`.
@@ -33,7 +36,11 @@ pub(super) struct Server<'a> {
 
 impl<'a> Server<'a> {
     /// Takes the memory that serving needs, once.
-    pub(super) fn new(key: [u64; 2], control: &'a Descriptor) -> Result<Self, i32> {
+    pub(super) fn new(
+        key: [u64; 2],
+        control: &'a Descriptor,
+        words: &'a Descriptor,
+    ) -> Result<Self, i32> {
         let stack = memory(PAGE + STACK)?;
         guard(stack)?;
         // Each array has its null.
@@ -46,6 +53,7 @@ impl<'a> Server<'a> {
             key: key.map(|word| word as usize),
             nested: None,
             control,
+            words,
             stack_top: stack + PAGE + STACK,
             pointers,
         })
@@ -55,7 +63,9 @@ impl<'a> Server<'a> {
 /// Serves until the control socket ends.
 pub(super) fn serve(server: &mut Server<'_>) -> ! {
     let mut datagram = [0u8; MAX_DATAGRAM];
+    let schedule = Schedule::new();
     loop {
+        schedule.wait();
         let mut descriptors = [const { None }; MAX_DESCRIPTORS];
         let count = match socket::receive(server.control, &mut datagram, &mut descriptors) {
             Ok(0) => exit(0),
@@ -67,6 +77,7 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
         let Some(request) = Spawn::read(datagram.get(..count).unwrap_or(&[])) else {
             exit(1)
         };
+        schedule.serve();
         spawn::spawn(server, &request, descriptors);
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn spawn(
         _ => exit(1),
     };
     let given = [stdin, stdout, stderr, program];
-    let started = start(server, request, &given, status, strings.as_ref());
+    let started = start(server, request, &given, strings.as_ref());
     // Whoever reads or writes the other ends after the answer must have to do with the child alone.
     drop(given);
     match started {
@@ -81,7 +81,6 @@ fn start(
     server: &mut Server<'_>,
     request: &Spawn<'_>,
     given: &[Option<Descriptor>; 4],
-    status: &Descriptor,
     strings: Option<&Descriptor>,
 ) -> Result<Made, Refusal> {
     let at = |step: Step| {
@@ -133,9 +132,7 @@ fn start(
         limits: limits.get(..count).unwrap_or(&[]),
         keep: &[],
         key: server.key,
-        // What the child sends there comes with its number: all that the host has of it, should the server be killed
-        // before it can say more.
-        watcher: status.0,
+        watcher: server.words.0,
         confine: Some(Confine {
             lock_securebits: false,
             ruleset: server.nested.as_ref().map_or(-1, |nested| nested.0),

@@ -16,6 +16,7 @@ const MAX_CONFIGURATION: usize = 16 * 1024 * 1024;
 /// Starts a session and serves it. A failure is reported on the control socket.
 pub(crate) fn run(orders: &Orders) -> ! {
     let control = Descriptor(orders.status);
+    let words = Descriptor(orders.words);
     let ruleset = Descriptor(orders.ruleset);
     let lifeline = Descriptor(orders.filter);
     let file = Descriptor(orders.program);
@@ -40,6 +41,7 @@ pub(crate) fn run(orders: &Orders) -> ! {
     };
     if is_first {
         drop(first);
+        drop(words);
         let first = First {
             control,
             ruleset,
@@ -60,7 +62,7 @@ pub(crate) fn run(orders: &Orders) -> ! {
     // Where nobody listens any more, it has said why.
     let _ = socket::nod(&first);
     let key = wire::key(mapped.bytes()).ok_or(EINVAL);
-    let server = key.and_then(|key| Server::new(key, &control));
+    let server = key.and_then(|key| Server::new(key, &control, &words));
     let mut server = match server {
         Ok(server) => server,
         Err(errno) => fail(&control, Step::Request, errno, 0),

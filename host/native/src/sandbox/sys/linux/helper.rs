@@ -111,6 +111,8 @@ pub(super) struct Orders {
     pub(super) gid: u32,
     /// A process that a probe tries to signal.
     pub(super) canary: u32,
+    /// Where a session's children say that they are there.
+    pub(super) words: i32,
     pub(super) fault: Fault,
 }
 
@@ -133,6 +135,7 @@ impl Orders {
             self.uid,
             self.gid,
             self.canary,
+            self.words.cast_unsigned(),
             self.fault.step,
             self.fault.errno.cast_unsigned(),
         ];

@@ -33,6 +33,8 @@ pub(in super::super) struct SessionFiles<'a> {
     pub(in super::super) control: BorrowedFd<'a>,
     /// The socket that pid 1 ends with.
     pub(in super::super) lifeline: BorrowedFd<'a>,
+    /// The socket on which children say that they are there.
+    pub(in super::super) words: BorrowedFd<'a>,
     /// The grant's Landlock ruleset, if any.
     pub(in super::super) ruleset: Option<&'a OwnedFd>,
 }
@@ -143,11 +145,12 @@ impl NativeLauncher {
             program: files.configuration.as_raw_fd(),
             status: files.control.as_raw_fd(),
             filter: files.lifeline.as_raw_fd(),
+            words: files.words.as_raw_fd(),
             ruleset: helper::number(files.ruleset),
             fault,
             ..self.orders(&job)
         };
-        let mut keep = vec![orders.program, orders.status, orders.filter];
+        let mut keep = vec![orders.program, orders.status, orders.filter, orders.words];
         keep.extend((orders.ruleset >= 0).then_some(orders.ruleset));
         let mut argv = CStrings::new();
         argv.push(&[&orders.encode()]).map_err(spawn_error)?;
@@ -187,6 +190,7 @@ impl NativeLauncher {
             uid: 0,
             gid: 0,
             canary: job.canary,
+            words: -1,
             fault: self.fault,
         }
     }

@@ -1,14 +1,13 @@
 //! What a session is asked, and what comes of it.
 //!
-//! First the child says that it is there, before it leaves the server's process
-//! group, and the kernel whose word that is; then the server says that it executes.
-//! Of a server that is killed in between the host so knows what it has left behind:
-//! a child of the host, that nobody else will reap.
+//! The server says that the child executes, or which step failed. What it then
+//! leaves behind, should it be killed, the host has heard of before ([`Words`]).
 
 use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
 };
@@ -16,6 +15,7 @@ use rustix::process::{
 use super::super::vfork::Spawned;
 use super::message::receive;
 use super::wire::Report;
+use super::words::Words;
 
 /// What became of a request.
 #[derive(Debug)]
@@ -24,37 +24,39 @@ pub(super) enum Answer {
     Started(Spawned),
     /// A step failed, and nothing is left.
     Refused { step: u32, errno: i32 },
-    /// Nobody answers, within the bound or any more. There may be a child, unreaped.
-    Silence { child: Option<Pid>, late: bool },
+    /// Nobody answers, within the bound or any more. There may be a child.
+    Silence { late: bool },
 }
 
 /// Waits for the answer on `socket`.
-pub(super) fn answer(socket: &OwnedFd) -> io::Result<Answer> {
-    let mut child = None;
-    loop {
-        let message = match receive(socket) {
-            // Said once, where the server has left requests unread. What it and a child have said comes after.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => continue,
+pub(super) fn answer(socket: &OwnedFd, words: &Words) -> io::Result<Answer> {
+    let message = loop {
+        match receive(socket, RecvFlags::empty()) {
+            // Said once, where the server has left requests unread. What it has said before comes after.
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
             Err(error) => {
                 let late = error.kind() == io::ErrorKind::WouldBlock;
-                return Ok(Answer::Silence { child, late });
+                return Ok(Answer::Silence { late });
             }
-            Ok(message) => message,
-        };
-        match message.report {
-            None if message.bytes == size_of::<u32>() => child = message.sender,
-            Some(Report::Started { pid }) => {
-                return started(number(pid)?, message.descriptor).map(Answer::Started);
-            }
-            Some(Report::Refused { step, errno, pid }) => {
-                if pid != 0 {
-                    // It exits at once.
-                    reap(number(pid)?);
-                }
-                return Ok(Answer::Refused { step, errno });
-            }
-            _ => return Ok(Answer::Silence { child, late: false }),
+            Ok(message) => break message,
         }
+    };
+    match message.report {
+        Some(Report::Started { pid }) => {
+            let pid = number(pid)?;
+            words.told(pid);
+            started(pid, message.descriptor).map(Answer::Started)
+        }
+        Some(Report::Refused { step, errno, pid }) => {
+            if pid != 0 {
+                let pid = number(pid)?;
+                words.told(pid);
+                // It exits at once.
+                reap(pid);
+            }
+            Ok(Answer::Refused { step, errno })
+        }
+        _ => Ok(Answer::Silence { late: false }),
     }
 }
 
@@ -85,58 +87,38 @@ pub(super) fn reap(pid: Pid) {
 #[cfg(test)]
 mod tests {
     use rustix::net::{SendFlags, send, sockopt};
-    use rustix::process::getpid;
 
     use super::super::message::pair;
     use super::*;
 
-    /// What comes of these messages, after which the server is gone.
-    fn told(messages: &[&[u8]]) -> Answer {
+    fn nobody() -> Words {
+        Words::new().expect("a socket").0
+    }
+
+    /// What comes of this message, after which the server is gone.
+    fn told(message: Option<&[u8]>) -> Answer {
         let (ours, theirs) = pair().expect("a socket");
-        sockopt::set_socket_passcred(&ours, true).expect("it can be had");
-        for message in messages {
+        // Of somebody else.
+        assert_eq!(send(&ours, b"request", SendFlags::empty()), Ok(7));
+        if let Some(message) = message {
             let sent = send(&theirs, message, SendFlags::empty());
             assert_eq!(sent, Ok(message.len()));
         }
         drop(theirs);
-        answer(&ours).expect("it can be read")
+        answer(&ours, &nobody()).expect("it can be read")
     }
 
-    const WORD: &[u8] = &[0; 4];
-
     #[test]
-    fn what_was_said_is_heard_although_other_requests_were_left_unread() {
-        let (ours, theirs) = pair().expect("a socket");
-        sockopt::set_socket_passcred(&ours, true).expect("it can be had");
-        assert_eq!(send(&ours, b"request", SendFlags::empty()), Ok(7));
-        assert_eq!(send(&theirs, WORD, SendFlags::empty()), Ok(4));
-        drop(theirs);
-        match answer(&ours).expect("it can be read") {
-            Answer::Silence { child, late: false } => assert_eq!(child, Some(getpid())),
-            other => panic!("{other:?}"),
+    fn a_server_that_ends_without_an_answer_is_told_from_one_that_is_late() {
+        for message in [None, Some(&b"no report"[..])] {
+            let silence = told(message);
+            assert!(matches!(silence, Answer::Silence { late: false }));
         }
-    }
-
-    #[test]
-    fn a_server_that_ends_without_an_answer_may_have_left_a_child() {
-        let none = told(&[]);
-        assert!(matches!(none, Answer::Silence { child: None, .. }));
-        // The tests' own word.
-        match told(&[WORD]) {
-            Answer::Silence { child, late: false } => assert_eq!(child, Some(getpid())),
-            other => panic!("{other:?}"),
-        }
-        let foreign = told(&[WORD, b"no report"]);
-        assert!(matches!(foreign, Answer::Silence { child: Some(_), .. }));
-    }
-
-    #[test]
-    fn nobody_is_waited_for_longer_than_the_bound() {
         let (ours, theirs) = pair().expect("a socket");
         let bound = std::time::Duration::from_millis(10);
         sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(bound)).expect("a bound");
-        let late = answer(&ours).expect("it can be read");
-        assert!(matches!(late, Answer::Silence { late: true, .. }));
+        let late = answer(&ours, &nobody()).expect("it can be read");
+        assert!(matches!(late, Answer::Silence { late: true }));
         drop(theirs);
     }
 
@@ -147,11 +129,11 @@ mod tests {
             errno: 2,
             pid,
         };
-        let alone = told(&[&refused(0).bytes()]);
+        let alone = told(Some(&refused(0).bytes()));
         assert!(matches!(alone, Answer::Refused { step: 7, errno: 2 }));
         let mut child = std::process::Command::new("/bin/true").spawn();
         let number = child.as_mut().expect("it starts").id();
-        let reaped = told(&[WORD, &refused(number).bytes()]);
+        let reaped = told(Some(&refused(number).bytes()));
         assert!(matches!(reaped, Answer::Refused { step: 7, errno: 2 }));
         let again = child.expect("it started").wait();
         assert_eq!(
@@ -165,7 +147,7 @@ mod tests {
         let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn();
         let child = child.as_mut().expect("it starts");
         let report = Report::Started { pid: child.id() };
-        let Answer::Started(spawned) = told(&[WORD, &report.bytes()]) else {
+        let Answer::Started(spawned) = told(Some(&report.bytes())) else {
             panic!("it has started");
         };
         assert_eq!(spawned.pid, Pid::from_child(child));

@@ -9,10 +9,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use rustix::net::sockopt::{Timeout, set_socket_passcred, set_socket_timeout};
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
 use super::answer::{Answer, answer};
 use super::message::pair;
+use super::words::Words;
 
 /// How long a session may take to be made, or a child to execute, before the session
 /// is given up: a file system that hangs must not hold the host's thread for ever.
@@ -43,7 +44,7 @@ impl<'a> Answers<'a> {
             });
         }
         let (ours, theirs) = pair()?;
-        prepare(&ours)?;
+        bound(&ours)?;
         Ok(Self::Apart { ours, theirs })
     }
 
@@ -56,14 +57,14 @@ impl<'a> Answers<'a> {
     }
 
     /// Waits for the answer to the request, which was sent.
-    pub(super) fn wait(self) -> io::Result<Answer> {
+    pub(super) fn wait(self, words: &Words) -> io::Result<Answer> {
         match self {
             Self::Apart { ours, theirs } => {
                 drop(theirs);
-                answer(&ours)
+                answer(&ours, words)
             }
             Self::Control { socket, turn } => {
-                let answer = answer(socket);
+                let answer = answer(socket, words);
                 if let Ok(Answer::Silence { .. }) = answer {
                     // What still comes is for nobody.
                     std::mem::forget(turn);
@@ -74,8 +75,7 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// Bounds the waiting on `socket`, where each message then says whose it is.
-pub(super) fn prepare(socket: &OwnedFd) -> rustix::io::Result<()> {
-    set_socket_passcred(socket, true)?;
+/// Bounds the waiting on `socket`.
+pub(super) fn bound(socket: &OwnedFd) -> rustix::io::Result<()> {
     set_socket_timeout(socket, Timeout::Recv, LAUNCH_BOUND)
 }

@@ -23,31 +23,33 @@ pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// A message.
 pub(super) struct Message {
-    /// None where it is no report.
+    /// None where it is no report, or the end.
     pub(super) report: Option<Report>,
-    /// Zero is the end.
-    pub(super) bytes: usize,
     pub(super) descriptor: Option<OwnedFd>,
     /// The kernel's word, where the socket asks for it.
     pub(super) sender: Option<Pid>,
 }
 
-/// Waits for a message, as long as the socket's bound allows.
-pub(super) fn receive(socket: &OwnedFd) -> io::Result<Message> {
+/// Waits for a message, as long as the socket's bound or `flags` allow.
+pub(super) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message> {
     const ROOM: usize = rustix::cmsg_space!(ScmRights(1), ScmCredentials(1));
     let mut bytes = [0; REPORT_BYTES];
     let mut room = [const { MaybeUninit::uninit() }; ROOM];
     let mut ancillary = RecvAncillaryBuffer::new(&mut room);
     let received = loop {
         let mut parts = [IoSliceMut::new(&mut bytes)];
-        match recvmsg(socket, &mut parts, &mut ancillary, RecvFlags::CMSG_CLOEXEC) {
+        match recvmsg(
+            socket,
+            &mut parts,
+            &mut ancillary,
+            flags | RecvFlags::CMSG_CLOEXEC,
+        ) {
             Err(Errno::INTR) => {}
             received => break received?,
         }
     };
     let mut message = Message {
         report: Report::read(bytes.get(..received.bytes).unwrap_or(&[])),
-        bytes: received.bytes,
         descriptor: None,
         sender: None,
     };

@@ -26,5 +26,6 @@ mod tests;
 mod view;
 #[allow(dead_code, reason = "the helper's side of the file needs the rest")]
 mod wire;
+mod words;
 
 pub(super) use self::{child::SessionChild, profile::Profile, start::Session};

@@ -5,28 +5,22 @@ use std::sync::Arc;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
+    Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
 };
 
 use super::super::process::Child;
 use super::super::vfork::Spawned;
 use super::answer::reap;
 use super::start::is_ready;
+use super::words::Words;
 
 /// The server and pid 1, both children of the host. They are one process group, and
 /// so is a child until it has said that it is there.
 #[derive(Debug)]
 pub(super) struct Processes {
     pub(super) server: Spawned,
-}
-
-/// Children whose end nobody waits for.
-#[derive(Debug, Default)]
-pub(super) struct Unreaped {
-    /// Their handles were dropped, and they were killed with that.
-    pub(super) dropped: Vec<Arc<Child>>,
-    /// Started by a server that was killed before it could say so.
-    pub(super) lost: Vec<Pid>,
+    /// Of the children, to know those of a server that was killed before it could tell of them.
+    pub(super) words: Words,
 }
 
 impl Processes {
@@ -43,11 +37,12 @@ impl Processes {
         let _ = pidfd_send_signal(&self.server.pidfd, Signal::KILL);
     }
 
-    /// Kills both and reaps them, once all in the namespace are: not here, since that takes
+    /// Kills both and reaps them, once all in the namespace are, the `dropped` children
+    /// among them: not here, since that takes
     /// milliseconds, and this may be the thread that supervises all children.
-    pub(super) fn end(self, unreaped: Unreaped) {
+    pub(super) fn end(self, dropped: Vec<Arc<Child>>) {
         self.kill();
-        let both = Arc::new((self, unreaped));
+        let both = Arc::new((self, dropped));
         let later = Arc::clone(&both);
         let thread = std::thread::Builder::new().name("capspawn-end".into());
         if thread.spawn(move || later.0.reap(&later.1)).is_err() {
@@ -56,13 +51,11 @@ impl Processes {
     }
 
     /// Waits for the end of all, and reaps them.
-    fn reap(&self, unreaped: &Unreaped) {
-        for child in &unreaped.dropped {
+    fn reap(&self, dropped: &[Arc<Child>]) {
+        for child in dropped {
             child.wait();
         }
-        for number in &unreaped.lost {
-            reap(*number);
-        }
+        self.words.untold().into_iter().for_each(reap);
         // The two, and whoever was killed before it could say that it is there. The kernel lets pid 1 be reaped
         // after all others in its namespace.
         let group = || WaitId::Pgid(Some(self.server.pid));

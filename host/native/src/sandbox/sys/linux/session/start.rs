@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::retry_on_intr;
-use rustix::net::sockopt;
+use rustix::net::{RecvFlags, sockopt};
 #[cfg(test)]
 use rustix::process::Pid;
 
@@ -27,11 +27,12 @@ use super::answers::{self, Answers};
 use super::child::SessionChild;
 use super::configuration;
 use super::message::{pair, receive};
-use super::processes::{Processes, Unreaped};
+use super::processes::Processes;
 use super::profile::Profile;
 use super::request::Request;
 use super::view::View;
 use super::wire::Report;
+use super::words::Words;
 use crate::error::{LaunchError, Stage};
 use crate::launch::{ChildStdio, Plan};
 
@@ -51,7 +52,8 @@ pub(in super::super) struct Session {
     lifeline: OwnedFd,
     /// None only while dropping.
     processes: Option<Processes>,
-    unreaped: Mutex<Unreaped>,
+    /// Killed with their handles, and not reaped yet.
+    dropped: Mutex<Vec<Arc<Child>>>,
     /// Denied paths that were missing, so that nothing hides them.
     absent: Vec<PathBuf>,
     /// The fault that the tests have arranged in children.
@@ -91,22 +93,24 @@ impl Session {
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, theirs) = pair().map_err(at(Stage::Spawn))?;
         let (lifeline, firsts) = pair().map_err(at(Stage::Spawn))?;
+        let (words, childrens) = Words::new().map_err(at(Stage::Spawn))?;
         sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_BOUND))
-            .and_then(|()| answers::prepare(&control))
+            .and_then(|()| answers::bound(&control))
             .map_err(|errno| LaunchError::new(Stage::Spawn, errno.into()))?;
         let (own, childs) = faults(launcher.fault());
         let files = SessionFiles {
             configuration: file.as_fd(),
             control: theirs.as_fd(),
             lifeline: firsts.as_fd(),
+            words: childrens.as_fd(),
             ruleset: ruleset.as_ref(),
         };
         let server = launcher.start_session(&files, own)?;
-        drop((theirs, firsts));
-        let processes = Processes { server };
+        drop((theirs, firsts, childrens));
+        let processes = Processes { server, words };
         if let Err(error) = ready(&control, &view) {
             drop((control, lifeline));
-            processes.end(Unreaped::default());
+            processes.end(Vec::new());
             return Err(error);
         }
         Ok(Self {
@@ -115,7 +119,7 @@ impl Session {
             bound: Bound::new(),
             lifeline,
             processes: Some(processes),
-            unreaped: Mutex::default(),
+            dropped: Mutex::default(),
             absent,
             fault: childs,
             #[cfg(test)]
@@ -150,14 +154,9 @@ impl Session {
         stdio: &ChildStdio,
     ) -> Result<SessionChild, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
-        self.unreaped.lock().dropped.retain(|child| !is_gone(child));
-        let server = self
-            .processes
-            .as_ref()
-            .map(|processes| processes.server.pid);
-        let affinity = server
-            .map(|server| self.bound.hand_over(server))
-            .unwrap_or_default();
+        self.dropped.lock().retain(|child| !is_gone(child));
+        let processes = self.processes.as_ref().ok_or_else(ended)?;
+        let affinity = self.bound.hand_over(processes.server.pid);
         let answers = Answers::new(&self.control, &self.is_awaited).map_err(at(Stage::Pipe))?;
         let request = Request::new(plan, &affinity, &answers, self.fault);
         let request = request.map_err(at(Stage::Spawn))?;
@@ -166,7 +165,7 @@ impl Session {
         descriptors.push(plan.program.file.as_fd());
         descriptors.extend(answers.far_end());
         self.send(&request, &descriptors)?;
-        match answers.wait().map_err(at(Stage::Request))? {
+        match answers.wait(&processes.words).map_err(at(Stage::Request))? {
             Answer::Started(spawned) => Ok(SessionChild::new(Arc::clone(self), spawned)),
             // Nobody is born where pid 1 has gone. (Where there is no memory indeed, there is none for another session.)
             Answer::Refused {
@@ -177,11 +176,10 @@ impl Session {
                 let source = io::Error::from_raw_os_error(errno);
                 Err(LaunchError::new(stage_of(step), source))
             }
-            Answer::Silence { child, late } => {
+            Answer::Silence { late } => {
                 // Nobody can say what the server is at. (It never lacks descriptors for what comes along: it holds
                 // none from one request to the next.)
                 self.end();
-                self.unreaped.lock().lost.extend(child);
                 Err(if late { out_of_time() } else { ended() })
             }
         }
@@ -189,7 +187,7 @@ impl Session {
 
     /// Reaps a killed child when it has ended.
     pub(super) fn reap_later(&self, child: Arc<Child>) {
-        self.unreaped.lock().dropped.push(child);
+        self.dropped.lock().push(child);
     }
 
     /// Ends the session at once, and all that is in it.
@@ -225,7 +223,7 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(processes) = self.processes.take() {
-            processes.end(std::mem::take(self.unreaped.get_mut()));
+            processes.end(std::mem::take(self.dropped.get_mut()));
         }
     }
 }
@@ -257,7 +255,7 @@ fn out_of_time() -> LaunchError {
 
 /// Waits until the session is ready.
 fn ready(control: &OwnedFd, view: &View) -> Result<(), LaunchError> {
-    let report = match receive(control) {
+    let report = match receive(control, RecvFlags::empty()) {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(out_of_time()),
         message => message.map_err(|error| LaunchError::new(Stage::Request, error))?,
     }

@@ -1,0 +1,48 @@
+//! How the server is scheduled, which runs on the processor of whoever asks it.
+//!
+//! Waiting it is a batch process, which takes the processor from nobody. So who has
+//! asked goes on until it waits for the answer, and wakes up with that. Else it would
+//! stand behind the child for the processor, and a spawn would return when the child
+//! has ended. Serving it is a common process, that answers although the child runs,
+//! and the child is one too.
+
+use crate::raw::{call, number};
+
+const SCHED_OTHER: usize = 0;
+const SCHED_BATCH: usize = 3;
+
+/// Whether the server may change between the two: not where the host has chosen a policy
+/// for itself, which the children have too.
+#[derive(Clone, Copy)]
+pub(super) struct Schedule {
+    changes: bool,
+}
+
+impl Schedule {
+    pub(super) fn new() -> Self {
+        // SAFETY: takes no pointer.
+        let own = unsafe { call(number::SCHED_GETSCHEDULER, [0; 6]) };
+        Self {
+            changes: own == Ok(SCHED_OTHER),
+        }
+    }
+
+    pub(super) fn wait(self) {
+        self.set(SCHED_BATCH);
+    }
+
+    pub(super) fn serve(self) {
+        self.set(SCHED_OTHER);
+    }
+
+    /// Refused it is slower, or later with its answer.
+    fn set(self, policy: usize) {
+        if self.changes {
+            // A priority, which neither policy has.
+            let parameters = 0u32;
+            let args = [0, policy, (&raw const parameters).addr(), 0, 0, 0];
+            // SAFETY: a `struct sched_param`, read only; 0 is the caller.
+            let _ = unsafe { call(number::SCHED_SETSCHEDULER, args) };
+        }
+    }
+}
