@@ -207,8 +207,9 @@ impl Entry {
     /// Kills what is left of the tree, then reaps the leader. After it no
     /// signal is sent.
     pub(crate) fn kill_tree_and_reap(&self) {
-        let mut process = self.process.lock();
-        if let Some(process) = process.take() {
+        // Whoever signals does so before or not at all: the rest need not keep anybody waiting.
+        let process = self.process.lock().take();
+        if let Some(process) = process {
             if let Err(error) = process.signal_tree(Signal::Kill) {
                 tracing::warn!(child = self.id, %error, "could not kill the rest of the tree");
             }
