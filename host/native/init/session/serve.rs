@@ -24,6 +24,8 @@ pub(super) struct Server<'a> {
     pub(super) key: mount::Key,
     /// What each child restricts itself with, if anything.
     pub(super) nested: Option<Descriptor>,
+    /// `/tmp`, once a child has started there.
+    pub(super) tmp: Option<Descriptor>,
     /// Where the requests come from, and the answers go that no socket comes along for.
     pub(super) control: &'a Descriptor,
     /// Where the children say that they are there.
@@ -52,6 +54,7 @@ impl<'a> Server<'a> {
         Ok(Self {
             key: key.map(|word| word as usize),
             nested: None,
+            tmp: None,
             control,
             words,
             stack_top: stack + PAGE + STACK,

@@ -106,8 +106,19 @@ fn start(
     };
     let split = request.split(strings, server.pointers);
     let (cwd, path) = split.ok_or_else(malformed)?;
-    let cwd = if cwd.is_empty() { c"/tmp" } else { cwd };
-    let cwd = mount::inside(cwd, true, server.key).map_err(at(Step::WorkingDirectory))?;
+    let mut named = None;
+    let (cwd, opened) = if cwd.is_empty() {
+        (c"/tmp", &mut server.tmp)
+    } else {
+        (cwd, &mut named)
+    };
+    let cwd = match opened {
+        Some(opened) => opened,
+        None => {
+            let directory = mount::inside(cwd, true, server.key);
+            opened.insert(directory.map_err(at(Step::WorkingDirectory))?)
+        }
+    };
     let inside = same_file(path, program, server.key);
     let program = inside.as_ref().unwrap_or(program);
     let mut limits = [const {

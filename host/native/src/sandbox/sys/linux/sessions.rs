@@ -124,9 +124,9 @@ impl Sessions {
             let places = all.get(&scope).into_iter().flatten();
             places.map(|place| Arc::clone(&place.session)).collect()
         };
-        // Not under the lock: a denied path may lie on a file system that hangs.
-        let useless = |session: &Arc<Session>| !session.is_alive() || session.is_outdated();
-        for session in sessions.iter().filter(|session| useless(session)) {
+        // Not under the lock: a denied path may lie on a file system that hangs. (Whether a session has ended, the
+        // request to it tells.)
+        for session in sessions.iter().filter(|session| session.is_outdated()) {
             self.give_up(scope, session);
         }
         drop(sessions);

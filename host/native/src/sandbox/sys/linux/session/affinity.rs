@@ -10,8 +10,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
+
+use super::processes::Processes;
 
 /// The processor that the server was bound to last; of two threads that bind it at once
 /// perhaps the other's, and one request is slower.
@@ -27,16 +28,17 @@ impl Bound {
     /// Binds the server to the calling thread's processor, and returns the thread's own
     /// affinity for the child: empty, and nobody is bound, where there are more
     /// processors than the set holds.
-    pub(super) fn hand_over(&self, server: Pid) -> Vec<u8> {
+    pub(super) fn hand_over(&self, processes: &Processes) -> Vec<u8> {
         let Ok(own) = sched_getaffinity(None) else {
             return Vec::new();
         };
         let here = sched_getcpu();
-        if self.0.swap(here, Ordering::Relaxed) != here {
+        // One that has ended may have left its number to somebody else.
+        if self.0.swap(here, Ordering::Relaxed) != here && processes.is_served() {
             let mut set = CpuSet::new();
             set.set(here);
             // Where it may not be bound it is slower, and the child's affinity is right all the same.
-            let _ = sched_setaffinity(Some(server), &set);
+            let _ = sched_setaffinity(Some(processes.server.pid), &set);
         }
         bytes(&own)
     }

@@ -105,7 +105,7 @@ fn strings(plan: &Plan) -> io::Result<Vec<u8>> {
     // A directory that nobody named is the session's own.
     let cwd = match plan.cwd.named {
         true => plan.cwd.path.as_os_str().as_bytes(),
-        false => b"/tmp",
+        false => b"",
     };
     push(&[cwd])?;
     push(&[plan.program.path.as_os_str().as_bytes()])?;

@@ -127,11 +127,6 @@ impl Session {
         })
     }
 
-    /// Whether children can be started in it.
-    pub(in super::super) fn is_alive(&self) -> bool {
-        self.has_pid_1() && self.processes.as_ref().is_some_and(Processes::is_served)
-    }
-
     /// Whether its children may live: the kernel ends them with pid 1.
     pub(super) fn has_pid_1(&self) -> bool {
         !is_ready(&self.lifeline, PollFlags::empty())
@@ -156,7 +151,7 @@ impl Session {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.dropped.lock().retain(|child| !is_gone(child));
         let processes = self.processes.as_ref().ok_or_else(ended)?;
-        let affinity = self.bound.hand_over(processes.server.pid);
+        let affinity = self.bound.hand_over(processes);
         let answers = Answers::new(&self.control, &self.is_awaited).map_err(at(Stage::Pipe))?;
         let request = Request::new(plan, &affinity, &answers, self.fault);
         let request = request.map_err(at(Stage::Spawn))?;
@@ -210,6 +205,11 @@ impl Session {
 
 #[cfg(test)]
 impl Session {
+    /// Whether children can be started in it.
+    pub(super) fn is_alive(&self) -> bool {
+        self.has_pid_1() && self.processes.as_ref().is_some_and(Processes::is_served)
+    }
+
     pub(super) fn key(&self) -> Key {
         self.key
     }
