@@ -65,15 +65,16 @@ pub struct Plan {
     pub disclose_pid: bool,
 }
 
-/// The descriptors that become a child's standard streams.
-#[derive(Debug)]
+/// The descriptors that become a child's standard streams; the null device where
+/// there is none.
+#[derive(Debug, Default)]
 pub struct ChildStdio {
     /// Descriptor 0.
-    pub stdin: OwnedFd,
+    pub stdin: Option<OwnedFd>,
     /// Descriptor 1.
-    pub stdout: OwnedFd,
+    pub stdout: Option<OwnedFd>,
     /// Descriptor 2.
-    pub stderr: OwnedFd,
+    pub stderr: Option<OwnedFd>,
 }
 
 /// What `waitid(2)` says of an ended leader.

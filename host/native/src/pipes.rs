@@ -1,6 +1,5 @@
 //! The pipes of one child: which ends the child gets, which the host keeps.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Weak};
@@ -37,18 +36,18 @@ fn try_make(command: &Command) -> io::Result<(ChildStdio, HostStdio)> {
             let (child, host) = pipe_with(PipeFlags::CLOEXEC)?;
             set_nonblocking(&host)?;
             untaken.stdin = Some(Arc::new(host));
-            (child, None)
+            (Some(child), None)
         }
         Stdin::Bytes(bytes) if !bytes.is_empty() => {
             let (child, host) = pipe_with(PipeFlags::CLOEXEC)?;
             set_nonblocking(&host)?;
-            (child, feed(host, bytes))
+            (Some(child), feed(host, bytes))
         }
-        _ => (null()?, None),
+        _ => (None, None),
     };
     let (stdout, mut read_stdout) = output(command.stdout)?;
     let (stderr, mut read_stderr) = match command.stderr {
-        Stdio::Merged => (stdout.try_clone()?, None),
+        Stdio::Merged => (stdout.as_ref().map(OwnedFd::try_clone).transpose()?, None),
         other => output(other)?,
     };
     if command.stdout == Stdio::Piped {
@@ -81,18 +80,14 @@ fn feed(host: OwnedFd, bytes: &[u8]) -> Option<(OwnedFd, Vec<u8>)> {
     (!rest.is_empty()).then(|| (host, rest.to_vec()))
 }
 
-fn output(stdio: Stdio) -> io::Result<(OwnedFd, Option<OwnedFd>)> {
+/// The ends of the child and of the host.
+fn output(stdio: Stdio) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
     if stdio == Stdio::Null {
-        return Ok((null()?, None));
+        return Ok((None, None));
     }
     let (host, child) = pipe_with(PipeFlags::CLOEXEC)?;
     set_nonblocking(&host)?;
-    Ok((child, Some(host)))
-}
-
-fn null() -> io::Result<OwnedFd> {
-    let null = File::options().read(true).write(true).open("/dev/null")?;
-    Ok(null.into())
+    Ok((Some(child), Some(host)))
 }
 
 fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {

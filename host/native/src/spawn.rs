@@ -1,5 +1,6 @@
 //! The one way to a new child: request, reservation, decision, plan, launch.
 
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -107,7 +108,7 @@ fn start(permit: Permit<'_>, plan: &Plan, command: &Command) -> Result<Child, Sp
     }
     let (child_stdio, mut host_stdio) = pipes::make(command)?;
     // A place for what the end is watched with, taken before there is a child that could not be.
-    let place = child_stdio.stdin.try_clone();
+    let place = plan.program.file.try_clone().map(OwnedFd::from);
     let mut exit_fd = place.map_err(|error| LaunchError::new(Stage::Pipe, error))?;
     let process: Arc<dyn Process> = shared
         .launcher

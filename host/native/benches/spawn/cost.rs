@@ -1,7 +1,5 @@
 //! The price of one confined child: `/bin/true`, against the same unconfined.
 
-use std::fs::File;
-use std::os::fd::OwnedFd;
 use std::thread;
 
 use capspawn_native::Decision;
@@ -45,13 +43,11 @@ fn by_launcher(form: &Form, report: &mut Report, figure: Figure<'_>) {
     let Ok(Decision::Allow(plan)) = guest.grant().decide(&nothing()) else {
         panic!("the grant allows it");
     };
-    let null = File::options().read(true).write(true).open("/dev/null");
-    let null = OwnedFd::from(null.expect("it exists"));
     let pair = by_turns(
         Unit::Seconds,
         ROUNDS,
         || seconds(baseline::spawn_and_wait),
-        || seconds(|| form.launch_and_wait(&plan, &null)),
+        || seconds(|| form.launch_and_wait(&plan)),
     );
     report.pair(form, figure, &pair);
 }

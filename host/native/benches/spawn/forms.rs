@@ -1,6 +1,5 @@
 //! The forms of a start that this process can measure, and what all grants say.
 
-use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -85,17 +84,10 @@ impl Form {
     }
 
     /// Starts what `plan` says without a registry, and waits for its end.
-    pub(crate) fn launch_and_wait(&self, plan: &Plan, null: &OwnedFd) {
-        let stream = || null.try_clone().expect("a descriptor");
-        let stdio = ChildStdio {
-            stdin: stream(),
-            stdout: stream(),
-            stderr: stream(),
-        };
-        let process = self
-            .launcher
-            .launch(Scope(0), plan, stdio)
-            .expect("it starts");
+    pub(crate) fn launch_and_wait(&self, plan: &Plan) {
+        let stdio = ChildStdio::default();
+        let process = self.launcher.launch(Scope(0), plan, stdio);
+        let process = process.expect("it starts");
         poll(&mut [PollFd::new(&process.exit_fd(), PollFlags::IN)], None).expect("a pidfd");
         process.reap().expect("it has ended");
     }

@@ -28,28 +28,68 @@ struct Refusal {
 /// A process: its number as the host knows it, and its pidfd.
 struct Made(u32, Descriptor);
 
+/// What comes along with a request.
+struct Given {
+    files: Files,
+    /// The socket for the answer, where that is not the control socket.
+    answer: Option<Descriptor>,
+}
+
+/// What the child needs of it.
+struct Files {
+    streams: [Option<Descriptor>; 3],
+    program: Descriptor,
+    strings: Option<Descriptor>,
+}
+
+impl Given {
+    /// None unless there are exactly as many descriptors as the request says.
+    fn take(
+        request: &Spawn<'_>,
+        descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
+    ) -> Option<Self> {
+        let mut descriptors = descriptors.into_iter().flatten();
+        let mut next = |comes: bool| match comes {
+            true => descriptors.next().map(Some),
+            false => Some(None),
+        };
+        let mut stream = |bit: u32| next(request.streams & bit != 0);
+        let streams = [stream(1)?, stream(2)?, stream(4)?];
+        let program = next(true)??;
+        let answer = next(request.apart)?;
+        if answer
+            .as_ref()
+            .is_some_and(|answer| !has_format(answer, &[SOCKET]))
+        {
+            return None;
+        }
+        let strings = next(request.strings.is_none())?;
+        let files = Files {
+            streams,
+            program,
+            strings,
+        };
+        descriptors
+            .next()
+            .is_none()
+            .then_some(Self { files, answer })
+    }
+}
+
 /// Starts the child and answers.
 pub(super) fn spawn(
     server: &mut Server<'_>,
     request: &Spawn<'_>,
     descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
 ) {
-    let [stdin, stdout, stderr, program, fifth, sixth] = descriptors;
-    let (socket, strings) = if request.apart {
-        (fifth, sixth)
-    } else {
-        (None, fifth)
-    };
-    let status = match &socket {
-        Some(socket) if has_format(socket, &[SOCKET]) => socket,
-        None if !request.apart => server.control,
+    let Some(Given { files, answer }) = Given::take(request, descriptors) else {
         // Nobody knows where an answer is awaited: the end is one.
-        _ => exit(1),
+        exit(1)
     };
-    let given = [stdin, stdout, stderr, program];
-    let started = start(server, request, &given, strings.as_ref());
+    let status = answer.as_ref().unwrap_or(server.control);
+    let started = start(server, request, &files);
     // Whoever reads or writes the other ends after the answer must have to do with the child alone.
-    drop(given);
+    drop(files);
     match started {
         Ok(Made(pid, pidfd)) => {
             let report = Report::Started { pid };
@@ -77,12 +117,7 @@ fn is_stream(file: &Descriptor) -> bool {
     })
 }
 
-fn start(
-    server: &mut Server<'_>,
-    request: &Spawn<'_>,
-    given: &[Option<Descriptor>; 4],
-    strings: Option<&Descriptor>,
-) -> Result<Made, Refusal> {
+fn start(server: &mut Server<'_>, request: &Spawn<'_>, files: &Files) -> Result<Made, Refusal> {
     let at = |step: Step| {
         move |errno| Refusal {
             step: step as u32,
@@ -91,13 +126,15 @@ fn start(
         }
     };
     let malformed = || at(Step::Request)(EINVAL);
-    let [Some(stdin), Some(stdout), Some(stderr), Some(program)] = given else {
-        return Err(malformed());
-    };
-    if ![stdin, stdout, stderr].into_iter().all(is_stream) || !has_format(program, &[REGULAR]) {
+    let Files {
+        streams,
+        program,
+        strings,
+    } = files;
+    if !streams.iter().flatten().all(is_stream) || !has_format(program, &[REGULAR]) {
         return Err(malformed());
     }
-    let mapped = strings.map(|file| Mapped::new(file, MAX_SHARED));
+    let mapped = strings.as_ref().map(|file| Mapped::new(file, MAX_SHARED));
     let mapped = mapped.transpose().map_err(at(Step::Request))?;
     let strings = match (request.strings, &mapped) {
         (Some(strings), None) => strings,
@@ -137,7 +174,10 @@ fn start(
     let prepared = Prepared {
         // The host's child has reset them before it executed this program, which handles none.
         has_handlers: false,
-        stdio: [stdin.0, stdout.0, stderr.0],
+        // The server's own are the null device.
+        stdio: streams
+            .each_ref()
+            .map(|stream| stream.as_ref().map_or(-1, |stream| stream.0)),
         cwd: cwd.0,
         affinity: request.affinity,
         limits: limits.get(..count).unwrap_or(&[]),

@@ -236,14 +236,13 @@ impl Spec {
         let (output, stdout) =
             rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
         let stderr = rustix::io::fcntl_dupfd_cloexec(&stdout, 3).expect("a descriptor");
-        let stdin = File::open("/dev/null").expect("it exists").into();
         let process = launcher.launch(
             scope,
             &plan,
             ChildStdio {
-                stdin,
-                stdout,
-                stderr,
+                stdin: None,
+                stdout: Some(stdout),
+                stderr: Some(stderr),
             },
         )?;
         Ok(Started {

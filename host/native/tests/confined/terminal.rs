@@ -75,11 +75,9 @@ impl Terminal {
 
     /// Runs `spec` with the terminal as its standard input, as no registry would.
     fn run(&self, spec: &Spec) -> Result<Exit, LaunchError> {
-        let null = || File::create("/dev/null").expect("it exists").into();
         let stdio = ChildStdio {
-            stdin: self.program.try_clone().expect("a descriptor").into(),
-            stdout: null(),
-            stderr: null(),
+            stdin: Some(self.program.try_clone().expect("a descriptor").into()),
+            ..ChildStdio::default()
         };
         let guest = Own::new();
         let process = launcher().launch(guest.0, &spec.plan(), stdio)?;

@@ -33,6 +33,7 @@ pub(crate) struct Limit {
 pub(crate) struct Prepared {
     /// Whether some signal may be handled or ignored: 62 calls put that right.
     pub(crate) has_handlers: bool,
+    /// What becomes 0, 1 and 2; -1 where that is its maker's.
     pub(crate) stdio: [i32; 3],
     pub(crate) cwd: i32,
     /// The processors that it may run on, a bit each; empty for its maker's.
@@ -107,6 +108,9 @@ fn prepare(prepared: &Prepared) -> Result<(), Failure> {
     })?;
     fault.guard(Step::Stdio, || {
         for (target, source) in [0, 1, 2].into_iter().zip(&prepared.stdio) {
+            if *source < 0 {
+                continue;
+            }
             // SAFETY: takes no pointer; the descriptor table is the child's own copy.
             unsafe { call(number::DUP3, [descriptor(*source), target, 0, 0, 0, 0])? };
         }

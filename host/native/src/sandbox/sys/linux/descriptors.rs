@@ -4,6 +4,7 @@
 //! still needs. A host that has closed its own streams gets such numbers for
 //! whatever it opens; they are moved here, where that may fail in the open.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
@@ -17,6 +18,15 @@ pub(super) fn raised(fd: OwnedFd) -> io::Result<OwnedFd> {
     } else {
         Ok(fcntl_dupfd_cloexec(fd, 3)?)
     }
+}
+
+/// The null device, to be read and written.
+pub(super) fn null() -> io::Result<OwnedFd> {
+    Ok(File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")?
+        .into())
 }
 
 /// A borrowed descriptor above the standard streams, or a copy that is.

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use super::child::Limit;
-use super::descriptors::raised;
+use super::descriptors::{null, raised};
 use super::helper::Mode;
 use super::steps::Confine;
 use super::strings::CStrings;
@@ -53,9 +53,8 @@ pub(super) struct Streams {
 
 impl Streams {
     pub(super) fn null() -> io::Result<Self> {
-        let null = File::options().read(true).write(true).open("/dev/null")?;
         Ok(Self {
-            null: raised(null.into())?,
+            null: raised(null()?)?,
             root: raised(File::open("/")?.into())?,
         })
     }

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use super::descriptors::{Above, raised};
+use super::descriptors::{Above, null, raised};
 use super::helper::{self, Mode, Orders};
 use super::job::{Form, Job, Streams};
 use super::policies::{Policies, Policy};
@@ -239,9 +239,9 @@ impl NativeLauncher {
         for (name, value) in &plan.env {
             env.push(&[name, "=", value]).map_err(at(Stage::Spawn))?;
         }
-        let stdin = raised(stdio.stdin).map_err(at(Stage::Stdio))?;
-        let stdout = raised(stdio.stdout).map_err(at(Stage::Stdio))?;
-        let stderr = raised(stdio.stderr).map_err(at(Stage::Stdio))?;
+        let stdin = stream(stdio.stdin).map_err(at(Stage::Stdio))?;
+        let stdout = stream(stdio.stdout).map_err(at(Stage::Stdio))?;
+        let stderr = stream(stdio.stderr).map_err(at(Stage::Stdio))?;
         let program = Above::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
         let cwd = Above::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
         let limits = limits::resources(&plan.limits);
@@ -269,6 +269,11 @@ impl NativeLauncher {
         }
         child
     }
+}
+
+/// A stream above the standard ones, or the null device.
+fn stream(stream: Option<OwnedFd>) -> io::Result<OwnedFd> {
+    raised(stream.map_or_else(null, Ok)?)
 }
 
 fn spawn_error(source: io::Error) -> LaunchError {

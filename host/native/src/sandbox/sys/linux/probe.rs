@@ -5,9 +5,8 @@
 //! Once per launcher; a test that could not be made for want of descriptors or
 //! memory says nothing of the host, and is made again at the next question.
 
-use std::fs::File;
 use std::io::{self, PipeWriter, pipe};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -161,20 +160,8 @@ fn test_session(launcher: &NativeLauncher) -> Result<u8, LaunchError> {
     let canary = Canary::start(launcher)?;
     let plan = launcher.session_probe(canary.process.pid());
     let plan = plan.map_err(at(Stage::Spawn))?;
-    let null = || -> io::Result<OwnedFd> {
-        let file = File::options().read(true).write(true).open("/dev/null")?;
-        Ok(file.into())
-    };
-    let stdio = || -> io::Result<ChildStdio> {
-        Ok(ChildStdio {
-            stdin: null()?,
-            stdout: null()?,
-            stderr: null()?,
-        })
-    };
-    let stdio = stdio().map_err(at(Stage::Stdio))?;
     let session = Arc::new(Session::start(launcher, &profile)?);
-    outcome(&session.launch(&plan, &stdio)?)
+    outcome(&session.launch(&plan, &ChildStdio::default())?)
 }
 
 /// Waits for the self-test.

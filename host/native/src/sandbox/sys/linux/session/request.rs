@@ -11,7 +11,7 @@ use super::super::steps::Fault;
 use super::super::{helper, limits};
 use super::answers::Answers;
 use super::wire::{MAX_INLINE, SPAWN_DESCRIPTORS};
-use crate::launch::Plan;
+use crate::launch::{ChildStdio, Plan};
 
 /// A datagram, and the strings that were too large for it.
 pub(super) struct Request {
@@ -20,10 +20,12 @@ pub(super) struct Request {
 }
 
 impl Request {
-    /// To start what `plan` says on the processors `affinity`, answered at `answers`.
+    /// To start what `plan` says on the processors `affinity` with the streams `stdio`,
+    /// answered at `answers`.
     pub(super) fn new(
         plan: &Plan,
         affinity: &[u8],
+        stdio: &ChildStdio,
         answers: &Answers<'_>,
         fault: Fault,
     ) -> io::Result<Self> {
@@ -50,9 +52,12 @@ impl Request {
             request.bytes.extend(word(block.len())?.to_ne_bytes());
             request.bytes.extend(block);
         }
+        let streams = [&stdio.stderr, &stdio.stdout, &stdio.stdin];
+        let streams = streams.map(|stream| u32::from(stream.is_some()));
+        let streams = streams.iter().fold(0, |bits, bit| bits << 1 | bit);
         let apart = answers.far_end().is_some();
-        for flag in [apart, shared] {
-            request.bytes.extend(u32::from(flag).to_ne_bytes());
+        for word in [streams, u32::from(apart), u32::from(shared)] {
+            request.bytes.extend(word.to_ne_bytes());
         }
         if shared {
             request.strings = Some(helper::sealed(

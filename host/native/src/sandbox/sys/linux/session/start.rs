@@ -153,10 +153,10 @@ impl Session {
         let processes = self.processes.as_ref().ok_or_else(ended)?;
         let affinity = self.bound.hand_over(processes);
         let answers = Answers::new(&self.control, &self.is_awaited).map_err(at(Stage::Pipe))?;
-        let request = Request::new(plan, &affinity, &answers, self.fault);
+        let request = Request::new(plan, &affinity, stdio, &answers, self.fault);
         let request = request.map_err(at(Stage::Spawn))?;
-        let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr].map(AsFd::as_fd);
-        let mut descriptors = streams.to_vec();
+        let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr].into_iter();
+        let mut descriptors: Vec<_> = streams.flatten().map(AsFd::as_fd).collect();
         descriptors.push(plan.program.file.as_fd());
         descriptors.extend(answers.far_end());
         self.send(&request, &descriptors)?;

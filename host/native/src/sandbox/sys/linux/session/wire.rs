@@ -259,6 +259,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) affinity: &'a [u8],
     /// Records of a resource (a double word) and its two values.
     pub(crate) limits: &'a [u8],
+    /// Which standard streams come along, a bit each from the lowest; the others are the null device.
+    pub(crate) streams: u32,
     /// The answer goes to a socket that comes along, not to the control socket.
     pub(crate) apart: bool,
     /// None where they come in a memfd.
@@ -277,6 +279,7 @@ impl<'a> Spawn<'a> {
         let fault = (reader.word()?, reader.word()?.cast_signed());
         let affinity = reader.block()?;
         let limits = reader.block()?;
+        let streams = reader.word().filter(|streams| *streams < 8)?;
         let apart = flag(reader.word()?)?;
         let shared = flag(reader.word()?)?;
         let few =
@@ -300,6 +303,7 @@ impl<'a> Spawn<'a> {
             fault,
             affinity,
             limits,
+            streams,
             apart,
             strings,
         })

@@ -65,7 +65,7 @@ fn the_key_is_nowhere_in_a_child() {
     let (stdio, reader) = piped();
     let (stdin, writer) = std::io::pipe().expect("a pipe");
     let stdio = crate::launch::ChildStdio {
-        stdin: stdin.into(),
+        stdin: Some(stdin.into()),
         ..stdio
     };
     let child = launch(&session, &plan(&python(), &["-IuSc", HELD]), stdio).expect("it starts");

@@ -134,9 +134,9 @@ const KILLED: &str =
 fn a_host_that_is_killed_leaves_nothing() {
     if std::env::var_os(ALONE).is_some() {
         let session = Arc::new(Session::start(&launcher(), &profile()).expect("it starts"));
-        let duplicate = |fd: BorrowedFd<'_>| fd.try_clone_to_owned().expect("a copy");
+        let duplicate = |fd: BorrowedFd<'_>| Some(fd.try_clone_to_owned().expect("a copy"));
         let stdio = ChildStdio {
-            stdin: null().stdin,
+            stdin: None,
             stdout: duplicate(std::io::stdout().as_fd()),
             stderr: duplicate(std::io::stderr().as_fd()),
         };

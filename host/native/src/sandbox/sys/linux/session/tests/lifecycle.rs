@@ -67,7 +67,7 @@ fn arguments_environment_directory_and_streams_arrive() {
     let (stdin, mut writer) = io::pipe().expect("a pipe");
     io::Write::write_all(&mut writer, b"input\n").expect("room");
     let stdio = ChildStdio {
-        stdin: OwnedFd::from(stdin),
+        stdin: Some(OwnedFd::from(stdin)),
         ..stdio
     };
     let child = launch(&session, &plan, stdio).expect("it starts");
@@ -84,7 +84,7 @@ fn nobody_but_the_child_has_its_streams() {
         let (stdio, reader) = piped();
         let (stdin, mut writer) = io::pipe().expect("a pipe");
         let stdio = ChildStdio {
-            stdin: OwnedFd::from(stdin),
+            stdin: Some(OwnedFd::from(stdin)),
             ..stdio
         };
         let child = launch(&session, &plan("/bin/true", &[]), stdio).expect("it starts");
@@ -175,7 +175,7 @@ fn directories_and_devices_are_not_taken_as_streams() {
     let session = session(&profile());
     for path in ["/", "/dev/zero", "/etc/passwd"] {
         let stdio = ChildStdio {
-            stdin: File::open(path).expect("it exists").into(),
+            stdin: Some(File::open(path).expect("it exists").into()),
             ..null()
         };
         let error = launch(&session, &plan("/bin/true", &[]), stdio).expect_err("refused");
@@ -288,7 +288,7 @@ fn what_an_ended_leader_leaves_runs_until_then() {
     let (stdio, reader) = piped();
     let (stdin, mut writer) = io::pipe().expect("a pipe");
     let stdio = ChildStdio {
-        stdin: OwnedFd::from(stdin),
+        stdin: Some(OwnedFd::from(stdin)),
         ..stdio
     };
     let left = script("exec 3<&0; (read line <&3; echo $line; sleep 20; echo survived) & exit 7");
@@ -395,7 +395,7 @@ fn a_killed_server_starts_nothing_more_and_the_children_live() {
     let session = session(&profile());
     let (stdin, mut writer) = io::pipe().expect("a pipe");
     let stdio = ChildStdio {
-        stdin: OwnedFd::from(stdin),
+        stdin: Some(OwnedFd::from(stdin)),
         ..null()
     };
     let child = launch(&session, &script("read line; exit 3"), stdio).expect("it starts");

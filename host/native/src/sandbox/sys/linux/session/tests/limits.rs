@@ -32,7 +32,7 @@ fn forks(session: &Arc<Session>) -> String {
     let (stdin, writer) = std::io::pipe().expect("a pipe");
     let (stdio, reader) = piped();
     let stdio = crate::launch::ChildStdio {
-        stdin: stdin.into(),
+        stdin: Some(stdin.into()),
         ..stdio
     };
     let python = super::support::python();
@@ -127,7 +127,7 @@ fn descriptors_in_flight_keep_no_other_session_from_starting_children() {
     flood.limits.open_files = None;
     let (stdio, reader) = piped();
     let stdio = crate::launch::ChildStdio {
-        stdin: stdin.into(),
+        stdin: Some(stdin.into()),
         ..stdio
     };
     let child = launch(&hostile, &flood, stdio).expect("it starts");

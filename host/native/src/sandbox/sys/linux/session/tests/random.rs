@@ -39,7 +39,7 @@ proptest! {
         let variables = strings.len() - 2 - arguments;
         let blob: Vec<u8> = strings.iter().flat_map(|it| [it.as_bytes(), b"\0"].concat()).collect();
         let counts = [arguments, variables].map(|count| u32::try_from(count).expect("small"));
-        let words = [counts[0], counts[1], 0, 0, 0, 0, 0, 0];
+        let words = [counts[0], counts[1], 0, 0, 0, 0, 0, 0, 0];
         let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         bytes.extend(&blob);
         let Some(spawn) = Spawn::read(&bytes) else {

@@ -87,23 +87,15 @@ pub(super) fn script(text: &str) -> Plan {
 }
 
 pub(super) fn null() -> ChildStdio {
-    let stream = || {
-        let file = File::options().read(true).write(true).open("/dev/null");
-        file.expect("it exists").into()
-    };
-    ChildStdio {
-        stdin: stream(),
-        stdout: stream(),
-        stderr: stream(),
-    }
+    ChildStdio::default()
 }
 
 /// Streams whose output, both together, can be read from the descriptor.
 pub(super) fn piped() -> (ChildStdio, OwnedFd) {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let stdio = ChildStdio {
-        stdout: writer.try_clone().expect("a copy"),
-        stderr: writer,
+        stdout: Some(writer.try_clone().expect("a copy")),
+        stderr: Some(writer),
         ..null()
     };
     (stdio, reader)
