@@ -22,6 +22,27 @@ pub(crate) fn spawn(form: &Form, report: &mut Report) {
     by_launcher(form, report, figure("launch and wait"));
     by_registry(form, report, figure("spawn and wait"));
     released(form, report, figure("spawn, wait and release"));
+    let figure = Figure {
+        name: "spawn, until it returns",
+        baseline: "std",
+        target: "none",
+    };
+    until_it_returns(form, report, figure);
+}
+
+/// What a caller waits for who does something else meanwhile.
+fn until_it_returns(form: &Form, report: &mut Report, figure: Figure<'_>) {
+    let registry = forms::build(form.registry());
+    let guest = forms::guest(&registry, None);
+    let command = nothing();
+    let pair = by_turns(Unit::Seconds, ROUNDS, baseline::spawn, || {
+        let mut child = None;
+        let time = seconds(|| child = guest.spawn(&command).ok());
+        child.expect("it starts").wait_blocking(None);
+        settle(&registry, 0);
+        time
+    });
+    report.pair(form, figure, &pair);
 }
 
 /// The same in a host that has a GiB of memory, which a fork would copy the page

@@ -77,6 +77,44 @@ fn arguments_environment_directory_and_streams_arrive() {
     assert_eq!(wait(&child), Ok(Exit::Code(0)));
 }
 
+/// Ends with a bit for each stream that is the null device, and writes to those that are not.
+const STREAMS: &str = "\
+import os, sys
+null = [os.fstat(n).st_rdev == os.makedev(1, 3) for n in range(3)]
+if not null[0] and os.read(0, 9) != b'in': sys.exit(99)
+for n in (1, 2): os.write(n, b'%d' % n)
+sys.exit(sum(is_null << n for n, is_null in enumerate(null)))
+";
+
+#[test]
+fn a_stream_that_is_none_is_the_null_device() {
+    let session = session(&profile());
+    let program = plan(&python(), &["-ISc", STREAMS]);
+    for null in 0..8 {
+        let given = |n: i32| null >> n & 1 == 0;
+        let (stdio, reader) = piped();
+        let (stdin, mut writer) = io::pipe().expect("a pipe");
+        io::Write::write_all(&mut writer, b"in").expect("room");
+        let stdio = ChildStdio {
+            stdin: given(0).then(|| stdin.into()),
+            stdout: stdio.stdout.filter(|_| given(1)),
+            stderr: stdio.stderr.filter(|_| given(2)),
+        };
+        let child = launch(&session, &program, stdio).expect("it starts");
+        let mut text = String::new();
+        File::from(reader).read_to_string(&mut text).expect("text");
+        let written = |n| {
+            if given(n) {
+                n.to_string()
+            } else {
+                String::new()
+            }
+        };
+        assert_eq!(text, written(1) + &written(2));
+        assert_eq!(wait(&child), Ok(Exit::Code(null)));
+    }
+}
+
 #[test]
 fn nobody_but_the_child_has_its_streams() {
     let session = session(&profile());

@@ -84,6 +84,22 @@ proptest! {
 }
 
 #[test]
+fn a_request_says_what_comes_along() {
+    // One argument; no limits, affinity or fault.
+    let read = |streams: u32, apart: u32, shared: u32| {
+        let words = [1, 0, 0, 0, 0, 0, streams, apart, shared];
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let spawn = Spawn::read(&bytes);
+        spawn.map(|spawn| (spawn.streams, spawn.apart, spawn.strings.is_none()))
+    };
+    assert_eq!(read(0, 0, 0), Some((0, false, false)));
+    assert_eq!(read(7, 1, 1), Some((7, true, true)));
+    for (streams, apart, shared) in [(8, 0, 0), (0, 2, 0), (0, 0, 2)] {
+        assert_eq!(read(streams, apart, shared), None);
+    }
+}
+
+#[test]
 fn operations_come_back() {
     let (path, at) = (c"/a/b", c"/c");
     let all = [
