@@ -3,7 +3,7 @@
 //! children of a host that may be killed; or is a session's server and its pid 1.
 //!
 //! No standard library, no allocation, static, started from a memfd. Its orders
-//! are ten hexadecimal words in `argv[0]`; the other arguments and the
+//! are eleven hexadecimal words in `argv[0]`; the other arguments and the
 //! environment belong to the program. A failure goes to the status pipe as step
 //! and error number; the pipe is closed by the exec that succeeds.
 

@@ -1,7 +1,7 @@
 //! What starts a child, behind one trait.
 //!
 //! A [`Plan`] is what the grant decided, complete: a launcher looks nothing up
-//! and decides nothing. It gets three descriptors for the standard streams and
+//! and decides nothing. It gets the descriptors for the standard streams and
 //! gives back a [`Process`] to signal, watch and reap. The registry knows no
 //! other way to a process, so that a launcher may as well answer from a record.
 

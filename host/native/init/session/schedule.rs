@@ -35,7 +35,8 @@ impl Schedule {
         self.set(SCHED_OTHER);
     }
 
-    /// Refused it is slower, or later with its answer.
+    /// It may always: the nice value stays. Refused all the same the server is slower, and its children stay what
+    /// it is.
     fn set(self, policy: usize) {
         if self.changes {
             // A priority, which neither policy has.

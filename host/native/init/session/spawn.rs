@@ -11,7 +11,7 @@ use crate::child::{Limit, Prepared};
 use crate::clone::trampoline;
 use crate::raw::{exit, number};
 use crate::steps::{Confine, Fault, FilterProgram, Step};
-use crate::wire::{MAX_LIMITS, MAX_SHARED, Report, Spawn};
+use crate::wire::{MAX_LIMITS, MAX_SHARED, Report, STREAMS, Spawn};
 
 const EINVAL: i32 = 22;
 /// `/dev/null`.
@@ -53,8 +53,8 @@ impl Given {
             true => descriptors.next().map(Some),
             false => Some(None),
         };
-        let mut stream = |bit: u32| next(request.streams & bit != 0);
-        let streams = [stream(1)?, stream(2)?, stream(4)?];
+        let [stdin, stdout, stderr] = STREAMS.map(|bit| next(request.streams & bit != 0));
+        let streams = [stdin?, stdout?, stderr?];
         let program = next(true)??;
         let answer = next(request.apart)?;
         if answer
@@ -174,12 +174,14 @@ fn start(server: &mut Server<'_>, request: &Spawn<'_>, files: &Files) -> Result<
     let prepared = Prepared {
         // The host's child has reset them before it executed this program, which handles none.
         has_handlers: false,
-        // The server's own are the null device.
+        // The server's own are the null device. (Who locks that does so until the session ends.)
         stdio: streams
             .each_ref()
             .map(|stream| stream.as_ref().map_or(-1, |stream| stream.0)),
         cwd: cwd.0,
-        affinity: request.affinity,
+        affinity: request
+            .affinity
+            .map_or(core::ptr::null(), |affinity| affinity),
         limits: limits.get(..count).unwrap_or(&[]),
         keep: &[],
         key: server.key,

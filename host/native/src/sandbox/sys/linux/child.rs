@@ -25,6 +25,9 @@ pub(crate) struct Limit {
     pub(crate) values: [u64; 2],
 }
 
+/// The processors that a task may run on, a bit each: 1024, as the C library has it.
+pub(crate) type Affinity = [u8; 128];
+
 /// Everything the child reads, and the one place it writes.
 ///
 /// Every pointer and descriptor must stay valid until the clone has returned in
@@ -36,8 +39,8 @@ pub(crate) struct Prepared {
     /// What becomes 0, 1 and 2; -1 where that is its maker's.
     pub(crate) stdio: [i32; 3],
     pub(crate) cwd: i32,
-    /// The processors that it may run on, a bit each; empty for its maker's.
-    pub(crate) affinity: *const [u8],
+    /// The processors that it may run on; null for its maker's.
+    pub(crate) affinity: *const Affinity,
     pub(crate) limits: *const [Limit],
     /// Descriptors that the program inherits beside its standard streams.
     pub(crate) keep: *const [i32],
@@ -150,20 +153,28 @@ fn prepare(prepared: &Prepared) -> Result<(), Failure> {
     }
 }
 
-/// Moves to the processors `mask`, or to all that there are where none of them is left.
-/// No step: a child that stays where it is, is slower, and no freer.
-fn set_affinity(mask: *const [u8]) {
-    if mask.is_empty() {
+/// Moves to the processors `wanted`. Who asks for all has no choice of its own and gets
+/// those too that come to its cpuset later, as the child of a `fork` does. So a choice is
+/// made only where that is another. No step: a child that stays where it is, is slower,
+/// and no freer.
+fn set_affinity(wanted: *const Affinity) {
+    if wanted.is_null() {
         return;
     }
-    // As many as the C library's own mask has.
-    let all = [u8::MAX; 128];
-    for mask in [mask, &raw const all] {
-        let args = [0, mask.len(), mask.addr(), 0, 0, 0];
-        // SAFETY: `Prepared`'s pointers are valid until the parent resumes, `all` is local; read only.
-        if unsafe { call(number::SCHED_SETAFFINITY, args) }.is_ok() {
-            return;
-        }
+    let set = |mask: *const Affinity| {
+        let args = [0, size_of::<Affinity>(), mask.addr(), 0, 0, 0];
+        // SAFETY: `Prepared`'s pointers are valid until the parent resumes, a local mask is anyhow; read only.
+        let _ = unsafe { call(number::SCHED_SETAFFINITY, args) };
+    };
+    let mut own: Affinity = [u8::MAX; _];
+    set(&raw const own);
+    own.fill(0);
+    let args = [0, size_of_val(&own), (&raw mut own).addr(), 0, 0, 0];
+    // SAFETY: `own` is writable.
+    let _ = unsafe { call(number::SCHED_GETAFFINITY, args) };
+    // SAFETY: as above.
+    if unsafe { own != *wanted } {
+        set(wanted);
     }
 }
 

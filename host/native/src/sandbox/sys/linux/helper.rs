@@ -93,7 +93,7 @@ pub(super) enum Mode {
     Session,
 }
 
-/// What the helper is told, in its `argv[0]`: ten words of eight hexadecimal
+/// What the helper is told, in its `argv[0]`: eleven words of eight hexadecimal
 /// digits. Its other arguments and its environment are the program's.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Orders {

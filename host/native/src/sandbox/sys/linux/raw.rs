@@ -47,6 +47,7 @@ pub(crate) mod number {
     pub(crate) const UMOUNT2: usize = 166;
     pub(crate) const SETHOSTNAME: usize = 170;
     pub(crate) const SCHED_SETAFFINITY: usize = 203;
+    pub(crate) const SCHED_GETAFFINITY: usize = 204;
     pub(crate) const EXIT_GROUP: usize = 231;
     pub(crate) const WAITID: usize = 247;
     pub(crate) const OPENAT: usize = 257;

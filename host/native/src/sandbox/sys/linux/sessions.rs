@@ -64,8 +64,9 @@ impl Sessions {
     ) -> Result<SessionChild, LaunchError> {
         let session = self.session(launcher, scope, profile)?;
         session.launch(plan, stdio).inspect_err(|error| {
-            // Its socket ends before its process has: it would be found again.
-            if is_over(error) {
+            // Its socket ends before its process has, and one that is ended since it did not answer takes a moment,
+            // too: it would be found again.
+            if is_over(error) || is_late(error) {
                 self.give_up(scope, &session);
             }
         })
@@ -124,9 +125,9 @@ impl Sessions {
             let places = all.get(&scope).into_iter().flatten();
             places.map(|place| Arc::clone(&place.session)).collect()
         };
-        // Not under the lock: a denied path may lie on a file system that hangs. (Whether a session has ended, the
-        // request to it tells.)
-        for session in sessions.iter().filter(|session| session.is_outdated()) {
+        // Not under the lock: a denied path may lie on a file system that hangs.
+        let useless = |session: &Arc<Session>| !session.is_alive() || session.is_outdated();
+        for session in sessions.iter().filter(|session| useless(session)) {
             self.give_up(scope, session);
         }
         drop(sessions);
@@ -149,8 +150,22 @@ impl Sessions {
     }
 }
 
+#[cfg(test)]
+impl Sessions {
+    /// The sessions of a guest.
+    pub(super) fn of(&self, scope: Scope) -> Vec<Arc<Session>> {
+        let all = self.0.lock();
+        let places = all.get(&scope).into_iter().flatten();
+        places.map(|place| Arc::clone(&place.session)).collect()
+    }
+}
+
 fn full() -> LaunchError {
     LaunchError::new(Stage::Namespaces, Errno::AGAIN.into())
+}
+
+fn is_late(error: &LaunchError) -> bool {
+    error.stage == Stage::Request && error.source.kind() == std::io::ErrorKind::TimedOut
 }
 
 fn is_over(error: &LaunchError) -> bool {

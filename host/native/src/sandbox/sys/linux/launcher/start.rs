@@ -216,7 +216,7 @@ impl NativeLauncher {
             has_handlers: true,
             stdio: job.stdio,
             cwd: job.cwd.as_raw_fd(),
-            affinity: &[],
+            affinity: std::ptr::null(),
             limits: job.limits,
             keep: form.keep,
             key: [0; 2],

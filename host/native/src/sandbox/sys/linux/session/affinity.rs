@@ -6,7 +6,7 @@
 //! The scheduler's own hint for this, a synchronous wake-up, is not heard while
 //! another processor has nothing to do. So the server is bound to the asker's
 //! processor before it is asked, and the child gets the asker's affinity before
-//! it executes, as the child of a `fork` has it.
+//! it executes, as the child of a `fork` does.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,8 +14,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity}
 
 use super::processes::Processes;
 
-/// The processor that the server was bound to last; of two threads that bind it at once
-/// perhaps the other's, and one request is slower.
+/// The processor that the server was bound to last.
 #[derive(Debug)]
 pub(super) struct Bound(AtomicUsize);
 
@@ -39,6 +38,10 @@ impl Bound {
             set.set(here);
             // Where it may not be bound it is slower, and the child's affinity is right all the same.
             let _ = sched_setaffinity(Some(processes.server.pid), &set);
+            if self.0.load(Ordering::Relaxed) != here {
+                // Another thread has bound it meanwhile, or is about to: the next one does so in any case.
+                self.0.store(usize::MAX, Ordering::Relaxed);
+            }
         }
         bytes(&own)
     }

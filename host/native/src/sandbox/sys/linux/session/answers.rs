@@ -44,7 +44,7 @@ impl<'a> Answers<'a> {
             });
         }
         let (ours, theirs) = pair()?;
-        bound(&ours)?;
+        set_bound(&ours)?;
         Ok(Self::Apart { ours, theirs })
     }
 
@@ -76,6 +76,47 @@ impl<'a> Answers<'a> {
 }
 
 /// Bounds the waiting on `socket`.
-pub(super) fn bound(socket: &OwnedFd) -> rustix::io::Result<()> {
+pub(super) fn set_bound(socket: &OwnedFd) -> rustix::io::Result<()> {
     set_socket_timeout(socket, Timeout::Recv, LAUNCH_BOUND)
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::net::{SendFlags, send};
+
+    use super::super::wire::Report;
+    use super::*;
+
+    #[test]
+    fn one_answer_at_a_time_comes_on_the_control_socket_and_none_after_a_silence() {
+        let (control, theirs) = pair().expect("a socket");
+        set_socket_timeout(&control, Timeout::Recv, Some(Duration::from_millis(10)))
+            .expect("a bound");
+        let (words, _childrens) = Words::new().expect("a socket");
+        let is_awaited = AtomicBool::new(false);
+        let answers = || Answers::new(&control, &is_awaited).expect("a socket");
+        let refused = Report::Refused {
+            step: 1,
+            errno: 2,
+            pid: 0,
+        };
+        for _ in 0..2 {
+            let first = answers();
+            assert!(first.far_end().is_none());
+            let second = answers();
+            let socket = second.far_end().expect("it is apart");
+            for to in [socket, theirs.as_fd()] {
+                let sent = send(to, &refused.bytes(), SendFlags::empty());
+                assert_eq!(sent, Ok(16));
+            }
+            for answer in [second, first].map(|answers| answers.wait(&words)) {
+                assert!(matches!(answer, Ok(Answer::Refused { step: 1, errno: 2 })));
+            }
+            // Never sent.
+            drop(answers());
+        }
+        let late = answers().wait(&words);
+        assert!(matches!(late, Ok(Answer::Silence { late: true })));
+        assert!(answers().far_end().is_some());
+    }
 }

@@ -38,8 +38,8 @@ impl Processes {
     }
 
     /// Kills both and reaps them, once all in the namespace are, the `dropped` children
-    /// among them: not here, since that takes
-    /// milliseconds, and this may be the thread that supervises all children.
+    /// among them: not here, since that takes milliseconds, and this may be the thread
+    /// that supervises all children.
     pub(super) fn end(self, dropped: Vec<Arc<Child>>) {
         self.kill();
         let both = Arc::new((self, dropped));

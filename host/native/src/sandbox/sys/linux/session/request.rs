@@ -10,23 +10,24 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 use super::super::steps::Fault;
 use super::super::{helper, limits};
 use super::answers::Answers;
-use super::wire::{MAX_INLINE, SPAWN_DESCRIPTORS};
+use super::wire::{MAX_INLINE, SPAWN_DESCRIPTORS, STREAMS};
 use crate::launch::{ChildStdio, Plan};
 
-/// A datagram, and the strings that were too large for it.
-pub(super) struct Request {
+/// A datagram, what goes along with it, and the strings that were too large for it.
+pub(super) struct Request<'a> {
     bytes: Vec<u8>,
+    descriptors: Vec<BorrowedFd<'a>>,
     strings: Option<OwnedFd>,
 }
 
-impl Request {
+impl<'a> Request<'a> {
     /// To start what `plan` says on the processors `affinity` with the streams `stdio`,
     /// answered at `answers`.
     pub(super) fn new(
-        plan: &Plan,
+        plan: &'a Plan,
         affinity: &[u8],
-        stdio: &ChildStdio,
-        answers: &Answers<'_>,
+        stdio: &'a ChildStdio,
+        answers: &'a Answers<'_>,
         fault: Fault,
     ) -> io::Result<Self> {
         let strings = strings(plan)?;
@@ -46,19 +47,29 @@ impl Request {
         ];
         let mut request = Self {
             bytes: words.iter().flat_map(|word| word.to_ne_bytes()).collect(),
+            descriptors: Vec::with_capacity(SPAWN_DESCRIPTORS),
             strings: None,
         };
         for block in [affinity, &limits] {
             request.bytes.extend(word(block.len())?.to_ne_bytes());
             request.bytes.extend(block);
         }
-        let streams = [&stdio.stderr, &stdio.stdout, &stdio.stdin];
-        let streams = streams.map(|stream| u32::from(stream.is_some()));
-        let streams = streams.iter().fold(0, |bits, bit| bits << 1 | bit);
-        let apart = answers.far_end().is_some();
-        for word in [streams, u32::from(apart), u32::from(shared)] {
+        let mut streams = 0;
+        for (bit, stream) in STREAMS
+            .iter()
+            .zip([&stdio.stdin, &stdio.stdout, &stdio.stderr])
+        {
+            if let Some(stream) = stream {
+                streams |= bit;
+                request.descriptors.push(stream.as_fd());
+            }
+        }
+        request.descriptors.push(plan.program.file.as_fd());
+        let apart = answers.far_end();
+        for word in [streams, u32::from(apart.is_some()), u32::from(shared)] {
             request.bytes.extend(word.to_ne_bytes());
         }
+        request.descriptors.extend(apart);
         if shared {
             request.strings = Some(helper::sealed(
                 "capspawn-strings",
@@ -71,10 +82,10 @@ impl Request {
         Ok(request)
     }
 
-    /// Sends the request with `descriptors`.
-    pub(super) fn send(&self, control: &OwnedFd, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    /// Sends the request.
+    pub(super) fn send(&self, control: &OwnedFd) -> io::Result<()> {
         const ROOM: usize = rustix::cmsg_space!(ScmRights(SPAWN_DESCRIPTORS));
-        let mut all = descriptors.to_vec();
+        let mut all = self.descriptors.clone();
         all.extend(self.strings.as_ref().map(AsFd::as_fd));
         let mut room = [const { MaybeUninit::uninit() }; ROOM];
         let mut ancillary = SendAncillaryBuffer::new(&mut room);

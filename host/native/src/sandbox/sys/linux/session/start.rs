@@ -1,7 +1,7 @@
 //! A running session.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -95,7 +95,7 @@ impl Session {
         let (lifeline, firsts) = pair().map_err(at(Stage::Spawn))?;
         let (words, childrens) = Words::new().map_err(at(Stage::Spawn))?;
         sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_BOUND))
-            .and_then(|()| answers::bound(&control))
+            .and_then(|()| answers::set_bound(&control))
             .map_err(|errno| LaunchError::new(Stage::Spawn, errno.into()))?;
         let (own, childs) = faults(launcher.fault());
         let files = SessionFiles {
@@ -127,6 +127,12 @@ impl Session {
         })
     }
 
+    /// Whether children can be started in it. (Its end alone would tell the next request, but not while a child
+    /// that is about to execute still holds the server's end of the socket.)
+    pub(in super::super) fn is_alive(&self) -> bool {
+        self.has_pid_1() && self.processes.as_ref().is_some_and(Processes::is_served)
+    }
+
     /// Whether its children may live: the kernel ends them with pid 1.
     pub(super) fn has_pid_1(&self) -> bool {
         !is_ready(&self.lifeline, PollFlags::empty())
@@ -155,18 +161,11 @@ impl Session {
         let answers = Answers::new(&self.control, &self.is_awaited).map_err(at(Stage::Pipe))?;
         let request = Request::new(plan, &affinity, stdio, &answers, self.fault);
         let request = request.map_err(at(Stage::Spawn))?;
-        let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr].into_iter();
-        let mut descriptors: Vec<_> = streams.flatten().map(AsFd::as_fd).collect();
-        descriptors.push(plan.program.file.as_fd());
-        descriptors.extend(answers.far_end());
-        self.send(&request, &descriptors)?;
+        self.send(&request)?;
         match answers.wait(&processes.words).map_err(at(Stage::Request))? {
             Answer::Started(spawned) => Ok(SessionChild::new(Arc::clone(self), spawned)),
-            // Nobody is born where pid 1 has gone. (Where there is no memory indeed, there is none for another session.)
-            Answer::Refused {
-                step: 0,
-                errno: libc::ENOMEM,
-            } => Err(ended()),
+            // Nobody is born where pid 1 has gone.
+            Answer::Refused { step: 0, .. } if !self.has_pid_1() => Err(ended()),
             Answer::Refused { step, errno } => {
                 let source = io::Error::from_raw_os_error(errno);
                 Err(LaunchError::new(stage_of(step), source))
@@ -193,9 +192,9 @@ impl Session {
     }
 
     /// Sends a request; an ended session is told apart.
-    fn send(&self, request: &Request, descriptors: &[BorrowedFd<'_>]) -> Result<(), LaunchError> {
+    fn send(&self, request: &Request<'_>) -> Result<(), LaunchError> {
         request
-            .send(&self.control, descriptors)
+            .send(&self.control)
             .map_err(|error| match error.raw_os_error() {
                 Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => ended(),
                 _ => LaunchError::new(Stage::Request, error),
@@ -205,9 +204,10 @@ impl Session {
 
 #[cfg(test)]
 impl Session {
-    /// Whether children can be started in it.
-    pub(super) fn is_alive(&self) -> bool {
-        self.has_pid_1() && self.processes.as_ref().is_some_and(Processes::is_served)
+    /// Shortens the bound of an answer.
+    pub(super) fn wait_no_longer_than(&self, bound: Duration) {
+        let set = sockopt::set_socket_timeout(&self.control, sockopt::Timeout::Recv, Some(bound));
+        set.expect("a bound");
     }
 
     pub(super) fn key(&self) -> Key {

@@ -10,4 +10,6 @@ mod lifecycle;
 mod limits;
 mod random;
 mod root;
+mod served;
+mod streams;
 mod support;

@@ -12,7 +12,7 @@ use core::ffi::CStr;
 
 /// The most bytes that a request carries itself; larger strings come in a sealed memfd.
 pub(crate) const MAX_INLINE: usize = 32 * 1024;
-/// A datagram: the words of the request, its limits, its strings.
+/// A datagram: the words of the request, its affinity, its limits, its strings.
 pub(crate) const MAX_DATAGRAM: usize = MAX_INLINE + 1024;
 /// The most bytes of strings in a memfd: above the registry's `MAX_REQUEST_BYTES`.
 pub(crate) const MAX_SHARED: usize = 4 * 1024 * 1024;
@@ -21,8 +21,8 @@ pub(crate) const MAX_SHARED: usize = 4 * 1024 * 1024;
 pub(crate) const MAX_STRINGS: usize = 120_000;
 /// The most resource limits of a child.
 pub(crate) const MAX_LIMITS: usize = 16;
-/// The most bytes of an affinity: 1024 processors, as the C library has it.
-pub(crate) const MAX_AFFINITY: usize = 128;
+/// The bits of the streams that come along with a spawn.
+pub(crate) const STREAMS: [u32; 3] = [1, 2, 4];
 /// The most descriptors of a spawn: three streams, the program, the socket for the
 /// answer and the strings, of which a request says whether they come along.
 pub(crate) const SPAWN_DESCRIPTORS: usize = 6;
@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-fn flag(word: u32) -> Option<bool> {
+fn truth(word: u32) -> Option<bool> {
     match word {
         0 => Some(false),
         1 => Some(true),
@@ -182,8 +182,8 @@ impl<'a> Operation<'a> {
     fn read(reader: &mut Reader<'a>) -> Option<Self> {
         Some(match reader.word()? {
             BIND => Self::Bind {
-                writable: flag(reader.word()?)?,
-                required: flag(reader.word()?)?,
+                writable: truth(reader.word()?)?,
+                required: truth(reader.word()?)?,
                 path: reader.path()?,
             },
             DEV => Self::Dev {
@@ -197,7 +197,7 @@ impl<'a> Operation<'a> {
                 path: reader.path()?,
             },
             HOLE => Self::Hole {
-                required: flag(reader.word()?)?,
+                required: truth(reader.word()?)?,
                 path: reader.path()?,
             },
             ALIAS => Self::Alias {
@@ -255,8 +255,8 @@ pub(crate) struct Spawn<'a> {
     pub(crate) variables: usize,
     /// A step that is made to fail, for the tests.
     pub(crate) fault: (u32, i32),
-    /// The processors that the child may run on, as `sched_setaffinity` takes them; empty for the server's.
-    pub(crate) affinity: &'a [u8],
+    /// The processors that the child may run on, as `sched_setaffinity` takes them; none for the server's.
+    pub(crate) affinity: Option<&'a [u8; 128]>,
     /// Records of a resource (a double word) and its two values.
     pub(crate) limits: &'a [u8],
     /// Which standard streams come along, a bit each from the lowest; the others are the null device.
@@ -277,19 +277,18 @@ impl<'a> Spawn<'a> {
         let arguments = usize::try_from(reader.word()?).ok()?;
         let variables = usize::try_from(reader.word()?).ok()?;
         let fault = (reader.word()?, reader.word()?.cast_signed());
-        let affinity = reader.block()?;
+        let affinity = match reader.block()? {
+            [] => None,
+            affinity => Some(affinity.try_into().ok()?),
+        };
         let limits = reader.block()?;
         let streams = reader.word().filter(|streams| *streams < 8)?;
-        let apart = flag(reader.word()?)?;
-        let shared = flag(reader.word()?)?;
+        let apart = truth(reader.word()?)?;
+        let shared = truth(reader.word()?)?;
         let few =
             limits.len().is_multiple_of(LIMIT_BYTES) && limits.len() / LIMIT_BYTES <= MAX_LIMITS;
         // An argument vector has its program's name at least.
-        if !few
-            || affinity.len() > MAX_AFFINITY
-            || arguments == 0
-            || arguments.checked_add(variables)? > MAX_STRINGS
-        {
+        if !few || arguments == 0 || arguments.checked_add(variables)? > MAX_STRINGS {
             return None;
         }
         let strings = match shared {
