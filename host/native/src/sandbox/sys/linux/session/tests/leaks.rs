@@ -58,7 +58,7 @@ fn settled() -> [usize; 4] {
 
 /// Whether this process runs the test `name` alone. Runs it in one that does, if not: other
 /// tests open descriptors and start children meanwhile.
-fn is_alone(name: &str) -> bool {
+pub(super) fn is_alone(name: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
     }
