@@ -7,22 +7,9 @@ use std::env;
 use std::path::PathBuf;
 use std::process::Command;
 
-const SOURCES: [&str; 20] = [
-    "init/main.rs",
-    "init/memory.rs",
-    "init/probe.rs",
-    "init/session/children.rs",
-    "init/session/confine.rs",
-    "init/session/descriptor.rs",
-    "init/session/mod.rs",
-    "init/session/mount.rs",
-    "init/session/namespaces.rs",
-    "init/session/root.rs",
-    "init/session/serve.rs",
-    "init/session/socket.rs",
-    "init/session/spawn.rs",
-    "init/session/start.rs",
-    "init/watch.rs",
+/// The helper's own folder, and what it shares with the crate.
+const SOURCES: [&str; 6] = [
+    "init",
     "src/sandbox/sys/linux/child.rs",
     "src/sandbox/sys/linux/clone.rs",
     "src/sandbox/sys/linux/raw.rs",
@@ -78,7 +65,7 @@ fn main() {
         argument.push(linker);
         rustc.arg("-C").arg(argument);
     }
-    rustc.arg("-o").arg(&output).arg(SOURCES[0]);
+    rustc.arg("-o").arg(&output).arg("init/main.rs");
     match rustc.status() {
         Ok(status) if status.success() => {}
         Ok(status) => panic!("the helper did not build: rustc ended with {status}"),

@@ -10,6 +10,7 @@
 mod confine;
 mod descriptor;
 mod first;
+mod given;
 mod mount;
 mod namespaces;
 mod network;

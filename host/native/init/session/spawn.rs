@@ -4,6 +4,7 @@ use core::ffi::CStr;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use super::descriptor::{CHARACTERS, Descriptor, Mapped, PIPE, REGULAR, SOCKET};
+use super::given::{Files, Given, has_format};
 use super::mount;
 use super::serve::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
@@ -11,7 +12,7 @@ use crate::child::{Limit, Prepared};
 use crate::clone::trampoline;
 use crate::raw::{exit, number};
 use crate::steps::{Confine, Fault, FilterProgram, Step};
-use crate::wire::{MAX_LIMITS, MAX_SHARED, Report, STREAMS, Spawn};
+use crate::wire::{MAX_LIMITS, MAX_SHARED, Report, Spawn};
 
 const EINVAL: i32 = 22;
 /// `/dev/null`.
@@ -27,54 +28,6 @@ struct Refusal {
 
 /// A process: its number as the host knows it, and its pidfd.
 struct Made(u32, Descriptor);
-
-/// What comes along with a request.
-struct Given {
-    files: Files,
-    /// The socket for the answer, where that is not the control socket.
-    answer: Option<Descriptor>,
-}
-
-/// What the child needs of it.
-struct Files {
-    streams: [Option<Descriptor>; 3],
-    program: Descriptor,
-    strings: Option<Descriptor>,
-}
-
-impl Given {
-    /// None unless there are exactly as many descriptors as the request says.
-    fn take(
-        request: &Spawn<'_>,
-        descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
-    ) -> Option<Self> {
-        let mut descriptors = descriptors.into_iter().flatten();
-        let mut next = |comes: bool| match comes {
-            true => descriptors.next().map(Some),
-            false => Some(None),
-        };
-        let [stdin, stdout, stderr] = STREAMS.map(|bit| next(request.streams & bit != 0));
-        let streams = [stdin?, stdout?, stderr?];
-        let program = next(true)??;
-        let answer = next(request.apart)?;
-        if answer
-            .as_ref()
-            .is_some_and(|answer| !has_format(answer, &[SOCKET]))
-        {
-            return None;
-        }
-        let strings = next(request.strings.is_none())?;
-        let files = Files {
-            streams,
-            program,
-            strings,
-        };
-        descriptors
-            .next()
-            .is_none()
-            .then_some(Self { files, answer })
-    }
-}
 
 /// Starts the child and answers.
 pub(super) fn spawn(
@@ -102,10 +55,6 @@ pub(super) fn spawn(
             let _ = socket::send(status, &Report::Refused { step, errno, pid }, None);
         }
     }
-}
-
-fn has_format(file: &Descriptor, formats: &[u32]) -> bool {
-    file.stat().is_ok_and(|stat| formats.contains(&stat.format))
 }
 
 /// A directory would lead out of the root by its `..`: streams are pipes, sockets
