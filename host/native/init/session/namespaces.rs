@@ -3,6 +3,7 @@
 use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
+use super::schedule;
 use crate::raw::{call, number};
 use crate::wire::Configuration;
 
@@ -76,7 +77,11 @@ pub(super) fn fork() -> Result<bool, i32> {
     const CLONE_PARENT: usize = 0x8000;
     let args = [CLONE_PARENT, 0, 0, 0, 0, 0];
     // SAFETY: without CLONE_VM the child goes on with a copy of the memory, on the same stack address.
-    unsafe { call(number::CLONE, args) }.map(|pid| pid == 0)
+    let pid = unsafe { call(number::CLONE, args)? };
+    if pid != 0 {
+        schedule::part(pid);
+    }
+    Ok(pid == 0)
 }
 
 /// Names the machine.

@@ -1,11 +1,13 @@
-//! How the server is scheduled, which runs on the processor of whoever asks it.
+//! How the server is scheduled, and pid 1 beside it.
 //!
+//! The server runs on the processor of whoever asks it.
 //! Waiting it is a batch process, which takes the processor from nobody. So who has
 //! asked goes on until it waits for the answer, and wakes up with that. Else it would
 //! stand behind the child for the processor, and a spawn would return when the child
 //! has ended. Serving it is a common process, that answers although the child runs,
 //! and the child is one too.
 
+use crate::child::Affinity;
 use crate::raw::{call, number};
 
 const SCHED_OTHER: usize = 0;
@@ -46,4 +48,32 @@ impl Schedule {
             let _ = unsafe { call(number::SCHED_SETSCHEDULER, args) };
         }
     }
+}
+
+/// Moves the process `pid`, which has just been made, off the caller's processor if it may
+/// run on others: pid 1 makes the root while the server makes the network namespace. Not
+/// left to the scheduler, which had both wait for one processor while another slept. Pid 1
+/// stays there, where it only waits.
+pub(super) fn part(pid: usize) {
+    let mut own = 0u32;
+    let args = [(&raw mut own).addr(), 0, 0, 0, 0, 0];
+    // SAFETY: a number is stored.
+    let _ = unsafe { call(number::GETCPU, args) };
+    let mut others: Affinity = [0; _];
+    let args = [0, size_of_val(&others), (&raw mut others).addr(), 0, 0, 0];
+    // SAFETY: the mask is writable.
+    let _ = unsafe { call(number::SCHED_GETAFFINITY, args) };
+    if let Some(byte) = others.get_mut(own as usize / 8) {
+        *byte &= !(1 << (own % 8));
+    }
+    let args = [
+        pid,
+        size_of_val(&others),
+        (&raw const others).addr(),
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the mask is read only. The kernel refuses an empty one.
+    let _ = unsafe { call(number::SCHED_SETAFFINITY, args) };
 }

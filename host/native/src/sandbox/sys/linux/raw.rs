@@ -59,6 +59,7 @@ pub(crate) mod number {
     pub(crate) const DUP3: usize = 292;
     pub(crate) const PRLIMIT64: usize = 302;
     pub(crate) const SETNS: usize = 308;
+    pub(crate) const GETCPU: usize = 309;
     pub(crate) const SECCOMP: usize = 317;
     pub(crate) const MEMFD_CREATE: usize = 319;
     pub(crate) const EXECVEAT: usize = 322;

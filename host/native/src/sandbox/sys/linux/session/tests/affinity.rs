@@ -6,7 +6,7 @@ use std::thread;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
 use super::super::Session;
-use super::support::{plan, profile, run, session};
+use super::support::{plan, processes, profile, run, session};
 
 /// How many processors a child may run on that is started by a thread that may run on `own`.
 fn processors(session: &Arc<Session>, own: &CpuSet) -> String {
@@ -25,6 +25,7 @@ fn a_child_has_the_affinity_of_the_thread_that_starts_it() {
     let all = sched_getaffinity(None).expect("it can be asked");
     if all.count() == 1 {
         println!("one processor: nobody could have another affinity");
+        return;
     }
     let mut one = CpuSet::new();
     one.set(sched_getcpu());
@@ -35,4 +36,8 @@ fn a_child_has_the_affinity_of_the_thread_that_starts_it() {
     }
     let server = sched_getaffinity(Some(session.server())).expect("it runs");
     assert_eq!(server.count(), 1);
+    // It has made the root beside the server.
+    let [first, _] = processes(&session);
+    let first = sched_getaffinity(Some(first)).expect("it runs");
+    assert_eq!(first.count(), all.count() - 1);
 }
