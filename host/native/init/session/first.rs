@@ -60,10 +60,10 @@ pub(super) fn run(first: First, orders: &Orders) -> ! {
     }
     drop(first.namespaces);
     let _ = socket::nod(&first.server);
-    if let Err((step, errno)) = confine::give_up(&configuration, first.ruleset.0, fault) {
+    if let Err((step, errno)) = confine::first(first.ruleset.0, fault) {
         fail(control, step, errno, 0);
     }
-    // What it needs no more, the filter with the key among it.
+    // What it needs no more, the server's filter with the key among it.
     drop(first.configuration);
     drop(first.control);
     drop(first.ruleset);

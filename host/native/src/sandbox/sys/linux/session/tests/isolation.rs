@@ -158,6 +158,35 @@ fn pid_1_is_in_the_network_that_its_children_are_in() {
 }
 
 #[test]
+fn pid_1_and_the_server_have_no_rights_and_a_filter_each() {
+    let session = session(&profile());
+    for pid in processes(&session) {
+        let status = format!("/proc/{}/status", pid.as_raw_nonzero());
+        let status = std::fs::read_to_string(status).expect("it runs");
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            line.map(str::trim).map(str::to_owned)
+        };
+        let none = Some("0000000000000000".to_owned());
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+            assert_eq!(field(set), none, "{set} {status}");
+        }
+        for (name, value) in [
+            ("NoNewPrivs:", "1"),
+            ("Seccomp:", "2"),
+            ("Seccomp_filters:", "1"),
+        ] {
+            // The host may be filtered itself.
+            let own = std::fs::read_to_string("/proc/self/status").expect("it runs");
+            if name == "Seccomp_filters:" && !own.contains("Seccomp:\t0") {
+                continue;
+            }
+            assert_eq!(field(name).as_deref(), Some(value), "{status}");
+        }
+    }
+}
+
+#[test]
 fn sessions_with_unequal_networks_run_at_once() {
     let launcher = launcher();
     let loopback = Confinement {
