@@ -5,7 +5,8 @@
 //! Nothing here asserts a time; a person reads. Run as root it measures the form
 //! with the helper, and then itself again as nobody for the form without.
 //!
-//! A calm machine helps: `chrt -f 20` before the command.
+//! A calm machine helps. A real-time policy (`chrt -f`) calms it, and measures another
+//! scheduler than hosts run under.
 //!
 //! Not criterion: it measures one thing after the other, so that a change of the
 //! clock frequency between them shows as a difference. What is needed instead is
