@@ -1,11 +1,10 @@
 //! How the server is scheduled, and pid 1 beside it.
 //!
-//! The server runs on the processor of whoever asks it.
-//! Waiting it is a batch process, which takes the processor from nobody. So who has
-//! asked goes on until it waits for the answer, and wakes up with that. Else it would
-//! stand behind the child for the processor, and a spawn would return when the child
-//! has ended. Serving it is a common process, that answers although the child runs,
-//! and the child is one too.
+//! The server runs on the processor of whoever asks it. Waiting it is a batch process,
+//! which takes the processor from nobody. So who has asked goes on until it waits for
+//! the answer, and wakes up with that. Else it would stand behind the child for the
+//! processor, and a spawn would return when the child has ended. Serving it is a common
+//! process, that answers although the child runs, and the child is one too.
 
 use crate::child::Affinity;
 use crate::raw::{call, number};

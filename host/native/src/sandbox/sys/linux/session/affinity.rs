@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
+use super::super::child::Affinity;
 use super::processes::Processes;
 
 /// The processor that the server was bound to last.
@@ -25,12 +26,10 @@ impl Bound {
     }
 
     /// Binds the server to the calling thread's processor, and returns the thread's own
-    /// affinity for the child: empty, and nobody is bound, where there are more
+    /// affinity for the child: none, and nobody is bound, where there are more
     /// processors than the set holds.
-    pub(super) fn hand_over(&self, processes: &Processes) -> Vec<u8> {
-        let Ok(own) = sched_getaffinity(None) else {
-            return Vec::new();
-        };
+    pub(super) fn hand_over(&self, processes: &Processes) -> Option<Affinity> {
+        let own = sched_getaffinity(None).ok()?;
         let here = sched_getcpu();
         // One that has ended may have left its number to somebody else.
         if self.0.swap(here, Ordering::Relaxed) != here && processes.is_served() {
@@ -43,16 +42,14 @@ impl Bound {
                 self.0.store(usize::MAX, Ordering::Relaxed);
             }
         }
-        bytes(&own)
+        Some(bytes(&own))
     }
 }
 
 /// The set as the system call takes it.
-fn bytes(set: &CpuSet) -> Vec<u8> {
-    let byte = |first| {
-        (0..8).fold(0, |byte, bit| {
-            byte | u8::from(set.is_set(first + bit)) << bit
-        })
-    };
-    (0..CpuSet::MAX_CPU).step_by(8).map(byte).collect()
+fn bytes(set: &CpuSet) -> Affinity {
+    std::array::from_fn(|byte| {
+        let is_set = |bit| u8::from(set.is_set(byte * 8 + bit));
+        (0..8).fold(0, |bits, bit| bits | is_set(bit) << bit)
+    })
 }

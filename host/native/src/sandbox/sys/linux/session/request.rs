@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::MemfdFlags;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
+use super::super::child::Affinity;
 use super::super::steps::Fault;
 use super::super::{helper, limits};
 use super::answers::Answers;
@@ -25,7 +26,7 @@ impl<'a> Request<'a> {
     /// answered at `answers`.
     pub(super) fn new(
         plan: &'a Plan,
-        affinity: &[u8],
+        affinity: Option<&Affinity>,
         stdio: &'a ChildStdio,
         answers: &'a Answers<'_>,
         fault: Fault,
@@ -50,7 +51,7 @@ impl<'a> Request<'a> {
             descriptors: Vec::with_capacity(SPAWN_DESCRIPTORS),
             strings: None,
         };
-        for block in [affinity, &limits] {
+        for block in [affinity.map_or(&[][..], |affinity| affinity), &limits] {
             request.bytes.extend(word(block.len())?.to_ne_bytes());
             request.bytes.extend(block);
         }

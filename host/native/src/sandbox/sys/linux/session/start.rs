@@ -159,7 +159,7 @@ impl Session {
         let processes = self.processes.as_ref().ok_or_else(ended)?;
         let affinity = self.bound.hand_over(processes);
         let answers = Answers::new(&self.control, &self.is_awaited).map_err(at(Stage::Pipe))?;
-        let request = Request::new(plan, &affinity, stdio, &answers, self.fault);
+        let request = Request::new(plan, affinity.as_ref(), stdio, &answers, self.fault);
         let request = request.map_err(at(Stage::Spawn))?;
         self.send(&request)?;
         match answers.wait(&processes.words).map_err(at(Stage::Request))? {
