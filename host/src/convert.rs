@@ -134,7 +134,7 @@ macro_rules! conversions {
                 match stdin {
                     $types::Stdin::Null => Self::Null,
                     $types::Stdin::Piped => Self::Piped,
-                    $types::Stdin::Bytes(bytes) => Self::Bytes(bytes),
+                    $types::Stdin::Bytes(bytes) => Self::Bytes(bytes.into()),
                 }
             }
         }

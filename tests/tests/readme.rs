@@ -200,7 +200,7 @@ fn the_limits_are_the_constants() {
         ),
         (
             "Wait for the end of a released child",
-            time(limits::RELEASE_BOUND),
+            time(limits::RELEASE_TIMEOUT),
         ),
     ];
     for (what, value) in &rows {

@@ -16,42 +16,15 @@
     clippy::multiple_unsafe_ops_per_block
 )]
 
-#[allow(
-    dead_code,
-    reason = "the host's other user of this file needs the rest"
-)]
-#[path = "../src/sandbox/sys/linux/raw.rs"]
-mod raw;
-#[allow(
-    dead_code,
-    reason = "the host's other user of this file needs the rest"
-)]
-#[path = "../src/sandbox/sys/linux/steps.rs"]
-mod steps;
-
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "the host's other user of this file needs the rest"
-)]
-#[path = "../src/sandbox/sys/linux/child.rs"]
-mod child;
-#[path = "../src/sandbox/sys/linux/clone.rs"]
-mod clone;
-#[allow(
-    dead_code,
-    reason = "the host's other user of this file needs the rest"
-)]
-#[path = "../src/sandbox/sys/linux/session/wire.rs"]
-mod wire;
-
 mod memory;
 mod probe;
 mod session;
 mod watch;
 
-use raw::{call, exit, number};
-use steps::{Confine, Failure, Fault, FilterProgram, Instruction, Step};
+use capspawn_raw::steps::{
+    self, Confine, Failure, Fault, FilterProgram, Instruction, Step,
+};
+use capspawn_raw::syscall::{call, exit, number};
 
 /// The longest filter there may be; the host's have some 250 instructions.
 const MAX_FILTER: usize = 1024;

@@ -1,7 +1,7 @@
 //! The self-test: one bit for each thing that the confinement should deny and
 //! does not. Run under a confinement without roots and without network.
 
-use super::raw::{call, exit, number};
+use capspawn_raw::syscall::{call, exit, number};
 
 const AT_FDCWD: usize = -100isize as usize;
 const O_WRONLY: usize = 1;

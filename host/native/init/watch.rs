@@ -7,7 +7,7 @@
 
 use core::sync::atomic::{AtomicI32, Ordering};
 
-use super::raw::{call, exit, number};
+use capspawn_raw::syscall::{call, exit, number};
 
 /// Groups at once; a registry has 1024 entries by default.
 const MAX_GROUPS: usize = 8192;

@@ -51,7 +51,7 @@ pub const DEFAULT_CAPTURE_STDERR_BYTES: u64 = 64 * 1024;
 pub const DRAIN_GRACE: Duration = Duration::from_millis(250);
 
 /// How long a release waits for the reap of a child that it killed: 1 s.
-pub const RELEASE_BOUND: Duration = Duration::from_secs(1);
+pub const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Detached children of one owner that nobody has attached to: 64, as many as run
 /// by default. At the bound the oldest that has ended makes room (and leaves a
@@ -61,7 +61,7 @@ pub const MAX_DETACHED: usize = 64;
 
 /// How long an approver may take for one answer: 60 s, past which the request is
 /// denied. Keeps a guest from waiting for ever on a person who has left.
-pub const DEFAULT_APPROVAL_BOUND: Duration = Duration::from_secs(60);
+pub const DEFAULT_APPROVAL_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Requests of one guest that wait for an approver, the open question included:
 /// 64. They hold no slot, so that nothing else bounds what they take in memory.

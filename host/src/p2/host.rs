@@ -46,7 +46,7 @@ impl run::Host for ProcessCtxView<'_> {
         let command = self.command_to_run(program, args, options)?;
         // If this call is cancelled the question is abandoned, or the child
         // dropped and so killed.
-        let child = self.ctx.guest.spawn_asking(&command).await?;
+        let child = self.ctx.guest.spawn_with_approval(&command).await?;
         let (status, stdout, stderr) = child.output().await;
         Ok(types::Output {
             status: status.into(),
@@ -74,7 +74,7 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         options: Option<Resource<SpawnOptions>>,
     ) -> Result<Resource<Child>, ProcessError> {
         let command = self.command(program, args, options)?;
-        let child = self.ctx.guest.spawn_asking(&command).await?;
+        let child = self.ctx.guest.spawn_with_approval(&command).await?;
         Ok(self.table.push(Child(child))?)
     }
 

@@ -29,7 +29,7 @@ async fn start<T: Send>(
     command: &Command,
 ) -> Result<native::Child, ProcessError> {
     let guest = store.with(|mut store| store.get().ctx.guest.clone());
-    Ok(guest.spawn_asking(command).await?)
+    Ok(guest.spawn_with_approval(command).await?)
 }
 
 impl types::Host for ProcessCtxView<'_> {

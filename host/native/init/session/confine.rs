@@ -5,9 +5,9 @@ use core::ffi::CStr;
 use super::descriptor::Descriptor;
 use super::mount;
 use super::namespaces::set_dumpable;
-use crate::raw::{call, number};
-use crate::steps::{self, Confine, Failure, Fault, FilterProgram, Instruction, Step};
-use crate::wire::Configuration;
+use capspawn_raw::syscall::{call, number};
+use capspawn_raw::steps::{self, Confine, Failure, Fault, FilterProgram, Instruction, Step};
+use capspawn_raw::wire::Configuration;
 
 /// Takes every step of the server, the filter last. Returns what each child restricts
 /// itself with, if anything.

@@ -1,6 +1,6 @@
 //! Owned descriptors, and mapped memory.
 
-use crate::raw::{call, number};
+use capspawn_raw::syscall::{call, number};
 
 /// A descriptor, closed when dropped.
 pub(super) struct Descriptor(pub(super) i32);

@@ -10,9 +10,9 @@ use super::descriptor::{Descriptor, Mapped};
 use super::start::fail;
 use super::{confine, namespaces, network, root, socket};
 use crate::Orders;
-use crate::raw::{call, exit, number};
-use crate::steps::Step;
-use crate::wire::Configuration;
+use capspawn_raw::syscall::{call, exit, number};
+use capspawn_raw::steps::Step;
+use capspawn_raw::wire::Configuration;
 
 const ENOENT: i32 = 2;
 const ESRCH: i32 = 3;

@@ -2,7 +2,7 @@
 
 use super::descriptor::{Descriptor, SOCKET};
 use super::socket::MAX_DESCRIPTORS;
-use crate::wire::{STREAMS, Spawn};
+use capspawn_raw::wire::{STREAMS, Spawn};
 
 /// What comes along with a request.
 pub(super) struct Given {

@@ -6,7 +6,7 @@
 use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
-use crate::raw::{call, number};
+use capspawn_raw::syscall::{call, number};
 
 pub(super) const RDONLY: usize = 1;
 pub(super) const NOSUID: usize = 2;

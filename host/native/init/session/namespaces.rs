@@ -4,8 +4,8 @@ use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
 use super::schedule;
-use crate::raw::{call, number};
-use crate::wire::Configuration;
+use capspawn_raw::syscall::{call, number};
+use capspawn_raw::wire::Configuration;
 
 const NEWNS: usize = 0x0002_0000;
 const NEWUTS: usize = 0x0400_0000;

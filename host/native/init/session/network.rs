@@ -7,8 +7,8 @@
 use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
-use crate::raw::{call, number};
-use crate::wire::{Configuration, flag};
+use capspawn_raw::syscall::{call, number};
+use capspawn_raw::wire::{Configuration, flag};
 
 const NEWNET: usize = 0x4000_0000;
 

@@ -10,8 +10,8 @@ use core::ffi::CStr;
 
 use super::descriptor::{DIRECTORY, Descriptor};
 use super::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
-use crate::raw::{call, number};
-use crate::wire::{Configuration, Operation};
+use capspawn_raw::syscall::{call, number};
+use capspawn_raw::wire::{Configuration, Operation};
 
 const EPERM: i32 = 1;
 const ENOENT: i32 = 2;

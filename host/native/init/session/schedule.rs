@@ -6,8 +6,8 @@
 //! processor, and a spawn would return when the child has ended. Serving it is a common
 //! process, that answers although the child runs, and the child is one too.
 
-use crate::child::Affinity;
-use crate::raw::{call, number};
+use capspawn_raw::child::Affinity;
+use capspawn_raw::syscall::{call, number};
 
 const SCHED_OTHER: usize = 0;
 const SCHED_BATCH: usize = 3;

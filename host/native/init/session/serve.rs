@@ -11,8 +11,8 @@ use super::descriptor::{Descriptor, guard, memory};
 use super::schedule::Schedule;
 use super::socket::{self, MAX_DESCRIPTORS};
 use super::{mount, spawn};
-use crate::raw::exit;
-use crate::wire::{MAX_DATAGRAM, MAX_STRINGS, Spawn};
+use capspawn_raw::syscall::exit;
+use capspawn_raw::wire::{MAX_DATAGRAM, MAX_STRINGS, Spawn};
 
 const EINTR: i32 = 4;
 const PAGE: usize = 4096;

@@ -1,8 +1,8 @@
 //! Datagrams with descriptors.
 
 use super::descriptor::Descriptor;
-use crate::raw::{call, number};
-use crate::wire::{Report, SPAWN_DESCRIPTORS};
+use capspawn_raw::syscall::{call, number};
+use capspawn_raw::wire::{Report, SPAWN_DESCRIPTORS};
 
 const MSG_DONTWAIT: usize = 0x40;
 const MSG_NOSIGNAL: usize = 0x4000;

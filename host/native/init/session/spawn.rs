@@ -8,11 +8,11 @@ use super::given::{Files, Given, has_format};
 use super::mount;
 use super::serve::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
-use crate::child::{Limit, Prepared};
-use crate::clone::trampoline;
-use crate::raw::{exit, number};
-use crate::steps::{Confine, Fault, FilterProgram, Step};
-use crate::wire::{MAX_LIMITS, MAX_SHARED, Report, Spawn};
+use capspawn_raw::child::{Limit, Prepared};
+use capspawn_raw::clone::trampoline;
+use capspawn_raw::syscall::{exit, number};
+use capspawn_raw::steps::{Confine, Fault, FilterProgram, Step};
+use capspawn_raw::wire::{MAX_LIMITS, MAX_SHARED, Report, Spawn};
 
 const EINVAL: i32 = 22;
 /// `/dev/null`.

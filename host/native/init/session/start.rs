@@ -4,9 +4,9 @@ use super::descriptor::{Descriptor, Mapped};
 use super::first::{self, First};
 use super::serve::Server;
 use super::{confine, namespaces, network, serve, socket};
-use crate::raw::{call, exit, number};
-use crate::steps::{self, Failure, Fault, Step};
-use crate::wire::{self, Configuration, Report, flag};
+use capspawn_raw::syscall::{call, exit, number};
+use capspawn_raw::steps::{self, Failure, Fault, Step};
+use capspawn_raw::wire::{self, Configuration, Report, flag};
 use crate::{Orders, become_user};
 
 const EINVAL: i32 = 22;

@@ -2,12 +2,12 @@
 
 use std::fmt::{self, Display};
 
-use super::authority::Grant;
+use super::component::Grant;
 use super::decision::Decision;
-use super::document::Verdict;
+use super::file::document::Verdict;
 use crate::command::Command;
+use crate::confinement::{FsRoot, Network, Sandbox};
 use crate::error::SpawnError;
-use crate::sandbox::{FsRoot, Network, Sandbox};
 
 /// Why a request is allowed or refused.
 ///

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer};
 
-use super::authority::Grant;
-use super::compile::compile;
-use super::document::{Document, parse_sha256};
-use super::error::{Diagnostics, GrantError, line_and_column};
-use super::identity::Identity;
-use super::node::Node;
+use super::component::Grant;
+use super::file::diagnostics::{Diagnostics, GrantError, line_and_column};
+use super::file::document::{Document, parse_sha256};
+use super::file::tree::Node;
+use super::rule::compile::compile;
+use crate::launch::Identity;
 
 /// What stands for the file where there is none.
 const NO_FILE: &str = "<grant>";

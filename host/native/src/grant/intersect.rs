@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use super::authority::Passed;
+use super::component::Passed;
+use crate::confinement::{Confinement, FsRoot, FsRules, Network, Sandbox};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::launch::Plan;
 use crate::limits::{CaptureCaps, Limits};
-use crate::sandbox::{Confinement, FsRoot, FsRules, Network, Sandbox};
 
 /// Narrows what the first key allows by what the second allows for the same
 /// request.

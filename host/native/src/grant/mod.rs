@@ -14,43 +14,26 @@
 //! The decision reads the [`Command`](crate::Command) and the file system, and
 //! nothing else: the host's variables are taken and the programs opened at load.
 
-mod access;
-mod any;
-mod authority;
-mod compile;
+mod check;
+mod component;
 mod decision;
-mod document;
-mod environment;
-mod error;
 mod explain;
-mod fields;
+mod file;
 mod grants;
-mod identity;
-mod interpreter;
 mod intersect;
-mod layer;
-mod matcher;
-mod node;
-mod pattern;
-mod program;
+mod paths;
 mod quotas;
-mod remedy;
-mod roots;
 mod rule;
-mod schema;
-mod script;
-mod settings;
+mod suggestion;
 #[cfg(test)]
 mod testing;
-mod units;
-mod writable;
 
-pub use authority::{CommandSummary, Grant};
+pub use crate::launch::Identity;
+pub use component::{CommandSummary, Grant};
 pub use decision::Decision;
-pub use error::{Diagnostic, GrantError};
 pub use explain::Explanation;
+pub use file::diagnostics::{Diagnostic, GrantError};
+pub use file::schema::schema;
+pub use file::units::duration as parse_duration;
 pub use grants::Grants;
-pub use identity::Identity;
 pub use quotas::{Detach, Quotas, Rate};
-pub use schema::schema;
-pub use units::duration as parse_duration;

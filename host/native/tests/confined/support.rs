@@ -11,12 +11,11 @@ use std::time::Instant;
 use capspawn_native::launch::{
     ChildStdio, Exit, Launcher, Plan, Process, Program, Scope, WorkingDirectory,
 };
-use capspawn_native::limits::{CaptureCaps, Limits};
+use capspawn_native::limits::Limits;
 use capspawn_native::sandbox::{
     Confinement, FsRoot, FsRules, NativeLauncher, Network, Sandbox, Tier,
 };
 use capspawn_native::{LaunchError, Signal};
-use rustix::fs::{Mode, OFlags, open};
 
 use crate::bounded;
 
@@ -194,31 +193,16 @@ impl Spec {
             let program = FsRoot::resolve(&self.program).expect("it exists");
             confinement.fs.read.push(program);
         }
-        let path = |path: &Path, flags| {
-            open(path, OFlags::PATH | OFlags::CLOEXEC | flags, Mode::empty()).expect("it exists")
-        };
+        let program = Program::open(&self.program).expect("it exists");
+        let cwd = WorkingDirectory::open(&self.cwd).expect("it exists");
         let mut argv = vec![self.program.display().to_string()];
         argv.extend(self.args.iter().cloned());
-        let program = Program {
-            path: self.program.clone(),
-            file: path(&self.program, OFlags::empty()).into(),
-        };
-        let dir = Arc::new(path(&self.cwd, OFlags::DIRECTORY));
         Plan {
-            name: "test".into(),
-            program: Arc::new(program),
             argv,
             env: self.env.clone().into_iter().collect(),
-            cwd: WorkingDirectory {
-                path: self.cwd.clone(),
-                dir,
-                named: true,
-            },
             limits: self.limits.clone(),
-            capture: CaptureCaps::default(),
             confinement: Arc::new(confinement),
-            script: None,
-            disclose_pid: false,
+            ..Plan::new("test", program, cwd)
         }
     }
 

@@ -162,7 +162,10 @@ async fn what_is_allowed_once_is_asked_again() {
         ..echo("a")
     };
     for _ in 0..2 {
-        let child = guest.spawn_asking(&request).await.expect("it is approved");
+        let child = guest
+            .spawn_with_approval(&request)
+            .await
+            .expect("it is approved");
         let (status, stdout, _) = child.output().await;
         assert_eq!(
             (status, stdout.data),
@@ -188,7 +191,7 @@ async fn what_is_allowed_for_the_guest_is_asked_once() {
     let clerk = Clerk::new(Answer::AllowForThisGuest);
     let (guest, events) = guest_of(&clerk, "");
     for word in ["a", "a", "b", "a", "b"] {
-        let child = guest.spawn_asking(&echo(word)).await;
+        let child = guest.spawn_with_approval(&echo(word)).await;
         ended(&child.expect("it is approved"));
     }
     let words: Vec<_> = clerk.asked().iter().map(|it| it.argv[1].clone()).collect();
@@ -200,7 +203,7 @@ async fn what_is_allowed_for_the_guest_is_asked_once() {
     let other = registry.guest(other, "tenant");
     ended(
         &other
-            .spawn_asking(&echo("a"))
+            .spawn_with_approval(&echo("a"))
             .await
             .expect("it is approved"),
     );
@@ -213,11 +216,11 @@ async fn a_refusal_gives_its_reason_to_the_operator() {
         reason: "not on a Friday".into(),
     });
     let (guest, events) = guest_of(&clerk, "max-total = 1");
-    let reason = denied(guest.spawn_asking(&echo("a")).await, &events);
+    let reason = denied(guest.spawn_with_approval(&echo("a")).await, &events);
     assert!(reason.contains("not on a Friday"), "{reason}");
     ended(
         &guest
-            .spawn_asking(&free("a"))
+            .spawn_with_approval(&free("a"))
             .await
             .expect("the total was given back"),
     );
@@ -232,7 +235,7 @@ async fn a_refusal_gives_its_reason_to_the_operator() {
 async fn what_the_grant_refuses_is_not_asked() {
     let clerk = Clerk::new(Answer::AllowForThisGuest);
     let (guest, _) = guest_of(&clerk, "");
-    let result = guest.spawn_asking(&echo("-a")).await;
+    let result = guest.spawn_with_approval(&echo("-a")).await;
     assert!(
         matches!(&result, Err(SpawnError::Denied(denial)) if denial.item == DeniedItem::Argument)
     );
@@ -245,10 +248,10 @@ async fn no_answer_within_the_bound_is_a_denial() {
     let bound = Duration::from_millis(20);
     let builder = Registry::builder()
         .approver(clerk.clone())
-        .approval_bound(bound);
+        .approval_timeout(bound);
     let (registry, events) = build(builder);
     let guest = registry.guest(grant(""), "");
-    let reason = denied(guest.spawn_asking(&echo("a")).await, &events);
+    let reason = denied(guest.spawn_with_approval(&echo("a")).await, &events);
     assert!(reason.contains("no answer came within 20ms"), "{reason}");
     assert_eq!(
         (clerk.asked().len(), clerk.open()),
@@ -261,11 +264,11 @@ async fn no_answer_within_the_bound_is_a_denial() {
 async fn without_an_approver_asking_is_a_denial() {
     let (registry, events) = build(Registry::builder());
     let guest = registry.guest(grant(""), "");
-    let reason = denied(guest.spawn_asking(&echo("a")).await, &events);
+    let reason = denied(guest.spawn_with_approval(&echo("a")).await, &events);
     assert!(reason.contains("no approver"), "{reason}");
     ended(
         &guest
-            .spawn_asking(&free("a"))
+            .spawn_with_approval(&free("a"))
             .await
             .expect("a sibling runs"),
     );
@@ -291,7 +294,7 @@ async fn a_panic_of_the_approver_is_a_denial() {
     let (registry, events) = build(Registry::builder().approver(Arc::new(Broken)));
     let guest = registry.guest(grant(""), "");
     for _ in 0..2 {
-        let reason = denied(guest.spawn_asking(&echo("a")).await, &events);
+        let reason = denied(guest.spawn_with_approval(&echo("a")).await, &events);
         assert!(reason.contains("panicked"), "{reason}");
     }
 }
@@ -301,7 +304,7 @@ async fn an_abandoned_question_leaves_nothing() {
     let clerk = Clerk::slow(Answer::AllowOnce, 0);
     let (guest, _) = guest_of(&clerk, "max-live = 1\nmax-total = 1");
     let request = echo("a");
-    let asking = guest.spawn_asking(&request);
+    let asking = guest.spawn_with_approval(&request);
     tokio::select! {
         _ = asking => panic!("nobody has answered"),
         () = until("the question", || clerk.open() == 1) => {}
@@ -310,7 +313,7 @@ async fn an_abandoned_question_leaves_nothing() {
     assert!(guest.live().is_empty());
     clerk.answers.add_permits(1);
     let child = guest
-        .spawn_asking(&request)
+        .spawn_with_approval(&request)
         .await
         .expect("turn, slot and total are free");
     ended(&child);
@@ -327,9 +330,9 @@ async fn no_slot_is_held_while_asking() {
         ended(&child);
         clerk.answers.add_permits(1);
     };
-    let (child, ()) = tokio::join!(guest.spawn_asking(&request), meanwhile);
+    let (child, ()) = tokio::join!(guest.spawn_with_approval(&request), meanwhile);
     ended(&child.expect("the rate is charged once for it"));
-    let over = guest.spawn_asking(&request).await;
+    let over = guest.spawn_with_approval(&request).await;
     assert!(matches!(over, Err(SpawnError::Quota(Quota::SpawnRate))));
     assert_eq!(clerk.asked().len(), 1);
 }
@@ -363,7 +366,7 @@ async fn a_slot_that_was_taken_meanwhile_is_missed() {
         clerk.answers.add_permits(1);
         sleeper.expect("the only slot is free")
     };
-    let (result, sleeper) = tokio::join!(guest.spawn_asking(&request), meanwhile);
+    let (result, sleeper) = tokio::join!(guest.spawn_with_approval(&request), meanwhile);
     assert!(matches!(
         result,
         Err(SpawnError::Quota(Quota::LiveChildren))
@@ -387,9 +390,9 @@ async fn a_guest_has_one_question_open_at_a_time() {
         }
     };
     let (first, second, same, ()) = tokio::join!(
-        guest.spawn_asking(&a),
-        guest.spawn_asking(&b),
-        guest.spawn_asking(&a),
+        guest.spawn_with_approval(&a),
+        guest.spawn_with_approval(&b),
+        guest.spawn_with_approval(&a),
         watch
     );
     for child in [first, second, same] {
@@ -428,7 +431,7 @@ async fn what_changed_under_the_question_does_not_run() {
         std::os::unix::fs::symlink("two", &link).expect("it is gone");
         clerk.answers.add_permits(1);
     };
-    let (result, ()) = tokio::join!(guest.spawn_asking(&request), swap);
+    let (result, ()) = tokio::join!(guest.spawn_with_approval(&request), swap);
     let reason = denied(result, &events);
     assert!(
         reason.contains("no longer what was approved"),
@@ -437,7 +440,7 @@ async fn what_changed_under_the_question_does_not_run() {
     clerk.answers.add_permits(1);
     ended(
         &guest
-            .spawn_asking(&request)
+            .spawn_with_approval(&request)
             .await
             .expect("it is approved as it is now"),
     );
@@ -456,7 +459,7 @@ async fn a_veto_narrows_what_was_allowed() {
     }));
     let guest = registry.guest(grant("max-total = 2"), "");
     for request in [free("bad"), echo("bad")] {
-        let reason = denied(guest.spawn_asking(&request).await, &events);
+        let reason = denied(guest.spawn_with_approval(&request).await, &events);
         assert_eq!(reason, "vetoed: it is bad");
     }
     let reason = denied(guest.spawn(&free("bad")), &events);
@@ -464,7 +467,10 @@ async fn a_veto_narrows_what_was_allowed() {
     let reason = denied(guest.spawn(&free("worse")), &events);
     assert!(reason.contains("panicked"), "{reason}");
     for request in [free("good"), echo("good")] {
-        let child = guest.spawn_asking(&request).await.expect("a sibling runs");
+        let child = guest
+            .spawn_with_approval(&request)
+            .await
+            .expect("a sibling runs");
         assert_eq!(child.output().await.1.data, b"good\n");
     }
 }
@@ -473,5 +479,5 @@ async fn a_veto_narrows_what_was_allowed() {
 fn asking_crosses_threads() {
     fn check<T: Send>(_: T) {}
     let (guest, _) = guest_of(&Clerk::new(Answer::AllowOnce), "");
-    check(guest.spawn_asking(&echo("a")));
+    check(guest.spawn_with_approval(&echo("a")));
 }

@@ -51,7 +51,7 @@ fn guest(path: &str, clerk: &Arc<Clerk>) -> Guest {
 }
 
 async fn spawn(guest: &Guest) {
-    let child = guest.spawn_asking(&Command::new("tool")).await;
+    let child = guest.spawn_with_approval(&Command::new("tool")).await;
     ended(&child.expect("it is approved"));
 }
 
@@ -97,7 +97,7 @@ async fn a_file_that_was_written_under_the_question_does_not_run() {
         ..Clerk::default()
     });
     let guest = guest(path, &clerk);
-    match guest.spawn_asking(&Command::new("tool")).await {
+    match guest.spawn_with_approval(&Command::new("tool")).await {
         Err(SpawnError::Denied(denial)) => {
             assert_eq!(denial.reason, "it is no longer what was approved");
         }

@@ -77,7 +77,7 @@ fn bytes_are_bytes_and_their_number_is_bounded() {
     let guest = guest();
     let cat = |bytes: Vec<u8>| {
         guest.spawn(&Command {
-            stdin: Stdin::Bytes(bytes),
+            stdin: Stdin::Bytes(bytes.into()),
             ..Command::new("cat")
         })
     };

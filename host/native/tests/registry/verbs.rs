@@ -146,7 +146,7 @@ fn stdin_bytes_reach_the_child_and_end() {
     for length in [0, 1, 70_000, 1_000_000] {
         let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
         let command = Command {
-            stdin: Stdin::Bytes(bytes.clone()),
+            stdin: Stdin::Bytes(bytes.clone().into()),
             ..Command::new("cat")
         };
         let child = guest.spawn(&command).expect("allowed");
@@ -161,7 +161,7 @@ fn stdin_bytes_reach_the_child_and_end() {
 fn a_child_that_does_not_read_its_input_ends_all_the_same() {
     let guest = guest();
     let command = Command {
-        stdin: Stdin::Bytes(vec![b'x'; 1_000_000]),
+        stdin: Stdin::Bytes(vec![b'x'; 1_000_000].into()),
         ..sh("exit 0")
     };
     let child = guest.spawn(&command).expect("allowed");

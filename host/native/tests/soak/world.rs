@@ -91,7 +91,7 @@ pub(crate) fn request(random: &mut Random) -> (Command, Option<Vec<u8>>) {
         7 => {
             let bytes = vec![b'x'; usize::try_from(random.below(60_000)).unwrap_or_default()];
             let mut command = Command::new("cat");
-            command.stdin = Stdin::Bytes(bytes.clone());
+            command.stdin = Stdin::Bytes(bytes.clone().into());
             return (command, Some(bytes));
         }
         _ => return (Command::new("no-such-command"), None),

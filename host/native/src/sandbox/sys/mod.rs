@@ -13,5 +13,5 @@ mod unsupported;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub use unsupported::{NativeLauncher, NativeLauncherBuilder};
 
-mod watch;
-pub(crate) use watch::watch;
+mod register_fd;
+pub(crate) use register_fd::register_fd;

@@ -2,9 +2,8 @@
 
 use std::io;
 
-use crate::error::{LaunchError, Stage};
-use crate::launch::{ChildStdio, Launcher, Plan, Process, Scope};
-use crate::sandbox::{Confinement, Enforcement, Tier};
+use crate::confinement::{Confinement, Enforcement, Tier};
+use crate::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
 
 /// Starts nothing: this system has no launcher.
 #[derive(Debug, Default)]

@@ -4,14 +4,15 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use capspawn_raw::steps::{Fault, Step};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use super::super::steps::{Fault, Step};
-use super::{NO_FAULT, NOBODY, NativeLauncher};
-use crate::error::Stage;
-use crate::launch::{ChildStdio, Exit, Launcher, Plan, Process, Program, Scope, WorkingDirectory};
-use crate::limits::{CaptureCaps, Limits};
-use crate::sandbox::{Confinement, FsRoot, FsRules, Sandbox, Tier};
+use super::NativeLauncher;
+use crate::confinement::{Confinement, FsRoot, FsRules, Sandbox, Tier};
+use crate::launch::{
+    ChildStdio, Exit, Identity, Launcher, Plan, Process, Program, Scope, Stage, WorkingDirectory,
+};
+use crate::sandbox::sys::linux::spawner::{NO_FAULT, Spawner, default_user};
 
 const STEPS: [(Step, Stage); 13] = [
     (Step::Signals, Stage::Signals),
@@ -32,23 +33,9 @@ const STEPS: [(Step, Stage); 13] = [
 fn plan() -> Plan {
     let root = |path| FsRoot::resolve(path).expect("it exists");
     let read = ["/usr", "/bin", "/lib", "/lib64"].map(root).into();
-    let file = File::open("/bin/true").expect("it exists");
-    let dir = File::open("/").expect("it exists");
+    let program = Program::open("/bin/true").expect("it exists");
+    let cwd = WorkingDirectory::open("/").expect("it exists");
     Plan {
-        name: "true".into(),
-        program: Arc::new(Program {
-            path: "/bin/true".into(),
-            file,
-        }),
-        argv: vec!["true".into()],
-        env: Vec::new(),
-        cwd: WorkingDirectory {
-            path: "/".into(),
-            dir: Arc::new(dir.into()),
-            named: true,
-        },
-        limits: Limits::default(),
-        capture: CaptureCaps::default(),
         confinement: Arc::new(Confinement {
             fs: FsRules {
                 read,
@@ -56,19 +43,24 @@ fn plan() -> Plan {
             },
             ..Confinement::default()
         }),
-        script: None,
-        disclose_pid: false,
+        ..Plan::new("true", program, cwd)
     }
+}
+
+/// A launcher of tier B with a fault, or with the older clone.
+fn launcher(run_as: Option<Identity>, legacy_clone: bool, fault: Fault) -> NativeLauncher {
+    let spawner = Spawner::new(run_as, legacy_clone, fault);
+    NativeLauncher::over(spawner, Some(Tier::B))
 }
 
 fn null() -> ChildStdio {
     ChildStdio::default()
 }
 
-fn forms() -> Vec<Option<(u32, u32)>> {
+fn forms() -> Vec<Option<Identity>> {
     // Only root can start children as somebody else; root starts them without the helper too.
     if rustix::process::geteuid().is_root() {
-        vec![None, Some(NOBODY)]
+        vec![None, Some(Identity::NOBODY)]
     } else {
         vec![None]
     }
@@ -98,7 +90,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
     let plan = plan();
     for run_as in forms() {
         for legacy in [false, true] {
-            let sound = NativeLauncher::with(Some(Tier::B), run_as, legacy, NO_FAULT);
+            let sound = self::launcher(run_as, legacy, NO_FAULT);
             let process = sound.launch(Scope(0), &plan, null()).expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
             // The watcher.
@@ -109,7 +101,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
                     step: step as u32,
                     errno: libc::EXDEV,
                 };
-                let launcher = NativeLauncher::with(Some(Tier::B), run_as, legacy, fault);
+                let launcher = self::launcher(run_as, legacy, fault);
                 if step == Step::Identity && run_as.is_none() {
                     continue;
                 }
@@ -129,7 +121,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
 fn what_the_kernel_refuses_is_reported_with_its_stage() {
     let plan = plan();
     for run_as in forms() {
-        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
+        let launcher = self::launcher(run_as, false, NO_FAULT);
         let mut broken = plan.clone();
         let file = File::open("/etc/passwd").expect("it exists");
         broken.cwd.dir = Arc::new(file.into());
@@ -166,7 +158,7 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
 fn threads_start_children_at_once_and_the_host_stays_dumpable() {
     let plan = plan();
     for run_as in forms() {
-        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
+        let launcher = self::launcher(run_as, false, NO_FAULT);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -186,8 +178,8 @@ fn threads_start_children_at_once_and_the_host_stays_dumpable() {
 fn a_killed_watcher_is_replaced() {
     let plan = plan();
     for run_as in forms() {
-        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
-        let first = launcher.watcher().expect("it starts");
+        let launcher = self::launcher(run_as, false, NO_FAULT);
+        let first = launcher.spawner.watcher().expect("it starts");
         let pidfd = &first.process.pidfd;
         pidfd_send_signal(pidfd, Signal::KILL).expect("it runs");
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -201,7 +193,7 @@ fn a_killed_watcher_is_replaced() {
         let replaced = (0..100).any(|_| {
             let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
-            launcher.watcher().expect("it runs").process.pid != first
+            launcher.spawner.watcher().expect("it runs").process.pid != first
         });
         assert!(replaced);
         drop(launcher);
@@ -211,14 +203,20 @@ fn a_killed_watcher_is_replaced() {
 
 #[test]
 fn who_comes_late_with_a_failed_watcher_does_not_take_its_successor_away() {
-    let launcher = NativeLauncher::with(Some(Tier::B), None, false, NO_FAULT);
-    let failed = launcher.watcher().expect("it starts");
-    assert!(Arc::ptr_eq(&failed, &launcher.watcher().expect("it runs")));
-    launcher.give_up(&failed);
-    let second = launcher.watcher().expect("it starts");
+    let launcher = self::launcher(None, false, NO_FAULT);
+    let failed = launcher.spawner.watcher().expect("it starts");
+    assert!(Arc::ptr_eq(
+        &failed,
+        &launcher.spawner.watcher().expect("it runs")
+    ));
+    launcher.spawner.give_up(&failed);
+    let second = launcher.spawner.watcher().expect("it starts");
     assert!(!Arc::ptr_eq(&failed, &second));
-    launcher.give_up(&failed);
-    assert!(Arc::ptr_eq(&second, &launcher.watcher().expect("it runs")));
+    launcher.spawner.give_up(&failed);
+    assert!(Arc::ptr_eq(
+        &second,
+        &launcher.spawner.watcher().expect("it runs")
+    ));
 }
 
 #[test]
@@ -228,12 +226,14 @@ fn a_probe_that_met_a_shortage_is_made_again() {
         (libc::ENOMEM, true),
         (libc::EPERM, false),
     ] {
-        let mut launcher = NativeLauncher::failing(Fault {
+        let fault = Fault {
             step: Step::Namespaces as u32,
             errno,
-        });
+        };
+        let spawner = Spawner::new(default_user(), false, fault);
+        let mut launcher = NativeLauncher::over(spawner, Some(Tier::A));
         assert!(launcher.findings().open.is_err(), "errno {errno}");
-        launcher.fault = NO_FAULT;
+        launcher.spawner.set_fault(NO_FAULT);
         assert_eq!(
             launcher.findings().open.is_ok(),
             again,
@@ -245,36 +245,32 @@ fn a_probe_that_met_a_shortage_is_made_again() {
 
 #[test]
 fn a_shortage_does_not_choose_a_lesser_tier() {
-    let root = rustix::process::geteuid().is_root();
     let fault = Fault {
         step: Step::Namespaces as u32,
         errno: libc::ENFILE,
     };
-    let mut launcher = NativeLauncher::with(None, root.then_some(NOBODY), false, fault);
+    let spawner = Spawner::new(default_user(), false, fault);
+    let mut launcher = NativeLauncher::over(spawner, None);
     assert_eq!(launcher.findings().tier, Tier::A);
     assert!(
         !launcher
             .enforcement(&Confinement::default())
             .admits(Sandbox::Required)
     );
-    launcher.fault = Fault {
+    launcher.spawner.set_fault(Fault {
         errno: libc::EPERM,
         ..fault
-    };
+    });
     assert_eq!(launcher.findings().tier, Tier::B);
 }
 
 #[test]
 fn a_child_that_nobody_reaped_ends_with_its_launcher() {
     let mut plan = plan();
-    let file = File::open("/bin/sleep").expect("it exists");
-    plan.program = Arc::new(Program {
-        path: "/bin/sleep".into(),
-        file,
-    });
+    plan.program = Arc::new(Program::open("/bin/sleep").expect("it exists"));
     plan.argv = vec!["sleep".into(), "60".into()];
     for run_as in forms() {
-        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
+        let launcher = self::launcher(run_as, false, NO_FAULT);
         let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
         let pidfd = process
             .exit_fd()

@@ -10,25 +10,25 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use capspawn_raw::child::Affinity;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-use super::super::child::Affinity;
 use super::processes::Processes;
 
 /// The processor that the server was bound to last.
 #[derive(Debug)]
-pub(super) struct Bound(AtomicUsize);
+pub(crate) struct Bound(AtomicUsize);
 
 impl Bound {
     /// To none yet.
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self(AtomicUsize::new(usize::MAX))
     }
 
     /// Binds the server to the calling thread's processor, and returns the thread's own
     /// affinity for the child: none, and nobody is bound, where there are more
     /// processors than the set holds.
-    pub(super) fn hand_over(&self, processes: &Processes) -> Option<Affinity> {
+    pub(crate) fn hand_over(&self, processes: &Processes) -> Option<Affinity> {
         let own = sched_getaffinity(None).ok()?;
         let here = sched_getcpu();
         // One that has ended may have left its number to somebody else.

@@ -10,10 +10,10 @@ use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::process::Child;
-use super::super::vfork::Spawned;
 use super::start::Session;
-use crate::launch::{Exit, Process};
+use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process};
+use crate::sandbox::sys::linux::spawner::process::Child;
+use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 use crate::status::Signal;
 
 /// The signal with which the kernel ends what is left of a namespace.
@@ -21,19 +21,36 @@ const SIGKILL: u8 = 9;
 
 /// A started child. Dropped, its tree is killed.
 #[derive(Debug)]
-pub(in super::super) struct SessionChild {
+pub(crate) struct SessionChild {
     session: Arc<Session>,
     child: Arc<Child>,
     reaped: AtomicBool,
 }
 
 impl SessionChild {
-    pub(super) fn new(session: Arc<Session>, spawned: Spawned) -> Self {
+    pub(crate) fn new(session: Arc<Session>, spawned: Spawned) -> Self {
         Self {
             session,
             child: Arc::new(Child::new(spawned, None)),
             reaped: AtomicBool::new(false),
         }
+    }
+}
+
+impl Session {
+    /// Starts what `plan` says in the session. Returns once the program executes.
+    ///
+    /// # Errors
+    ///
+    /// The stage that failed. [`Stage::Request`] with a broken pipe is a session
+    /// that has ended: a new one may be made and asked.
+    pub(crate) fn launch(
+        self: &Arc<Self>,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<SessionChild, LaunchError> {
+        let spawned = self.spawn(plan, stdio)?;
+        Ok(SessionChild::new(Arc::clone(self), spawned))
     }
 }
 

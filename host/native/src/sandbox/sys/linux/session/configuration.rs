@@ -3,21 +3,23 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use capspawn_raw::wire::flag;
 use rustix::fs::MemfdFlags;
 
-use super::super::key::Key;
-use super::super::{helper, landlock, policy};
 use super::profile::Profile;
 use super::view::View;
-use super::wire::flag;
-use crate::sandbox::{Network, Sandbox};
+use crate::confinement::{Network, Sandbox};
+use crate::launch::Identity;
+use crate::sandbox::sys::linux::fd::memfd;
+use crate::sandbox::sys::linux::policy::pass_key::Key;
+use crate::sandbox::sys::linux::policy::{landlock, syscalls};
 
 /// Returns a sealed memfd with the configuration of `profile` for the user
-/// `(uid, gid, whether the helper has to become it)`. Its calls will carry `key`.
-pub(super) fn file(
+/// `user`, which the helper has to become or is already. Its calls will carry `key`.
+pub(crate) fn file(
     profile: &Profile,
     view: &View,
-    (uid, gid, become_user): (u32, u32, bool),
+    (user, become_user): (Identity, bool),
     key: Key,
 ) -> io::Result<OwnedFd> {
     let mut flags = 0;
@@ -37,7 +39,7 @@ pub(super) fn file(
     for word in key.arguments() {
         bytes.extend(word.to_ne_bytes());
     }
-    for word in [flags, uid, gid] {
+    for word in [flags, user.uid, user.gid] {
         bytes.extend(word.to_ne_bytes());
     }
     bytes.extend(tasks.to_ne_bytes());
@@ -48,12 +50,12 @@ pub(super) fn file(
     let network = profile.confinement.network;
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
-        Sandbox::Required | Sandbox::BestEffort => policy::session(network, key),
+        Sandbox::Required | Sandbox::BestEffort => syscalls::session(network, key),
     };
-    let filter = helper::instructions(&filter);
+    let filter = memfd::instructions(&filter);
     let length = u32::try_from(filter.len()).map_err(io::Error::other)?;
     bytes.extend(length.to_ne_bytes());
     bytes.extend(filter);
     bytes.extend_from_slice(&view.bytes);
-    helper::sealed("capspawn-session", &bytes, MemfdFlags::empty())
+    memfd::sealed("capspawn-session", &bytes, MemfdFlags::empty())
 }

@@ -4,34 +4,35 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
-use rustix::io::Errno;
+use capspawn_raw::wire::{REPORT_BYTES, Report};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
     recvmsg, socketpair,
 };
 use rustix::process::Pid;
 
-use super::super::descriptors::raised;
-use super::wire::{REPORT_BYTES, Report};
+use crate::sandbox::sys::linux::fd::stdio::raised;
 
 /// Two ends that keep messages apart. A host may have closed its standard streams.
-pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let kind = SocketType::SEQPACKET;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     Ok((raised(ours)?, raised(theirs)?))
 }
 
 /// A message.
-pub(super) struct Message {
+pub(crate) struct Message {
     /// None where it is no report, or the end.
-    pub(super) report: Option<Report>,
-    pub(super) descriptor: Option<OwnedFd>,
+    pub(crate) report: Option<Report>,
+    pub(crate) descriptor: Option<OwnedFd>,
     /// The kernel's word, where the socket asks for it.
-    pub(super) sender: Option<Pid>,
+    pub(crate) sender: Option<Pid>,
 }
 
 /// Waits for a message, as long as the socket's bound or `flags` allow.
-pub(super) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message> {
+pub(crate) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message> {
     const ROOM: usize = rustix::cmsg_space!(ScmRights(1), ScmCredentials(1));
     let mut bytes = [0; REPORT_BYTES];
     let mut room = [const { MaybeUninit::uninit() }; ROOM];
@@ -63,4 +64,12 @@ pub(super) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message>
         }
     }
     Ok(message)
+}
+
+/// Whether one of `events` or the end of the other side has come.
+pub(crate) fn is_ready(fd: &OwnedFd, events: PollFlags) -> bool {
+    let now = Timespec::default();
+    // A signal to the host interrupts even a look.
+    let ready = retry_on_intr(|| poll(&mut [PollFd::new(fd, events)], Some(&now)));
+    ready.is_ok_and(|ready| ready > 0)
 }

@@ -12,20 +12,21 @@
 //! its cap on tasks; what differs in any of these is another session.
 
 mod affinity;
-mod answer;
-mod answers;
+mod announcements;
 mod child;
 mod configuration;
 mod message;
+mod pool;
 mod processes;
 mod profile;
+mod reply;
+mod reply_slot;
 mod request;
 mod start;
 #[cfg(test)]
 mod tests;
 mod view;
-#[allow(dead_code, reason = "the helper's side of the file needs the rest")]
-mod wire;
-mod words;
 
-pub(super) use self::{child::SessionChild, profile::Profile, start::Session};
+pub(super) use self::pool::Sessions;
+pub(super) use self::profile::Profile;
+pub(super) use self::start::Session;

@@ -8,29 +8,29 @@ use rustix::process::{
     Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
 };
 
-use super::super::process::Child;
-use super::super::vfork::Spawned;
-use super::answer::reap;
-use super::start::is_ready;
-use super::words::Words;
+use super::announcements::Words;
+use super::message::is_ready;
+use super::reply::reap;
+use crate::sandbox::sys::linux::spawner::process::Child;
+use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 
 /// The server and pid 1, both children of the host. They are one process group, and
 /// so is a child until it has said that it is there.
 #[derive(Debug)]
-pub(super) struct Processes {
-    pub(super) server: Spawned,
+pub(crate) struct Processes {
+    pub(crate) server: Spawned,
     /// Of the children, to know those of a server that was killed before it could tell of them.
-    pub(super) words: Words,
+    pub(crate) words: Words,
 }
 
 impl Processes {
     /// Whether the server runs.
-    pub(super) fn is_served(&self) -> bool {
+    pub(crate) fn is_served(&self) -> bool {
         !is_ready(&self.server.pidfd, PollFlags::IN)
     }
 
     /// Kills both. The kernel kills the whole namespace with its pid 1.
-    pub(super) fn kill(&self) {
+    pub(crate) fn kill(&self) {
         // The server is reaped last of all, by `reap`: until then the group's number is its own.
         let _ = kill_process_group(self.server.pid, Signal::KILL);
         // It may have had no time to make the group.
@@ -40,7 +40,7 @@ impl Processes {
     /// Kills both and reaps them, once all in the namespace are, the `dropped` children
     /// among them: not here, since that takes milliseconds, and this may be the thread
     /// that supervises all children.
-    pub(super) fn end(self, dropped: Vec<Arc<Child>>) {
+    pub(crate) fn end(self, dropped: Vec<Arc<Child>>) {
         self.kill();
         let both = Arc::new((self, dropped));
         let later = Arc::clone(&both);

@@ -4,18 +4,19 @@ use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use capspawn_raw::child::Affinity;
+use capspawn_raw::steps::Fault;
+use capspawn_raw::wire::{MAX_INLINE, SPAWN_DESCRIPTORS, STREAMS};
 use rustix::fs::MemfdFlags;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use super::super::child::Affinity;
-use super::super::steps::Fault;
-use super::super::{helper, limits};
-use super::answers::Answers;
-use super::wire::{MAX_INLINE, SPAWN_DESCRIPTORS, STREAMS};
+use super::reply_slot::Answers;
 use crate::launch::{ChildStdio, Plan};
+use crate::sandbox::sys::linux::fd::memfd;
+use crate::sandbox::sys::linux::spawner::rlimits;
 
 /// A datagram, what goes along with it, and the strings that were too large for it.
-pub(super) struct Request<'a> {
+pub(crate) struct Request<'a> {
     bytes: Vec<u8>,
     descriptors: Vec<BorrowedFd<'a>>,
     strings: Option<OwnedFd>,
@@ -24,7 +25,7 @@ pub(super) struct Request<'a> {
 impl<'a> Request<'a> {
     /// To start what `plan` says on the processors `affinity` with the streams `stdio`,
     /// answered at `answers`.
-    pub(super) fn new(
+    pub(crate) fn new(
         plan: &'a Plan,
         affinity: Option<&Affinity>,
         stdio: &'a ChildStdio,
@@ -34,7 +35,7 @@ impl<'a> Request<'a> {
         let strings = strings(plan)?;
         let shared = strings.len() > MAX_INLINE;
         let mut limits = Vec::new();
-        for limit in limits::resources(&plan.limits) {
+        for limit in rlimits::resources(&plan.limits) {
             limits.extend(u64::from(limit.resource).to_ne_bytes());
             limits.extend(limit.values.iter().flat_map(|value| value.to_ne_bytes()));
         }
@@ -72,7 +73,7 @@ impl<'a> Request<'a> {
         }
         request.descriptors.extend(apart);
         if shared {
-            request.strings = Some(helper::sealed(
+            request.strings = Some(memfd::sealed(
                 "capspawn-strings",
                 &strings,
                 MemfdFlags::empty(),
@@ -84,7 +85,7 @@ impl<'a> Request<'a> {
     }
 
     /// Sends the request.
-    pub(super) fn send(&self, control: &OwnedFd) -> io::Result<()> {
+    pub(crate) fn send(&self, control: &OwnedFd) -> io::Result<()> {
         const ROOM: usize = rustix::cmsg_space!(ScmRights(SPAWN_DESCRIPTORS));
         let mut all = self.descriptors.clone();
         all.extend(self.strings.as_ref().map(AsFd::as_fd));

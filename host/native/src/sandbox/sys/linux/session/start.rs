@@ -8,33 +8,32 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::retry_on_intr;
+use rustix::event::PollFlags;
 use rustix::net::{RecvFlags, sockopt};
 #[cfg(test)]
 use rustix::process::Pid;
 
-use super::super::descriptors::raised;
-use super::super::key::Key;
-use super::super::landlock;
-use super::super::launcher::{NativeLauncher, SessionFiles};
-use super::super::process::Child;
-use super::super::steps::{Fault, Step};
-use super::super::vfork::stage_of;
 use super::affinity::Bound;
-use super::answer::Answer;
-use super::answers::{self, Answers};
-use super::child::SessionChild;
+use super::announcements::Words;
 use super::configuration;
-use super::message::{pair, receive};
+use super::message::{is_ready, pair, receive};
 use super::processes::Processes;
 use super::profile::Profile;
+use super::reply::Answer;
+use super::reply_slot::{self, Answers};
 use super::request::Request;
 use super::view::View;
-use super::wire::Report;
-use super::words::Words;
-use crate::error::{LaunchError, Stage};
 use crate::launch::{ChildStdio, Plan};
+use crate::launch::{LaunchError, Stage};
+use crate::sandbox::sys::linux::fd::stdio::raised;
+use crate::sandbox::sys::linux::policy::landlock;
+use crate::sandbox::sys::linux::policy::pass_key::Key;
+use crate::sandbox::sys::linux::spawner::Spawner;
+use crate::sandbox::sys::linux::spawner::process::Child;
+use crate::sandbox::sys::linux::spawner::start::SessionFiles;
+use crate::sandbox::sys::linux::spawner::vfork::{Spawned, stage_of};
+use capspawn_raw::steps::{Fault, Step};
+use capspawn_raw::wire::Report;
 
 /// How long a request may wait for room in the socket: the server never waits for
 /// anybody but the exec of one child.
@@ -42,7 +41,7 @@ const SEND_BOUND: Duration = Duration::from_secs(1);
 
 /// Namespaces, their pid 1 and the server. Dropped, everything in them ends.
 #[derive(Debug)]
-pub(in super::super) struct Session {
+pub(crate) struct Session {
     /// The server ends with this socket.
     control: OwnedFd,
     /// Whether an answer is to come on it.
@@ -69,10 +68,7 @@ impl Session {
     /// # Errors
     ///
     /// The stage that failed; a root or hole at fault is named. Nothing is left.
-    pub(in super::super) fn start(
-        launcher: &NativeLauncher,
-        profile: &Profile,
-    ) -> Result<Self, LaunchError> {
+    pub(crate) fn start(spawner: &Spawner, profile: &Profile) -> Result<Self, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         let view = View::new(&profile.confinement.fs, profile.tmpfs_bytes);
         let view = view.map_err(at(Stage::Root))?;
@@ -89,15 +85,15 @@ impl Session {
             .transpose()
             .map_err(at(Stage::Ruleset))?;
         let key = Key::draw().map_err(at(Stage::Spawn))?;
-        let file = configuration::file(profile, &view, launcher.user(), key).and_then(raised);
+        let file = configuration::file(profile, &view, spawner.user(), key).and_then(raised);
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, theirs) = pair().map_err(at(Stage::Spawn))?;
         let (lifeline, firsts) = pair().map_err(at(Stage::Spawn))?;
         let (words, childrens) = Words::new().map_err(at(Stage::Spawn))?;
         sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_BOUND))
-            .and_then(|()| answers::set_bound(&control))
+            .and_then(|()| reply_slot::set_bound(&control))
             .map_err(|errno| LaunchError::new(Stage::Spawn, errno.into()))?;
-        let (own, childs) = faults(launcher.fault());
+        let (own, childs) = faults(spawner.fault());
         let files = SessionFiles {
             configuration: file.as_fd(),
             control: theirs.as_fd(),
@@ -105,7 +101,7 @@ impl Session {
             words: childrens.as_fd(),
             ruleset: ruleset.as_ref(),
         };
-        let server = launcher.start_session(&files, own)?;
+        let server = spawner.start_session(&files, own)?;
         drop((theirs, firsts, childrens));
         let processes = Processes { server, words };
         if let Err(error) = ready(&control, &view) {
@@ -129,17 +125,17 @@ impl Session {
 
     /// Whether children can be started in it. (Its end alone would tell the next request, but not while a child
     /// that is about to execute still holds the server's end of the socket.)
-    pub(in super::super) fn is_alive(&self) -> bool {
+    pub(crate) fn is_alive(&self) -> bool {
         self.has_pid_1() && self.processes.as_ref().is_some_and(Processes::is_served)
     }
 
     /// Whether its children may live: the kernel ends them with pid 1.
-    pub(super) fn has_pid_1(&self) -> bool {
+    pub(crate) fn has_pid_1(&self) -> bool {
         !is_ready(&self.lifeline, PollFlags::empty())
     }
 
     /// Whether a denied path is there by now that the session does not hide: its present children see it.
-    pub(in super::super) fn is_outdated(&self) -> bool {
+    pub(crate) fn is_outdated(&self) -> bool {
         self.absent.iter().any(|hole| is_there(hole))
     }
 
@@ -149,11 +145,7 @@ impl Session {
     ///
     /// The stage that failed. [`Stage::Request`] with a broken pipe is a session
     /// that has ended: a new one may be made and asked.
-    pub(in super::super) fn launch(
-        self: &Arc<Self>,
-        plan: &Plan,
-        stdio: &ChildStdio,
-    ) -> Result<SessionChild, LaunchError> {
+    pub(super) fn spawn(&self, plan: &Plan, stdio: &ChildStdio) -> Result<Spawned, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.dropped.lock().retain(|child| !is_gone(child));
         let processes = self.processes.as_ref().ok_or_else(ended)?;
@@ -163,7 +155,7 @@ impl Session {
         let request = request.map_err(at(Stage::Spawn))?;
         self.send(&request)?;
         match answers.wait(&processes.words).map_err(at(Stage::Request))? {
-            Answer::Started(spawned) => Ok(SessionChild::new(Arc::clone(self), spawned)),
+            Answer::Started(spawned) => Ok(spawned),
             // Nobody is born where pid 1 has gone.
             Answer::Refused { step: 0, .. } if !self.has_pid_1() => Err(ended()),
             Answer::Refused { step, errno } => {
@@ -180,7 +172,7 @@ impl Session {
     }
 
     /// Reaps a killed child when it has ended.
-    pub(super) fn reap_later(&self, child: Arc<Child>) {
+    pub(crate) fn reap_later(&self, child: Arc<Child>) {
         self.dropped.lock().push(child);
     }
 
@@ -205,16 +197,16 @@ impl Session {
 #[cfg(test)]
 impl Session {
     /// Shortens the bound of an answer.
-    pub(super) fn wait_no_longer_than(&self, bound: Duration) {
+    pub(crate) fn wait_no_longer_than(&self, bound: Duration) {
         let set = sockopt::set_socket_timeout(&self.control, sockopt::Timeout::Recv, Some(bound));
         set.expect("a bound");
     }
 
-    pub(super) fn key(&self) -> Key {
+    pub(crate) fn key(&self) -> Key {
         self.key
     }
 
-    pub(super) fn server(&self) -> Pid {
+    pub(crate) fn server(&self) -> Pid {
         let processes = self.processes.as_ref();
         processes.expect("only dropping takes it").server.pid
     }
@@ -231,14 +223,6 @@ impl Drop for Session {
 fn is_gone(child: &Arc<Child>) -> bool {
     // A host that reaps all children itself has reaped this one.
     child.try_reap().unwrap_or(true)
-}
-
-/// Whether one of `events` or the end of the other side has come.
-pub(super) fn is_ready(fd: &OwnedFd, events: PollFlags) -> bool {
-    let now = Timespec::default();
-    // A signal to the host interrupts even a look.
-    let ready = retry_on_intr(|| poll(&mut [PollFd::new(fd, events)], Some(&now)));
-    ready.is_ok_and(|ready| ready > 0)
 }
 
 fn is_there(path: &Path) -> bool {

@@ -10,8 +10,9 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::wire::Operation;
-use crate::sandbox::{FsRoot, FsRules};
+use capspawn_raw::wire::Operation;
+
+use crate::confinement::{FsRoot, FsRules};
 
 /// What every session has of its own, and shows in place of the host's: those would come
 /// without the right to open a device.
@@ -26,10 +27,10 @@ const OWN_DEVICES: [&str; 6] = [
 
 /// The operations, as the helper reads them, and what each of them is.
 #[derive(Debug, Default)]
-pub(super) struct View {
-    pub(super) bytes: Vec<u8>,
+pub(crate) struct View {
+    pub(crate) bytes: Vec<u8>,
     /// Holes that may be missing, in roots that nobody in the session writes to.
-    pub(super) optional: Vec<PathBuf>,
+    pub(crate) optional: Vec<PathBuf>,
     steps: Vec<(What, PathBuf)>,
 }
 
@@ -52,7 +53,7 @@ struct Root {
 
 impl View {
     /// Returns the operations for `rules`, with private file systems of `bytes`.
-    pub(super) fn new(rules: &FsRules, bytes: u64) -> io::Result<Self> {
+    pub(crate) fn new(rules: &FsRules, bytes: u64) -> io::Result<Self> {
         let roots = roots(rules)?;
         let mut view = Self::default();
         let shown: Vec<&Root> = roots
@@ -177,7 +178,7 @@ impl View {
     }
 
     /// Returns the error of the operation number `index`, in words.
-    pub(super) fn error(&self, index: u32, errno: i32) -> io::Error {
+    pub(crate) fn error(&self, index: u32, errno: i32) -> io::Error {
         let source = io::Error::from_raw_os_error(errno);
         let step = usize::try_from(index)
             .ok()

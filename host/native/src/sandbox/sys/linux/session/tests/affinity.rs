@@ -5,8 +5,8 @@ use std::thread;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-use super::super::Session;
 use super::support::{plan, processes, profile, run, session};
+use crate::sandbox::sys::linux::session::Session;
 
 /// How many processors a child may run on that is started by a thread that may run on `own`.
 fn processors(session: &Arc<Session>, own: &CpuSet) -> String {

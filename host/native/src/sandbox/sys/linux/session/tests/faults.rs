@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use super::super::Session;
-use super::support::{launch, null, plan, profile, wait};
-use crate::error::Stage;
-use crate::launch::Exit;
-use crate::sandbox::NativeLauncher;
-use crate::sandbox::sys::linux::steps::{Fault, Step};
+use capspawn_raw::steps::{Fault, Step};
 
-fn failing(step: Step) -> NativeLauncher {
-    NativeLauncher::failing(Fault {
+use super::support::{self, launch, null, plan, profile, spawner, wait};
+use crate::launch::{Exit, Stage};
+use crate::sandbox::sys::linux::session::Session;
+use crate::sandbox::sys::linux::spawner::Spawner;
+
+fn failing(step: Step) -> Spawner {
+    support::failing(Fault {
         step: step as u32,
         errno: libc::EXDEV,
     })
@@ -60,7 +60,7 @@ fn a_child_that_fails_says_where_and_the_next_one_starts() {
         }
         assert!(session.is_alive());
     }
-    let session = Arc::new(Session::start(&NativeLauncher::new(), &profile()).expect("it starts"));
+    let session = Arc::new(Session::start(&spawner(), &profile()).expect("it starts"));
     let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
     assert_eq!(wait(&child), Ok(Exit::Code(0)));
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use super::super::{Profile, Session};
-use super::support::{folder, launcher, output, profile_of, rules, session};
-use crate::error::Stage;
-use crate::sandbox::{Confinement, FsRoot, FsRules};
+use super::support::{folder, output, profile_of, rules, session, spawner};
+use crate::confinement::{Confinement, FsRoot, FsRules};
+use crate::launch::Stage;
+use crate::sandbox::sys::linux::session::{Profile, Session};
 
 /// A writable working tree whose `.git/hooks` and `secret` are denied.
 fn tree(root: &Path) -> Profile {
@@ -97,7 +97,7 @@ fn a_hole_in_a_writable_root_must_exist_and_be_no_link() {
     tree(folder.path());
     symlink("secret", folder.path().join("work/link")).expect("room");
     for name in ["work/absent", "work/absent/deeper", "work/.git/absent"] {
-        let error = Session::start(&launcher(), &denying(folder.path(), &[name]));
+        let error = Session::start(&spawner(), &denying(folder.path(), &[name]));
         let error = error.expect_err("it is missing");
         assert_eq!(error.stage, Stage::Root);
         let text = error.to_string();
@@ -106,7 +106,7 @@ fn a_hole_in_a_writable_root_must_exist_and_be_no_link() {
             "{text}"
         );
     }
-    let error = Session::start(&launcher(), &denying(folder.path(), &["work/link"]));
+    let error = Session::start(&spawner(), &denying(folder.path(), &["work/link"]));
     let error = error.expect_err("it is a link").to_string();
     assert!(
         error.contains("work/link") && error.contains("symbolic link"),

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::Session;
 use super::support::{
-    launch, launcher, output, piped, plan, processes, profile, profile_of, python, rules, run,
-    script, session, wait,
+    launch, output, piped, plan, processes, profile, profile_of, python, rules, run, script,
+    session, spawner, wait,
 };
+use crate::confinement::{Confinement, Network};
 use crate::launch::{Exit, Process};
-use crate::sandbox::{Confinement, Network};
+use crate::sandbox::sys::linux::session::Session;
 
 #[test]
 fn two_sessions_see_nothing_of_each_other() {
@@ -188,7 +188,7 @@ fn pid_1_and_the_server_have_no_rights_and_a_filter_each() {
 
 #[test]
 fn sessions_with_unequal_networks_run_at_once() {
-    let launcher = launcher();
+    let spawner = spawner();
     let loopback = Confinement {
         network: Network::Loopback,
         fs: rules(),
@@ -196,7 +196,7 @@ fn sessions_with_unequal_networks_run_at_once() {
     };
     let profiles = [profile(), profile_of(loopback)];
     let sessions =
-        profiles.map(|profile| Arc::new(Session::start(&launcher, &profile).expect("it starts")));
+        profiles.map(|profile| Arc::new(Session::start(&spawner, &profile).expect("it starts")));
     let children: Vec<_> = sessions
         .iter()
         .map(|session| {

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
-use super::super::Session;
-use super::support::{launch, launcher, null, plan, processes, profile, script, wait};
+use super::support::{launch, null, plan, processes, profile, script, spawner, wait};
 use crate::launch::{ChildStdio, Exit};
+use crate::sandbox::sys::linux::session::Session;
 
 /// Set in a process of this test alone.
 const ALONE: &str = "CAPSPAWN_TEST_ALONE";
@@ -58,7 +58,7 @@ fn settled() -> [usize; 4] {
 
 /// Whether this process runs the test `name` alone. Runs it in one that does, if not: other
 /// tests open descriptors and start children meanwhile.
-pub(super) fn is_alone(name: &str) -> bool {
+pub(crate) fn is_alone(name: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
     }
@@ -76,9 +76,9 @@ fn a_thousand_sessions_leave_nothing() {
     if !is_alone(NAME) {
         return;
     }
-    let (launcher, profile) = (launcher(), profile());
+    let (spawner, profile) = (spawner(), profile());
     let one = || {
-        let session = Arc::new(Session::start(&launcher, &profile).expect("it starts"));
+        let session = Arc::new(Session::start(&spawner, &profile).expect("it starts"));
         let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
         assert_eq!(wait(&child), Ok(Exit::Code(0)));
         // Left running.
@@ -102,10 +102,10 @@ fn a_server_killed_while_many_ask_leaves_nothing() {
     if !is_alone(ASKED_AT_ONCE) {
         return;
     }
-    let (launcher, profile) = (launcher(), profile());
+    let (spawner, profile) = (spawner(), profile());
     let text = script("sleep 1000 & exec sleep 1000");
     let one = |after: Duration| {
-        let session = Arc::new(Session::start(&launcher, &profile).expect("it starts"));
+        let session = Arc::new(Session::start(&spawner, &profile).expect("it starts"));
         let [_, server] = processes(&session);
         std::thread::scope(|scope| {
             for _ in 0..3 {
@@ -133,7 +133,7 @@ const KILLED: &str =
 #[test]
 fn a_host_that_is_killed_leaves_nothing() {
     if std::env::var_os(ALONE).is_some() {
-        let session = Arc::new(Session::start(&launcher(), &profile()).expect("it starts"));
+        let session = Arc::new(Session::start(&spawner(), &profile()).expect("it starts"));
         let duplicate = |fd: BorrowedFd<'_>| Some(fd.try_clone_to_owned().expect("a copy"));
         let stdio = ChildStdio {
             stdin: None,

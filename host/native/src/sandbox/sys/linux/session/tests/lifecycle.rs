@@ -8,14 +8,13 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal as RawSignal, kill_process, pidfd_open};
 
-use super::super::Session;
 use super::support::{
-    launch, launcher, null, output, piped, plan, processes, profile, python, run, script, session,
+    launch, null, output, piped, plan, processes, profile, python, run, script, session, spawner,
     wait,
 };
-use crate::error::Stage;
-use crate::launch::{ChildStdio, Exit, Process};
-use crate::sandbox::sys::linux::helper::IMAGE;
+use crate::launch::{ChildStdio, Exit, Process, Stage};
+use crate::sandbox::sys::linux::session::Session;
+use crate::sandbox::sys::linux::spawner::helper::IMAGE;
 use crate::status::Signal;
 
 /// Waits until the process has ended; reaps nothing.
@@ -292,7 +291,7 @@ fn a_killed_pid_1_takes_the_children_along_and_it_is_said_so() {
     child.reap().expect("it has ended");
     await_end(pidfd(first).as_fd());
     nobody_is_there(&session);
-    assert!(Session::start(&launcher(), &profile()).is_ok_and(|another| another.is_alive()));
+    assert!(Session::start(&spawner(), &profile()).is_ok_and(|another| another.is_alive()));
 }
 
 #[test]

@@ -4,10 +4,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
-use super::super::Session;
-use super::support::{launch, output, piped, plan, profile, run, script, session, wait};
+use super::support::{
+    launch, output, piped, plan, profile, run, script, session, spawner_as, wait,
+};
 use crate::launch::{Exit, Process as _};
-use crate::sandbox::NativeLauncher;
+use crate::sandbox::sys::linux::session::Session;
 
 /// Starts sleepers until one is refused, and says how many ran.
 const FORKS: &str = "import os\nn = 0\ntry:\n  while n < 100:\n    if os.fork() == 0:\n      os.read(0, 1)\n      os._exit(0)\n    n += 1\nexcept OSError as e:\n  print(n, e.errno)\nelse:\n  print(n)\n";
@@ -119,8 +120,8 @@ fn descriptors_in_flight_keep_no_other_session_from_starting_children() {
         return;
     }
     // The user of no other test.
-    let launcher = NativeLauncher::builder().run_as(65_533, 65_533).build();
-    let session = || Arc::new(Session::start(&launcher, &profile()).expect("it starts"));
+    let spawner = spawner_as(65_533);
+    let session = || Arc::new(Session::start(&spawner, &profile()).expect("it starts"));
     let (hostile, other) = (session(), session());
     let (stdin, writer) = std::io::pipe().expect("a pipe");
     let mut flood = plan(&super::support::python(), &["-IuSc", IN_FLIGHT]);

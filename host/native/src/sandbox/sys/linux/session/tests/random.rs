@@ -2,9 +2,8 @@
 
 use std::ffi::CString;
 
+use capspawn_raw::wire::{Configuration, Operation, Report, Spawn};
 use proptest::prelude::*;
-
-use super::super::wire::{Configuration, Operation, Report, Spawn};
 
 /// Bytes that look like a message in their first words.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {

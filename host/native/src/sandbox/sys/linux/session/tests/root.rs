@@ -5,16 +5,15 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use super::super::Session;
 use super::support::{
-    folder, launch, launcher, output, piped, plan, profile, profile_of, python, rules, run, script,
-    session,
+    folder, launch, output, piped, plan, profile, profile_of, python, rules, run, script, session,
+    spawner, spawner_as,
 };
-use crate::error::Stage;
-use crate::launch::Exit;
-use crate::sandbox::{Confinement, FsRoot, FsRules, NativeLauncher};
+use crate::confinement::{Confinement, FsRoot, FsRules};
+use crate::launch::{Exit, Stage};
+use crate::sandbox::sys::linux::session::Session;
 
-fn confined(fs: FsRules) -> super::super::Profile {
+fn confined(fs: FsRules) -> crate::sandbox::sys::linux::session::Profile {
     profile_of(Confinement {
         fs,
         ..Confinement::default()
@@ -128,7 +127,7 @@ fn a_missing_read_root_is_left_out_and_a_missing_write_root_is_an_error() {
         write: vec![FsRoot::from(missing.clone())],
         ..rules()
     });
-    let error = Session::start(&launcher(), &write).expect_err("it is missing");
+    let error = Session::start(&spawner(), &write).expect_err("it is missing");
     assert_eq!(error.stage, Stage::Root);
     assert!(
         error.to_string().contains("capspawn-is-not-there"),
@@ -180,8 +179,8 @@ fn children_with_roots_id_cannot_change_the_hosts_settings() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let launcher = NativeLauncher::builder().run_as(0, 0).build();
-    let session = Session::start(&launcher, &profile()).expect("it starts");
+    let spawner = spawner_as(0);
+    let session = Session::start(&spawner, &profile()).expect("it starts");
     let look = "for f in /proc/sys/vm/swappiness /proc/self/comm; do \
                 [ -r $f ] && echo readable; [ -w $f ] && echo writable; done; id -u";
     let (text, exit) = run(&Arc::new(session), &script(look));
@@ -191,8 +190,9 @@ fn children_with_roots_id_cannot_change_the_hosts_settings() {
 
 #[test]
 fn a_host_short_of_descriptors_is_told_apart_from_a_root_that_cannot_be_shown() {
-    use super::super::view::View;
-    use crate::error::{LaunchError, Quota, SpawnError};
+    use crate::error::{Quota, SpawnError};
+    use crate::launch::LaunchError;
+    use crate::sandbox::sys::linux::session::view::View;
 
     let view = View::new(&profile().confinement.fs, 4096).expect("the roots are there");
     for index in 0..4 {

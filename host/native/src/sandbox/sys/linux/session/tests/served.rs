@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::super::sessions::Sessions;
-use super::super::Session;
 use super::leaks::is_alone;
 use super::support::{
-    folder, launch, launcher, null, plan, processes, profile, profile_of, python, rules, run,
-    session,
+    folder, launch, null, plan, processes, profile, profile_of, python, rules, run, session,
+    spawner,
 };
-use crate::error::Stage;
-use crate::launch::Scope;
-use crate::sandbox::{Confinement, FsRoot};
+use crate::confinement::{Confinement, FsRoot};
+use crate::launch::{Scope, Stage};
+use crate::sandbox::sys::linux::session::Session;
+use crate::sandbox::sys::linux::session::pool::Sessions;
 
 /// How long a test waits for what is bound to happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -143,10 +142,10 @@ fn about_to_execute(session: &Session) -> Option<Pid> {
 
 #[test]
 fn a_session_that_does_not_answer_in_time_is_given_up() {
-    let (launcher, sessions, scope) = (launcher(), Sessions::default(), Scope(7));
+    let (spawner, sessions, scope) = (spawner(), Sessions::default(), Scope(7));
     let mut program = plan("/bin/true", &[]);
     program.confinement = profile().confinement;
-    let start = || sessions.launch(&launcher, scope, &program, &null());
+    let start = || sessions.launch(&spawner, scope, &program, &null());
     start().expect("it starts");
     let hangs = sessions.of(scope).pop().expect("one");
     hangs.wait_no_longer_than(Duration::from_millis(50));

@@ -7,8 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::support::{launch, null, piped, plan, profile, python, run, session, wait};
-use crate::error::Stage;
-use crate::launch::{ChildStdio, Exit};
+use crate::launch::{ChildStdio, Exit, Stage};
 
 #[test]
 fn arguments_environment_directory_and_streams_arrive() {

@@ -6,21 +6,35 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use capspawn_raw::steps::Fault;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::Pid;
 
-use super::super::{Profile, Session, SessionChild};
-use crate::error::LaunchError;
-use crate::launch::{ChildStdio, Exit, Plan, Process, Program, WorkingDirectory};
-use crate::limits::{CaptureCaps, Limits};
-use crate::sandbox::{Confinement, FsRoot, FsRules, NativeLauncher};
+use crate::confinement::{Confinement, FsRoot, FsRules};
+use crate::launch::{
+    ChildStdio, Exit, Identity, LaunchError, Plan, Process, Program, WorkingDirectory,
+};
+use crate::sandbox::sys::linux::session::child::SessionChild;
+use crate::sandbox::sys::linux::session::{Profile, Session};
+use crate::sandbox::sys::linux::spawner::{NO_FAULT, Spawner, default_user};
 
-pub(super) fn launcher() -> NativeLauncher {
-    NativeLauncher::new()
+pub(crate) fn spawner() -> Spawner {
+    failing(NO_FAULT)
 }
 
-pub(super) fn rules() -> FsRules {
+/// A spawner with a fault at one step.
+pub(crate) fn failing(fault: Fault) -> Spawner {
+    Spawner::new(default_user(), false, fault)
+}
+
+/// A spawner whose children run as the user and the group `id`.
+pub(crate) fn spawner_as(id: u32) -> Spawner {
+    let user = Identity { uid: id, gid: id };
+    Spawner::new(Some(user), false, NO_FAULT)
+}
+
+pub(crate) fn rules() -> FsRules {
     FsRules {
         read: ["/usr", "/bin", "/lib", "/lib64", "/etc/passwd"]
             .map(|path| FsRoot::resolve(path).expect("it exists"))
@@ -29,14 +43,14 @@ pub(super) fn rules() -> FsRules {
     }
 }
 
-pub(super) fn profile() -> Profile {
+pub(crate) fn profile() -> Profile {
     profile_of(Confinement {
         fs: rules(),
         ..Confinement::default()
     })
 }
 
-pub(super) fn profile_of(confinement: Confinement) -> Profile {
+pub(crate) fn profile_of(confinement: Confinement) -> Profile {
     Profile {
         confinement: Arc::new(confinement),
         tmpfs_bytes: 16 * 1024 * 1024,
@@ -44,54 +58,37 @@ pub(super) fn profile_of(confinement: Confinement) -> Profile {
     }
 }
 
-pub(super) fn session(profile: &Profile) -> Arc<Session> {
-    Arc::new(Session::start(&launcher(), profile).expect("it starts"))
+pub(crate) fn session(profile: &Profile) -> Arc<Session> {
+    Arc::new(Session::start(&spawner(), profile).expect("it starts"))
 }
 
-pub(super) fn plan(program: &str, arguments: &[&str]) -> Plan {
-    let file = File::options();
-    let mut file = file;
-    let file = std::os::unix::fs::OpenOptionsExt::custom_flags(file.read(true), libc::O_PATH)
-        .open(program)
-        .expect("it exists");
-    let dir = File::open("/").expect("it exists");
+pub(crate) fn plan(program: &str, arguments: &[&str]) -> Plan {
+    let file = Program::open(program).expect("it exists");
+    let mut cwd = WorkingDirectory::open("/").expect("it exists");
+    cwd.path = "/tmp".into();
     let name = Path::new(program)
         .file_name()
         .and_then(|name| name.to_str());
-    let mut argv = vec![name.unwrap_or("program").to_owned()];
-    argv.extend(arguments.iter().map(|&argument| argument.into()));
+    let plan = Plan::new(name.unwrap_or("program"), file, cwd);
+    let arguments = arguments.iter().map(|&argument| argument.into());
     Plan {
-        name: "test".into(),
-        program: Arc::new(Program {
-            path: program.into(),
-            file,
-        }),
-        argv,
+        argv: plan.argv.iter().cloned().chain(arguments).collect(),
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
-        cwd: WorkingDirectory {
-            path: "/tmp".into(),
-            dir: Arc::new(dir.into()),
-            named: true,
-        },
-        limits: Limits::default(),
-        capture: CaptureCaps::default(),
-        confinement: Arc::default(),
-        script: None,
-        disclose_pid: false,
+        ..plan
     }
 }
 
 /// A shell with this script.
-pub(super) fn script(text: &str) -> Plan {
+pub(crate) fn script(text: &str) -> Plan {
     plan("/bin/sh", &["-c", text])
 }
 
-pub(super) fn null() -> ChildStdio {
+pub(crate) fn null() -> ChildStdio {
     ChildStdio::default()
 }
 
 /// Streams whose output, both together, can be read from the descriptor.
-pub(super) fn piped() -> (ChildStdio, OwnedFd) {
+pub(crate) fn piped() -> (ChildStdio, OwnedFd) {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let stdio = ChildStdio {
         stdout: Some(writer.try_clone().expect("a copy")),
@@ -102,7 +99,7 @@ pub(super) fn piped() -> (ChildStdio, OwnedFd) {
 }
 
 /// Starts `plan`; the host keeps nothing of the streams.
-pub(super) fn launch(
+pub(crate) fn launch(
     session: &Arc<Session>,
     plan: &Plan,
     stdio: ChildStdio,
@@ -111,7 +108,7 @@ pub(super) fn launch(
 }
 
 /// Waits for the leader's end, and releases it.
-pub(super) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
+pub(crate) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
     loop {
         let fd = process.exit_fd();
         poll(&mut [PollFd::new(&fd.as_fd(), PollFlags::IN)], None).expect("it can be polled");
@@ -127,7 +124,7 @@ pub(super) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
 }
 
 /// Runs `plan` to its end: what it wrote, and how it ended.
-pub(super) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
+pub(crate) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
     let (stdio, reader) = piped();
     let child = launch(session, plan, stdio).expect("it starts");
     let mut output = String::new();
@@ -139,18 +136,18 @@ pub(super) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
 }
 
 /// What a script writes.
-pub(super) fn output(session: &Arc<Session>, text: &str) -> String {
+pub(crate) fn output(session: &Arc<Session>, text: &str) -> String {
     run(session, &script(text)).0
 }
 
 /// The system's Python.
-pub(super) fn python() -> String {
+pub(crate) fn python() -> String {
     let path = std::fs::canonicalize("/usr/bin/python3").expect("tests need Python");
     path.into_os_string().into_string().expect("text")
 }
 
 /// A directory that whoever children run as can reach and write.
-pub(super) fn folder() -> tempfile::TempDir {
+pub(crate) fn folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir_in("/var/tmp").expect("a directory");
@@ -160,7 +157,7 @@ pub(super) fn folder() -> tempfile::TempDir {
 }
 
 /// Pid 1 of the session and its server.
-pub(super) fn processes(session: &Session) -> [Pid; 2] {
+pub(crate) fn processes(session: &Session) -> [Pid; 2] {
     let server = session.server();
     let group = server.as_raw_nonzero().to_string();
     let all = std::fs::read_dir("/proc").expect("it is there").flatten();

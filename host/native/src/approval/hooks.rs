@@ -1,0 +1,57 @@
+//! What the embedder set for a whole registry.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::question::{Approver, Question};
+use crate::child::owner::OwnerKey;
+use crate::error::{Denial, DeniedItem, SpawnError};
+use crate::launch::Plan;
+use crate::limits::DEFAULT_APPROVAL_TIMEOUT;
+
+/// Refuses, with a reason for the operator, or lets pass.
+pub(crate) type Veto = Box<dyn Fn(&Question) -> Result<(), String> + Send + Sync>;
+
+/// What the embedder set for a whole registry.
+pub(crate) struct Hooks {
+    pub(crate) approver: Option<Arc<dyn Approver>>,
+    /// For one answer.
+    pub(crate) approval_timeout: Duration,
+    pub(crate) veto: Option<Veto>,
+}
+
+impl Default for Hooks {
+    fn default() -> Self {
+        Self {
+            approver: None,
+            approval_timeout: DEFAULT_APPROVAL_TIMEOUT,
+            veto: None,
+        }
+    }
+}
+
+impl Hooks {
+    /// Refuses what the embedder vetoes.
+    pub(crate) fn admits(&self, owner: &OwnerKey, plan: &Plan) -> Result<(), SpawnError> {
+        let Some(veto) = &self.veto else {
+            return Ok(());
+        };
+        let question = Question::new(owner, plan);
+        match panic::catch_unwind(AssertUnwindSafe(|| veto(&question))) {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => Err(denied(&plan.name, format!("vetoed: {reason}"))),
+            Err(_) => Err(denied(&plan.name, "the embedder's veto panicked")),
+        }
+    }
+}
+
+/// A refusal of `command` by the embedder, which the guest sees as one of its
+/// program.
+pub(crate) fn denied(command: &str, reason: impl Into<String>) -> SpawnError {
+    let denial = Denial {
+        nearest: Some(command.to_owned()),
+        ..Denial::new(DeniedItem::Program, reason)
+    };
+    denial.into()
+}

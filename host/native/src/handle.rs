@@ -1,0 +1,298 @@
+//! The handle of a child.
+//!
+//! Whoever holds a [`Child`] holds its slot: dropping it kills what still runs.
+//! That drop is a few system calls and never blocks, panics or needs an async
+//! runtime, because it runs wherever an embedder drops its store.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::sync::watch;
+
+use crate::child::capture::{Capture, Captured};
+use crate::child::ending::Phase;
+use crate::child::info::ChildInfo;
+use crate::child::pipe::{PipeReader, PipeWriter};
+use crate::child::record::Record;
+use crate::error::SpawnError;
+use crate::grant::Detach;
+use crate::limits::RELEASE_TIMEOUT;
+use crate::registry::{DetachKey, Registry};
+use crate::status::{ExitStatus, KillReason, Signal};
+
+/// A child process, and its slot in the registry.
+///
+/// Dropping the handle releases the slot: what still runs of the child's tree
+/// is killed at once and reaped in the background, and what was captured goes.
+/// The handle of a [detached](Child::detach) child ends nothing by its drop.
+#[derive(Debug)]
+pub struct Child {
+    record: Arc<Record>,
+    registry: Registry,
+    /// Whether and how long the holder's grant lets it live on.
+    terms: Detach,
+    /// Its key, once it is detached through this handle.
+    key: Mutex<Option<DetachKey>>,
+    /// The registry knows that the end was observed through this handle.
+    observed: AtomicBool,
+}
+
+impl Child {
+    pub(crate) fn new(record: Arc<Record>, registry: Registry, terms: Detach) -> Self {
+        Self {
+            record,
+            registry,
+            terms,
+            key: Mutex::default(),
+            observed: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns the child's number, unique in its registry; not a process id.
+    pub fn id(&self) -> u64 {
+        self.record.id()
+    }
+
+    /// Returns what the child is.
+    pub fn info(&self) -> ChildInfo {
+        self.record.info()
+    }
+
+    /// Returns how the child ended, or none while it runs. Never blocks, and
+    /// once it has answered it gives the same answer for ever. Similar to
+    /// `waitid` with `WNOHANG | WNOWAIT`.
+    pub fn poll(&self) -> Option<ExitStatus> {
+        self.seen(self.record.phase())
+    }
+
+    /// Returns something to wait with that outlives the handle.
+    pub fn waiter(&self) -> Waiter {
+        Waiter {
+            phase: self.record.subscribe(),
+        }
+    }
+
+    /// Waits until the child has ended or `timeout` has passed; then none, and
+    /// the child runs on. `Some(ZERO)` looks once, `None` is no bound.
+    /// Cancelling it loses nothing, and any number may wait at once.
+    ///
+    /// Needs no particular async runtime: time is the registry's.
+    pub async fn wait(&self, timeout: Option<Duration>) -> Option<ExitStatus> {
+        self.ended_within(timeout).await;
+        self.poll()
+    }
+
+    /// The waiting of [`Child::wait`] alone, for a caller that cannot keep the
+    /// handle meanwhile; [`Child::poll`] has the answer.
+    pub fn ended_within(
+        &self,
+        timeout: Option<Duration>,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        let mut waiter = self.waiter();
+        let sleep = timeout.map(|timeout| self.registry.core().sleep(timeout));
+        async move {
+            let Some(sleep) = sleep else {
+                waiter.ended().await;
+                return;
+            };
+            tokio::select! {
+                biased;
+                _ = waiter.ended() => {}
+                () = sleep => {}
+            }
+        }
+    }
+
+    /// The same as [`Child::wait`], for threads outside of async code: blocks
+    /// the calling thread.
+    pub fn wait_blocking(&self, timeout: Option<Duration>) -> Option<ExitStatus> {
+        self.seen(
+            self.record
+                .block_until(timeout, |phase| phase.ended().is_some()),
+        )
+    }
+
+    /// Waits until the child has ended and its output is complete, and returns
+    /// all that was captured. At most a quarter of a second longer than
+    /// [`Child::wait`]: what keeps the pipes open past that is killed.
+    pub async fn output(&self) -> (ExitStatus, Captured, Captured) {
+        let status = self.waiter().completed().await;
+        self.seen(self.record.phase());
+        let (stdout, stderr) = self.captured(0, 0);
+        (status, stdout, stderr)
+    }
+
+    /// Sends `signal` to the child alone; harmless once it has ended. A child
+    /// that ends by it is reported as killed on request.
+    pub fn signal(&self, signal: Signal) {
+        self.record.signal(signal);
+    }
+
+    /// Asks the child and all that it started to end (`SIGTERM`), and kills
+    /// after `grace` what still runs; a grace of zero kills now. Returns at
+    /// once; harmless once the child has ended.
+    pub fn kill(&self, grace: Duration) {
+        self.record.kill(KillReason::Requested, grace);
+    }
+
+    /// Returns what was captured so far, from these byte offsets on.
+    pub fn captured(&self, stdout_offset: u64, stderr_offset: u64) -> (Captured, Captured) {
+        self.record.captured(stdout_offset, stderr_offset)
+    }
+
+    /// Takes the writing end of standard input: once, and only where the command
+    /// asked for [`Stdin::Piped`](crate::Stdin::Piped).
+    ///
+    /// The stream belongs to the caller's async runtime where there is one, else
+    /// to the registry's, and stays usable when this handle is gone.
+    ///
+    /// # Errors
+    ///
+    /// The pipe cannot be registered with the runtime. It is closed then.
+    pub fn take_stdin(&self) -> io::Result<Option<PipeWriter>> {
+        let taken = self.record.take_stdin();
+        taken
+            .map(|fd| PipeWriter::new(fd, self.registry.core().handle()))
+            .transpose()
+    }
+
+    /// Takes the reading end of standard output, like [`Child::take_stdin`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::take_stdin`].
+    pub fn take_stdout(&self) -> io::Result<Option<PipeReader>> {
+        let taken = self.record.take_stdout();
+        self.reader(taken, Record::stdout)
+    }
+
+    /// Takes the reading end of standard error, like [`Child::take_stdin`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::take_stdin`].
+    pub fn take_stderr(&self) -> io::Result<Option<PipeReader>> {
+        let taken = self.record.take_stderr();
+        self.reader(taken, Record::stderr)
+    }
+
+    /// Makes the reader of a taken pipe, whose reads count as output of the child.
+    fn reader(
+        &self,
+        taken: Option<Arc<OwnedFd>>,
+        capture: fn(&Record) -> &Mutex<Capture>,
+    ) -> io::Result<Option<PipeReader>> {
+        let Some(fd) = taken else { return Ok(None) };
+        let record = Arc::downgrade(&self.record);
+        let passed = move |bytes| {
+            if let Some(record) = record.upgrade() {
+                capture(&record).lock().pass(bytes);
+                record.count_output(bytes);
+            }
+        };
+        PipeReader::new(fd, passed, self.registry.core().handle()).map(Some)
+    }
+
+    /// Leaves the child to the registry, and returns the key with which a guest
+    /// of the same owner (component and tenant) can [attach](crate::Guest::attach) to it.
+    ///
+    /// Dropping this handle, or its guest, then no longer ends the child. What
+    /// does: its wall clock limit, the grant's `detach.max-life` from now on if
+    /// nobody attaches before (as `killed(lifetime)`), and the registry's end. It
+    /// counts as a live child of its owner all the while, and its output is
+    /// captured as before. Pipes that were taken belong to whoever took them;
+    /// the others wait in the registry, and a child that fills one waits with it.
+    ///
+    /// The handle goes on to work, [`Child::release`] included, which ends the
+    /// child and the key. A second detach returns the same key until that is
+    /// used; whoever has attached by then detaches with a new one.
+    ///
+    /// # Errors
+    ///
+    /// On each of them the child is still this handle's: [`SpawnError::Denied`]
+    /// where the grant does not allow it, [`SpawnError::Quota`] where
+    /// [`MAX_DETACHED`](crate::limits::MAX_DETACHED) of the owner run detached
+    /// already, [`SpawnError::NoEntry`] where the child has ended and made room
+    /// for others, or where its key was used.
+    pub fn detach(&self) -> Result<String, SpawnError> {
+        let core = self.registry.core();
+        let key = core.detach(&self.record, self.terms, &self.key)?;
+        Ok(key.to_string())
+    }
+
+    /// Gives the slot back and says how the child ended: kills it if it still
+    /// runs, and waits at most [`RELEASE_TIMEOUT`] for the reap.
+    pub async fn release(mut self) -> ExitStatus {
+        *self.key.get_mut() = None;
+        self.record.kill(KillReason::Released, Duration::ZERO);
+        let mut waiter = self.waiter();
+        let sleep = self.registry.core().sleep(RELEASE_TIMEOUT);
+        tokio::select! {
+            biased;
+            _ = waiter.completed() => {}
+            () = sleep => {}
+        }
+        self.poll()
+            .unwrap_or(ExitStatus::Killed(KillReason::Released))
+    }
+
+    /// The same as [`Child::release`], for threads outside of async code.
+    pub fn release_blocking(mut self) -> ExitStatus {
+        *self.key.get_mut() = None;
+        self.record.kill(KillReason::Released, Duration::ZERO);
+        self.record
+            .block_until(Some(RELEASE_TIMEOUT), Phase::is_complete);
+        self.poll()
+            .unwrap_or(ExitStatus::Killed(KillReason::Released))
+    }
+
+    fn seen(&self, phase: Phase) -> Option<ExitStatus> {
+        let (status, _) = phase.ended()?;
+        if !self.observed.swap(true, Ordering::AcqRel) {
+            self.registry.core().observe(&self.record);
+        }
+        Some(status)
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if self.key.get_mut().is_some() {
+            return;
+        }
+        self.record.kill(KillReason::Released, Duration::ZERO);
+        self.registry.core().release(&self.record);
+    }
+}
+
+/// Waits for a child's end, and does not keep the child.
+#[derive(Debug, Clone)]
+pub struct Waiter {
+    phase: watch::Receiver<Phase>,
+}
+
+impl Waiter {
+    /// Waits until the child has ended; ready for ever from then on. Dropping
+    /// the future loses nothing.
+    pub async fn ended(&mut self) -> ExitStatus {
+        self.until(|phase| phase.ended().is_some()).await
+    }
+
+    /// Waits until the child has ended, its tree is gone and its output complete.
+    pub async fn completed(&mut self) -> ExitStatus {
+        self.until(|phase| phase.is_complete()).await
+    }
+
+    async fn until(&mut self, done: fn(&Phase) -> bool) -> ExitStatus {
+        // The sender lives as long as the record, and an record goes only once complete.
+        let reached = self.phase.wait_for(done).await.map(|phase| *phase);
+        let phase = reached.unwrap_or_else(|_| *self.phase.borrow());
+        phase
+            .ended()
+            .map_or(ExitStatus::Killed(KillReason::Host), |(status, _)| status)
+    }
+}

@@ -1,0 +1,147 @@
+//! Builds the registry: its caps, its launcher, and the embedder's say.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, io};
+
+use super::core::{Core, OnEvent, Settings};
+use super::{Registry, sampler, thread};
+use crate::approval::{Approver, Hooks, Question};
+use crate::event::Event;
+use crate::launch::Launcher;
+use crate::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_RECEIPTS, DEFAULT_MAX_RETAINED_BYTES};
+use crate::sandbox::NativeLauncher;
+
+/// Builds a [`Registry`].
+pub struct RegistryBuilder {
+    max_entries: usize,
+    max_retained_bytes: usize,
+    max_receipts: usize,
+    launcher: Option<Arc<dyn Launcher>>,
+    on_event: Option<OnEvent>,
+    hooks: Hooks,
+}
+
+impl fmt::Debug for RegistryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryBuilder")
+            .field("max_entries", &self.max_entries)
+            .field("max_retained_bytes", &self.max_retained_bytes)
+            .field("max_receipts", &self.max_receipts)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Registry {
+    /// Returns a builder: 1024 entries, 256 MiB of captured output, 1024
+    /// receipts, the native launcher, nobody told of events, nobody to ask (so
+    /// that `ask` is a denial) or, once set, 60 s for each answer, no veto.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::new()
+    }
+}
+
+impl RegistryBuilder {
+    /// See [`Registry::builder`].
+    pub(super) fn new() -> Self {
+        Self {
+            max_entries: DEFAULT_MAX_ENTRIES,
+            max_retained_bytes: DEFAULT_MAX_RETAINED_BYTES,
+            max_receipts: DEFAULT_MAX_RECEIPTS,
+            launcher: None,
+            on_event: None,
+            hooks: Hooks::default(),
+        }
+    }
+
+    /// Sets how many entries there are at most, running and ended together.
+    #[must_use]
+    pub fn max_entries(mut self, entries: usize) -> Self {
+        self.max_entries = entries;
+        self
+    }
+
+    /// Sets how many captured bytes are kept at most, over all entries.
+    #[must_use]
+    pub fn max_retained_bytes(mut self, bytes: usize) -> Self {
+        self.max_retained_bytes = bytes;
+        self
+    }
+
+    /// Sets how many receipts of unobserved children are kept at most.
+    #[must_use]
+    pub fn max_receipts(mut self, receipts: usize) -> Self {
+        self.max_receipts = receipts;
+        self
+    }
+
+    /// Sets what starts children; by default [`NativeLauncher`].
+    #[must_use]
+    pub fn launcher(mut self, launcher: Arc<dyn Launcher>) -> Self {
+        self.launcher = Some(launcher);
+        self
+    }
+
+    /// Sets who is told of every spawn, denial, quota refusal and exit. Called
+    /// on the thread where it happens: it must not block.
+    #[must_use]
+    pub fn on_event(mut self, on_event: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        self.on_event = Some(Arc::new(on_event));
+        self
+    }
+
+    /// Sets who is asked where a grant says `ask`; nobody by default, and then
+    /// `ask` is a denial. See [`Guest::spawn_with_approval`](crate::Guest::spawn_with_approval).
+    #[must_use]
+    pub fn approver(mut self, approver: Arc<dyn Approver>) -> Self {
+        self.hooks.approver = Some(approver);
+        self
+    }
+
+    /// Sets how long the approver may take for one answer, past which the
+    /// request is denied; by default
+    /// [`DEFAULT_APPROVAL_TIMEOUT`](crate::limits::DEFAULT_APPROVAL_TIMEOUT).
+    #[must_use]
+    pub fn approval_timeout(mut self, timeout: Duration) -> Self {
+        self.hooks.approval_timeout = timeout;
+        self
+    }
+
+    /// Sets who may refuse what a grant (and the approver, where one is asked)
+    /// has allowed, with a reason for the operator; nobody by default.
+    ///
+    /// Called once for every child about to start, on the thread that starts it
+    /// and with its slot taken: it must not block. It can only narrow, and a
+    /// panic in it is a denial.
+    #[must_use]
+    pub fn veto(
+        mut self,
+        veto: impl Fn(&Question) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Self {
+        self.hooks.veto = Some(Box::new(veto));
+        self
+    }
+
+    /// Builds the registry and starts its thread.
+    ///
+    /// # Errors
+    ///
+    /// Where the system gives no thread or no event queue.
+    pub fn build(self) -> io::Result<Registry> {
+        let launcher = self.launcher;
+        let thread = thread::start(|handle| {
+            Core::new(Settings {
+                handle,
+                launcher: launcher.unwrap_or_else(|| Arc::new(NativeLauncher::new())),
+                hooks: self.hooks,
+                on_event: self.on_event,
+                max_entries: self.max_entries,
+                max_receipts: self.max_receipts,
+                max_retained_bytes: self.max_retained_bytes,
+            })
+        })?;
+        let core = thread.core();
+        core.handle().spawn(sampler::sample(Arc::clone(core)));
+        Ok(Registry::new(thread))
+    }
+}

@@ -1,0 +1,166 @@
+//! What watches one child from its start until nothing of it is left.
+//!
+//! One task a child, on the registry's own thread: exit, kill and deadline meet
+//! here and nowhere else, and the status is written once. When the leader has
+//! ended, what it wrote is read before its status shows; then its pipes may
+//! deliver for [`DRAIN_GRACE`]; then the rest of the tree is killed; and only
+//! then the leader is reaped, so that until the last signal its process id and
+//! group cannot belong to anybody else.
+//!
+//! The runtime of whoever spawned would be the simpler place for the task, and
+//! the wrong one: dropping it would leave children that run for ever.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::core::Core;
+use super::pump::{Pump, feed};
+use crate::child::ending::{FAR, Phase};
+use crate::child::pipe::writers_gone;
+use crate::child::pipes::HostStdio;
+use crate::child::record::Record;
+use crate::launch::{Exit, Process};
+use crate::limits::DRAIN_GRACE;
+use crate::sandbox::sys::register_fd;
+use crate::status::{ExitStatus, KillReason};
+
+/// How often to look whether a killed child that cannot be watched has ended.
+const UNWATCHED_LOOK: Duration = Duration::from_millis(1);
+
+/// A child in the supervisor's care.
+pub(crate) struct Supervised {
+    pub(crate) record: Arc<Record>,
+    pub(crate) core: Arc<Core>,
+    pub(crate) process: Arc<dyn Process>,
+}
+
+impl Supervised {
+    /// Watches the child to its end.
+    pub(crate) async fn run(self, stdio: HostStdio, exit_fd: rustix::io::Result<OwnedFd>) {
+        let finish = FinishGuard(&self);
+        if let Err(error) = self.supervise(stdio, exit_fd).await {
+            // The descriptors could not be watched: end what cannot be supervised.
+            tracing::error!(child = self.record.id(), %error, "supervision failed");
+            self.record.kill(KillReason::Host, Duration::ZERO);
+            self.ended_unwatched().await;
+        }
+        drop(finish);
+    }
+
+    /// Waits for the leader's end without a descriptor to be woken by. One that is
+    /// reaped too early stays a zombie.
+    async fn ended_unwatched(&self) {
+        while let Ok(None) = self.process.try_exit() {
+            tokio::time::sleep(UNWATCHED_LOOK).await;
+        }
+    }
+
+    async fn supervise(
+        &self,
+        stdio: HostStdio,
+        exit_fd: rustix::io::Result<OwnedFd>,
+    ) -> io::Result<()> {
+        let stdout = Pump::new(&self.core, &self.record, stdio.stdout, Record::stdout)?;
+        let stderr = Pump::new(&self.core, &self.record, stdio.stderr, Record::stderr)?;
+        let exit_fd = register_fd(exit_fd?, Interest::READABLE)?;
+        let io = async {
+            tokio::join!(stdout.run(), stderr.run(), feed(stdio.stdin));
+        };
+        tokio::pin!(io);
+        let mut io_done = false;
+        let exit = {
+            let exit = self.exit(&exit_fd);
+            tokio::pin!(exit);
+            loop {
+                tokio::select! {
+                    biased;
+                    exit = &mut exit => break exit,
+                    () = &mut io, if !io_done => io_done = true,
+                }
+            }
+        };
+        stdout.drain();
+        stderr.drain();
+        let status = match exit {
+            Ok(exit) => self.record.status_of(exit),
+            Err(error) => {
+                tracing::error!(child = self.record.id(), %error, "lost a child");
+                ExitStatus::Killed(KillReason::Host)
+            }
+        };
+        self.ended(status);
+        // Standard input is of no interest any more: wait for the output alone.
+        let [out, err] = stdio.piped;
+        let drained = async {
+            tokio::join!(
+                stdout.run(),
+                stderr.run(),
+                writers_gone(out),
+                writers_gone(err)
+            )
+        };
+        let _ = tokio::time::timeout(DRAIN_GRACE, drained).await;
+        stdout.mark_truncated();
+        stderr.mark_truncated();
+        self.record.kill_tree_and_reap();
+        stdout.drain();
+        stderr.drain();
+        Ok(())
+    }
+
+    /// Waits for the leader's end, and ends it when its time has come.
+    async fn exit(&self, exit_fd: &AsyncFd<OwnedFd>) -> io::Result<Exit> {
+        let mut killed = false;
+        loop {
+            let (deadline, reason) = self.record.next_deadline();
+            let deadline = if killed {
+                Instant::now() + FAR
+            } else {
+                deadline
+            };
+            tokio::select! {
+                biased;
+                ready = exit_fd.readable() => {
+                    let mut ready = ready?;
+                    if let Some(exit) = self.process.try_exit()? {
+                        return Ok(exit);
+                    }
+                    ready.clear_ready();
+                }
+                () = self.record.deadline_changed() => {}
+                () = tokio::time::sleep_until(deadline.into()) => {
+                    self.record.kill(reason, Duration::ZERO);
+                    killed = true;
+                }
+            }
+        }
+    }
+
+    fn ended(&self, status: ExitStatus) {
+        self.core.end(&self.record);
+        self.record.advance(Phase::Ended(status, SystemTime::now()));
+    }
+}
+
+/// Ends an record however its task ends: also by a panic.
+struct FinishGuard<'a>(&'a Supervised);
+
+impl Drop for FinishGuard<'_> {
+    fn drop(&mut self) {
+        let child = self.0;
+        if child.record.phase().ended().is_none() {
+            child.record.kill_tree_and_reap();
+            child.ended(ExitStatus::Killed(KillReason::Host));
+        }
+        child.record.kill_tree_and_reap();
+        if let Some((status, at)) = child.record.phase().ended() {
+            child.core.complete(&child.record, status, at);
+            child.record.advance(Phase::Complete(status, at));
+        }
+    }
+}

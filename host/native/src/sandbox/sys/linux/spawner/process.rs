@@ -1,0 +1,137 @@
+//! A started child, held by its pidfd.
+//!
+//! The process id alone would name a stranger once the child is reaped; the
+//! pidfd never does. Only the tree has no descriptor: it is the process group,
+//! whose number stays taken as long as the leader is unreaped, and the filter
+//! keeps every descendant in it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{
+    Signal as RawSignal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
+};
+
+use super::exit_info::recall;
+use super::vfork::Spawned;
+use super::watcher::Watcher;
+use crate::launch::{Exit, Process};
+use crate::status::Signal;
+
+impl Spawned {
+    /// Waits for the end and reaps: for a child that is known to end at once.
+    pub(crate) fn wait(&self) {
+        let id = || WaitId::PidFd(self.pidfd.as_fd());
+        let _ = retry_on_intr(|| waitid(id(), WaitIdOptions::EXITED));
+    }
+}
+
+/// A child, and the watcher that knows its group.
+#[derive(Debug)]
+pub(crate) struct Child {
+    spawned: Spawned,
+    watcher: Option<Arc<Watcher>>,
+}
+
+impl Child {
+    pub(crate) fn new(spawned: Spawned, watcher: Option<Arc<Watcher>>) -> Self {
+        Self { spawned, watcher }
+    }
+
+    /// Waits for the end and reaps: for a child that is known to end at once.
+    pub(crate) fn wait(&self) {
+        self.forget();
+        self.spawned.wait();
+    }
+
+    /// Reaps the leader if it has ended, and says whether it is gone.
+    pub(crate) fn try_reap(&self) -> io::Result<bool> {
+        // Still running is no reason to forget it; the registry reaps what has ended.
+        match self.try_exit() {
+            Ok(None) => return Ok(false),
+            // Reaped by somebody else, on a kernel that does not remember.
+            Err(error) if error.raw_os_error() != Some(libc::ECHILD) => return Err(error),
+            _ => {}
+        }
+        self.forget();
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        match waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options) {
+            // Somebody else has.
+            Ok(_) | Err(Errno::CHILD) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Once it is reaped, the group's number may be a stranger's.
+    fn forget(&self) {
+        if let Some(watcher) = &self.watcher {
+            watcher.forget(&self.spawned);
+        }
+    }
+}
+
+impl Process for Child {
+    fn pid(&self) -> u32 {
+        self.spawned.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    fn exit_fd(&self) -> BorrowedFd<'_> {
+        self.spawned.pidfd.as_fd()
+    }
+
+    fn try_exit(&self) -> io::Result<Option<Exit>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let pidfd = self.spawned.pidfd.as_fd();
+        let status = match waitid(WaitId::PidFd(pidfd), options) {
+            Ok(Some(status)) => status,
+            Ok(None) => return Ok(None),
+            Err(Errno::CHILD) => {
+                let exit = recall(pidfd);
+                return exit.map(Some).ok_or_else(|| Errno::CHILD.into());
+            }
+            Err(errno) => return Err(errno.into()),
+        };
+        if let Some(code) = status.exit_status() {
+            return Ok(Some(Exit::Code(code)));
+        }
+        let signal = status
+            .terminating_signal()
+            .and_then(|number| u8::try_from(number).ok());
+        Ok(signal.map(Exit::Signal))
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        unless_gone(pidfd_send_signal(&self.spawned.pidfd, raw(signal)))
+    }
+
+    fn signal_tree(&self, signal: Signal) -> io::Result<()> {
+        unless_gone(kill_process_group(self.spawned.pid, raw(signal)))
+    }
+
+    fn reap(&self) -> io::Result<()> {
+        self.try_reap().map(drop)
+    }
+}
+
+/// That a process is gone is no failure of a signal.
+pub(crate) fn unless_gone(result: rustix::io::Result<()>) -> io::Result<()> {
+    match result {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// The signal as the system knows it.
+pub(crate) fn raw(signal: Signal) -> RawSignal {
+    match signal {
+        Signal::Hangup => RawSignal::HUP,
+        Signal::Interrupt => RawSignal::INT,
+        Signal::Quit => RawSignal::QUIT,
+        Signal::Terminate => RawSignal::TERM,
+        Signal::Kill => RawSignal::KILL,
+        Signal::User1 => RawSignal::USR1,
+        Signal::User2 => RawSignal::USR2,
+    }
+}
