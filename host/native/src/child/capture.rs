@@ -1,22 +1,21 @@
 //! Bounded output of one stream.
 //!
-//! A child that writes more than its cap is neither blocked nor able to grow
-//! the host: what comes after the cap is read, counted and thrown away. The
-//! bytes stay bytes; decoding them would destroy what is not text and make
-//! offsets meaningless.
+//! A child that writes more than its cap is not blocked and cannot fill the host's
+//! memory: what exceeds the cap is read, counted and discarded. Bytes are not
+//! decoded, which would destroy what is not text and make offsets meaningless.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A part of a captured stream, as the owner reads it.
+/// A part of a captured stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Captured {
-    /// The bytes from the asked offset on.
+    /// The bytes from the requested offset on.
     pub data: Vec<u8>,
-    /// Bytes that came after the cap and were discarded.
+    /// Bytes over the cap, which were discarded.
     pub dropped: u64,
-    /// Whether the stream's end was reached, so that nothing is missing but
-    /// what `dropped` counts. Stays false where something kept the stream open
-    /// past the child's end and was cut off.
+    /// Whether the end of the stream was reached, so that only what `dropped` counts
+    /// is missing. It stays false where a process kept the stream open past the
+    /// child's end and was killed for it.
     pub complete: bool,
 }
 
@@ -78,7 +77,7 @@ impl Capture {
         }
     }
 
-    /// Keeps what fits of `bytes`, and counts the rest.
+    /// Keeps as much of `bytes` as fits, and counts the rest.
     pub(crate) fn append(&mut self, bytes: &[u8], retained: &RetainedBytes) {
         self.seen += bytes.len() as u64;
         let room = self.cap - self.data.len();
@@ -90,7 +89,7 @@ impl Capture {
         }
         self.data.extend_from_slice(&bytes[..kept]);
         if kept < bytes.len() {
-            // Nothing is kept after a gap: offsets would lie.
+            // Nothing is kept after a gap: later offsets would be wrong.
             self.cap = self.data.len();
         }
     }

@@ -5,6 +5,7 @@ pub(crate) mod ending;
 pub(crate) mod info;
 pub(crate) mod owner;
 pub(crate) mod pipe;
+pub(crate) mod pipe_end;
 pub(crate) mod pipes;
 pub(crate) mod record;
 pub(crate) mod tree;

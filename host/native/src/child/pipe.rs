@@ -1,44 +1,44 @@
-//! The host's ends of a child's pipes, for whoever takes them.
+//! The host's ends of a child's pipes, for the guest to take.
 //!
 //! The kernel's pipe is the only buffer: nothing is read before it is asked for,
-//! and no task stands between, so that a reader that stops stops the child, and
-//! dropping a future loses nothing. `tokio::process`'s streams would do for one
-//! child; here the registry must be able to see that all writers are gone (a
-//! grandchild may keep the pipe open past the child's end), without holding an
-//! end itself that would keep the child's writes from failing.
+//! and no task stands between. A reader that stops stops the child, and dropping a
+//! future loses nothing. `tokio::process`'s streams would do for one child. Here
+//! the registry must also see that all writers are gone (a grandchild may keep the
+//! pipe open past the child's end) without holding an end itself, which would keep
+//! the child's writes from failing.
 
-use std::cell::{Cell, RefCell};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::cell::RefCell;
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::pin::Pin;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::{fmt, io};
 
 use rustix::buffer::spare_capacity;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::PollFlags;
 use rustix::pipe::PIPE_BUF;
-use tokio::io::unix::AsyncFd;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
 
-use crate::sandbox::sys::register_fd;
+use super::pipe_end::{Direction, PipeEnd, poll_now};
 
 /// The reading end of a child's standard output or standard error.
 ///
-/// Stays usable after the child has ended and its handle is gone, until the last
-/// byte is read. Dropping it lets the child's next write fail.
+/// It stays usable after the child has ended and its handle is gone, until the
+/// last byte is read. Dropping it makes the child's next write fail.
 #[derive(Debug)]
 pub struct PipeReader {
-    pipe: AsyncFd<Arc<OwnedFd>>,
-    passed: Passed,
+    pipe: PipeEnd,
+    on_read: OnRead,
 }
 
-/// Where a reader reports how many bytes each read returned.
-struct Passed(Box<dyn Fn(u64) + Send + Sync>);
+/// Is called with the number of bytes of each read.
+struct OnRead(Box<dyn Fn(u64) + Send + Sync>);
 
-impl fmt::Debug for Passed {
+impl fmt::Debug for OnRead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Passed")
+        f.write_str("OnRead")
     }
 }
 
@@ -46,10 +46,10 @@ impl fmt::Debug for Passed {
 /// of file.
 #[derive(Debug)]
 pub struct PipeWriter {
-    pipe: AsyncFd<Arc<OwnedFd>>,
+    pipe: PipeEnd,
 }
 
-/// The ends that nobody has taken yet.
+/// The ends that the guest has not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct UntakenPipes {
     pub(crate) stdin: Option<Arc<OwnedFd>>,
@@ -57,95 +57,50 @@ pub(crate) struct UntakenPipes {
     pub(crate) stderr: Option<Arc<OwnedFd>>,
 }
 
-/// Registers with the caller's runtime, which wakes a reader without a change of
-/// thread; with the registry's where the caller has none.
-fn register(
-    fd: Arc<OwnedFd>,
-    interest: Interest,
-    registry: &Handle,
-) -> io::Result<AsyncFd<Arc<OwnedFd>>> {
-    let handle = Handle::try_current().unwrap_or_else(|_| registry.clone());
-    let _entered = handle.enter();
-    register_fd(fd, interest)
-}
-
-/// Calls `once` where the pipe is ready, or may be: readiness that is not known
-/// yet is found out by trying.
-fn attempt<R>(
-    pipe: &AsyncFd<Arc<OwnedFd>>,
-    interest: Interest,
-    once: impl Fn(BorrowedFd<'_>) -> io::Result<R>,
-) -> io::Result<R> {
-    let tried = Cell::new(false);
-    let result = pipe.try_io(interest, |fd| {
-        tried.set(true);
-        once(fd.as_fd())
-    });
-    if tried.get() {
-        return result;
-    }
-    // Nothing is known, so that nothing needs to be forgotten if this fails.
-    once(pipe.get_ref().as_fd())
-}
-
-/// What the kernel says of a pipe now, without waiting.
-fn poll_now(fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<PollFlags> {
-    let now = Timespec::default();
-    let mut polled = [PollFd::new(&fd, events)];
-    rustix::io::retry_on_intr(|| poll(&mut polled, Some(&now)))?;
-    Ok(polled[0].revents())
-}
-
-/// Says whether a pipe has this now, or has ended. The runtime remembers what was
-/// once so: whoever took the last byte, and no more than it, forgot nothing.
-fn has(pipe: &OwnedFd, wanted: PollFlags) -> io::Result<bool> {
-    Ok(!poll_now(pipe.as_fd(), wanted)?.is_empty())
-}
-
 impl PipeReader {
-    /// Returns the reader of `fd`; `passed` is told how many bytes each read returns.
+    /// Returns the reader of `fd`, which calls `on_read` with the number of bytes of
+    /// each read.
     pub(crate) fn new(
         fd: Arc<OwnedFd>,
-        passed: impl Fn(u64) + Send + Sync + 'static,
+        on_read: impl Fn(u64) + Send + Sync + 'static,
         registry: &Handle,
     ) -> io::Result<Self> {
         Ok(Self {
-            pipe: register(fd, Interest::READABLE, registry)?,
-            passed: Passed(Box::new(passed)),
+            pipe: PipeEnd::new(fd, Direction::Read, registry)?,
+            on_read: OnRead(Box::new(on_read)),
         })
     }
 
-    /// Reads what is there now into `buffer`, and returns how much that was; zero
-    /// is the stream's end (or an empty buffer). Similar to `read` with `O_NONBLOCK`.
+    /// Reads what is there now into `buffer`, and returns how many bytes that were;
+    /// zero is the end of the stream (or an empty buffer). Similar to `read` with
+    /// `O_NONBLOCK`.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::WouldBlock`] where nothing is there; what the system says.
+    /// [`io::ErrorKind::WouldBlock`] where nothing is there; otherwise the system's.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // A cell, because the closure may not borrow it for ever: it is written at two places and called at one.
+        // A cell, because `attempt` has two places that may call the closure, of which one does.
         let buffer = RefCell::new(buffer);
-        let read = attempt(&self.pipe, Interest::READABLE, |fd| {
-            Ok(rustix::io::read(fd, &mut **buffer.borrow_mut())?)
-        })?;
-        self.seen(read);
+        let read = self
+            .pipe
+            .attempt(|fd| Ok(rustix::io::read(fd, &mut **buffer.borrow_mut())?))?;
+        (self.on_read.0)(read as u64);
         Ok(read)
     }
 
-    /// Reads at most `max_bytes` of what is there now; an empty vector is the
-    /// stream's end. The memory is not cleared first.
+    /// Reads at most `max_bytes` of what is there now; an empty vector is the end of
+    /// the stream. The memory is not cleared first.
     ///
     /// # Errors
     ///
     /// As [`PipeReader::try_read`].
     pub fn try_read_vec(&self, max_bytes: usize) -> io::Result<Vec<u8>> {
         let bytes = RefCell::new(Vec::with_capacity(max_bytes));
-        let read = attempt(&self.pipe, Interest::READABLE, |fd| {
-            Ok(rustix::io::read(
-                fd,
-                spare_capacity(&mut *bytes.borrow_mut()),
-            )?)
+        let read = self.pipe.attempt(|fd| {
+            let mut bytes = bytes.borrow_mut();
+            Ok(rustix::io::read(fd, spare_capacity(&mut *bytes))?)
         })?;
-        self.seen(read);
+        (self.on_read.0)(read as u64);
         Ok(bytes.into_inner())
     }
 
@@ -155,7 +110,7 @@ impl PipeReader {
     ///
     /// # Errors
     ///
-    /// What the system says; the runtime with which the stream was registered is
+    /// The system's; or the runtime with which the stream was registered is
     /// shutting down.
     pub async fn read_vec(&self, max_bytes: usize) -> io::Result<Vec<u8>> {
         loop {
@@ -167,16 +122,16 @@ impl PipeReader {
         }
     }
 
-    /// Whether a read has an answer now: bytes, the end, or an error. Asks the
-    /// kernel, and so is right also before the runtime had a turn to notice.
+    /// Returns whether a read has an answer now: bytes, the end, or an error. Asks
+    /// the kernel, and so is right even before the runtime has noticed.
     pub fn is_readable(&self) -> bool {
-        let looked = attempt(&self.pipe, Interest::READABLE, |fd| {
-            match poll_now(fd, PollFlags::IN)?.is_empty() {
-                true => Err(io::ErrorKind::WouldBlock.into()),
-                false => Ok(()),
+        let ready = self.pipe.attempt(|fd| {
+            if poll_now(fd, PollFlags::IN)?.is_empty() {
+                return Err(io::ErrorKind::WouldBlock.into());
             }
+            Ok(())
         });
-        !looked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+        !ready.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
     /// Waits until there is something to read, the end included.
@@ -185,35 +140,16 @@ impl PipeReader {
     ///
     /// The runtime with which the stream was registered is shutting down.
     pub async fn readable(&self) -> io::Result<()> {
-        loop {
-            let mut ready = self.pipe.readable().await?;
-            if has(self.pipe.get_ref(), PollFlags::IN)? {
-                ready.retain_ready();
-                return Ok(());
-            }
-            ready.clear_ready();
-        }
+        self.pipe.ready().await
     }
 
-    /// The same as [`PipeReader::readable`], for a task that polls.
+    /// Does what [`PipeReader::readable`] does, for a task that polls.
     ///
     /// # Errors
     ///
     /// As [`PipeReader::readable`].
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let mut ready = ready!(self.pipe.poll_read_ready(cx))?;
-            if has(self.pipe.get_ref(), PollFlags::IN)? {
-                ready.retain_ready();
-                return Poll::Ready(Ok(()));
-            }
-            ready.clear_ready();
-        }
-    }
-
-    /// Reports what was read, for the child's limit on output.
-    fn seen(&self, bytes: usize) {
-        (self.passed.0)(bytes as u64);
+        self.pipe.poll_ready(cx)
     }
 }
 
@@ -236,38 +172,36 @@ impl AsyncRead for PipeReader {
 
 impl PipeWriter {
     pub(crate) fn new(fd: Arc<OwnedFd>, registry: &Handle) -> io::Result<Self> {
-        let pipe = register(fd, Interest::WRITABLE, registry)?;
+        let pipe = PipeEnd::new(fd, Direction::Write, registry)?;
         Ok(Self { pipe })
     }
 
-    /// Writes what the pipe takes now, and returns how much that was. Similar to
-    /// `write` with `O_NONBLOCK`, except that no signal comes of it.
+    /// Writes what the pipe takes now, and returns how many bytes that were. Similar
+    /// to `write` with `O_NONBLOCK`, except that it raises no signal.
     ///
     /// # Errors
     ///
     /// [`io::ErrorKind::WouldBlock`] where the pipe is full,
-    /// [`io::ErrorKind::BrokenPipe`] where nobody reads any more; what the system
-    /// says.
+    /// [`io::ErrorKind::BrokenPipe`] where nobody reads any more; otherwise the
+    /// system's.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        attempt(&self.pipe, Interest::WRITABLE, |fd| {
-            Ok(rustix::io::write(fd, bytes)?)
-        })
+        self.pipe.attempt(|fd| Ok(rustix::io::write(fd, bytes)?))
     }
 
-    /// How many bytes [`PipeWriter::try_write`] takes whole now; zero where the
-    /// pipe is full.
+    /// Returns how many bytes [`PipeWriter::try_write`] takes whole now; zero where
+    /// the pipe is full.
     ///
-    /// An empty pipe takes its capacity. Where it holds something only one page
-    /// is certain: the kernel counts pages, and says how many bytes lie in them,
-    /// not how well they are filled. Holds as long as the child neither shrinks
-    /// the pipe nor writes into it itself.
+    /// An empty pipe takes its capacity. Where it holds something only one page is
+    /// certain: the kernel counts pages, and reports how many bytes lie in them, not
+    /// how well they are filled. This holds as long as the child neither shrinks the
+    /// pipe nor writes into it itself.
     ///
     /// # Errors
     ///
-    /// [`io::ErrorKind::BrokenPipe`] where nobody reads any more; what the system
-    /// says.
+    /// [`io::ErrorKind::BrokenPipe`] where nobody reads any more; otherwise the
+    /// system's.
     pub fn room(&self) -> io::Result<usize> {
-        let room = attempt(&self.pipe, Interest::WRITABLE, |fd| {
+        let room = self.pipe.attempt(|fd| {
             let events = poll_now(fd, PollFlags::OUT)?;
             if events.contains(PollFlags::ERR) {
                 return Err(io::ErrorKind::BrokenPipe.into());
@@ -292,30 +226,16 @@ impl PipeWriter {
     ///
     /// The runtime with which the stream was registered is shutting down.
     pub async fn writable(&self) -> io::Result<()> {
-        loop {
-            let mut ready = self.pipe.writable().await?;
-            if has(self.pipe.get_ref(), PollFlags::OUT)? {
-                ready.retain_ready();
-                return Ok(());
-            }
-            ready.clear_ready();
-        }
+        self.pipe.ready().await
     }
 
-    /// The same as [`PipeWriter::writable`], for a task that polls.
+    /// Does what [`PipeWriter::writable`] does, for a task that polls.
     ///
     /// # Errors
     ///
     /// As [`PipeWriter::writable`].
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let mut ready = ready!(self.pipe.poll_write_ready(cx))?;
-            if has(self.pipe.get_ref(), PollFlags::OUT)? {
-                ready.retain_ready();
-                return Poll::Ready(Ok(()));
-            }
-            ready.clear_ready();
-        }
+        self.pipe.poll_ready(cx)
     }
 }
 
@@ -339,22 +259,8 @@ impl AsyncWrite for PipeWriter {
         Poll::Ready(Ok(()))
     }
 
-    /// Does nothing: the end of file is the drop.
+    /// Does nothing: dropping the writer is the end of file.
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Waits until no writer is left on a pipe that somebody else reads.
-pub(crate) async fn writers_gone(pipe: Weak<OwnedFd>) {
-    let Some(pipe) = pipe.upgrade() else { return };
-    let Ok(watched) = register_fd(pipe, Interest::READABLE) else {
-        return;
-    };
-    while let Ok(mut ready) = watched.ready(Interest::READABLE).await {
-        if ready.ready().is_read_closed() {
-            return;
-        }
-        ready.clear_ready();
     }
 }

@@ -15,12 +15,13 @@ use crate::streams::{Stdin, Stdio, Streams};
 /// The host's ends, all non-blocking.
 #[derive(Debug)]
 pub(crate) struct HostStdio {
-    /// What is still to be written to the child, and where.
+    /// The rest of the request's standard input, and the pipe to write it to.
     pub(crate) stdin: Option<(OwnedFd, Bytes)>,
     pub(crate) stdout: Option<OwnedFd>,
     pub(crate) stderr: Option<OwnedFd>,
-    /// What the guest may take, and a look at its output that keeps nothing open.
+    /// The ends that the guest may take.
     pub(crate) untaken: UntakenPipes,
+    /// Output that the guest reads: to see its end without keeping it open.
     pub(crate) piped: [Weak<OwnedFd>; 2],
 }
 
@@ -73,14 +74,14 @@ fn try_make(streams: &Streams) -> io::Result<(ChildStdio, HostStdio)> {
     Ok((child, host))
 }
 
-/// Writes what the pipe takes now: usually all, and then nothing is left to do.
+/// Writes as much as the pipe takes now, usually everything, and returns the rest.
 fn feed(host: OwnedFd, bytes: &Bytes) -> Option<(OwnedFd, Bytes)> {
     let written = rustix::io::write(&host, bytes).unwrap_or(0);
     let rest = bytes.slice(written..);
     (!rest.is_empty()).then_some((host, rest))
 }
 
-/// The ends of the child and of the host.
+/// Returns the child's end and the host's end.
 fn output(stdio: Stdio) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
     if stdio == Stdio::Null {
         return Ok((None, None));

@@ -1,4 +1,4 @@
-//! Ends trees that use more than they may: what rlimits cannot see.
+//! The limits of a whole process tree, which rlimits cannot enforce.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::usage::{CpuClock, Sample};
 use crate::limits::Limits;
 use crate::status::KillReason;
 
-/// The limits of one tree, and the clock that its time is added up on.
+/// The limits of one tree, and the processor time that it has used.
 #[derive(Debug)]
 pub(crate) struct TreeLimits {
     cpu: Option<Duration>,
@@ -25,7 +25,7 @@ impl TreeLimits {
         }
     }
 
-    /// Says which limit `group` exceeds in `sample`.
+    /// Returns the limit that the tree of process group `group` exceeds in `sample`.
     pub(crate) fn exceeded(&mut self, group: u32, sample: &Sample) -> Option<KillReason> {
         let cpu = self.clock.advance(group, sample);
         if self.cpu.is_some_and(|limit| cpu > limit) {

@@ -1,20 +1,20 @@
-//! What a child's tree uses, by looking.
+//! Samples the resource use of process trees.
 //!
-//! rlimits are per process: eight children of 256 MiB beat a limit of 256 MiB,
-//! and a loop that forks beats one of processor time. A cgroup would hold both,
-//! but few hosts may make one. So the registry looks at the running trees every
-//! [`SAMPLE_INTERVAL`] and ends the one that is over. Between two looks a tree
-//! can exceed its limits: the report calls that partial.
+//! rlimits hold for each process: eight processes of 256 MiB exceed a limit of
+//! 256 MiB for the tree, and a loop that forks exceeds one of processor time. A
+//! cgroup would enforce both, but few hosts may create one. So the registry samples
+//! the running trees every [`SAMPLE_INTERVAL`] and kills a tree over its limit.
+//! Between two samples a tree can exceed its limits; the report calls that partial.
 //!
-//! One pass over `/proc` serves all trees, and finds members by their process
-//! group: walking from parent to child would lose whoever's parent has ended.
+//! One pass over `/proc` serves all trees. It finds the members by their process
+//! group: walking from parent to child would lose a process whose parent has ended.
 
 use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
-/// How often trees are looked at: every 200 ms, which keeps a pass over a few
-/// hundred processes below one hundredth of a processor.
+/// How often trees are sampled: every 200 ms, at which a pass over a few hundred
+/// processes takes less than 1 % of a processor.
 pub(crate) const SAMPLE_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Clock ticks of `/proc`'s times: `USER_HZ`, 100 on every Linux architecture
@@ -28,17 +28,17 @@ struct Stat {
     parent: u32,
     group: u32,
     threads: u64,
-    /// Its own time and that of the children it has waited for, in ticks.
+    /// Its own processor time and that of the children it has reaped, in ticks.
     ticks: u64,
     resident_pages: u64,
 }
 
 impl Stat {
-    /// Reads the line of one process. The name may hold spaces and parentheses.
+    /// Parses `/proc/PID/stat`. The name may contain spaces and parentheses.
     fn parse(line: &str) -> Option<Self> {
         let (pid, rest) = line.split_once(" (")?;
         let (_, rest) = rest.rsplit_once(") ")?;
-        // Counted from the state, which proc(5) numbers 3.
+        // proc(5) numbers the fields from 1; the state after the name is field 3.
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         let id = |field: usize| u32::try_from(number(field)?).ok();
@@ -54,14 +54,14 @@ impl Stat {
     }
 }
 
-/// All processes of the groups asked for, by group.
+/// The processes of the sampled groups, by group.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
     groups: HashMap<u32, Vec<Stat>>,
 }
 
 impl Sample {
-    /// Looks at every process once.
+    /// Reads every process once.
     pub(crate) fn take(groups: impl IntoIterator<Item = u32>) -> Self {
         let mut sample = Self {
             groups: groups
@@ -78,7 +78,7 @@ impl Sample {
             if !is_process {
                 continue;
             }
-            // A process that has gone meanwhile reads as an error.
+            // A process that has ended meanwhile reads as an error.
             let stat = fs::read_to_string(entry.path().join("stat")).ok();
             if let Some(stat) = stat.as_deref().and_then(Stat::parse)
                 && let Some(members) = sample.groups.get_mut(&stat.group)
@@ -93,14 +93,14 @@ impl Sample {
         self.groups.get(&group).map_or(&[], Vec::as_slice)
     }
 
-    /// Tasks of the group, threads included.
+    /// Returns the number of tasks of the group, threads included.
     pub(crate) fn tasks(&self, group: u32) -> u64 {
         self.members(group).iter().map(|stat| stat.threads).sum()
     }
 
-    /// Memory of the group in bytes: resident pages, and where their sum is over
-    /// `limit` (pages that several share count several times in it) their
-    /// proportional sizes.
+    /// Returns the memory of the group in bytes: the sum of its resident pages, or
+    /// the sum of proportional sizes where the first, in which shared pages count
+    /// once for each process, is over `limit`.
     pub(crate) fn memory_bytes(&self, group: u32, limit: u64) -> u64 {
         let members = self.members(group);
         let pages: u64 = members.iter().map(|stat| stat.resident_pages).sum();
@@ -115,7 +115,8 @@ impl Sample {
     }
 }
 
-/// What is charged to one process, shared pages divided among those who share.
+/// Returns the proportional size of one process: shared pages are divided among
+/// the processes that share them.
 fn proportional_bytes(pid: u32) -> Option<u64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
     let line = rollup.lines().find(|line| line.starts_with("Pss:"))?;
@@ -123,17 +124,17 @@ fn proportional_bytes(pid: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// The processor time of one tree, over all looks at it.
+/// The processor time of one tree, added up over all samples.
 #[derive(Debug, Default)]
 pub(crate) struct CpuClock {
     last: HashMap<u32, Stat>,
-    /// Ticks of members that ended and whose parent was not of the group: nobody
-    /// in it has waited for them.
+    /// Ticks of members that ended and whose parent was not in the group, so that no
+    /// member has reaped them and carries their time.
     lost: u64,
 }
 
 impl CpuClock {
-    /// Returns the time used up to `sample`.
+    /// Returns the processor time used until `sample`.
     pub(crate) fn advance(&mut self, group: u32, sample: &Sample) -> Duration {
         let now: HashMap<u32, Stat> = sample
             .members(group)
@@ -199,15 +200,11 @@ mod tests {
             sample.memory_bytes(group, 0) <= resident,
             "shared pages count once"
         );
-        assert_eq!(
-            sample.tasks(0),
-            0,
-            "groups that nobody asked for are left out"
-        );
+        assert_eq!(sample.tasks(0), 0, "other groups are left out");
     }
 
     #[test]
-    fn time_of_the_waited_for_counts_once_and_of_orphans_too() {
+    fn the_time_of_reaped_children_counts_once_and_that_of_orphans_too() {
         let mut clock = CpuClock::default();
         let at = |clock: &mut CpuClock, members| clock.advance(10, &sample(members)).as_millis();
         assert_eq!(
@@ -217,7 +214,7 @@ mod tests {
             ),
             1800
         );
-        // 11 was waited for by 10, whose ticks have grown by it; 12 was an orphan.
+        // 10 has reaped 11, whose ticks are now its own; 12 was an orphan.
         assert_eq!(at(&mut clock, vec![stat(10, 1, 150)]), 1800);
         assert_eq!(at(&mut clock, vec![stat(10, 1, 170)]), 2000);
     }

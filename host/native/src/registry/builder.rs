@@ -1,4 +1,4 @@
-//! Builds the registry: its caps, its launcher, and the embedder's say.
+//! Builds the registry: its caps, its launcher, and the embedder's hooks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,9 +33,9 @@ impl fmt::Debug for RegistryBuilder {
 }
 
 impl Registry {
-    /// Returns a builder: 1024 entries, 256 MiB of captured output, 1024
-    /// receipts, the native launcher, nobody told of events, nobody to ask (so
-    /// that `ask` is a denial) or, once set, 60 s for each answer, no veto.
+    /// Returns a builder with these defaults: 1024 entries, 256 MiB of captured
+    /// output, 1024 receipts, the native launcher, no event hook, no veto, and no
+    /// approver, so that `ask` is a denial; an approver has 60 s for each answer.
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder::new()
     }
@@ -61,7 +61,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets how many captured bytes are kept at most, over all entries.
+    /// Sets how many bytes of captured output all entries together keep at most.
     #[must_use]
     pub fn max_retained_bytes(mut self, bytes: usize) -> Self {
         self.max_retained_bytes = bytes;
@@ -82,24 +82,25 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets who is told of every spawn, denial, quota refusal and exit. Called
-    /// on the thread where it happens: it must not block.
+    /// Sets the hook for events: every spawn, denial, quota refusal and exit. It is
+    /// called on the thread where the event happens and must not block. A panic in it
+    /// is logged and otherwise ignored.
     #[must_use]
     pub fn on_event(mut self, on_event: impl Fn(&Event) + Send + Sync + 'static) -> Self {
         self.on_event = Some(Arc::new(on_event));
         self
     }
 
-    /// Sets who is asked where a grant says `ask`; nobody by default, and then
-    /// `ask` is a denial. See [`Guest::spawn_with_approval`](crate::Guest::spawn_with_approval).
+    /// Sets the approver for commands whose `decision` is `ask`; without one `ask` is
+    /// a denial. See [`Guest::spawn_with_approval`](crate::Guest::spawn_with_approval).
     #[must_use]
     pub fn approver(mut self, approver: Arc<dyn Approver>) -> Self {
         self.hooks.approver = Some(approver);
         self
     }
 
-    /// Sets how long the approver may take for one answer, past which the
-    /// request is denied; by default
+    /// Sets how long the approver may take for one answer. After that the request is
+    /// denied. The default is
     /// [`DEFAULT_APPROVAL_TIMEOUT`](crate::limits::DEFAULT_APPROVAL_TIMEOUT).
     #[must_use]
     pub fn approval_timeout(mut self, timeout: Duration) -> Self {
@@ -107,12 +108,12 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets who may refuse what a grant (and the approver, where one is asked)
-    /// has allowed, with a reason for the operator; nobody by default.
+    /// Sets the veto: it may refuse what the grant (and the approver) has allowed,
+    /// with a reason for the operator. There is none by default.
     ///
-    /// Called once for every child about to start, on the thread that starts it
-    /// and with its slot taken: it must not block. It can only narrow, and a
-    /// panic in it is a denial.
+    /// It is called once for every child that is about to start, on the thread that
+    /// starts it and with its slot taken, so it must not block. It can only narrow
+    /// what the grant allows; a panic in it is a denial.
     #[must_use]
     pub fn veto(
         mut self,

@@ -22,6 +22,7 @@ use crate::error::SpawnError;
 use crate::event::{Event, EventKind};
 use crate::grant::Quotas;
 use crate::launch::{Launcher, Request};
+use crate::limits::MAX_DETACHED;
 use crate::status::{ExitStatus, KillReason, Receipt};
 
 pub(super) type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -73,6 +74,7 @@ impl Core {
         let caps = Caps {
             entries: settings.max_entries,
             receipts: settings.max_receipts,
+            detached: MAX_DETACHED,
         };
         Self {
             handle: settings.handle,

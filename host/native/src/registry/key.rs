@@ -1,28 +1,28 @@
 //! The key to a detached child.
 //!
-//! 128 bits of the system's random numbers: nobody guesses one, and knowing one
-//! says nothing of another. A name of the guest's choice would be friendlier,
-//! and a second component could take it first.
+//! 128 random bits from the system: a key cannot be guessed, and one key reveals
+//! nothing about another. A name chosen by the guest would be friendlier, but a
+//! second component could claim it first.
 
 use std::{fmt, io};
 
 /// Bytes of a key.
 const KEY_BYTES: usize = 16;
 
-/// A key, shown to its owner once. Its `Debug` does not print it: logs are read
-/// by others.
+/// A key, shown to its owner once. `Debug` does not print it, because others read
+/// the logs.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct DetachKey([u8; KEY_BYTES]);
 
 impl DetachKey {
-    /// Returns a new one.
+    /// Returns a new random key.
     pub(crate) fn random() -> io::Result<Self> {
         let mut bytes = [0; KEY_BYTES];
         getrandom::fill(&mut bytes)?;
         Ok(Self(bytes))
     }
 
-    /// Reads what `Display` wrote, and nothing else that means the same.
+    /// Reads exactly what `Display` wrote: no other spelling of the same bits.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let digit = |byte: u8| match byte {
             b'0'..=b'9' => Some(byte - b'0'),

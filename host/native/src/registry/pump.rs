@@ -17,12 +17,12 @@ use crate::sandbox::sys::register_fd;
 /// Bytes read at once: the size of a pipe.
 const READ_BYTES: usize = 64 * 1024;
 
-/// What is read before the status shows, at most: a pipe's content and as much
-/// again. Bounds the time that a chatty grandchild can hold the status back.
+/// The most that is read before the status is published: a pipe's content and as
+/// much again. Bounds how long a grandchild that writes on can delay the status.
 const DRAIN_BYTES: u64 = 2 * 64 * 1024;
 
-/// Writes what standard input did not take at once. Dropping the descriptor at
-/// its end is the child's end of file.
+/// Writes the rest of the request's standard input. The descriptor is dropped when
+/// all is written, which is the child's end of file.
 pub(super) async fn feed(stdin: Option<(OwnedFd, Bytes)>) {
     let Some((fd, bytes)) = stdin else { return };
     let Ok(writer) = register_fd(fd, Interest::WRITABLE) else {
@@ -35,7 +35,7 @@ pub(super) async fn feed(stdin: Option<(OwnedFd, Bytes)>) {
         };
         match ready.try_io(|fd| Ok(rustix::io::write(fd, rest)?)) {
             Ok(Ok(written)) => rest = &rest[written..],
-            // The child closed its end: it wants no more.
+            // The child has closed its end.
             Ok(Err(_)) => return,
             Err(_would_block) => {}
         }
@@ -49,7 +49,7 @@ pub(super) struct Pump<'a> {
     pipe: Option<AsyncFd<OwnedFd>>,
     capture: &'a Mutex<Capture>,
     complete: AtomicBool,
-    /// The end that comes now is not the stream's own: its writers were killed.
+    /// The writers were killed: an end of file no longer means that the output is whole.
     truncated: AtomicBool,
 }
 
@@ -92,7 +92,7 @@ impl<'a> Pump<'a> {
         self.truncated.store(true, Ordering::Relaxed);
     }
 
-    /// Reads until the stream ends.
+    /// Reads until the end of the stream.
     pub(super) async fn run(&self) {
         let Some(pipe) = &self.pipe else { return };
         while !self.is_complete() {
@@ -103,13 +103,13 @@ impl<'a> Pump<'a> {
                 if result.is_err() {
                     return;
                 }
-                // One chatty child must not keep the others' events waiting.
+                // A child that always has output must not delay the others' events.
                 tokio::task::consume_budget().await;
             }
         }
     }
 
-    /// Reads what is there now.
+    /// Reads what the pipe holds now, at most [`DRAIN_BYTES`].
     pub(super) fn drain(&self) {
         let Some(pipe) = &self.pipe else { return };
         let mut drained_bytes = 0;
@@ -121,7 +121,7 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Reads once; zero is the end.
+    /// Reads once; zero is the end of the stream.
     fn read(&self, fd: &OwnedFd) -> io::Result<u64> {
         let mut buffer = self.core.read_buffer();
         buffer.resize(READ_BYTES, 0);

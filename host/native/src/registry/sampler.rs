@@ -7,8 +7,8 @@ use super::core::Core;
 use crate::child::record::Record;
 use crate::child::usage::{SAMPLE_INTERVAL, Sample};
 
-/// Looks at the running trees for as long as the registry lives. Sleeps without
-/// a timer while nothing runs, and passes over children too young to matter.
+/// Samples the running trees for as long as the registry lives. It sets no timer
+/// while nothing runs, and skips children younger than one interval.
 pub(super) async fn sample(core: Arc<Core>) {
     loop {
         let records = core.running();
@@ -16,15 +16,15 @@ pub(super) async fn sample(core: Arc<Core>) {
             core.child_started().await;
             continue;
         }
-        let grown: Vec<_> = records
+        let due: Vec<_> = records
             .into_iter()
             .filter(|(_, record)| record.age() >= SAMPLE_INTERVAL)
             .collect();
-        if !grown.is_empty() {
-            // Reading /proc may take milliseconds: not on the supervisors' thread.
-            let look = tokio::task::spawn_blocking(move || check(&grown));
-            if let Err(error) = look.await {
-                tracing::error!(%error, "could not look at the running trees");
+        if !due.is_empty() {
+            // Reading /proc may take milliseconds, so it does not run on the supervisors' thread.
+            let checked = tokio::task::spawn_blocking(move || check(&due));
+            if let Err(error) = checked.await {
+                tracing::error!(%error, "could not sample the running trees");
             }
         }
         tokio::time::sleep(SAMPLE_INTERVAL).await;

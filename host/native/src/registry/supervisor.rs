@@ -1,14 +1,14 @@
-//! What watches one child from its start until nothing of it is left.
+//! Supervises one child from its start until nothing of it is left.
 //!
-//! One task a child, on the registry's own thread: exit, kill and deadline meet
-//! here and nowhere else, and the status is written once. When the leader has
-//! ended, what it wrote is read before its status shows; then its pipes may
-//! deliver for [`DRAIN_GRACE`]; then the rest of the tree is killed; and only
-//! then the leader is reaped, so that until the last signal its process id and
-//! group cannot belong to anybody else.
+//! Each child has one task, on the registry's own thread. Exit, kill and deadline
+//! meet in it and nowhere else, and the status is written once. After the leader
+//! has ended, its output is read before its status is published; its pipes may
+//! deliver for [`DRAIN_GRACE`]; the rest of the tree is killed; and the leader is
+//! reaped last, so that its process id and group cannot be reused while a signal
+//! may still be sent to them.
 //!
-//! The runtime of whoever spawned would be the simpler place for the task, and
-//! the wrong one: dropping it would leave children that run for ever.
+//! Rejected: running the task on the runtime of the caller that spawned the child.
+//! Dropping that runtime would leave children that run for ever.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -21,7 +21,7 @@ use tokio::io::unix::AsyncFd;
 use super::core::Core;
 use super::pump::{Pump, feed};
 use crate::child::ending::{FAR, Phase};
-use crate::child::pipe::writers_gone;
+use crate::child::pipe_end::writers_gone;
 use crate::child::pipes::HostStdio;
 use crate::child::record::Record;
 use crate::launch::{Exit, Process};
@@ -29,10 +29,10 @@ use crate::limits::DRAIN_GRACE;
 use crate::sandbox::sys::register_fd;
 use crate::status::{ExitStatus, KillReason};
 
-/// How often to look whether a killed child that cannot be watched has ended.
-const UNWATCHED_LOOK: Duration = Duration::from_millis(1);
+/// How often to check for the end of a killed child whose pidfd cannot be registered.
+const UNREGISTERED_CHECK: Duration = Duration::from_millis(1);
 
-/// A child in the supervisor's care.
+/// A child and what its supervision needs.
 pub(crate) struct Supervised {
     pub(crate) record: Arc<Record>,
     pub(crate) core: Arc<Core>,
@@ -40,23 +40,23 @@ pub(crate) struct Supervised {
 }
 
 impl Supervised {
-    /// Watches the child to its end.
+    /// Supervises the child to its end.
     pub(crate) async fn run(self, stdio: HostStdio, exit_fd: rustix::io::Result<OwnedFd>) {
         let finish = FinishGuard(&self);
         if let Err(error) = self.supervise(stdio, exit_fd).await {
-            // The descriptors could not be watched: end what cannot be supervised.
+            // The descriptors could not be registered: a child that cannot be supervised is killed.
             tracing::error!(child = self.record.id(), %error, "supervision failed");
             self.record.kill(KillReason::Host, Duration::ZERO);
-            self.ended_unwatched().await;
+            self.wait_unregistered().await;
         }
         drop(finish);
     }
 
-    /// Waits for the leader's end without a descriptor to be woken by. One that is
-    /// reaped too early stays a zombie.
-    async fn ended_unwatched(&self) {
+    /// Waits for the leader's end by polling. Reaping before the end would leave a
+    /// zombie.
+    async fn wait_unregistered(&self) {
         while let Ok(None) = self.process.try_exit() {
-            tokio::time::sleep(UNWATCHED_LOOK).await;
+            tokio::time::sleep(UNREGISTERED_CHECK).await;
         }
     }
 
@@ -89,12 +89,12 @@ impl Supervised {
         let status = match exit {
             Ok(exit) => self.record.status_of(exit),
             Err(error) => {
-                tracing::error!(child = self.record.id(), %error, "lost a child");
+                tracing::error!(child = self.record.id(), %error, "the status of a child is lost");
                 ExitStatus::Killed(KillReason::Host)
             }
         };
         self.ended(status);
-        // Standard input is of no interest any more: wait for the output alone.
+        // Standard input no longer matters: wait for the output only.
         let [out, err] = stdio.piped;
         let drained = async {
             tokio::join!(
@@ -113,7 +113,7 @@ impl Supervised {
         Ok(())
     }
 
-    /// Waits for the leader's end, and ends it when its time has come.
+    /// Waits for the leader's end, and kills the tree at its deadline.
     async fn exit(&self, exit_fd: &AsyncFd<OwnedFd>) -> io::Result<Exit> {
         let mut killed = false;
         loop {
@@ -147,7 +147,7 @@ impl Supervised {
     }
 }
 
-/// Ends an record however its task ends: also by a panic.
+/// Completes a record however its task ends, even by a panic.
 struct FinishGuard<'a>(&'a Supervised);
 
 impl Drop for FinishGuard<'_> {

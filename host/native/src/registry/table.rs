@@ -1,8 +1,8 @@
 //! The entries, owners and guests of a registry, and every count of them.
 //!
-//! All of it is changed here and nowhere else, by verbs that take `&mut self`
-//! and touch no process, no runtime and no clock. The counts can so be checked
-//! against a model, and one lock around the table is the registry's only lock.
+//! Only the verbs below change them. They take `&mut self` and touch no process, no
+//! runtime and no clock, so that the counts can be tested against a model and one
+//! lock around the table protects all of them.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Instant;
@@ -14,7 +14,6 @@ use crate::child::owner::OwnerKey;
 use crate::error::{Quota, SpawnError};
 use crate::grant::Quotas;
 use crate::launch::Scope;
-use crate::limits::MAX_DETACHED;
 use crate::status::Receipt;
 
 /// What the table keeps of a child.
@@ -67,7 +66,10 @@ impl From<Refusal> for SpawnError {
 pub(super) struct Caps {
     /// Entries, running and ended together.
     pub(super) entries: usize,
+    /// Receipts of entries that made room unobserved.
     pub(super) receipts: usize,
+    /// Detached children of one owner that nobody has attached to.
+    pub(super) detached: usize,
 }
 
 #[derive(Debug)]
@@ -319,7 +321,7 @@ impl<E: Entry> Table<E> {
         let slot = self.slots.get(&id).ok_or(Refusal::NoEntry)?;
         let owner = slot.owner.clone();
         let mut evicted = None;
-        if self.usage(&owner).keys().len() >= MAX_DETACHED {
+        if self.usage(&owner).keys().len() >= self.caps.detached {
             let oldest = self.oldest_detached(&owner);
             let oldest = oldest.ok_or(Refusal::Quota(Quota::LiveChildren))?;
             evicted = self.evict(oldest);

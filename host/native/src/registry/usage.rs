@@ -1,8 +1,8 @@
-//! Who pays for a child: an owner's quotas.
+//! What one owner has in use, against its quotas.
 //!
-//! An owner is the component's section of the grant and a string of the
-//! embedder's (`tenant`). Children that run and the spawn rate count per owner,
-//! so that a guest gains nothing from being instantiated again.
+//! An owner is a component's section of the grant together with the embedder's
+//! `tenant`. Running children and the spawn rate count per owner, so a guest gains
+//! nothing by being instantiated again.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -12,10 +12,10 @@ use super::key::DetachKey;
 use crate::error::Quota;
 use crate::grant::Rate;
 
-/// Ended trees of one owner that may be in the clearing beside its live children:
-/// 64, or `max-live` where that is more. Stops a guest from keeping any number of
-/// daemons alive for the drain grace, and leaves an honest one room to go on at
-/// once when its child has ended.
+/// Ended process trees of one owner that may still await cleanup, in addition to
+/// its live children: 64, or `max-live` where that is more. Stops a guest from
+/// keeping any number of daemons alive for the drain grace, and lets an honest guest
+/// start its next child as soon as the last one has ended.
 const MAX_DRAINING: u32 = 64;
 
 /// What an owner has in use.
@@ -23,9 +23,9 @@ const MAX_DRAINING: u32 = 64;
 pub(super) struct Usage {
     /// Children that run.
     live: u32,
-    /// Children that have ended and whose tree is still being cleared away.
+    /// Children that have ended and whose tree is not gone yet.
     draining: u32,
-    /// Guests that have this owner; the record goes with the last.
+    /// Guests of this owner.
     guests: usize,
     bucket: Option<Bucket>,
     /// Ended entries that are kept.
@@ -35,7 +35,7 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    /// Counts one request against the rate, whatever becomes of it.
+    /// Counts one request against the rate.
     pub(super) fn charge_rate(&mut self, rate: Option<Rate>, now: Instant) -> Result<(), Quota> {
         let Some(rate) = rate else { return Ok(()) };
         let bucket = self.bucket.get_or_insert_with(|| Bucket::full(rate, now));
@@ -46,12 +46,12 @@ impl Usage {
         }
     }
 
-    /// Takes the place of one running child.
+    /// Counts one more live child, unless `max_live` is reached.
     pub(super) fn take_live(&mut self, max_live: u32) -> Result<(), Quota> {
-        // A tree takes up to the drain grace to clear away. It does not count as
-        // live, but there is a bound to such remains.
-        let remains = self.draining.saturating_sub(max_live.max(MAX_DRAINING));
-        if self.live.saturating_add(remains) >= max_live {
+        // An ended tree may last as long as the drain grace. It is not live, but the
+        // number of such trees is bounded too.
+        let excess = self.draining.saturating_sub(max_live.max(MAX_DRAINING));
+        if self.live.saturating_add(excess) >= max_live {
             return Err(Quota::LiveChildren);
         }
         self.live += 1;
@@ -113,6 +113,12 @@ impl Usage {
         self.keys.retain(|_, of| *of != id);
     }
 
+    /// Returns the live children and the ended trees that are not gone yet.
+    #[cfg(test)]
+    pub(super) fn counts(&self) -> (u32, u32) {
+        (self.live, self.draining)
+    }
+
     pub(super) fn is_unused(&self) -> bool {
         self.guests == 0
             && self.live == 0
@@ -123,7 +129,7 @@ impl Usage {
     }
 }
 
-/// A token bucket: `count` at once, refilled evenly.
+/// A token bucket: `count` requests at once, refilled evenly.
 #[derive(Debug)]
 struct Bucket {
     tokens: f64,
@@ -169,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn trees_that_are_being_cleared_away_are_bounded_too() {
+    fn trees_that_await_cleanup_are_bounded_too() {
         let mut owner = Usage::default();
         for _ in 0..MAX_DRAINING + 1 {
             owner.take_live(2).expect("nothing live");
@@ -177,10 +183,10 @@ mod tests {
         }
         owner
             .take_live(2)
-            .expect("one remain too many: one place is left");
+            .expect("one tree over the bound leaves one place");
         assert_eq!(owner.take_live(2), Err(Quota::LiveChildren));
         owner.complete();
-        owner.take_live(2).expect("none too many");
+        owner.take_live(2).expect("no tree is over the bound");
     }
 
     #[test]
