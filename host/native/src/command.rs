@@ -1,9 +1,9 @@
 //! A request to start a program, as plain data.
 //!
-//! A guest's request is normalised into one [`Command`], the grant decides on
-//! that value and the launcher executes what was decided on it. Nothing reads
-//! the guest's input a second time: scanning one field and running another is
-//! how filters in front of a spawn are usually defeated.
+//! A guest's request becomes one [`Command`], the grant decides on that value, and
+//! the launcher executes the plan that was decided. Nothing reads the guest's input
+//! a second time: a filter that checks one field while another one runs is how such
+//! filters are usually defeated.
 
 use std::time::Duration;
 
@@ -71,7 +71,7 @@ impl Command {
         }
     }
 
-    /// Checks what no grant can allow.
+    /// Refuses what no grant can allow.
     ///
     /// # Errors
     ///

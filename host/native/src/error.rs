@@ -1,20 +1,19 @@
-//! Why a child was not started, in terms that a guest may see and terms that
-//! only the operator may.
+//! Why a child was not started: one part for the guest, the rest for the operator.
 
 use std::fmt;
 
 use crate::confinement::Enforcement;
 use crate::launch::{LaunchError, Stage, errno_within};
 
-/// The part of a request that the grant refuses. All that a guest learns of a
-/// denial.
+/// The part of a request that the grant refuses. A guest learns nothing else about
+/// a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeniedItem {
-    /// The program is not listed.
+    /// The program is not granted.
     Program,
-    /// An argument matches no pattern.
+    /// The arguments match no pattern.
     Argument,
-    /// A variable is not allowed.
+    /// A variable is not granted.
     Environment,
     /// The working directory lies outside the roots.
     WorkingDirectory,
@@ -42,22 +41,22 @@ impl fmt::Display for DeniedItem {
 
 /// A refusal by the grant, complete, for the operator.
 ///
-/// The guest is told [`Denial::item`] and nothing else: the rest would describe
-/// the policy to the one it holds back.
+/// The guest receives [`Denial::item`] only: the rest would describe the policy to
+/// the component that it restricts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
     /// What was refused.
     pub item: DeniedItem,
-    /// Why, in one sentence fragment.
+    /// Why, as a sentence fragment.
     pub reason: String,
-    /// The rule that came nearest, as a command's name.
+    /// The command whose rule came nearest.
     pub nearest: Option<String>,
     /// The line of the grant file that would allow it.
     pub would_allow: Option<String>,
 }
 
 impl Denial {
-    /// Returns a denial without a nearest rule or remedy.
+    /// Returns a denial without a nearest rule and without a line that would allow it.
     pub fn new(item: DeniedItem, reason: impl Into<String>) -> Self {
         Self {
             item,
@@ -84,13 +83,13 @@ impl fmt::Display for Denial {
 /// The quota that a request would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quota {
-    /// Children of the owner that run at once.
+    /// Children of the owner that run at the same time.
     LiveChildren,
     /// Children of the guest in all.
     TotalChildren,
-    /// Requests of the owner in a time.
+    /// Requests of the owner in a period.
     SpawnRate,
-    /// What the host as a whole can hold: entries, memory, descriptors.
+    /// What the host as a whole can hold: entries, descriptors, processes.
     HostCapacity,
 }
 
@@ -105,8 +104,8 @@ impl fmt::Display for Quota {
     }
 }
 
-/// Why a child was not started, attached to or detached. Whatever it is, nothing
-/// was started, no slot or quota is held, and a child that runs is as it was.
+/// Why a child was not started, attached or detached. In every case nothing was
+/// started, no slot and no quota is held, and a running child is unchanged.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SpawnError {
@@ -122,7 +121,8 @@ pub enum SpawnError {
     /// The program cannot be executed here. POSIX: `ENOEXEC`, `EACCES`.
     #[error("not executable here")]
     NotExecutable,
-    /// The working directory does not exist or is none.
+    /// The working directory does not exist or is not a directory. POSIX: `ENOENT`,
+    /// `ENOTDIR`.
     #[error("no such working directory")]
     WorkingDirectoryNotFound,
     /// A request that no grant can allow. POSIX: `EINVAL`.
@@ -131,16 +131,16 @@ pub enum SpawnError {
     /// Arguments and environment are too large. POSIX: `E2BIG`.
     #[error("arguments and environment are too large")]
     TooBig,
-    /// The host has no memory for it. POSIX: `ENOMEM`.
+    /// The host is out of memory. POSIX: `ENOMEM`.
     #[error("out of memory")]
     OutOfMemory,
     /// The grant demands a confinement that this host does not enforce.
-    #[error("the sandbox that the grant requires is unavailable: {}", .0.unmet())]
+    #[error("the sandbox that the grant requires is unavailable on this host: {}", .0.unmet())]
     SandboxUnavailable(Box<Enforcement>),
     /// The registry has been shut down.
     #[error("the registry is shut down")]
     Shutdown,
-    /// Anything else the launch met.
+    /// Any other failure of the launch.
     #[error(transparent)]
     Launch(LaunchError),
 }

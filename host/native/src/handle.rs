@@ -1,8 +1,8 @@
 //! The handle of a child.
 //!
-//! Whoever holds a [`Child`] holds its slot: dropping it kills what still runs.
-//! That drop is a few system calls and never blocks, panics or needs an async
-//! runtime, because it runs wherever an embedder drops its store.
+//! A [`Child`] owns its slot: dropping the handle kills what still runs. The drop
+//! takes a few system calls and never blocks, panics or needs an async runtime,
+//! because it runs wherever an embedder drops its store.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -26,18 +26,46 @@ use crate::status::{ExitStatus, KillReason, Signal};
 
 /// A child process, and its slot in the registry.
 ///
-/// Dropping the handle releases the slot: what still runs of the child's tree
-/// is killed at once and reaped in the background, and what was captured goes.
-/// The handle of a [detached](Child::detach) child ends nothing by its drop.
+/// Dropping the handle releases the slot: what still runs of the child's tree is
+/// killed at once and reaped in the background, and the captured output is
+/// discarded. Dropping the handle of a [detached](Child::detach) child ends nothing.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use capspawn_native::grant::Grants;
+/// use capspawn_native::{Command, ExitStatus, KillReason, Registry};
+///
+/// let grants = Grants::from_toml_str(
+///     r#"
+///     version = 1
+///     [[component."timer".command]]
+///     name = "sleep"
+///     program = "/bin/sleep"
+///     args = [{ int = [0, 3600] }]
+///     sandbox = "none"    # written out: this child is not confined
+///     "#,
+///     "/".as_ref(),
+/// )?;
+/// let registry = Registry::builder().build()?;
+/// let guest = registry.guest(grants.component("timer"), "");
+///
+/// let child = guest.spawn(&Command::new("sleep").arg("3600"))?;
+/// assert_eq!(child.poll(), None);
+/// child.kill(Duration::ZERO);
+/// let killed = ExitStatus::Killed(KillReason::Requested);
+/// assert_eq!(child.wait_blocking(None), Some(killed));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Child {
     record: Arc<Record>,
     registry: Registry,
-    /// Whether and how long the holder's grant lets it live on.
+    /// Whether and for how long the grant lets it outlive its guest.
     terms: Detach,
-    /// Its key, once it is detached through this handle.
+    /// The key, if this handle has detached the child.
     key: Mutex<Option<DetachKey>>,
-    /// The registry knows that the end was observed through this handle.
+    /// The registry knows that this handle has observed the end.
     observed: AtomicBool,
 }
 
@@ -57,37 +85,38 @@ impl Child {
         self.record.id()
     }
 
-    /// Returns what the child is.
+    /// Returns what the child is, without its output.
     pub fn info(&self) -> ChildInfo {
         self.record.info()
     }
 
-    /// Returns how the child ended, or none while it runs. Never blocks, and
-    /// once it has answered it gives the same answer for ever. Similar to
-    /// `waitid` with `WNOHANG | WNOWAIT`.
+    /// Returns how the child ended, or none while it runs. Never blocks; once it
+    /// returns a status it always returns the same one. Similar to `waitid` with
+    /// `WNOHANG | WNOWAIT`.
     pub fn poll(&self) -> Option<ExitStatus> {
         self.seen(self.record.phase())
     }
 
-    /// Returns something to wait with that outlives the handle.
+    /// Returns a waiter, which may outlive the handle.
     pub fn waiter(&self) -> Waiter {
         Waiter {
             phase: self.record.subscribe(),
         }
     }
 
-    /// Waits until the child has ended or `timeout` has passed; then none, and
-    /// the child runs on. `Some(ZERO)` looks once, `None` is no bound.
-    /// Cancelling it loses nothing, and any number may wait at once.
+    /// Waits until the child has ended or `timeout` has passed. After a timeout it
+    /// returns none, and the child keeps running. `Some(ZERO)` checks once, `None`
+    /// waits without a bound. Dropping the future loses nothing, and any number of
+    /// callers may wait at once.
     ///
-    /// Needs no particular async runtime: time is the registry's.
+    /// Needs no particular async runtime: the registry has the timer.
     pub async fn wait(&self, timeout: Option<Duration>) -> Option<ExitStatus> {
         self.ended_within(timeout).await;
         self.poll()
     }
 
-    /// The waiting of [`Child::wait`] alone, for a caller that cannot keep the
-    /// handle meanwhile; [`Child::poll`] has the answer.
+    /// Waits like [`Child::wait`], for a caller that cannot borrow the handle
+    /// meanwhile; [`Child::poll`] then returns the status.
     pub fn ended_within(
         &self,
         timeout: Option<Duration>,
@@ -107,8 +136,8 @@ impl Child {
         }
     }
 
-    /// The same as [`Child::wait`], for threads outside of async code: blocks
-    /// the calling thread.
+    /// Does what [`Child::wait`] does, for code that is not async: it blocks the
+    /// calling thread.
     pub fn wait_blocking(&self, timeout: Option<Duration>) -> Option<ExitStatus> {
         self.seen(
             self.record
@@ -116,9 +145,10 @@ impl Child {
         )
     }
 
-    /// Waits until the child has ended and its output is complete, and returns
-    /// all that was captured. At most a quarter of a second longer than
-    /// [`Child::wait`]: what keeps the pipes open past that is killed.
+    /// Waits until the child has ended and its output is complete, and returns the
+    /// captured output. It takes at most [`DRAIN_GRACE`](crate::limits::DRAIN_GRACE)
+    /// longer than [`Child::wait`]: a process that keeps the pipes open beyond that
+    /// is killed.
     pub async fn output(&self) -> (ExitStatus, Captured, Captured) {
         let status = self.waiter().completed().await;
         self.seen(self.record.phase());
@@ -126,33 +156,34 @@ impl Child {
         (status, stdout, stderr)
     }
 
-    /// Sends `signal` to the child alone; harmless once it has ended. A child
-    /// that ends by it is reported as killed on request.
+    /// Sends `signal` to the child only, not to its tree; it does nothing once the
+    /// child has ended. A child that ends by the signal is reported as
+    /// `killed(requested)`.
     pub fn signal(&self, signal: Signal) {
         self.record.signal(signal);
     }
 
-    /// Asks the child and all that it started to end (`SIGTERM`), and kills
-    /// after `grace` what still runs; a grace of zero kills now. Returns at
-    /// once; harmless once the child has ended.
+    /// Sends `SIGTERM` to the child and everything that it started, and kills after
+    /// `grace` what still runs; a grace of zero kills at once. Returns immediately,
+    /// and does nothing once the child has ended.
     pub fn kill(&self, grace: Duration) {
         self.record.kill(KillReason::Requested, grace);
     }
 
-    /// Returns what was captured so far, from these byte offsets on.
+    /// Returns the output captured so far, from these byte offsets on.
     pub fn captured(&self, stdout_offset: u64, stderr_offset: u64) -> (Captured, Captured) {
         self.record.captured(stdout_offset, stderr_offset)
     }
 
-    /// Takes the writing end of standard input: once, and only where the command
-    /// asked for [`Stdin::Piped`](crate::Stdin::Piped).
+    /// Takes the writing end of standard input. It can be taken once, and only where
+    /// the command has [`Stdin::Piped`](crate::Stdin::Piped).
     ///
-    /// The stream belongs to the caller's async runtime where there is one, else
-    /// to the registry's, and stays usable when this handle is gone.
+    /// The stream is registered with the caller's async runtime where there is one,
+    /// else with the registry's, and stays usable when this handle is gone.
     ///
     /// # Errors
     ///
-    /// The pipe cannot be registered with the runtime. It is closed then.
+    /// The pipe cannot be registered with the runtime; it is then closed.
     pub fn take_stdin(&self) -> io::Result<Option<PipeWriter>> {
         let taken = self.record.take_stdin();
         taken
@@ -200,20 +231,20 @@ impl Child {
     /// Leaves the child to the registry, and returns the key with which a guest
     /// of the same owner (component and tenant) can [attach](crate::Guest::attach) to it.
     ///
-    /// Dropping this handle, or its guest, then no longer ends the child. What
-    /// does: its wall clock limit, the grant's `detach.max-life` from now on if
-    /// nobody attaches before (as `killed(lifetime)`), and the registry's end. It
-    /// counts as a live child of its owner all the while, and its output is
-    /// captured as before. Pipes that were taken belong to whoever took them;
-    /// the others wait in the registry, and a child that fills one waits with it.
+    /// Dropping this handle or its guest then no longer ends the child. It ends at its
+    /// wall clock limit, after the grant's `detach.max-life` if nobody attaches before
+    /// (as `killed(lifetime)`), or with the registry. Until then it counts as a live
+    /// child of its owner, and its output is captured as before. Pipes that were taken
+    /// stay with the streams that took them; the others stay in the registry, and a
+    /// child that fills one blocks.
     ///
-    /// The handle goes on to work, [`Child::release`] included, which ends the
-    /// child and the key. A second detach returns the same key until that is
-    /// used; whoever has attached by then detaches with a new one.
+    /// The handle still works. [`Child::release`] ends the child and the key. A second
+    /// detach returns the same key until that key is used; the guest that has attached
+    /// by then detaches with a new key.
     ///
     /// # Errors
     ///
-    /// On each of them the child is still this handle's: [`SpawnError::Denied`]
+    /// In every case the child still belongs to this handle: [`SpawnError::Denied`]
     /// where the grant does not allow it, [`SpawnError::Quota`] where
     /// [`MAX_DETACHED`](crate::limits::MAX_DETACHED) of the owner run detached
     /// already, [`SpawnError::NoEntry`] where the child has ended and made room
@@ -224,8 +255,8 @@ impl Child {
         Ok(key.to_string())
     }
 
-    /// Gives the slot back and says how the child ended: kills it if it still
-    /// runs, and waits at most [`RELEASE_TIMEOUT`] for the reap.
+    /// Gives the slot back and returns how the child ended: kills it if it still
+    /// runs, and waits at most [`RELEASE_TIMEOUT`] until it is reaped.
     pub async fn release(mut self) -> ExitStatus {
         *self.key.get_mut() = None;
         self.record.kill(KillReason::Released, Duration::ZERO);
@@ -240,7 +271,8 @@ impl Child {
             .unwrap_or(ExitStatus::Killed(KillReason::Released))
     }
 
-    /// The same as [`Child::release`], for threads outside of async code.
+    /// Does what [`Child::release`] does, for code that is not async: it blocks the
+    /// calling thread.
     pub fn release_blocking(mut self) -> ExitStatus {
         *self.key.get_mut() = None;
         self.record.kill(KillReason::Released, Duration::ZERO);
@@ -269,15 +301,15 @@ impl Drop for Child {
     }
 }
 
-/// Waits for a child's end, and does not keep the child.
+/// Waits for a child's end without owning the child.
 #[derive(Debug, Clone)]
 pub struct Waiter {
     phase: watch::Receiver<Phase>,
 }
 
 impl Waiter {
-    /// Waits until the child has ended; ready for ever from then on. Dropping
-    /// the future loses nothing.
+    /// Waits until the child has ended, and returns its status; from then on it returns
+    /// at once. Dropping the future loses nothing.
     pub async fn ended(&mut self) -> ExitStatus {
         self.until(|phase| phase.ended().is_some()).await
     }
@@ -288,7 +320,7 @@ impl Waiter {
     }
 
     async fn until(&mut self, done: fn(&Phase) -> bool) -> ExitStatus {
-        // The sender lives as long as the record, and an record goes only once complete.
+        // The sender lives as long as the record, which outlives its child's completion.
         let reached = self.phase.wait_for(done).await.map(|phase| *phase);
         let phase = reached.unwrap_or_else(|_| *self.phase.borrow());
         phase

@@ -1,9 +1,9 @@
 //! The capped registry: slots, owners, retained results, one thread.
 //!
-//! A slot and the quotas are taken before anything starts, and a request over a
-//! cap is refused at once. It is never queued: the guest that would free the
-//! slot may be the one that waits. Room is made by what has ended, never by
-//! what runs. No lock is held across a launch or the embedder's code.
+//! A slot and the quotas are taken before anything starts, and a request over a cap
+//! is refused at once. Rejected: queueing it, because the guest that would free a
+//! slot may be the one that waits. Ended entries make room for new ones; running
+//! ones never do. No lock is held across a launch or the embedder's code.
 
 pub(crate) mod builder;
 mod core;
@@ -30,10 +30,24 @@ pub(crate) use self::table::GuestKey;
 
 /// Children of any number of guests, under one set of caps.
 ///
-/// A value shared by cloning, one per host process as a rule: cloning it does
-/// not create a second registry. Children run and are reaped on the registry's
-/// own thread; no runtime of the caller's is needed or used. Dropping the last
-/// clone (each guest and child holds one) kills what is left.
+/// Usually a host process has one registry. A clone shares it and does not create a
+/// second one. The registry supervises and reaps the children on a thread of its own
+/// and needs no runtime of the caller's. Dropping the last clone kills what is left;
+/// every guest and every child holds a clone.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use capspawn_native::Registry;
+///
+/// let registry = Registry::builder()
+///     .max_entries(64)
+///     .on_event(|event| eprintln!("{event:?}"))
+///     .build()?;
+/// assert!(registry.is_empty());
+/// assert!(registry.shutdown(Duration::from_secs(5)), "nothing runs");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Registry(Arc<ThreadGuard>);
 
@@ -52,8 +66,8 @@ impl Registry {
         self.len() == 0
     }
 
-    /// Returns the receipts of `component`'s children (of `tenant`) that ended
-    /// and made room before anybody observed them, oldest first.
+    /// Returns the receipts of the children of `component` and `tenant` that made room
+    /// before their end was observed, oldest first.
     pub fn receipts(&self, component: &str, tenant: &str) -> Vec<Receipt> {
         self.core().receipts(&OwnerKey::new(component, tenant))
     }

@@ -1,4 +1,4 @@
-//! What the embedder set for a whole registry.
+//! The approver and the veto of a whole registry.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::launch::Plan;
 use crate::limits::DEFAULT_APPROVAL_TIMEOUT;
 
-/// Refuses, with a reason for the operator, or lets pass.
+/// Returns the reason for a refusal, or lets the child start.
 pub(crate) type Veto = Box<dyn Fn(&Question) -> Result<(), String> + Send + Sync>;
 
-/// What the embedder set for a whole registry.
+/// What the embedder has set.
 pub(crate) struct Hooks {
     pub(crate) approver: Option<Arc<dyn Approver>>,
-    /// For one answer.
+    /// How long one answer may take.
     pub(crate) approval_timeout: Duration,
     pub(crate) veto: Option<Veto>,
 }
@@ -32,7 +32,7 @@ impl Default for Hooks {
 }
 
 impl Hooks {
-    /// Refuses what the embedder vetoes.
+    /// Refuses what the veto refuses.
     pub(crate) fn admits(&self, owner: &OwnerKey, plan: &Plan) -> Result<(), SpawnError> {
         let Some(veto) = &self.veto else {
             return Ok(());
@@ -46,8 +46,8 @@ impl Hooks {
     }
 }
 
-/// A refusal of `command` by the embedder, which the guest sees as one of its
-/// program.
+/// Returns the refusal of `command` by the embedder. The guest sees it as a refusal
+/// of its program.
 pub(crate) fn denied(command: &str, reason: impl Into<String>) -> SpawnError {
     let denial = Denial {
         nearest: Some(command.to_owned()),

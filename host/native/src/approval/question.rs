@@ -16,15 +16,15 @@ use crate::launch::{LaunchError, Plan, Program, Stage, Stamp};
 /// A hash over what an approval covers.
 pub(crate) type Fingerprint = [u8; 32];
 
-/// What would be started: what an approver is asked, and a veto looks at.
+/// What would be started: the question to an approver, and the input of a veto.
 ///
-/// The strings come from the guest: whoever shows them must quote control and
-/// bidirectional characters. Values of environment variables do not occur.
+/// The strings come from the guest: a program that displays them must quote control
+/// and bidirectional characters. Values of environment variables do not occur.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
     /// The component's section in the grant.
     pub component: Arc<str>,
-    /// On whose behalf the guest runs; empty where the embedder tells none apart.
+    /// The embedder's tenant; empty where there is only one.
     pub tenant: Arc<str>,
     /// The command's name in the grant.
     pub command: String,
@@ -36,7 +36,7 @@ pub struct Question {
     pub cwd: PathBuf,
     /// The names of the variables that the guest sets.
     pub env_names: Vec<String>,
-    /// How many bytes the guest feeds to standard input.
+    /// How many bytes of standard input the request carries.
     pub stdin_bytes: usize,
     /// What the child would be confined to.
     pub confinement: Arc<Confinement>,
@@ -58,19 +58,20 @@ impl Question {
     }
 }
 
-/// A question, and the files that it is about as they are: a child that may write
-/// one can put another program under an approved name.
+/// What an approval covers: the question, and the state of the files that it is
+/// about. A child that may write one of them could put another program under an
+/// approved name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Approved {
     pub(crate) question: Question,
-    /// The program's, and that of the script that it interprets.
+    /// Of the program, and of the script that it interprets.
     files: Vec<Stamp>,
 }
 
 impl Approved {
     /// # Errors
     ///
-    /// A file of the plan cannot be looked at.
+    /// The metadata of a file of the plan cannot be read.
     pub(crate) fn new(owner: &OwnerKey, plan: &Plan) -> Result<Self, SpawnError> {
         let files = [Some(&plan.program), plan.script.as_ref()];
         let stamp = |it: &Arc<Program>| it.file.metadata().map(|found| Stamp::of(&found));
@@ -81,7 +82,7 @@ impl Approved {
         })
     }
 
-    /// What "allow for this guest" stands for.
+    /// Returns what "allow for this guest" remembers.
     pub(super) fn fingerprint(&self) -> Fingerprint {
         let question = &self.question;
         let mut hash = Sha256::new();
@@ -102,31 +103,56 @@ impl Approved {
     }
 }
 
-/// What an approver says to a [`Question`].
+/// An approver's answer to a [`Question`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// Start this one.
+    /// Start this child.
     AllowOnce,
-    /// Start this one, and do not ask this guest again for the same command
-    /// name, program, argument vector and working directory. The values of its
-    /// environment and its standard input may differ the next time. A program, or
-    /// a script, that was written or replaced since is asked about again.
+    /// Start this child, and do not ask again when this guest requests the same
+    /// command name, program, argument vector and working directory. The values of
+    /// its environment and its standard input may differ the next time. If the program
+    /// or the script has been written or replaced since, the question is put again.
     AllowForThisGuest,
-    /// Start nothing.
+    /// Do not start it.
     Deny {
         /// Why, for the operator; the guest does not see it.
         reason: String,
     },
 }
 
-/// Who is asked where a grant says `ask`.
+/// Decides on commands whose `decision` in the grant is `ask`.
+///
+/// ```
+/// use std::future::{self, Future};
+/// use std::pin::Pin;
+///
+/// use capspawn_native::{Answer, Approver, Question};
+///
+/// /// Approves `git` without options, once each time.
+/// struct PlainGit;
+///
+/// impl Approver for PlainGit {
+///     fn ask<'a>(
+///         &'a self,
+///         question: &'a Question,
+///     ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
+///         let has_option = question.argv.iter().any(|argument| argument.starts_with('-'));
+///         let answer = if question.command == "git" && !has_option {
+///             Answer::AllowOnce
+///         } else {
+///             Answer::Deny { reason: "only git without options".into() }
+///         };
+///         Box::pin(future::ready(answer))
+///     }
+/// }
+/// ```
 pub trait Approver: Send + Sync {
-    /// Answers one question. One of a guest is open at a time; those of several
-    /// guests may be open together.
+    /// Answers one question. A guest has one open question at a time; several guests
+    /// may have theirs open together.
     ///
-    /// The future is polled where the guest's request is and must not block: a
-    /// prompt belongs on a thread of its own. It is dropped where the request is
-    /// abandoned or the bound of
+    /// The future is polled on the task of the guest's request and must not block: a
+    /// prompt needs a thread of its own. The future is dropped when the request is
+    /// abandoned or
     /// [`RegistryBuilder::approval_timeout`](crate::RegistryBuilder::approval_timeout)
     /// has passed. A panic in it is a denial.
     fn ask<'a>(

@@ -17,11 +17,11 @@ use crate::limits::{MAX_REMEMBERED_APPROVALS, MAX_WAITING_QUESTIONS};
 /// The questions of one guest, open, waiting and answered for good.
 #[derive(Debug)]
 pub(crate) struct Approvals {
-    /// One permit for each request that waits.
+    /// One permit for each waiting request.
     waiting: Semaphore,
-    /// One permit: whose turn it is to ask. First come, first served.
+    /// One permit, for the open question. First come, first served.
     turn: Semaphore,
-    /// What was allowed for this guest, the oldest first.
+    /// What was allowed for this guest, oldest first.
     remembered: Mutex<VecDeque<Fingerprint>>,
 }
 
@@ -36,13 +36,14 @@ impl Default for Approvals {
 }
 
 impl Approvals {
-    /// Whether this was allowed for the guest.
+    /// Returns whether this was allowed for the guest before.
     pub(crate) fn allows(&self, subject: &Approved) -> bool {
         let fingerprint = subject.fingerprint();
         self.remembered.lock().contains(&fingerprint)
     }
 
-    /// Waits for this guest's turn, and asks. Dropping the future leaves nothing.
+    /// Waits until the guest has no other open question, and puts this one to the
+    /// approver. Dropping the future leaves nothing behind.
     ///
     /// `sleep` makes a future that ends after that long, on the registry's clock.
     pub(crate) async fn ask<S: Future<Output = ()>>(
@@ -61,7 +62,7 @@ impl Approvals {
         let Ok(_place) = self.waiting.try_acquire() else {
             return Err(SpawnError::Quota(Quota::HostCapacity));
         };
-        // Never closed: an error cannot come, and would not matter if it did.
+        // The semaphore is never closed, so this cannot fail.
         let _turn = self.turn.acquire().await;
         if self.allows(subject) {
             return Ok(());
@@ -92,7 +93,7 @@ impl Approvals {
     }
 }
 
-/// Asks; a panic of the embedder's must not take the guest's host down.
+/// Gets the approver's answer. A panic in the embedder's code must not take the host down.
 async fn answer(approver: &dyn Approver, question: &Question) -> Answer {
     let mut asked = None;
     poll_fn(|context| {

@@ -1,25 +1,25 @@
-//! Taking up a detached child.
+//! Taking over a detached child.
 
 use super::Guest;
 use crate::error::SpawnError;
 use crate::handle::Child;
 
 impl Guest {
-    /// Takes up a child that a guest of the same owner (component and tenant)
-    /// has [detached](Child::detach), in this store or an earlier one.
+    /// Takes over a child that a guest of the same owner (component and tenant) has
+    /// [detached](Child::detach), in this store or an earlier one.
     ///
-    /// The attach uses the key up: of two at once exactly one gets the child.
-    /// From then on the child is this guest's as if it had started it, but that
-    /// it does not count against `max-total`; its life-time as a detached child
-    /// no longer bounds it, its wall clock limit still does. A child that has
-    /// ended is taken up too, with its status and captured output. Pipes that
-    /// nobody took yet can be taken now.
+    /// The attach uses the key up: of two attaches at once, exactly one gets the child.
+    /// From then on the child belongs to this guest as if this guest had started it,
+    /// except that it does not count against `max-total`. Its wall clock limit still
+    /// holds; the limit on its life as a detached child no longer does. A child that
+    /// has ended is taken over too, with its status and captured output. Pipes that
+    /// nobody has taken can be taken now.
     ///
     /// # Errors
     ///
-    /// [`SpawnError::NoEntry`], and nothing more, for whatever is no key of this
-    /// owner's: used up, another owner's, made room for others after its end, or
-    /// no key at all.
+    /// [`SpawnError::NoEntry`] for every key that does not name a child of this owner:
+    /// one that is used up, another owner's, that of a child which made room after its
+    /// end, or a text that is not a key.
     pub fn attach(&self, key: &str) -> Result<Child, SpawnError> {
         let record = self.registry.core().attach(&self.key, key)?;
         Ok(Child::new(

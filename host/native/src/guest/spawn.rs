@@ -41,6 +41,34 @@ impl Guest {
     ///
     /// Each [`SpawnError`] says which; on an error nothing runs, and nothing is used
     /// up but the rate.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use capspawn_native::grant::Grants;
+    /// use capspawn_native::{Command, DeniedItem, Registry, SpawnError};
+    ///
+    /// let grants = Grants::from_toml_str(
+    ///     r#"
+    ///     version = 1
+    ///     [[component."report".command]]
+    ///     name = "kernel"
+    ///     program = "/bin/uname"
+    ///     args = ["-s"]
+    ///     sandbox = "none"    # written out: this child is not confined
+    ///     "#,
+    ///     "/".as_ref(),
+    /// )?;
+    /// let registry = Registry::builder().build()?;
+    /// let guest = registry.guest(grants.component("report"), "");
+    ///
+    /// guest.spawn(&Command::new("kernel").arg("-s"))?;
+    /// match guest.spawn(&Command::new("kernel").arg("-a")) {
+    ///     Err(SpawnError::Denied(denial)) => assert_eq!(denial.item, DeniedItem::Argument),
+    ///     other => panic!("the grant lists no other argument: {other:?}"),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn spawn(&self, command: &Command) -> Result<Child, SpawnError> {
         self.report_refusal(command, self.try_spawn(command))
     }

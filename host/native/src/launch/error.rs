@@ -2,7 +2,7 @@
 
 use std::{fmt, io};
 
-/// A step of a launch, named in [`LaunchError`].
+/// The step at which a launch failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Stage {
@@ -72,7 +72,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// A launch that failed: at which step, and with what error of the system.
+/// A launch that failed: the step, and the system's error.
 #[derive(Debug, thiserror::Error)]
 #[error("failed while {stage}: {source}")]
 pub struct LaunchError {
@@ -90,7 +90,7 @@ impl LaunchError {
     }
 }
 
-/// The system's error, also where a library has wrapped it.
+/// Returns the system's error, even where a library has wrapped it.
 pub(crate) fn errno_within(error: &io::Error) -> Option<rustix::io::Errno> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! The trait of what starts a child.
+//! The trait behind which children are started.
 
 use std::fmt;
 
@@ -7,15 +7,47 @@ use super::plan::{ChildStdio, Plan};
 use super::process::Process;
 use crate::confinement::{Confinement, Enforcement};
 
-/// Whose children may share what a launcher keeps between launches: one guest's.
+/// The guest whose children may share what a launcher keeps between launches.
 ///
-/// Numbers are not used again while the registry lives.
+/// A number is not reused while the registry lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope(pub u64);
 
-/// What starts a child.
+/// Starts children.
+///
+/// [`NativeLauncher`](crate::sandbox::NativeLauncher) is the launcher of this crate.
+/// Another one may start children elsewhere, or none at all:
+///
+/// ```
+/// use std::io;
+///
+/// use capspawn_native::confinement::{Confinement, Enforcement};
+/// use capspawn_native::launch::{
+///     ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage,
+/// };
+///
+/// /// Refuses every launch: for a host that is being drained.
+/// #[derive(Debug)]
+/// struct Drained;
+///
+/// impl Launcher for Drained {
+///     fn enforcement(&self, confinement: &Confinement) -> Enforcement {
+///         Enforcement::none(confinement, "the host is being drained", "try again later")
+///     }
+///
+///     fn launch(
+///         &self,
+///         _scope: Scope,
+///         _plan: &Plan,
+///         _stdio: ChildStdio,
+///     ) -> Result<Box<dyn Process>, LaunchError> {
+///         let source = io::ErrorKind::ResourceBusy.into();
+///         Err(LaunchError::new(Stage::Spawn, source))
+///     }
+/// }
+/// ```
 pub trait Launcher: Send + Sync + fmt::Debug {
-    /// Says what this launcher would enforce for `confinement` on this host.
+    /// Returns what this launcher would enforce for `confinement` on this host.
     fn enforcement(&self, confinement: &Confinement) -> Enforcement;
 
     /// Starts what `plan` says, for the guest `scope`. Returns once the program
@@ -31,7 +63,7 @@ pub trait Launcher: Send + Sync + fmt::Debug {
         stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError>;
 
-    /// Gives up what is kept for `scope`, whose guest is gone: what its running
-    /// children need stays until they have ended. Does not block.
+    /// Drops what is kept for `scope`, whose guest is gone. What its running children
+    /// need stays until they have ended. Does not block.
     fn close(&self, _scope: Scope) {}
 }

@@ -12,13 +12,13 @@ use crate::confinement::Confinement;
 use crate::limits::{CaptureCaps, Limits};
 use crate::streams::Streams;
 
-/// A program, opened when its grant was loaded or, where a grant lists none by
-/// name, at the decision.
+/// A program, opened when its grant was loaded, or at the decision where the rule
+/// allows any program.
 #[derive(Debug)]
 pub struct Program {
     /// Its absolute path, for messages.
     pub path: PathBuf,
-    /// The open file (`O_PATH`): what is executed, whatever the path names by now.
+    /// The open file (`O_PATH`). It is executed, whatever the path names by now.
     pub file: File,
 }
 
@@ -43,9 +43,9 @@ impl Program {
 pub struct WorkingDirectory {
     /// Its absolute path, for messages.
     pub path: PathBuf,
-    /// The open directory: what is entered, whatever the path names by now.
+    /// The open directory. It is entered, whatever the path names by now.
     pub dir: Arc<OwnedFd>,
-    /// Whether the grant or the guest names it. If not, a child that has a
+    /// Whether the grant or the guest names it. If neither does, a child that has a
     /// private `/tmp` starts there.
     pub named: bool,
 }
@@ -81,7 +81,8 @@ pub struct Request {
     pub env_names: Vec<String>,
 }
 
-/// A decided request: everything a launcher needs, and nothing it may change.
+/// A decided request: everything that a launcher needs, and nothing that it may
+/// change.
 #[derive(Debug, Clone)]
 pub struct Plan {
     /// The name of the grant's rule that allows it.
@@ -90,8 +91,8 @@ pub struct Plan {
     pub request: Request,
     /// The program to execute.
     pub program: Arc<Program>,
-    /// The script that the program interprets, as it was opened. Its interpreter
-    /// reads it by its name, which is in `argv`.
+    /// The script that the program interprets, as it was opened. The interpreter
+    /// opens it again by its path, which is in `argv`.
     pub script: Option<Arc<Program>>,
     /// The argument vector, `argv[0]` included.
     pub argv: Vec<String>,
@@ -137,8 +138,8 @@ impl Plan {
     }
 }
 
-/// The descriptors that become a child's standard streams; the null device where
-/// there is none.
+/// The descriptors that become a child's standard streams. A stream without one is
+/// the null device.
 #[derive(Debug, Default)]
 pub struct ChildStdio {
     /// Descriptor 0.

@@ -5,10 +5,10 @@ use std::{fmt, io};
 
 use crate::status::Signal;
 
-/// What `waitid(2)` says of an ended leader.
+/// How a leader ended, as `waitid(2)` reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// It called `exit` with this code.
+    /// It exited with this code.
     Code(i32),
     /// A signal of this number ended it.
     Signal(u8),
@@ -16,8 +16,8 @@ pub enum Exit {
 
 /// A started child: the leader of its tree, and the tree.
 ///
-/// No method blocks. After [`Process::reap`] no other method is called: the
-/// process id may belong to a stranger by then.
+/// No method blocks. After [`Process::reap`] no other method is called, because the
+/// process id may belong to an unrelated process by then.
 pub trait Process: Send + Sync + fmt::Debug {
     /// The process id, for the operator.
     fn pid(&self) -> u32;
@@ -25,33 +25,35 @@ pub trait Process: Send + Sync + fmt::Debug {
     /// A descriptor that becomes readable once the leader has ended.
     fn exit_fd(&self) -> BorrowedFd<'_>;
 
-    /// Says how the leader ended, and goes on saying so until
-    /// [`Process::reap`]; none while it runs. Similar to `waitid` with `WEXITED | WNOWAIT | WNOHANG`.
+    /// Returns how the leader ended, as often as it is called before
+    /// [`Process::reap`]; none while it runs. Similar to `waitid` with
+    /// `WEXITED | WNOWAIT | WNOHANG`.
     ///
     /// # Errors
     ///
-    /// Whatever the system says; the child is then given up as killed by the host.
+    /// The system's error. The child then counts as killed by the host.
     fn try_exit(&self) -> io::Result<Option<Exit>>;
 
     /// Sends `signal` to the leader. Similar to `pidfd_send_signal`.
     ///
     /// # Errors
     ///
-    /// Whatever the system says but that the leader has ended, which is success.
+    /// The system's error. A leader that has ended is no error.
     fn signal(&self, signal: Signal) -> io::Result<()>;
 
-    /// Sends `signal` to the leader and all that it started, as far as the
+    /// Sends `signal` to the leader and everything that it started, as far as the
     /// confinement keeps them together. Similar to `killpg`.
     ///
     /// # Errors
     ///
-    /// Whatever the system says but that nothing is left, which is success.
+    /// The system's error. A tree of which nothing is left is no error.
     fn signal_tree(&self, signal: Signal) -> io::Result<()>;
 
-    /// Reaps the ended leader: its numbers may then be used again. Similar to `waitid` with `WEXITED | WNOHANG`.
+    /// Reaps the ended leader, whose process id may be reused from then on. Similar to
+    /// `waitid` with `WEXITED | WNOHANG`.
     ///
     /// # Errors
     ///
-    /// Whatever the system says.
+    /// The system's error.
     fn reap(&self) -> io::Result<()>;
 }
