@@ -15,10 +15,10 @@ pub(crate) type Veto = Box<dyn Fn(&Question) -> Result<(), String> + Send + Sync
 
 /// What the embedder has set.
 pub(crate) struct Hooks {
-    pub(crate) approver: Option<Arc<dyn Approver>>,
+    approver: Option<Arc<dyn Approver>>,
     /// How long one answer may take.
-    pub(crate) approval_timeout: Duration,
-    pub(crate) veto: Option<Veto>,
+    approval_timeout: Duration,
+    veto: Option<Veto>,
 }
 
 impl Default for Hooks {
@@ -32,6 +32,26 @@ impl Default for Hooks {
 }
 
 impl Hooks {
+    pub(crate) fn set_approver(&mut self, approver: Arc<dyn Approver>) {
+        self.approver = Some(approver);
+    }
+
+    pub(crate) fn set_approval_timeout(&mut self, timeout: Duration) {
+        self.approval_timeout = timeout;
+    }
+
+    pub(crate) fn set_veto(&mut self, veto: Veto) {
+        self.veto = Some(veto);
+    }
+
+    pub(super) fn approver(&self) -> Option<&dyn Approver> {
+        self.approver.as_deref()
+    }
+
+    pub(super) fn approval_timeout(&self) -> Duration {
+        self.approval_timeout
+    }
+
     /// Refuses what the veto refuses.
     pub(crate) fn admits(&self, owner: &OwnerKey, plan: &Plan) -> Result<(), SpawnError> {
         let Some(veto) = &self.veto else {

@@ -45,8 +45,8 @@ pub struct Question {
 impl Question {
     pub(crate) fn new(owner: &OwnerKey, plan: &Plan) -> Self {
         Self {
-            component: Arc::clone(&owner.component),
-            tenant: Arc::clone(&owner.tenant),
+            component: Arc::clone(owner.component()),
+            tenant: Arc::clone(owner.tenant()),
             command: plan.name.clone(),
             program: plan.program.path.clone(),
             argv: plan.argv.clone(),
@@ -63,7 +63,7 @@ impl Question {
 /// approved name.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Approved {
-    pub(crate) question: Question,
+    pub(super) question: Question,
     /// Of the program, and of the script that it interprets.
     files: Vec<Stamp>,
 }

@@ -53,7 +53,7 @@ impl Approvals {
         subject: &Approved,
     ) -> Result<(), SpawnError> {
         let question = &subject.question;
-        let Some(approver) = &hooks.approver else {
+        let Some(approver) = hooks.approver() else {
             return Err(denied(
                 &question.command,
                 "it needs approval and there is no approver",
@@ -67,14 +67,14 @@ impl Approvals {
         if self.allows(subject) {
             return Ok(());
         }
-        let timeout = hooks.approval_timeout;
+        let timeout = hooks.approval_timeout();
         let answer = tokio::select! {
             biased;
             () = sleep(timeout) => {
                 let reason = format!("it needs approval and no answer came within {timeout:?}");
                 return Err(denied(&question.command, reason));
             }
-            answer = answer(&**approver, question) => answer,
+            answer = answer(approver, question) => answer,
         };
         match answer {
             Answer::AllowOnce => Ok(()),

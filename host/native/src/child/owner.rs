@@ -5,8 +5,8 @@ use std::sync::Arc;
 /// Names an owner within its registry.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct OwnerKey {
-    pub(crate) component: Arc<str>,
-    pub(crate) tenant: Arc<str>,
+    component: Arc<str>,
+    tenant: Arc<str>,
 }
 
 impl OwnerKey {
@@ -15,5 +15,15 @@ impl OwnerKey {
             component: component.into(),
             tenant: tenant.into(),
         }
+    }
+
+    /// The component's section of the grant.
+    pub(crate) fn component(&self) -> &Arc<str> {
+        &self.component
+    }
+
+    /// The embedder's tenant.
+    pub(crate) fn tenant(&self) -> &Arc<str> {
+        &self.tenant
     }
 }

@@ -52,9 +52,9 @@ pub struct PipeWriter {
 /// The ends that the guest has not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct UntakenPipes {
-    pub(crate) stdin: Option<Arc<OwnedFd>>,
-    pub(crate) stdout: Option<Arc<OwnedFd>>,
-    pub(crate) stderr: Option<Arc<OwnedFd>>,
+    pub(super) stdin: Option<Arc<OwnedFd>>,
+    pub(super) stdout: Option<Arc<OwnedFd>>,
+    pub(super) stderr: Option<Arc<OwnedFd>>,
 }
 
 impl PipeReader {

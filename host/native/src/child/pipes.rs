@@ -12,65 +12,90 @@ use super::pipe::UntakenPipes;
 use crate::launch::{ChildStdio, LaunchError, Stage};
 use crate::streams::{Stdin, Stdio, Streams};
 
-/// The host's ends, all non-blocking.
+/// All pipes of one child.
+#[derive(Debug)]
+pub(crate) struct Pipes {
+    /// The child's ends.
+    pub(crate) child: ChildStdio,
+    /// The host's ends, for the supervisor.
+    pub(crate) host: HostStdio,
+    /// The host's ends that the guest may take.
+    pub(crate) untaken: UntakenPipes,
+}
+
+/// The host's ends that the supervisor serves, all non-blocking.
 #[derive(Debug)]
 pub(crate) struct HostStdio {
     /// The rest of the request's standard input, and the pipe to write it to.
     pub(crate) stdin: Option<(OwnedFd, Bytes)>,
+    /// Standard output to capture.
     pub(crate) stdout: Option<OwnedFd>,
+    /// Standard error to capture.
     pub(crate) stderr: Option<OwnedFd>,
-    /// The ends that the guest may take.
-    pub(crate) untaken: UntakenPipes,
     /// Output that the guest reads: to see its end without keeping it open.
     pub(crate) piped: [Weak<OwnedFd>; 2],
 }
 
-/// Makes the pipes for `streams`.
-pub(crate) fn make(streams: &Streams) -> Result<(ChildStdio, HostStdio), LaunchError> {
-    try_make(streams).map_err(|error| LaunchError::new(Stage::Pipe, error))
+impl Pipes {
+    /// Makes the pipes for `streams`, and writes as much of standard input as fits.
+    ///
+    /// # Errors
+    ///
+    /// The system has no pipe left.
+    pub(crate) fn new(streams: &Streams) -> Result<Self, LaunchError> {
+        Self::try_new(streams).map_err(|error| LaunchError::new(Stage::Pipe, error))
+    }
+
+    fn try_new(streams: &Streams) -> io::Result<Self> {
+        let mut untaken = UntakenPipes::default();
+        let mut rest = None;
+        let stdin = match &streams.stdin {
+            Stdin::Piped => {
+                let (child, host) = input()?;
+                untaken.stdin = Some(Arc::new(host));
+                Some(child)
+            }
+            Stdin::Bytes(bytes) if !bytes.is_empty() => {
+                let (child, host) = input()?;
+                rest = feed(host, bytes);
+                Some(child)
+            }
+            Stdin::Null | Stdin::Bytes(_) => None,
+        };
+        let (stdout, mut read_stdout) = output(streams.stdout)?;
+        let (stderr, mut read_stderr) = match streams.stderr {
+            Stdio::Merged => (stdout.as_ref().map(OwnedFd::try_clone).transpose()?, None),
+            other => output(other)?,
+        };
+        if streams.stdout == Stdio::Piped {
+            untaken.stdout = read_stdout.take().map(Arc::new);
+        }
+        if streams.stderr == Stdio::Piped {
+            untaken.stderr = read_stderr.take().map(Arc::new);
+        }
+        let piped = [&untaken.stdout, &untaken.stderr];
+        let piped = piped.map(|pipe| pipe.as_ref().map_or_else(Weak::new, Arc::downgrade));
+        Ok(Self {
+            child: ChildStdio {
+                stdin,
+                stdout,
+                stderr,
+            },
+            host: HostStdio {
+                stdin: rest,
+                stdout: read_stdout,
+                stderr: read_stderr,
+                piped,
+            },
+            untaken,
+        })
+    }
 }
 
-fn try_make(streams: &Streams) -> io::Result<(ChildStdio, HostStdio)> {
-    let mut untaken = UntakenPipes::default();
-    let (stdin, feed) = match &streams.stdin {
-        Stdin::Piped => {
-            let (child, host) = pipe_with(PipeFlags::CLOEXEC)?;
-            set_nonblocking(&host)?;
-            untaken.stdin = Some(Arc::new(host));
-            (Some(child), None)
-        }
-        Stdin::Bytes(bytes) if !bytes.is_empty() => {
-            let (child, host) = pipe_with(PipeFlags::CLOEXEC)?;
-            set_nonblocking(&host)?;
-            (Some(child), feed(host, bytes))
-        }
-        _ => (None, None),
-    };
-    let (stdout, mut read_stdout) = output(streams.stdout)?;
-    let (stderr, mut read_stderr) = match streams.stderr {
-        Stdio::Merged => (stdout.as_ref().map(OwnedFd::try_clone).transpose()?, None),
-        other => output(other)?,
-    };
-    if streams.stdout == Stdio::Piped {
-        untaken.stdout = read_stdout.take().map(Arc::new);
-    }
-    if streams.stderr == Stdio::Piped {
-        untaken.stderr = read_stderr.take().map(Arc::new);
-    }
-    let piped = [&untaken.stdout, &untaken.stderr];
-    let piped = piped.map(|pipe| pipe.as_ref().map_or_else(Weak::new, Arc::downgrade));
-    let child = ChildStdio {
-        stdin,
-        stdout,
-        stderr,
-    };
-    let host = HostStdio {
-        stdin: feed,
-        stdout: read_stdout,
-        stderr: read_stderr,
-        untaken,
-        piped,
-    };
+/// Returns the child's end and the host's end of a pipe for standard input.
+fn input() -> io::Result<(OwnedFd, OwnedFd)> {
+    let (child, host) = pipe_with(PipeFlags::CLOEXEC)?;
+    set_nonblocking(&host)?;
     Ok((child, host))
 }
 

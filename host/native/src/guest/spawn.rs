@@ -12,7 +12,7 @@ use rustix::io::{DupFlags, dup3, retry_on_intr};
 
 use super::Guest;
 use crate::approval::{self, Approved};
-use crate::child::pipes;
+use crate::child::pipes::Pipes;
 use crate::child::record::{Record, Started};
 use crate::command::Command;
 use crate::error::SpawnError;
@@ -154,11 +154,11 @@ fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
     if !enforcement.admits(plan.confinement.sandbox) {
         return Err(SpawnError::SandboxUnavailable(Box::new(enforcement)));
     }
-    let (child_stdio, mut host_stdio) = pipes::make(&plan.streams)?;
+    let pipes = Pipes::new(&plan.streams)?;
     let mut exit_fd = reserve_descriptor(&plan.program.file)?;
     let launcher = core.launcher();
     let process: Arc<dyn Process> = launcher
-        .launch(guest.key.scope(), &plan, child_stdio)?
+        .launch(guest.key.scope(), &plan, pipes.child)?
         .into();
     let exit_fd = retry_on_intr(|| dup3(process.exit_fd(), &mut exit_fd, DupFlags::CLOEXEC))
         .map(|()| exit_fd);
@@ -167,7 +167,7 @@ fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         owner: guest.key.owner().clone(),
         plan,
         confinement: enforcement.summary(),
-        untaken: std::mem::take(&mut host_stdio.untaken),
+        untaken: pipes.untaken,
         process: Arc::clone(&process),
     }));
     permit.hand_over(&record);
@@ -178,12 +178,8 @@ fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         pid: process.pid(),
         confinement: record.confinement(),
     });
-    let supervised = Supervised {
-        record,
-        core: Arc::clone(core),
-        process,
-    };
-    core.handle().spawn(supervised.run(host_stdio, exit_fd));
+    let supervised = Supervised::new(record, Arc::clone(core), process);
+    core.handle().spawn(supervised.run(pipes.host, exit_fd));
     Ok(child)
 }
 

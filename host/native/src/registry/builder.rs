@@ -95,7 +95,7 @@ impl RegistryBuilder {
     /// a denial. See [`Guest::spawn_with_approval`](crate::Guest::spawn_with_approval).
     #[must_use]
     pub fn approver(mut self, approver: Arc<dyn Approver>) -> Self {
-        self.hooks.approver = Some(approver);
+        self.hooks.set_approver(approver);
         self
     }
 
@@ -104,7 +104,7 @@ impl RegistryBuilder {
     /// [`DEFAULT_APPROVAL_TIMEOUT`](crate::limits::DEFAULT_APPROVAL_TIMEOUT).
     #[must_use]
     pub fn approval_timeout(mut self, timeout: Duration) -> Self {
-        self.hooks.approval_timeout = timeout;
+        self.hooks.set_approval_timeout(timeout);
         self
     }
 
@@ -119,7 +119,7 @@ impl RegistryBuilder {
         mut self,
         veto: impl Fn(&Question) -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        self.hooks.veto = Some(Box::new(veto));
+        self.hooks.set_veto(Box::new(veto));
         self
     }
 

@@ -311,7 +311,7 @@ impl Core {
         let event = Event {
             kind: kind(),
             time: SystemTime::now(),
-            component: Arc::clone(&owner.component),
+            component: Arc::clone(owner.component()),
             command: request.program.clone(),
             args: request.args.clone(),
         };

@@ -34,12 +34,20 @@ const UNREGISTERED_CHECK: Duration = Duration::from_millis(1);
 
 /// A child and what its supervision needs.
 pub(crate) struct Supervised {
-    pub(crate) record: Arc<Record>,
-    pub(crate) core: Arc<Core>,
-    pub(crate) process: Arc<dyn Process>,
+    record: Arc<Record>,
+    core: Arc<Core>,
+    process: Arc<dyn Process>,
 }
 
 impl Supervised {
+    pub(crate) fn new(record: Arc<Record>, core: Arc<Core>, process: Arc<dyn Process>) -> Self {
+        Self {
+            record,
+            core,
+            process,
+        }
+    }
+
     /// Supervises the child to its end.
     pub(crate) async fn run(self, stdio: HostStdio, exit_fd: rustix::io::Result<OwnedFd>) {
         let finish = FinishGuard(&self);
