@@ -1,4 +1,5 @@
-//! Streams without any wasm: what `wasi:io`'s own host functions make of them.
+//! Streams without WebAssembly, through the traits that `wasi:io`'s host functions
+//! call.
 
 use std::future::Future;
 use std::path::Path;
@@ -9,7 +10,7 @@ use capspawn_native::{Child, Command, ExitStatus, Grants, Guest, Registry, Signa
 use super::*;
 use crate::p2::tests::GRANT;
 
-/// A child whose three streams are piped, and the guest that keeps it.
+/// A child whose three streams are piped, and the guest that holds it.
 struct Piped {
     _guest: Guest,
     child: Child,
@@ -33,24 +34,24 @@ impl Piped {
         }
     }
 
-    fn stdin(&self) -> Writing {
-        Writing::new(self.child.take_stdin().expect("registered").expect("once"))
+    fn stdin(&self) -> PipeOutput {
+        PipeOutput::new(self.child.take_stdin().expect("registered").expect("once"))
     }
 
-    fn stdout(&self) -> Reading {
-        Reading::new(self.child.take_stdout().expect("registered").expect("once"))
+    fn stdout(&self) -> PipeInput {
+        PipeInput::new(self.child.take_stdout().expect("registered").expect("once"))
     }
 
-    fn stderr(&self) -> Reading {
-        Reading::new(self.child.take_stderr().expect("registered").expect("once"))
+    fn stderr(&self) -> PipeInput {
+        PipeInput::new(self.child.take_stderr().expect("registered").expect("once"))
     }
 }
 
-/// Fails where `future` takes for ever.
+/// Fails if `future` does not complete.
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future)
         .await
-        .expect("it comes")
+        .expect("it completes within 60 s")
 }
 
 #[track_caller]
@@ -63,7 +64,7 @@ fn code<T: std::fmt::Debug>(result: StreamResult<T>) -> ErrorCode {
     }
 }
 
-async fn drain(stream: &mut Reading) -> Vec<u8> {
+async fn drain(stream: &mut PipeInput) -> Vec<u8> {
     let mut all = Vec::new();
     loop {
         match soon(stream.blocking_read(usize::MAX)).await {
@@ -75,7 +76,7 @@ async fn drain(stream: &mut Reading) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_guests_length_is_honoured_and_the_end_is_closed() {
+async fn a_read_returns_no_more_than_requested_and_the_end_is_closed() {
     let piped = Piped::new("printf abcdef");
     let mut stdout = piped.stdout();
     assert_eq!(soon(stdout.blocking_read(4)).await.unwrap(), "abcd");
@@ -91,7 +92,7 @@ async fn the_guests_length_is_honoured_and_the_end_is_closed() {
 }
 
 #[tokio::test]
-async fn nothing_there_is_not_the_end() {
+async fn an_empty_pipe_is_not_the_end() {
     let piped = Piped::new("read line; echo $line");
     let (mut stdin, mut stdout) = (piped.stdin(), piped.stdout());
     assert_eq!(stdout.read(10).unwrap(), "");
@@ -103,7 +104,7 @@ async fn nothing_there_is_not_the_end() {
 }
 
 #[tokio::test]
-async fn one_read_is_bounded_whatever_the_child_makes_of_its_pipe() {
+async fn one_read_is_bounded_even_if_the_child_enlarges_its_pipe() {
     // The pipe grown to 1 MiB (1031 is F_SETPIPE_SZ), and filled.
     let piped = Piped::new(
         "/usr/bin/python3 -c 'import fcntl, os; fcntl.fcntl(1, 1031, 1 << 20); os.write(1, bytes(1 << 20))'; echo >&2",
@@ -114,7 +115,7 @@ async fn one_read_is_bounded_whatever_the_child_makes_of_its_pipe() {
 }
 
 #[tokio::test]
-async fn a_permit_is_what_the_pipe_takes_whole() {
+async fn a_permit_is_as_much_as_the_pipe_takes_whole() {
     let piped = Piped::new("sleep 600");
     let mut stdin = piped.stdin();
     let (mut written, mut permits) = (0, Vec::new());
@@ -128,18 +129,18 @@ async fn a_permit_is_what_the_pipe_takes_whole() {
         let bytes = vec![1; permit.min(4095)];
         written += bytes.len();
         stdin.write(bytes.into()).unwrap();
-        assert!(stdin.rest.is_empty(), "a write is in the pipe");
+        assert!(stdin.pending.is_empty(), "a write is in the pipe");
     }
     assert_eq!(permits[0], 64 * 1024);
     assert!(permits[1..].iter().all(|permit| *permit == 4096));
     assert!((15 * 4095..=64 * 1024).contains(&written), "{written}");
-    // Full, and flushed all the same: nothing waits for the child to read.
+    // The pipe is full, and a flush completes: it does not wait for the child to read.
     soon(stdin.blocking_write_and_flush("".into()))
         .await
         .unwrap();
     stdin.flush().unwrap();
     assert_eq!(soon(stdin.write_ready()).await.unwrap(), 0);
-    // Asking for room does wait.
+    // A wait for room does not complete.
     let wait = tokio::time::timeout(Duration::from_millis(50), stdin.ready());
     assert!(wait.await.is_err());
 }
@@ -159,8 +160,8 @@ async fn more_than_the_permit_is_a_trap() {
 }
 
 #[tokio::test]
-async fn what_a_shrunken_pipe_does_not_take_is_written_before_anything_else() {
-    // 1031 is F_SETPIPE_SZ: one page is left of the sixteen that were permitted.
+async fn bytes_that_a_shrunken_pipe_does_not_take_are_written_first() {
+    // 1031 is F_SETPIPE_SZ: of the sixteen permitted pages one is left.
     let piped = Piped::new(
         "trap go=1 TERM; /usr/bin/python3 -c 'import fcntl; fcntl.fcntl(0, 1031, 4096)'; echo >&2; \
          while [ -z \"$go\" ]; do sleep 0.01; done; cat",
@@ -170,13 +171,16 @@ async fn what_a_shrunken_pipe_does_not_take_is_written_before_anything_else() {
     soon(piped.stderr().ready()).await;
     let mut bytes = vec![b'x'; permit];
     stdin.write(bytes.clone().into()).unwrap();
-    assert!(!stdin.rest.is_empty(), "the case this is about");
-    // Nobody has read so far.
+    assert!(
+        !stdin.pending.is_empty(),
+        "the pipe took less than was permitted"
+    );
+    // The child has read nothing so far; from now on it reads.
     piped.child.signal(Signal::Terminate);
     let write = async {
-        // Waiting is what writes it.
+        // The wait writes the pending bytes.
         stdin.ready().await;
-        assert!(stdin.rest.is_empty());
+        assert!(stdin.pending.is_empty());
         let end = stdin.blocking_write_and_flush("end".into()).await;
         end.expect("it reads to the end");
         drop(stdin);
@@ -187,7 +191,7 @@ async fn what_a_shrunken_pipe_does_not_take_is_written_before_anything_else() {
 }
 
 #[tokio::test]
-async fn a_reader_that_is_gone_is_told_once_and_apart_from_the_end() {
+async fn a_closed_reader_is_reported_once_and_is_not_the_end() {
     let piped = Piped::new("exec <&-; echo; sleep 600");
     let mut stdin = piped.stdin();
     soon(piped.stdout().ready()).await;
@@ -200,14 +204,14 @@ async fn a_reader_that_is_gone_is_told_once_and_apart_from_the_end() {
 }
 
 #[tokio::test]
-async fn a_blocking_write_that_breaks_says_so() {
+async fn a_blocking_write_reports_a_broken_pipe() {
     let piped = Piped::new("read line; exec <&-; echo; sleep 600");
     let (mut stdin, mut stdout) = (piped.stdin(), piped.stdout());
     soon(stdin.blocking_write_and_flush("x\n".into()))
         .await
         .unwrap();
     soon(stdout.ready()).await;
-    // Until it executes, what another test starts just then has a copy of the reading end.
+    // A child that another test starts holds a copy of the reading end until it executes.
     let broken = async {
         let mut written = Ok(());
         while written.is_ok() {
@@ -219,7 +223,7 @@ async fn a_blocking_write_that_breaks_says_so() {
 }
 
 #[tokio::test]
-async fn dropping_the_input_is_the_childs_end_of_file_after_all_that_was_written() {
+async fn dropping_the_input_ends_the_childs_input_after_all_written_bytes() {
     let piped = Piped::new("sleep 0.1; exec wc -c");
     let (mut stdin, mut stdout) = (piped.stdin(), piped.stdout());
     let permit = stdin.check_write().unwrap();
@@ -231,11 +235,11 @@ async fn dropping_the_input_is_the_childs_end_of_file_after_all_that_was_written
 }
 
 #[tokio::test]
-async fn a_stream_that_is_always_ready_leaves_the_thread_to_others() {
+async fn a_stream_that_is_always_ready_yields_the_thread() {
     let piped = Piped::new("exec yes");
     let mut stdout = piped.stdout();
     let reading = async { while stdout.blocking_read(64).await.is_ok() {} };
-    // On one thread: the clock is only looked at when the reader makes way.
+    // On one thread the timer only fires when the reader yields.
     let ended = tokio::time::timeout(Duration::from_millis(50), reading).await;
     assert!(ended.is_err(), "`yes` does not end");
 }
