@@ -79,7 +79,10 @@ fn session(document: &str, mut to: impl Write, mut from: impl BufRead) -> io::Re
 
     send(&mut to, &request(2, "shutdown", &Value::Null))?;
     receive_until(&mut from, |message| message["id"] == 2)?;
-    send(&mut to, &notification("exit", &Value::Null))
+    // The server exits once it has read this, perhaps before the write returns: its
+    // status, not a broken pipe, tells whether it succeeded.
+    let _ = send(&mut to, &notification("exit", &Value::Null));
+    Ok(())
 }
 
 fn request(id: u64, method: &str, params: &Value) -> Value {
