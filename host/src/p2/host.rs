@@ -44,7 +44,7 @@ impl run::Host for ProcessCtxView<'_> {
         let command = self.command_to_run(program, args, options)?;
         // Cancelling this call drops the approval request, or the child, which
         // kills it.
-        let child = self.ctx.guest.spawn_asking(&command).await?;
+        let child = self.ctx.guest.spawn_with_approval(&command).await?;
         Ok(child.output().await.into())
     }
 }
@@ -67,7 +67,7 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         options: Option<Resource<SpawnOptions>>,
     ) -> Result<Resource<Child>, ProcessError> {
         let command = self.command(program, args, options)?;
-        let child = self.ctx.guest.spawn_asking(&command).await?;
+        let child = self.ctx.guest.spawn_with_approval(&command).await?;
         self.push_child(child)
     }
 
