@@ -1,4 +1,4 @@
-//! `capspawn explain`: the decision on one request, by the code that decides.
+//! `capspawn explain`: the decision on one request, made by the code that `run` uses.
 
 use anyhow::Result;
 use capspawn_native::grant::Explanation;
@@ -7,16 +7,15 @@ use capspawn_native::{Command, Decision, SpawnError};
 use serde_json::{Value, json};
 
 use crate::args::ExplainArgs;
-use crate::check::written;
-use crate::load;
+use crate::{confinement, load, output};
 
-/// Exit code of a request that is refused.
+/// Exit code for a request that is denied.
 const DENIED: u8 = 3;
 
-/// Exit code of a request that waits for somebody's approval.
+/// Exit code for a request that needs the operator's approval.
 const ASK: u8 = 4;
 
-/// Prints the decision; nothing is started.
+/// Prints the decision. It starts no program.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
     let grants = load::grants(&args.file, args.run_as.identity())?;
     let mut request = Command::new(&args.name).args(&args.args);
@@ -29,9 +28,9 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
 
     let explanation = grants.component(&args.component).explain(&request);
     if args.json {
-        crate::print(&format!("{:#}\n", object(&explanation)))?;
+        output::print(&format!("{:#}\n", object(&explanation)))?;
     } else {
-        crate::print(&explanation.to_string())?;
+        output::print(&explanation.to_string())?;
     }
     Ok(match explanation.outcome {
         Ok(Decision::Allow(_)) => 0,
@@ -40,7 +39,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
     })
 }
 
-/// Returns the same for programs.
+/// Returns the explanation as JSON.
 fn object(explanation: &Explanation) -> Value {
     let mut object = match &explanation.outcome {
         Ok(Decision::Allow(plan)) => planned("allow", plan),
@@ -62,9 +61,10 @@ fn object(explanation: &Explanation) -> Value {
     object
 }
 
+/// Returns the decision and the plan that it allows.
 fn planned(decision: &str, plan: &Plan) -> Value {
     let limits = &plan.limits;
-    let confinement = &plan.confinement;
+    let rules = &plan.confinement;
     let env: serde_json::Map<_, _> = plan
         .env
         .iter()
@@ -88,13 +88,9 @@ fn planned(decision: &str, plan: &Plan) -> Value {
             "stdout_bytes": plan.capture.stdout_bytes,
             "stderr_bytes": plan.capture.stderr_bytes,
         },
-        "sandbox": crate::check::sandbox(confinement.sandbox),
-        "network": crate::check::network(confinement.network),
+        "sandbox": confinement::sandbox(rules.sandbox),
+        "network": confinement::network(rules.network),
         "disclose_pid": plan.disclose_pid,
-        "fs": {
-            "read": written(&confinement.fs.read),
-            "write": written(&confinement.fs.write),
-            "deny": written(&confinement.fs.deny),
-        },
+        "fs": confinement::fs(&rules.fs),
     })
 }

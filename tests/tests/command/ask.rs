@@ -79,7 +79,7 @@ fn yes_starts_it() {
         let session = session(&setup, &["echo", "hello"], "", answer);
         assert_eq!(session.code, Some(0), "{session:?}");
         for line in [
-            "\"exec\" asks",
+            "\"exec\" requests a program",
             "argv[1]    \"hello\"",
             "sandbox    none",
             "\nhello\r\n",

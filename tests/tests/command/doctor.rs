@@ -31,7 +31,7 @@ fn doctor_reports_every_dimension_and_exits_by_the_demand() {
             "{name}: {table:?}"
         );
     }
-    assert!(table.stdout.contains("can be met here"), "{table:?}");
+    assert!(table.stdout.contains("can enforce"), "{table:?}");
 
     let json = report(&[]);
     assert_eq!(json["required"], true);
@@ -58,7 +58,7 @@ fn a_tier_that_is_insisted_on_is_the_one_that_is_reported() {
     let without = doctor(&["--tier", "C"]);
     assert_eq!(without.code, Some(1), "{without:?}");
     assert!(without.stdout.starts_with("tier C: "), "{without:?}");
-    assert!(without.stdout.contains("cannot be met here"), "{without:?}");
+    assert!(without.stdout.contains("cannot enforce"), "{without:?}");
     assert!(without.stdout.contains("fs-read"), "{without:?}");
 
     let sessions = doctor(&["--tier", "A"]);
@@ -93,6 +93,6 @@ fn children_run_as_another_where_the_host_is_root() {
         let root = report(&["--run-as", "0:0"]);
         assert_eq!(root["dimensions"]["privileges"]["level"], "partial");
     } else {
-        assert!(outcome.complaint().contains("takes root"), "{outcome:?}");
+        assert!(outcome.complaint().contains("requires root"), "{outcome:?}");
     }
 }

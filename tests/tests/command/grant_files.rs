@@ -168,7 +168,7 @@ fn a_child_of_a_root_host_runs_as_it_was_told_to() {
         assert_eq!(told.stdout, "1234\n567\n", "{told:?}");
         assert_eq!(run(&[]).stdout, "65534\n65534\n");
     } else {
-        assert!(told.complaint().contains("takes root"), "{told:?}");
+        assert!(told.complaint().contains("requires root"), "{told:?}");
         assert!(!setup.events_file().exists(), "something was started");
     }
 }
