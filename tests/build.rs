@@ -5,6 +5,8 @@
 //! installs the target; Debian's packages of the compiler and its library sources are
 //! installed, and cargo builds the library.
 
+#![expect(clippy::disallowed_types, reason = "the build runs cargo and rustup")]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -2,6 +2,8 @@
 //! run, loaded or compared, and their links lead somewhere. (The embedder's block is
 //! a documentation test of capspawn-cli.)
 
+#![expect(clippy::disallowed_types, reason = "the tests run the command")]
+
 mod support;
 
 use std::collections::HashSet;

@@ -5,6 +5,8 @@
 //! figure. The bench profile would build all of wasmtime once more; with `dev` both
 //! sides of a ratio are compiled alike, and the kernel takes most of the time.
 
+#![expect(clippy::disallowed_types, reason = "the baseline is a child of std")]
+
 mod native;
 mod p2;
 mod p3;

@@ -1,6 +1,11 @@
 //! The demonstration: `cargo demo`. A component runs a real program that its grant
 //! lists, and is denied another one that the grant does not list.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the demonstration runs the command"
+)]
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 
