@@ -3,6 +3,8 @@
 //!
 //! One test, one cell after the other: descriptors belong to the whole process.
 
+#![expect(clippy::disallowed_types, reason = "a test runs itself again")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process;

@@ -1,5 +1,7 @@
 //! The command, end to end: options, exit codes, messages, events.
 
+#![expect(clippy::disallowed_types, reason = "the tests run the command")]
+
 mod ask;
 mod doctor;
 mod exit_codes;

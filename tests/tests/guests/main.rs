@@ -1,6 +1,11 @@
 //! Every guest, with real programs, under grants that allow, and under grants
 //! that almost do.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the tests start programs of their own"
+)]
+
 mod p3;
 mod streams;
 
