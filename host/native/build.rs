@@ -5,6 +5,8 @@
 //! crate that it shares with the host (`raw`) are built with the same flags, and
 //! linked with link-time optimisation: what the program does not call is left out.
 
+#![expect(clippy::disallowed_types, reason = "the build runs the compiler")]
+
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

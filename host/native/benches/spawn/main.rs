@@ -12,6 +12,11 @@
 //! the clock frequency in between looks like a difference. Here the measurements
 //! alternate (A B A B), and the figure is the ratio of their medians.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the baselines are children of std and tokio"
+)]
+
 mod arguments;
 mod baseline;
 mod bubblewrap;

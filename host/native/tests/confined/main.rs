@@ -4,6 +4,12 @@
 //! Run as root, everything is tested with the helper, and then once more as an
 //! unprivileged user without it.
 
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the tests start processes of their own, and the attacks fork"
+)]
+
 mod attack;
 mod bounded;
 mod files;

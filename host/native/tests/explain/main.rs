@@ -4,6 +4,11 @@
 //! as two pieces of code make them; these tests hold them together from outside,
 //! by grants and requests that nobody has chosen.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
+
 mod agree;
 mod generate;
 mod guests;

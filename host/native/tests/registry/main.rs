@@ -1,6 +1,11 @@
 //! The registry against real programs: what each verb promises, and the defects
 //! of the system that it replaces, each one a test.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
+
 mod approval;
 mod approved_file;
 mod bad_input;

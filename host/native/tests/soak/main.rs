@@ -9,6 +9,11 @@
 //!
 //! One test: it counts the descriptors and children of the whole process.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
+
 mod driver;
 mod faults;
 mod random;

@@ -63,6 +63,10 @@ impl Words {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
 mod tests {
     use std::process::{Command, Stdio};
 

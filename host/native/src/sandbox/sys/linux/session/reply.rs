@@ -85,6 +85,10 @@ pub(crate) fn reap(pid: Pid) {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
 mod tests {
     use rustix::net::{SendFlags, send, sockopt};
 

@@ -1,5 +1,10 @@
 //! Sessions, with real children.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
+
 mod affinity;
 mod faults;
 mod holes;
