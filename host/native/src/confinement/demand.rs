@@ -121,8 +121,12 @@ mod tests {
         for network in Network::ALL {
             assert_eq!(network.to_string().parse(), Ok(network));
         }
-        assert!("Required".parse::<Sandbox>().is_err());
-        assert!("".parse::<Network>().is_err());
+        let error = "Required"
+            .parse::<Sandbox>()
+            .expect_err("words are lower case");
+        assert!(Sandbox::ALL.iter().all(|it| error.contains(it.name())));
+        let error = "".parse::<Network>().expect_err("it is not a word");
+        assert!(Network::ALL.iter().all(|it| error.contains(it.name())));
     }
 
     #[test]
