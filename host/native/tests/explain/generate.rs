@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use capspawn_native::Command;
 use capspawn_native::grant::Grant;
+use capspawn_native::{Command, Stdin};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::guests;
 use crate::pieces::{Piece, pieces, text};
 use crate::probe::folder;
 
-/// What guests try where something else is expected.
+/// Arguments that guests may try in place of others.
 const HOSTILE: [&str; 12] = [
     "",
     "--upload-pack=x",
@@ -32,7 +32,7 @@ const HOSTILE: [&str; 12] = [
 /// Names that a grant may set or allow. `S_` ones are never the guest's.
 const NAMES: [&str; 6] = ["S_ONE", "S_TWO", "A_ONE", "A_TWO", "HOME", "LD_PRELOAD_X"];
 
-/// Something in a request, or in the grant, that was not there when it matched.
+/// A change to a request, or to its grant, after they were made to match.
 #[derive(Debug, Clone)]
 enum Spoiler {
     None,
@@ -42,7 +42,8 @@ enum Spoiler {
     Variable(&'static str),
     Folder(&'static str),
     Program(String),
-    Verdict(&'static str),
+    Decision(&'static str),
+    Stdin,
 }
 
 #[derive(Debug, Clone)]
@@ -78,7 +79,8 @@ fn spoiler() -> impl Strategy<Value = Spoiler> {
         1 => prop::sample::select(&["..", "/", "out", "absent", "file", "", "../out"][..])
             .prop_map(Spoiler::Folder),
         1 => "[a-z]{1,5}".prop_map(Spoiler::Program),
-        1 => prop::sample::select(&["ask", "deny"][..]).prop_map(Spoiler::Verdict),
+        1 => prop::sample::select(&["ask", "deny"][..]).prop_map(Spoiler::Decision),
+        1 => Just(Spoiler::Stdin),
     ]
 }
 
@@ -190,6 +192,10 @@ fn spoil(spoiler: Spoiler, command: &mut Value, request: &mut Command) {
         Spoiler::Variable(name) => request.env.push((name.to_owned(), String::new())),
         Spoiler::Folder(path) => request.cwd = Some(path.to_owned()),
         Spoiler::Program(name) => request.program = name,
-        Spoiler::Verdict(word) => command["decision"] = json!(word),
+        Spoiler::Decision(word) => command["decision"] = json!(word),
+        Spoiler::Stdin => {
+            command["stdin"] = json!(false);
+            request.stdin = Stdin::Piped;
+        }
     }
 }

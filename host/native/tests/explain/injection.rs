@@ -1,16 +1,15 @@
-//! Options in the place of operands, and what a guest learns of a denial.
+//! Options in place of operands, and what a guest learns about a denial.
 
 use std::sync::{Arc, Mutex};
 
-use capspawn_native::{Command, DeniedItem, Event, EventKind, Registry, SpawnError};
+use capspawn_native::{Command, DeniedItem, Event, EventKind, Registry, SpawnError, Stdin};
 use serde_json::json;
 
 use crate::guests::{Counting, grant, report};
 use crate::probe::folder;
 
-/// What is known to turn an operand into a program to run, a file to write or a
-/// file of further options; and a sibling without its first character, which is
-/// an operand like any other.
+/// Arguments that make known programs run a program, write a file or read further options,
+/// each with a sibling without its first character, which is an ordinary operand.
 const INJECTIONS: [(&[&str], &[&str]); 8] = [
     (&["--upload-pack=x"], &["upload-pack=x"]),
     (&["-exec"], &["exec"]),
@@ -55,7 +54,7 @@ fn options_do_not_pass_a_star_and_operands_do() {
 }
 
 #[test]
-fn allow_dash_is_what_lets_an_option_through() {
+fn allow_dash_allows_options() {
     let (_, registry) = Counting::registry().expect("a thread can be had");
     let probe = folder().join("bin/probe");
     let args = json!([{ "rest": true, "allow-dash": true }]);
@@ -63,12 +62,12 @@ fn allow_dash_is_what_lets_an_option_through() {
     let guest = registry.guest(grant(json!({ "sandbox": "none" }), command), "");
     for (options, _) in INJECTIONS {
         let request = Command::new("probe").args(options.iter().copied());
-        let child = guest.spawn(&request).expect("it is written out");
+        let child = guest.spawn(&request).expect("allow-dash is set");
         assert_eq!(report(&child).argv[1..], *options);
     }
 }
 
-/// The guest is told the item; everything else is the operator's.
+/// The guest learns the item; everything else is for the operator.
 #[test]
 fn a_denial_has_one_word_for_the_guest_and_the_rest_for_the_operator() {
     let events: Arc<Mutex<Vec<Event>>> = Arc::default();
@@ -84,7 +83,7 @@ fn a_denial_has_one_word_for_the_guest_and_the_rest_for_the_operator() {
     let work = folder().join("work");
     let secret = json!([{
         "name": "probe-secret", "program": folder().join("bin/probe"), "args": ["secret-argument"],
-        "env": { "allow": ["SECRET_NAME"] }, "cwd": { "roots": [work] },
+        "stdin": false, "env": { "allow": ["SECRET_NAME"] }, "cwd": { "roots": [work] },
     }]);
     let guest = registry.guest(grant(json!({ "sandbox": "none" }), secret), "");
     let right = Command::new("probe-secret").arg("secret-argument");
@@ -102,24 +101,31 @@ fn a_denial_has_one_word_for_the_guest_and_the_rest_for_the_operator() {
         (
             Command {
                 cwd: Some("/etc".into()),
-                ..right
+                ..right.clone()
             },
             "working directory",
+        ),
+        (
+            Command {
+                stdin: Stdin::Bytes("x".into()),
+                ..right
+            },
+            "stdio",
         ),
     ];
     for (request, word) in cases {
         let Err(SpawnError::Denied(denial)) = guest.spawn(&request) else {
             panic!("{request:?} is not denied");
         };
-        // The whole of what crosses to the guest is this type, which has no text.
+        // The guest receives a value of this type and nothing else. It has no text.
         let item: DeniedItem = denial.item;
         assert_eq!(item.to_string(), word);
         assert_eq!(size_of::<DeniedItem>(), 1);
-        assert!(!denial.reason.is_empty(), "the operator is told why");
+        assert!(!denial.reason.is_empty(), "the operator learns why");
         assert_eq!(denial.nearest.as_deref(), Some("probe-secret"));
         assert!(
             denial.would_allow.is_some(),
-            "the operator is told what would do"
+            "the operator learns what would allow it"
         );
         let logged = events.lock().expect("no test panics there").pop();
         let kind = logged.expect("a denial is an event").kind;
@@ -130,7 +136,7 @@ fn a_denial_has_one_word_for_the_guest_and_the_rest_for_the_operator() {
             ..
         } = kind
         else {
-            panic!("{kind:?} is no denial");
+            panic!("{kind:?} is not a denial");
         };
         assert_eq!(
             (reason, nearest, would_allow),

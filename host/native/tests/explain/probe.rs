@@ -1,5 +1,4 @@
-//! The child of these tests: it reports what it was started with, and nothing
-//! that a runtime made of it.
+//! The child of these tests: it reports what it was started with, as the kernel shows it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,7 +29,7 @@ fn main() {
 }
 "#;
 
-/// What a child says of itself.
+/// What a child reports about itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) argv: Vec<String>,
