@@ -77,7 +77,7 @@ impl Field {
         }
     }
 
-    /// A fact that people see only where it says something.
+    /// A fact without a line where `text` is none.
     fn optional(
         label: &'static str,
         text: Option<String>,

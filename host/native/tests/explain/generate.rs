@@ -1,4 +1,4 @@
-//! A grant, and a request that it allows unless it was spoiled.
+//! A grant, and a request that it allows unless one of the two was spoiled.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,7 +84,7 @@ fn spoiler() -> impl Strategy<Value = Spoiler> {
     ]
 }
 
-/// Where a child starts: the grant's `cwd`, and what a guest may ask for there.
+/// The grant's `cwd`, and a directory that a guest may request under it.
 fn folders() -> impl Strategy<Value = (Value, Option<String>)> {
     let work = folder().join("work").display().to_string();
     let at = |default: &str, asks: &[&str]| {
@@ -104,7 +104,7 @@ fn folders() -> impl Strategy<Value = (Value, Option<String>)> {
     ]
 }
 
-/// What a grant says of variables, and what a guest may ask for there.
+/// The grant's `env`, and variables that a guest may request under it.
 fn variables() -> impl Strategy<Value = (Value, Vec<(String, String)>)> {
     let set = btree_map(prop::sample::select(&NAMES[..]), text(), 0..4);
     let allow = prop::sample::subsequence(&["A_*", "A_ONE", "HOME", "LD_PRELOAD_X"][..], 0..=4);

@@ -49,8 +49,7 @@ fn plain() -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// Patterns one after the other; `has_cwd` says whether relative paths lead
-/// below `work`.
+/// A list of patterns; `has_cwd` is whether relative paths lead below `work`.
 pub(crate) fn pieces(has_cwd: bool) -> impl Strategy<Value = Vec<Piece>> {
     let rest = proptest::option::weighted(0.3, rest());
     (vec(repeated(has_cwd), 0..5), rest).prop_map(|(mut pieces, rest)| {

@@ -61,7 +61,7 @@ pub(crate) fn folder() -> &'static Path {
     })
 }
 
-/// Makes `probe` in `bin`, anew where the source has changed.
+/// Compiles `probe` into `bin`, unless it is there and its source has not changed.
 fn compile(bin: &Path) {
     let source = bin.join("probe.rs");
     let made = bin.join("probe");

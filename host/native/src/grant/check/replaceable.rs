@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(by(Sandbox::BestEffort, STRANGER), None);
         let reason = by(Sandbox::BestEffort, member).expect("the group may write it");
         assert!(reason.contains("54321"), "{reason}");
-        // Root may write everything, so that its own files say nothing.
+        // Root may write everything, so that this check does not apply.
         let is_root = owner.is_root();
         assert_eq!(by(Sandbox::BestEffort, owner).is_none(), is_root);
         chmod(&path, 0o555);

@@ -168,7 +168,7 @@ impl ChildFs {
         let interpreter = self
             .open(&named)
             .map_err(|failure| self.refusal(failure, &named))?;
-        // The kernel accepts an interpreter that is a script; listed programs do not either.
+        // The kernel would accept a script as interpreter. Listed commands do not, nor does this.
         match shebang(&interpreter).map_err(refused)? {
             Ok(None) => {}
             _ => return Err(SpawnError::NotExecutable),
