@@ -110,6 +110,17 @@ fn an_intersection_discloses_a_pid_if_both_do() {
 }
 
 #[test]
+fn an_intersection_needs_approval_if_either_does() {
+    let allows = component(&echo(""));
+    let asks = component(&echo("decision = \"ask\""));
+    allowed(&allows.intersect(&allows), &request(&[]));
+    for both in [allows.intersect(&asks), asks.intersect(&allows)] {
+        let decision = both.decide(&request(&[]));
+        assert!(matches!(decision, Ok(Decision::Ask(_))), "{decision:?}");
+    }
+}
+
+#[test]
 fn an_intersection_allows_standard_input_if_both_do() {
     let open = component(&echo(""));
     let closed = component(&echo("stdin = false"));
