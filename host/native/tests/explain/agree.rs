@@ -1,5 +1,5 @@
-//! The property: for any grant and any request, the explanation and the spawn have the same
-//! result, and the child is what the explanation describes.
+//! The property: for any grant and any request, the explanation and the spawn
+//! say the same, and the child is what the explanation announced.
 
 use std::cell::Cell;
 use std::time::Instant;
@@ -11,7 +11,7 @@ use crate::generate::{Case, case};
 use crate::guests::{Counting, report};
 use crate::probe::folder;
 
-/// Each case starts a process, or proves that none starts. So many take less than 20 s.
+/// Each starts a process or proves that none starts; 20 s are the bound.
 const CASES: u32 = 150;
 
 #[test]
@@ -41,7 +41,7 @@ fn what_explain_allows_is_exactly_what_spawn_runs() {
     assert!(denied > CASES / 10, "only {denied} requests were denied");
 }
 
-/// Checks one case, and returns whether a child was started.
+/// Checks one case, and says whether a child was started.
 fn check(case: &Case, launcher: &Counting, registry: &capspawn_native::Registry) -> bool {
     let grant = case.grant();
     let explained = grant.explain(&case.request);
@@ -80,7 +80,7 @@ fn check(case: &Case, launcher: &Counting, registry: &capspawn_native::Registry)
             let error = spawned.expect_err("explain does not allow it");
             match (outcome, error) {
                 (Ok(Decision::Ask(_)), SpawnError::Denied(denial)) => {
-                    assert_eq!(denial.item, DeniedItem::Program, "there is no approver");
+                    assert_eq!(denial.item, DeniedItem::Program, "nobody is there to ask");
                 }
                 (Err(SpawnError::Denied(explained)), SpawnError::Denied(denial)) => {
                     assert_eq!(denial, explained);

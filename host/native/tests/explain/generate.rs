@@ -1,4 +1,4 @@
-//! A grant, and a request that it allows unless one of the two was spoiled.
+//! A grant, and a request that it allows unless it was spoiled.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::guests;
 use crate::pieces::{Piece, pieces, text};
 use crate::probe::folder;
 
-/// Arguments that guests may try in place of others.
+/// What guests try where something else is expected.
 const HOSTILE: [&str; 12] = [
     "",
     "--upload-pack=x",
@@ -32,7 +32,7 @@ const HOSTILE: [&str; 12] = [
 /// Names that a grant may set or allow. `S_` ones are never the guest's.
 const NAMES: [&str; 6] = ["S_ONE", "S_TWO", "A_ONE", "A_TWO", "HOME", "LD_PRELOAD_X"];
 
-/// A change to a request, or to its grant, after they were made to match.
+/// Something in a request, or in the grant, that was not there when it matched.
 #[derive(Debug, Clone)]
 enum Spoiler {
     None,
@@ -42,7 +42,7 @@ enum Spoiler {
     Variable(&'static str),
     Folder(&'static str),
     Program(String),
-    Decision(&'static str),
+    Verdict(&'static str),
     Stdin,
 }
 
@@ -79,12 +79,12 @@ fn spoiler() -> impl Strategy<Value = Spoiler> {
         1 => prop::sample::select(&["..", "/", "out", "absent", "file", "", "../out"][..])
             .prop_map(Spoiler::Folder),
         1 => "[a-z]{1,5}".prop_map(Spoiler::Program),
-        1 => prop::sample::select(&["ask", "deny"][..]).prop_map(Spoiler::Decision),
+        1 => prop::sample::select(&["ask", "deny"][..]).prop_map(Spoiler::Verdict),
         1 => Just(Spoiler::Stdin),
     ]
 }
 
-/// The grant's `cwd`, and a directory that a guest may request under it.
+/// Where a child starts: the grant's `cwd`, and what a guest may ask for there.
 fn folders() -> impl Strategy<Value = (Value, Option<String>)> {
     let work = folder().join("work").display().to_string();
     let at = |default: &str, asks: &[&str]| {
@@ -104,7 +104,7 @@ fn folders() -> impl Strategy<Value = (Value, Option<String>)> {
     ]
 }
 
-/// The grant's `env`, and variables that a guest may request under it.
+/// What a grant says of variables, and what a guest may ask for there.
 fn variables() -> impl Strategy<Value = (Value, Vec<(String, String)>)> {
     let set = btree_map(prop::sample::select(&NAMES[..]), text(), 0..4);
     let allow = prop::sample::subsequence(&["A_*", "A_ONE", "HOME", "LD_PRELOAD_X"][..], 0..=4);
@@ -192,7 +192,7 @@ fn spoil(spoiler: Spoiler, command: &mut Value, request: &mut Command) {
         Spoiler::Variable(name) => request.env.push((name.to_owned(), String::new())),
         Spoiler::Folder(path) => request.cwd = Some(path.to_owned()),
         Spoiler::Program(name) => request.program = name,
-        Spoiler::Decision(word) => command["decision"] = json!(word),
+        Spoiler::Verdict(word) => command["decision"] = json!(word),
         Spoiler::Stdin => {
             command["stdin"] = json!(false);
             request.stdin = Stdin::Piped;

@@ -16,7 +16,7 @@ use crate::probe::{Report, folder};
 /// Longer than anything here takes on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The native launcher, with a count of its launches: a denied request must not reach it.
+/// The native launcher, and how often it was asked: no denial may reach it.
 #[derive(Debug)]
 pub(crate) struct Counting {
     native: NativeLauncher,
@@ -68,7 +68,7 @@ pub(crate) fn grant(defaults: Value, commands: Value) -> Arc<Grant> {
         .component("c")
 }
 
-/// Waits for the end of the probe, and returns its report.
+/// Waits for the end of the probe, and returns what it says.
 pub(crate) fn report(child: &Child) -> Report {
     let status = child.wait_blocking(Some(PATIENCE));
     assert_eq!(status, Some(ExitStatus::Exited(0)));

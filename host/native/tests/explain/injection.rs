@@ -1,4 +1,4 @@
-//! Options in place of operands, and what a guest learns about a denial.
+//! Options in the place of operands, and what a guest learns of a denial.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,8 +8,9 @@ use serde_json::json;
 use crate::guests::{Counting, grant, report};
 use crate::probe::folder;
 
-/// Arguments that make known programs run a program, write a file or read further options,
-/// each with a sibling without its first character, which is an ordinary operand.
+/// What is known to turn an operand into a program to run, a file to write or a
+/// file of further options; and a sibling without its first character, which is
+/// an operand like any other.
 const INJECTIONS: [(&[&str], &[&str]); 8] = [
     (&["--upload-pack=x"], &["upload-pack=x"]),
     (&["-exec"], &["exec"]),
@@ -54,7 +55,7 @@ fn options_do_not_pass_a_star_and_operands_do() {
 }
 
 #[test]
-fn allow_dash_allows_options() {
+fn allow_dash_is_what_lets_an_option_through() {
     let (_, registry) = Counting::registry().expect("a thread can be had");
     let probe = folder().join("bin/probe");
     let args = json!([{ "rest": true, "allow-dash": true }]);
@@ -62,12 +63,12 @@ fn allow_dash_allows_options() {
     let guest = registry.guest(grant(json!({ "sandbox": "none" }), command), "");
     for (options, _) in INJECTIONS {
         let request = Command::new("probe").args(options.iter().copied());
-        let child = guest.spawn(&request).expect("allow-dash is set");
+        let child = guest.spawn(&request).expect("it is written out");
         assert_eq!(report(&child).argv[1..], *options);
     }
 }
 
-/// The guest learns the item; everything else is for the operator.
+/// The guest is told the item; everything else is the operator's.
 #[test]
 fn a_denial_has_one_word_for_the_guest_and_the_rest_for_the_operator() {
     let events: Arc<Mutex<Vec<Event>>> = Arc::default();
@@ -83,7 +84,8 @@ fn a_denial_has_one_word_for_the_guest_and_the_rest_for_the_operator() {
     let work = folder().join("work");
     let secret = json!([{
         "name": "probe-secret", "program": folder().join("bin/probe"), "args": ["secret-argument"],
-        "stdin": false, "env": { "allow": ["SECRET_NAME"] }, "cwd": { "roots": [work] },
+        "stdin": false,
+        "env": { "allow": ["SECRET_NAME"] }, "cwd": { "roots": [work] },
     }]);
     let guest = registry.guest(grant(json!({ "sandbox": "none" }), secret), "");
     let right = Command::new("probe-secret").arg("secret-argument");
@@ -117,15 +119,15 @@ fn a_denial_has_one_word_for_the_guest_and_the_rest_for_the_operator() {
         let Err(SpawnError::Denied(denial)) = guest.spawn(&request) else {
             panic!("{request:?} is not denied");
         };
-        // The guest receives a value of this type and nothing else. It has no text.
+        // The whole of what crosses to the guest is this type, which has no text.
         let item: DeniedItem = denial.item;
         assert_eq!(item.to_string(), word);
         assert_eq!(size_of::<DeniedItem>(), 1);
-        assert!(!denial.reason.is_empty(), "the operator learns why");
+        assert!(!denial.reason.is_empty(), "the operator is told why");
         assert_eq!(denial.nearest.as_deref(), Some("probe-secret"));
         assert!(
             denial.would_allow.is_some(),
-            "the operator learns what would allow it"
+            "the operator is told what would do"
         );
         let logged = events.lock().expect("no test panics there").pop();
         let kind = logged.expect("a denial is an event").kind;
@@ -136,7 +138,7 @@ fn a_denial_has_one_word_for_the_guest_and_the_rest_for_the_operator() {
             ..
         } = kind
         else {
-            panic!("{kind:?} is not a denial");
+            panic!("{kind:?} is no denial");
         };
         assert_eq!(
             (reason, nearest, would_allow),

@@ -1,8 +1,8 @@
-//! `explain` shows what `spawn` does, as seen from inside the child.
+//! What `explain` says is what `spawn` does, seen from inside the child.
 //!
-//! A decision that is shown and a decision that is executed would drift apart if two pieces
-//! of code made them. These tests compare both from outside, with generated grants and
-//! requests.
+//! A decision that is shown and a decision that is executed drift apart as soon
+//! as two pieces of code make them; these tests hold them together from outside,
+//! by grants and requests that nobody has chosen.
 
 mod agree;
 mod generate;

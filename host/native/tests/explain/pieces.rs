@@ -1,7 +1,7 @@
 //! Patterns of every kind, each with tokens that it takes.
 //!
-//! Random tokens almost never match random patterns. So each pattern comes with its own
-//! tokens, and a vector is allowed by construction until it is spoiled.
+//! Random tokens match random patterns almost never; so a pattern comes with
+//! its own tokens, and a vector is allowed by construction until it is spoiled.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::probe::folder;
 
-/// The greatest number of tokens of one pattern.
+/// Tokens that one pattern takes at most.
 const MOST: usize = 3;
 
 /// One pattern of `args`, and tokens that it takes.
@@ -49,7 +49,8 @@ fn plain() -> BoxedStrategy<String> {
         .boxed()
 }
 
-/// A list of patterns; `has_cwd` is whether relative paths lead below `work`.
+/// Patterns one after the other; `has_cwd` says whether relative paths lead
+/// below `work`.
 pub(crate) fn pieces(has_cwd: bool) -> impl Strategy<Value = Vec<Piece>> {
     let rest = proptest::option::weighted(0.3, rest());
     (vec(repeated(has_cwd), 0..5), rest).prop_map(|(mut pieces, rest)| {
@@ -76,7 +77,7 @@ fn repeated(has_cwd: bool) -> impl Strategy<Value = Piece> {
         3 => Just((Map::new(), 1)),
         1 => (0..=1usize).prop_map(|count| (object(json!({ "optional": true })), count)),
         1 => (0..=MOST, 0..=MOST, 0..=MOST, any::<bool>()).prop_map(|(a, b, c, bounded)| {
-            // An unbounded `any` from zero is `"**"`, which must come last.
+            // Any from none on is `"**"`, which stands only at the end.
             let from = usize::from(!bounded);
             let mut sorted = [a.max(from), b.max(from), c.max(1)];
             sorted.sort_unstable();
@@ -93,12 +94,12 @@ fn repeated(has_cwd: bool) -> impl Strategy<Value = Piece> {
                     table.extend(modifier);
                     Value::Object(table)
                 }
-                // A string has no modifiers and takes one token.
+                // A word cannot be modified: it is there once.
                 word => word,
             };
             Piece { pattern, tokens }
         })
-        .prop_filter("a string takes one token", |piece| {
+        .prop_filter("a word stands for one token", |piece| {
             piece.pattern.is_object() || piece.tokens.len() == 1
         })
 }

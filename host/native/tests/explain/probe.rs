@@ -1,4 +1,5 @@
-//! The child of these tests: it reports what it was started with, as the kernel shows it.
+//! The child of these tests: it reports what it was started with, and nothing
+//! that a runtime made of it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ fn main() {
 }
 "#;
 
-/// What a child reports about itself.
+/// What a child says of itself.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) argv: Vec<String>,
@@ -61,7 +62,7 @@ pub(crate) fn folder() -> &'static Path {
     })
 }
 
-/// Compiles `probe` into `bin`, unless it is there and its source has not changed.
+/// Makes `probe` in `bin`, anew where the source has changed.
 fn compile(bin: &Path) {
     let source = bin.join("probe.rs");
     let made = bin.join("probe");

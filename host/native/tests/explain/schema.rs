@@ -1,4 +1,4 @@
-//! The shipped schema is the one of the types.
+//! The shipped schema is the one that the types say.
 
 use std::fs;
 use std::path::Path;
