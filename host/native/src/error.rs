@@ -17,10 +17,8 @@ pub enum DeniedItem {
     Environment,
     /// The working directory lies outside the roots.
     WorkingDirectory,
-    /// The kind of standard stream is not allowed.
+    /// Standard input is not allowed.
     Stdio,
-    /// The time bound is not allowed.
-    Timeout,
     /// Detaching is not allowed.
     Detach,
 }
@@ -33,7 +31,6 @@ impl fmt::Display for DeniedItem {
             Self::Environment => "environment",
             Self::WorkingDirectory => "working directory",
             Self::Stdio => "stdio",
-            Self::Timeout => "timeout",
             Self::Detach => "detach",
         })
     }

@@ -1,52 +1,52 @@
-//! The report: what of a confinement is enforced, dimension by dimension.
+//! The report of how much of a confinement is enforced, dimension by dimension.
 
 use std::fmt;
 
 use super::{Confinement, Network, Sandbox, Tier};
 
-/// One thing that a sandbox may or may not hold.
+/// One aspect of a confinement, which a sandbox may or may not enforce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Dimension {
-    /// Which files can be read.
+    /// Reading only the files that the grant lists.
     FsRead,
-    /// Which files can be written.
+    /// Writing only the files that the grant lists.
     FsWrite,
-    /// Whose metadata (mode, times, attributes) can be read or changed.
+    /// Reading and changing the metadata (mode, times, attributes) of those files only.
     FsMetadata,
-    /// The grant's `deny` paths.
+    /// Access to the grant's `fs.deny` paths.
     DenyHoles,
-    /// TCP, UDP and the like.
+    /// IP sockets: TCP, UDP and the like.
     NetworkIp,
-    /// UNIX sockets of the host.
+    /// The host's UNIX sockets.
     NetworkUnix,
-    /// Signals, ptrace and the like to other processes.
+    /// Signals, ptrace and the like, directed at other processes.
     CrossProcess,
-    /// Gaining rights: set-user-id, capabilities.
+    /// Gaining privileges: set-user-ID programs, capabilities.
     Privileges,
-    /// System calls that no ordinary program needs.
+    /// System calls that ordinary programs do not need.
     Syscalls,
-    /// The number of tasks.
+    /// The number of tasks in the process tree.
     Processes,
-    /// The tree's memory.
+    /// The memory of the process tree.
     Memory,
-    /// The tree's processor time.
+    /// The processor time of the process tree.
     CpuTime,
-    /// The time a child may run.
+    /// The time that a child may run.
     WallClock,
-    /// What the host keeps of the output.
+    /// The amount of output that the host keeps.
     Output,
-    /// Descriptors of the host.
+    /// The host's file descriptors.
     Descriptors,
     /// The host's environment.
     Environment,
     /// The host's terminal.
     Terminal,
-    /// That killing a child kills all it started.
+    /// Killing a child kills every process that it started.
     TreeKill,
 }
 
 impl Dimension {
-    /// All of them, in the order of the report.
+    /// Every dimension, in the order of the report.
     pub const ALL: [Self; 18] = [
         Self::FsRead,
         Self::FsWrite,
@@ -68,7 +68,7 @@ impl Dimension {
         Self::TreeKill,
     ];
 
-    /// Returns the name, as reports write it.
+    /// Returns the name that reports use.
     pub const fn name(self) -> &'static str {
         match self {
             Self::FsRead => "fs-read",
@@ -99,26 +99,26 @@ impl fmt::Display for Dimension {
     }
 }
 
-/// How far one dimension is enforced.
+/// How completely one dimension is enforced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enforced {
-    /// It holds.
+    /// Completely.
     Full {
-        /// By what.
+        /// What enforces it.
         mechanism: &'static str,
     },
-    /// It holds but for a gap.
+    /// With a gap.
     Partial {
-        /// By what.
+        /// What enforces it.
         mechanism: &'static str,
-        /// What stays open.
+        /// What is not covered.
         gap: &'static str,
     },
-    /// It does not hold.
+    /// Not at all.
     None {
-        /// Why not.
+        /// Why it is not enforced.
         reason: &'static str,
-        /// What would change that.
+        /// What the operator can do about it.
         hint: &'static str,
     },
 }
@@ -128,21 +128,22 @@ pub enum Enforced {
 pub struct Enforcement {
     sandbox: Sandbox,
     tier: Option<Tier>,
-    /// Not even `best-effort` is met.
+    /// The report admits no confined child, not even with `best-effort`.
     refused: bool,
     dimensions: Vec<(Dimension, Enforced)>,
     unmet: Vec<Dimension>,
 }
 
 impl Enforcement {
-    /// Returns a report that enforces nothing, for the `reason` given.
+    /// Returns a report in which nothing is enforced, for `reason`; `hint` is what the
+    /// operator can do about it.
     pub fn none(confinement: &Confinement, reason: &'static str, hint: &'static str) -> Self {
         let report = |dimension| (dimension, Enforced::None { reason, hint });
         Self::new(confinement, Dimension::ALL.map(report).into())
     }
 
-    /// Returns the report of `dimensions`, measured against what `confinement`
-    /// demands. A dimension left out counts as not enforced.
+    /// Returns the report of `dimensions`, compared with what `confinement` demands.
+    /// A dimension that is missing counts as not enforced.
     pub fn new(confinement: &Confinement, dimensions: Vec<(Dimension, Enforced)>) -> Self {
         let unmet = Dimension::ALL
             .into_iter()
@@ -160,32 +161,32 @@ impl Enforcement {
         }
     }
 
-    /// Returns the same report, of `tier`.
+    /// Returns the same report for `tier`.
     #[must_use]
     pub fn in_tier(mut self, tier: Tier) -> Self {
         self.tier = Some(tier);
         self
     }
 
-    /// Returns the same report, which admits no confined child: what the embedder
-    /// insists on cannot be had.
+    /// Returns the same report, changed to admit no confined child: the host does not
+    /// support the tier that the embedder requires.
     #[must_use]
     pub fn refusing(mut self) -> Self {
         self.refused = true;
         self
     }
 
-    /// Returns the tier in which children are confined; none where there is none.
+    /// Returns the tier in which children are confined; `None` if they are not confined.
     pub fn tier(&self) -> Option<Tier> {
         self.tier
     }
 
-    /// Returns each dimension with its level.
+    /// Returns how completely each dimension is enforced.
     pub fn dimensions(&self) -> &[(Dimension, Enforced)] {
         &self.dimensions
     }
 
-    /// Returns whether `sandbox` lets a child start under this report.
+    /// Returns whether a child that demands `sandbox` may start under this report.
     pub fn admits(&self, sandbox: Sandbox) -> bool {
         match sandbox {
             Sandbox::Required => !self.refused && self.unmet.is_empty(),
@@ -194,15 +195,15 @@ impl Enforcement {
         }
     }
 
-    /// Returns the names of the demanded dimensions that are not met, with
-    /// commas between; empty where all are.
+    /// Returns the names of the demanded dimensions that are not enforced, separated by
+    /// commas; empty if all are.
     pub fn unmet(&self) -> String {
         let names: Vec<_> = self.unmet.iter().map(|name| name.name()).collect();
         names.join(", ")
     }
 
-    /// Returns one word for events: how much of the demand is met; `none` too
-    /// where the grant writes that nothing is demanded.
+    /// Returns one word for events: `enforced` if every demanded dimension is, `partial`
+    /// if some are not, and `none` if nothing is enforced or the grant demands nothing.
     pub fn summary(&self) -> &'static str {
         let nothing = |(_, level): &(Dimension, Enforced)| matches!(level, Enforced::None { .. });
         if self.sandbox == Sandbox::None || self.dimensions.iter().all(nothing) {
@@ -215,7 +216,7 @@ impl Enforcement {
     }
 }
 
-/// Whether `level` is what `sandbox = "required"` demands of `dimension`.
+/// Returns whether `level` satisfies what `sandbox = "required"` demands of `dimension`.
 fn meets(confinement: &Confinement, dimension: Dimension, level: Option<&Enforced>) -> bool {
     let full = matches!(level, Some(Enforced::Full { .. }));
     let at_least_partial = full || matches!(level, Some(Enforced::Partial { .. }));
@@ -240,20 +241,20 @@ mod tests {
     }
 
     #[test]
-    fn a_report_of_nothing_admits_only_what_does_not_require() {
+    fn a_report_of_nothing_admits_only_children_that_do_not_require_a_sandbox() {
         let report = Enforcement::none(&Confinement::default(), "unwritten", "none");
         assert!(!report.admits(Sandbox::Required));
         assert!(report.admits(Sandbox::BestEffort));
         assert!(report.admits(Sandbox::None));
         let refusing = report.clone().refusing();
         assert!(!refusing.admits(Sandbox::BestEffort));
-        assert!(refusing.admits(Sandbox::None), "nothing is confined there");
+        assert!(refusing.admits(Sandbox::None), "that child is not confined");
         assert!(report.unmet().contains("fs-read"));
         assert_eq!(report.summary(), "none");
     }
 
     #[test]
-    fn a_full_report_admits_all() {
+    fn a_full_report_admits_every_child() {
         let report = Enforcement::new(
             &Confinement::default(),
             all(&Enforced::Full { mechanism: "test" }),
@@ -263,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn partial_is_enough_for_four_dimensions_and_an_open_network_counts_as_met() {
+    fn four_dimensions_may_be_partial_and_a_host_network_needs_no_enforcement() {
         let partial = Enforced::Partial {
             mechanism: "test",
             gap: "some",

@@ -1,8 +1,8 @@
-//! What a child is confined to, and how much of that a host enforces: data alone.
+//! What a child is confined to, and how much of that a host enforces: plain data.
 //!
-//! A grant demands ([`Confinement`]), a launcher reports ([`Enforcement`]), and
-//! the registry refuses a demand that the report does not meet. Nothing falls
-//! back to a weaker confinement silently.
+//! A grant demands a [`Confinement`], a launcher reports an [`Enforcement`], and the
+//! registry refuses a demand that the report does not meet. Nothing falls back to a
+//! weaker confinement silently.
 
 mod demand;
 mod enforcement;

@@ -1,9 +1,9 @@
-//! A part of the file system that a grant names, and what that was at load.
+//! A part of the file system that a grant names, resolved when the grant is loaded.
 //!
-//! A path alone would be looked up again for every sandbox that is built, and a
-//! child that may write above it could have put a link there by then: the next
-//! sandbox would open what the link names. So the place that the grant led to is
-//! kept, and opened without following any link.
+//! A launcher opens the resolved path and follows no symbolic link on it. If it
+//! resolved the written path again for each sandbox, a child that may write a
+//! directory on that path could put a link there, and the next sandbox would open
+//! the link's target.
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
@@ -12,36 +12,36 @@ use std::{fmt, io};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, open, openat2};
 use rustix::io::Errno;
 
-/// A directory (or file) below which something is allowed or denied.
+/// A directory, or a file, below which something is allowed or denied.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct FsRoot {
-    /// Absolute, as the grant says it: where the child finds it.
+    /// The absolute path as the grant writes it: where the child finds the root.
     pub written: PathBuf,
-    /// Where that led when the grant was loaded: what is opened.
+    /// What that path resolved to when the grant was loaded: what is opened.
     pub real: PathBuf,
 }
 
 impl FsRoot {
-    /// Returns the root `written`, which leads where it leads now.
+    /// Returns the root `written`, resolved as it is now. Similar to `realpath`.
     ///
     /// # Errors
     ///
-    /// It does not exist, or the way to it is closed.
+    /// The path does not exist, or a directory on it cannot be searched.
     pub fn resolve(written: impl Into<PathBuf>) -> io::Result<Self> {
         let written = written.into();
         let real = written.canonicalize()?;
         Ok(Self { written, real })
     }
 
-    /// Opens what the root led to (`O_PATH`).
+    /// Opens the resolved path (`O_PATH`).
     ///
     /// # Errors
     ///
-    /// It is gone, or there is a link on its way that was not there: `ELOOP`.
+    /// The file is gone, or the path has a symbolic link by now (`ELOOP`).
     #[allow(dead_code, reason = "the launcher opens roots, where there is one")]
     pub(crate) fn open(&self) -> io::Result<OwnedFd> {
         let fd = open_resolved(&self.real, OFlags::PATH | OFlags::CLOEXEC)?;
-        // With O_PATH a link at the end is opened itself, where openat2 is missing.
+        // Without openat2, O_PATH opens a link at the end of the path itself.
         if FileType::from_raw_mode(fstat(&fd)?.st_mode).is_symlink() {
             return Err(Errno::LOOP.into());
         }
@@ -49,7 +49,7 @@ impl FsRoot {
     }
 }
 
-/// A root that is no link and below none.
+/// A root whose path has no symbolic links.
 impl<P: Into<PathBuf>> From<P> for FsRoot {
     fn from(path: P) -> Self {
         let real: PathBuf = path.into();
@@ -60,18 +60,18 @@ impl<P: Into<PathBuf>> From<P> for FsRoot {
     }
 }
 
-/// As a path in quotes, the one that the grant says.
+/// Formats the written path, in quotes.
 impl fmt::Debug for FsRoot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.written.fmt(f)
     }
 }
 
-/// Opens a path that has been resolved: a link on it by now was put there since,
-/// and is refused.
+/// Opens a path that has been resolved before. A symbolic link on it was put there
+/// since, and is refused.
 pub(crate) fn open_resolved(path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     match openat2(CWD, path, flags, Mode::empty(), ResolveFlags::NO_SYMLINKS) {
-        // Older and filtered kernels look at the last part alone.
+        // Without openat2 (older kernels, seccomp filters) only the last part is checked.
         Err(Errno::NOSYS | Errno::PERM) => open(path, flags | OFlags::NOFOLLOW, Mode::empty()),
         result => result,
     }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_link_that_was_put_there_later_is_not_followed() {
+    fn a_link_that_was_created_after_the_load_is_not_followed() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().canonicalize().expect("it exists");
         fs::create_dir(path.join("out")).expect("an empty folder");

@@ -1,19 +1,19 @@
-//! The means by which a host confines its children.
+//! How strongly a host can confine its children.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// By what means children are confined; which of them a host has is found out by
-/// trying. A later one holds less.
+/// The mechanisms that confine children. A launcher probes which tiers a host
+/// supports. A later tier enforces less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Tier {
-    /// A session for each guest and confinement: namespaces, a private root, and
-    /// what tier B has.
+    /// Namespaces and a private root directory, shared by the children of one guest
+    /// under one confinement (a session), on top of tier B.
     A,
-    /// Landlock and seccomp on each child, and a process group it cannot leave:
-    /// where user namespaces are refused.
+    /// Landlock and seccomp on each child, and a process group that it cannot leave.
+    /// Needs no user namespaces.
     B,
-    /// Seccomp and the process group alone: the file system is not confined.
+    /// Seccomp and the process group only: the file system is not confined.
     C,
 }
 
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_tier_reads_as_it_is_written() {
+    fn a_tier_is_parsed_from_what_it_displays() {
         for tier in [Tier::A, Tier::B, Tier::C] {
             assert_eq!(tier.to_string().parse(), Ok(tier));
         }

@@ -1,74 +1,70 @@
-//! What one component may do: a [`Grant`], and its one decision.
+//! What one component may do: a [`Grant`], and its decision on a request.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::decision::Decision;
-use super::file::document::Verdict;
+use super::decision::{Decision, Passed};
+use super::file::document::Effect;
 use super::file::nearest::nearest;
 use super::quotas::{Detach, Quotas};
 use super::rule::command::Rule;
-use super::rule::executable::Executable;
+use super::rule::compile::CompiledSection;
 use super::{intersect, suggestion};
 use crate::command::Command;
 use crate::confinement::Confinement;
 use crate::error::{Denial, DeniedItem, SpawnError};
-use crate::launch::{Plan, WorkingDirectory};
+use crate::launch::WorkingDirectory;
 
-/// What one component may do. Nothing, unless a rule says so.
+/// What one component may do: nothing that no rule allows.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    pub(super) component: String,
-    pub(super) quotas: Quotas,
-    pub(super) detach: Detach,
-    pub(super) rules: Vec<Arc<Rule>>,
-    /// Further keys, each of which must allow a request too.
-    pub(super) also: Vec<Arc<Grant>>,
-    pub(super) advice: Vec<String>,
+    component: String,
+    quotas: Quotas,
+    detach: Detach,
+    rules: Vec<Arc<Rule>>,
+    /// Further grants, each of which must allow a request too.
+    intersected: Vec<Arc<Grant>>,
+    warnings: Vec<String>,
 }
 
-/// One command of a grant, in words.
+/// One command of a grant, for display.
 #[derive(Debug, Clone)]
 pub struct CommandSummary {
-    /// What the guest asks for.
+    /// The name by which the guest requests the command.
     pub name: String,
     /// Line and column in the grant's text.
     pub place: Option<(usize, usize)>,
     /// The program, as the grant names it; none for any program, or for a command
-    /// that is only refused.
+    /// that is always refused.
     pub program: Option<PathBuf>,
-    /// The arguments before the guest's.
+    /// The arguments that come before the guest's.
     pub fixed: Vec<String>,
     /// What the guest's arguments must be, one fragment for each pattern.
     pub args: Vec<String>,
     /// `allow`, `ask` or `deny`.
     pub decision: &'static str,
+    /// Whether the guest may provide standard input.
+    pub stdin: bool,
     /// What the child is confined to.
     pub confinement: Arc<Confinement>,
 }
 
-/// A request that is not refused.
-#[derive(Debug)]
-pub(super) struct Passed {
-    pub(super) rule: Arc<Rule>,
-    /// Never [`Verdict::Deny`].
-    pub(super) verdict: Verdict,
-    pub(super) plan: Box<Plan>,
-    /// The files that the plan starts.
-    pub(super) executable: Executable,
-}
-
 impl Grant {
     /// Returns the grant that allows nothing.
-    pub fn none(component: &str) -> Arc<Self> {
-        Arc::new(Self {
-            component: component.to_owned(),
-            quotas: Quotas::default(),
-            detach: Detach::default(),
-            rules: Vec::new(),
-            also: Vec::new(),
-            advice: Vec::new(),
-        })
+    pub fn deny_all(component: &str) -> Arc<Self> {
+        Arc::new(Self::new(CompiledSection::empty(component)))
+    }
+
+    /// Returns the grant of a compiled section.
+    pub(super) fn new(section: CompiledSection) -> Self {
+        Self {
+            component: section.name,
+            quotas: section.quotas,
+            detach: section.detach,
+            rules: section.rules,
+            intersected: Vec::new(),
+            warnings: section.warnings,
+        }
     }
 
     /// Returns the name that the host gives the component.
@@ -86,8 +82,8 @@ impl Grant {
         self.detach
     }
 
-    /// Returns the commands, in the order of the file, for showing them; what
-    /// further keys say to them is not in it.
+    /// Returns the commands in the order of the file, for display. A grant that this
+    /// one was intersected with is not taken into account.
     pub fn commands(&self) -> impl Iterator<Item = CommandSummary> {
         self.rules.iter().map(|rule| CommandSummary {
             name: rule.name.clone(),
@@ -95,53 +91,88 @@ impl Grant {
             program: rule.program_path().map(Path::to_owned),
             fixed: rule.fixed.clone(),
             args: rule.args.iter().map(ToString::to_string).collect(),
-            decision: rule.verdict.word(),
+            decision: rule.effect.name(),
+            stdin: rule.allows_stdin,
             confinement: rule.confinement.clone(),
         })
     }
 
-    /// Returns what is no error and still not what one may think, as lines for
-    /// the operator: a command without a sandbox, one that its sandbox stops.
-    pub fn advice(&self) -> &[String] {
-        &self.advice
+    /// Returns the warnings for the operator, one line each: settings that are valid
+    /// and have a surprising effect, such as a command without a sandbox, or a read
+    /// root that the children's user cannot read.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
     }
 
-    /// Returns the grant that allows what this one and `other` both allow, with
-    /// the stricter limit of each kind.
+    /// Returns the grant that allows what both this one and `other` allow, with the
+    /// stricter limit of each kind.
     ///
-    /// Two keys: this one is the operator's and `other` a component's own
-    /// manifest. Program, arguments, environment and starting directory are this
-    /// one's; `other` can only narrow.
+    /// This one is the operator's, `other` for example the component's own manifest.
+    /// Program, arguments, environment and starting directory come from this one;
+    /// `other` can only narrow.
     #[must_use]
     pub fn intersect(&self, other: &Arc<Self>) -> Arc<Self> {
         let mut both = self.clone();
         both.quotas = self.quotas.stricter(other.quotas);
         both.detach = self.detach.stricter(other.detach);
-        both.also.push(other.clone());
+        both.intersected.push(other.clone());
         Arc::new(both)
     }
 
-    /// Decides on one request: a pure function of the request and the file system.
+    /// Decides on one request, from the request and the file system alone.
+    ///
+    /// ```
+    /// use std::path::Path;
+    ///
+    /// use capspawn_native::grant::{Decision, Grants};
+    /// use capspawn_native::{Command, DeniedItem, SpawnError};
+    ///
+    /// let text = r#"
+    ///     version = 1
+    ///     [[component.report.command]]
+    ///     name = "list"
+    ///     program = "/bin/ls"
+    ///     args = ["-l", { one-of = ["/usr", "/etc"] }]
+    /// "#;
+    /// let grant = Grants::from_toml_str(text, Path::new("/"))?.component("report");
+    ///
+    /// let allowed = grant.decide(&Command::new("list").args(["-l", "/usr"]))?;
+    /// let Decision::Allow(plan) = allowed else { panic!("it does not need approval") };
+    /// assert_eq!(plan.argv, ["/bin/ls", "-l", "/usr"]);
+    ///
+    /// let Err(SpawnError::Denied(denial)) = grant.decide(&Command::new("list").arg("-R")) else {
+    ///     panic!("no pattern matches -R")
+    /// };
+    /// assert_eq!(denial.item, DeniedItem::Argument);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     ///
-    /// - What [`Command::validate`] refuses.
-    /// - [`SpawnError::Denied`]: no rule allows it, or one refuses it.
-    /// - [`SpawnError::WorkingDirectoryNotFound`]: the working directory is none.
+    /// - Whatever [`Command::validate`] refuses.
+    /// - [`SpawnError::Denied`]: no rule allows the request, or a rule refuses it.
+    /// - [`SpawnError::WorkingDirectoryNotFound`]: the working directory does not exist
+    ///   or is not a directory.
     /// - [`SpawnError::Quota`] or [`SpawnError::OutOfMemory`]: the host lacks the
-    ///   descriptors or the memory to look.
-    /// - [`SpawnError::NotExecutable`]: the program is not what it was, and what
-    ///   its path names by now cannot be executed or has another hash.
-    ///   Or what the guest names itself is no executable file.
-    /// - [`SpawnError::NoEntry`]: the program's path names nothing any more, or what
-    ///   the guest names itself is not in the child's file system, in which it may
-    ///   look. What lies outside is refused, whether it exists or not.
+    ///   descriptors or the memory to look at the files.
+    /// - [`SpawnError::NotExecutable`]: the program's file has changed, and what its path
+    ///   names now is not executable or has another hash. For a program that the guest
+    ///   names: the file is not executable.
+    /// - [`SpawnError::NoEntry`]: the program's path no longer names a file. For a program
+    ///   that the guest names: there is no such file in the child's file system. A path
+    ///   outside of it is denied whether or not it exists.
     pub fn decide(&self, command: &Command) -> Result<Decision, SpawnError> {
-        let passed = self.pass(command)?;
-        Ok(match passed.verdict {
-            Verdict::Allow => Decision::Allow(passed.plan),
-            _ => Decision::Ask(passed.plan),
-        })
+        self.pass(command).map(Decision::from)
+    }
+
+    /// Decides again on a request that [`Grant::decide`] has already validated: the
+    /// file system may have changed since, the request has not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Grant::decide`].
+    pub(crate) fn decide_again(&self, command: &Command) -> Result<Decision, SpawnError> {
+        self.pass_in(command, None).map(Decision::from)
     }
 
     /// Returns the same grant under the name that the host gives the component.
@@ -152,7 +183,7 @@ impl Grant {
         }
     }
 
-    /// Decides, and says by which rule.
+    /// Decides, and keeps which rule decided.
     pub(super) fn pass(&self, command: &Command) -> Result<Passed, SpawnError> {
         command.validate()?;
         self.pass_in(command, None)
@@ -164,15 +195,15 @@ impl Grant {
         entered: Option<&WorkingDirectory>,
     ) -> Result<Passed, SpawnError> {
         let mut passed = self.strictest(command, entered)?;
-        for other in &self.also {
+        for other in &self.intersected {
             let theirs = other.pass_in(command, Some(&passed.plan.cwd))?;
             intersect::narrow(&mut passed, &theirs)?;
         }
         Ok(passed)
     }
 
-    /// Decides by the rules of this key alone. Of several rules that match, one
-    /// that refuses wins over one that asks, and that over one that allows.
+    /// Decides by this grant's own rules. Of several rules that match, `deny` wins over
+    /// `ask`, and `ask` over `allow`.
     fn strictest(
         &self,
         command: &Command,
@@ -180,19 +211,23 @@ impl Grant {
     ) -> Result<Passed, SpawnError> {
         let mut refusal: Option<SpawnError> = None;
         let mut found: Option<Passed> = None;
-        for rule in self
-            .named(&command.program)
-            .filter(|rule| rule.verdict != Verdict::Deny)
-        {
-            let verdict = rule.verdict;
-            if found.as_ref().is_some_and(|found| found.verdict >= verdict) {
+        for rule in self.named(&command.program) {
+            let needs_approval = match rule.effect {
+                Effect::Allow => false,
+                Effect::Ask => true,
+                Effect::Deny => continue,
+            };
+            if let Some(found) = &found
+                && (found.needs_approval || !needs_approval)
+            {
                 continue;
             }
             match rule.plan(command, entered) {
                 Ok((plan, executable)) => {
                     found = Some(Passed {
                         rule: rule.clone(),
-                        verdict,
+                        needs_approval,
+                        allows_stdin: rule.allows_stdin,
                         plan: Box::new(plan),
                         executable,
                     });
@@ -203,9 +238,9 @@ impl Grant {
         let Some(found) = found else {
             return Err(refusal.unwrap_or_else(|| self.unknown(command).into()));
         };
-        // Any rule that refuses is asked as if the child were where it will be.
+        // A rule that refuses resolves paths from the directory that the child would start in.
         let refuses = |rule: &&Arc<Rule>| {
-            rule.verdict == Verdict::Deny
+            rule.effect == Effect::Deny
                 && rule.match_args(&command.args, &found.plan.cwd.path).is_ok()
         };
         match self.named(&command.program).find(refuses) {
@@ -221,7 +256,7 @@ impl Grant {
         }
     }
 
-    /// Returns the rules of a name; failing those, the rules of any program.
+    /// Returns the rules of a name; if there are none, the rules of any program.
     fn named(&self, name: &str) -> impl Iterator<Item = &Arc<Rule>> {
         let known = self.rules.iter().any(|rule| rule.name == name);
         let name = if known { name } else { "*" };
@@ -231,8 +266,8 @@ impl Grant {
     /// Returns the refusal of a name that no rule has.
     fn unknown(&self, command: &Command) -> Denial {
         let names = self.rules.iter().map(|rule| rule.name.as_str());
-        let asked = suggestion::shown(&command.program);
-        let reason = format!("{asked} is no command of {:?}", self.component);
+        let name = suggestion::escaped(&command.program);
+        let reason = format!("component {:?} has no command {name}", self.component);
         Denial {
             nearest: nearest(&command.program, names).map(str::to_owned),
             would_allow: suggestion::command(&self.component, command),
@@ -241,8 +276,8 @@ impl Grant {
     }
 }
 
-/// Of two refusals by rules of one name, returns the one of the rule that came
-/// further: working directory, arguments, variables, then the program.
+/// Returns the more useful of two refusals by rules of one name: the one that was found
+/// later in the order working directory, arguments, everything else.
 fn nearer(earlier: Option<SpawnError>, error: SpawnError) -> SpawnError {
     fn distance(error: &SpawnError) -> u8 {
         match error {
@@ -262,129 +297,4 @@ fn nearer(earlier: Option<SpawnError>, error: SpawnError) -> SpawnError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::confinement::{Network, Sandbox};
-    use crate::grant::testing::{allowed, component, denied, echo, request};
-
-    #[test]
-    fn no_rule_is_no_permission() {
-        let grant = Grant::none("c");
-        let denial = denied(&grant, &request(&[]));
-        assert_eq!((denial.item, denial.nearest), (DeniedItem::Program, None));
-    }
-
-    #[test]
-    fn an_unknown_name_is_told_the_nearest() {
-        let grant = component(&echo(""));
-        allowed(&grant, &request(&[]));
-        let summary = grant.commands().next().expect("there is one");
-        assert_eq!((summary.name.as_str(), summary.decision), ("echo", "allow"));
-        assert_eq!(summary.program.as_deref(), Some(Path::new("/bin/echo")));
-        let denial = denied(&grant, &Command::new("ecko"));
-        assert_eq!(denial.nearest.as_deref(), Some("echo"));
-        assert!(
-            denial
-                .would_allow
-                .is_some_and(|line| line.contains("name = \"ecko\""))
-        );
-        // A path is no name.
-        denied(&grant, &Command::new("/bin/echo"));
-    }
-
-    #[test]
-    fn what_no_grant_can_allow_is_invalid() {
-        let grant = component(&echo("args = [\"*\"]"));
-        let result = grant.decide(&request(&["a\0b"]));
-        assert!(matches!(result, Err(SpawnError::InvalidArgument(_))));
-    }
-
-    #[test]
-    fn of_several_rules_the_strictest_wins() {
-        let grant = component(
-            &[
-                echo("args = [\"**\"]"),
-                echo("args = [\"push\", \"*\"]\ndecision = \"ask\""),
-                echo("args = [\"push\", \"prod\", \"**\"]\ndecision = \"deny\""),
-                echo("args = [\"gc\", { literal = \"--prune\" }]"),
-            ]
-            .concat(),
-        );
-        allowed(&grant, &request(&["log"]));
-        allowed(&grant, &request(&["gc", "--prune"]));
-        let asks = grant.decide(&request(&["push", "test"]));
-        assert!(matches!(asks, Ok(Decision::Ask(_))), "{asks:?}");
-        assert_eq!(
-            denied(&grant, &request(&["push", "prod"])).item,
-            DeniedItem::Argument
-        );
-        denied(&grant, &request(&["push", "--prod"]));
-    }
-
-    #[test]
-    fn a_rule_that_refuses_matches_options_too() {
-        let grant = component(
-            &[
-                echo("args = [{ rest = true, allow-dash = true }]"),
-                echo("args = [\"push\", \"**\"]\ndecision = \"deny\""),
-            ]
-            .concat(),
-        );
-        allowed(&grant, &request(&["--push"]));
-        denied(&grant, &request(&["push", "--force"]));
-    }
-
-    #[test]
-    fn two_keys_both_allow_and_the_stricter_limit_holds() {
-        let operator = component(&format!(
-            "[component.c]\nmax-live = 4\nrate = \"20/min\"\nnetwork = \"host\"\n{}{}",
-            echo("args = [\"*\"]\nlimits = { wall = \"9s\", cpu = \"1s\" }"),
-            echo("args = [\"secret\"]").replace("\"echo\"", "\"other\""),
-        ));
-        let manifest = component(&format!(
-            "[component.c]\nmax-live = 9\nrate = \"1/s\"\nsandbox = \"none\"\nfs = {{ read = [\"/etc\"] }}\n{}",
-            echo("args = [{ one-of = [\"a\", \"-b\"] }]\nlimits = { wall = \"5s\", cpu = \"2s\" }"),
-        ));
-        let both = operator.intersect(&manifest);
-        assert_eq!(both.quotas().max_live, 4);
-        assert_eq!(both.quotas().rate.map(|rate| rate.count), Some(20));
-        let plan = allowed(&both, &request(&["a"]));
-        assert_eq!(plan.limits.wall.as_secs(), 5);
-        assert_eq!(plan.limits.cpu.map(|cpu| cpu.as_secs()), Some(1));
-        assert_eq!(plan.confinement.sandbox, Sandbox::Required);
-        assert_eq!(plan.confinement.network, Network::None);
-        assert!(!plan.confinement.fs.read.contains(&"/etc".into()));
-        assert!(plan.confinement.fs.read.contains(&"/usr".into()));
-        // One key alone allows these.
-        denied(&both, &request(&["c"]));
-        denied(&both, &request(&["-b"]));
-        denied(&both, &Command::new("other").arg("secret"));
-    }
-
-    #[test]
-    fn two_keys_both_disclose_a_pid() {
-        let quiet = component(&echo(""));
-        let telling = component(&echo("disclose-pid = true"));
-        let discloses =
-            |one: &Arc<Grant>, two| allowed(&one.intersect(two), &request(&[])).disclose_pid;
-        assert!(discloses(&telling, &telling));
-        assert!(!discloses(&telling, &quiet) && !discloses(&quiet, &telling));
-    }
-
-    #[test]
-    fn two_keys_must_mean_the_same_program_and_directory() {
-        let echo_it = component(&echo(""));
-        let cat_it = component(&echo("").replace("/bin/echo", "/bin/cat"));
-        let denial = denied(&echo_it.intersect(&cat_it), &request(&[]));
-        assert_eq!(denial.item, DeniedItem::Program);
-        allowed(&echo_it.intersect(&echo_it), &request(&[]));
-        let in_usr = component(&echo("cwd = { roots = [\"/usr\"] }"));
-        let in_bin = component(&echo("cwd = { roots = [\"/usr/bin\"] }"));
-        allowed(&in_bin.intersect(&in_usr), &request(&[]));
-        let denial = denied(&in_usr.intersect(&in_bin), &request(&[]));
-        assert_eq!(denial.item, DeniedItem::WorkingDirectory);
-        let fixed = component(&echo("fixed = [\"x\"]"));
-        denied(&echo_it.intersect(&fixed), &request(&[]));
-        allowed(&fixed.intersect(&echo_it), &request(&[]));
-    }
-}
+mod tests;

@@ -1,4 +1,4 @@
-//! Paths of the file system: roots, and where a guest's path leads.
+//! Paths of the file system: the roots of a grant, and what a guest's path resolves to.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -7,48 +7,48 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
-/// As many links as Linux follows in one path.
+use crate::confinement::FsRoot;
+
+/// The number of symbolic links that Linux follows in one path.
 const MAX_LINKS: usize = 40;
 
-pub(super) use crate::confinement::{FsRoot as Root, open_resolved};
-
-/// Resolves what a grant says, relative to the folder of its file.
-pub(super) fn root(base: &Path, written: &str) -> io::Result<Root> {
-    Root::resolve(base.join(written))
+/// Resolves a root as a grant writes it, relative to the folder of the grant.
+pub(super) fn root(base: &Path, written: &str) -> io::Result<FsRoot> {
+    FsRoot::resolve(base.join(written))
 }
 
-/// Whether `path`, resolved, is a root or lies below one.
-pub(super) fn is_under<'a>(path: &Path, roots: impl IntoIterator<Item = &'a Root>) -> bool {
+/// Returns whether a resolved path is a root or lies below one.
+pub(super) fn is_under<'a>(path: &Path, roots: impl IntoIterator<Item = &'a FsRoot>) -> bool {
     roots.into_iter().any(|root| path.starts_with(&root.real))
 }
 
-/// Returns where `path` leads from `cwd`, every link followed. What does not
-/// exist yet lies below the deepest directory that does.
+/// Resolves `path` from `cwd`, with every symbolic link followed. A file that does not exist
+/// lies below the deepest directory that does.
 ///
-/// The answer may be stale the moment it is given: a grant's paths are admission,
-/// and the sandbox is what holds.
+/// The file system may change right after. Path rules are admission; the boundary is the
+/// sandbox.
 ///
 /// # Errors
 ///
-/// A path that the system would not follow either: through a file, up from what
-/// does not exist, through too many links, or into a directory that is closed.
+/// A path that the system would not follow either: through a file, up from a directory that
+/// does not exist, through too many links, or into a directory that cannot be searched.
 pub(super) fn resolve(cwd: &Path, path: &Path) -> io::Result<PathBuf> {
     walk(cwd, path, |_| true, |_| ())
 }
 
-/// Like [`resolve`] from the root, and fails at the first place that `may` refuses,
-/// before looking at it.
+/// Resolves an absolute path as [`resolve`] does, and fails at the first place that `may`
+/// refuses, before looking at it.
 pub(super) fn resolve_within(path: &Path, may: impl FnMut(&Path) -> bool) -> io::Result<PathBuf> {
     walk(Path::new("/"), path, may, |_| ())
 }
 
-/// Says whether the host lacks something, whatever the path is.
-pub(super) fn is_host_short(errno: Errno) -> bool {
+/// Returns whether the error is a lack of descriptors or memory, whatever the path.
+pub(super) fn is_host_exhausted(errno: Errno) -> bool {
     matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
 }
 
-/// Returns every place that decides what `path` names: each link on the way, and
-/// the end.
+/// Returns every place that decides what an absolute path names: each symbolic link on it,
+/// and the file itself.
 pub(super) fn trail(path: &Path) -> io::Result<Vec<PathBuf>> {
     let mut places = Vec::new();
     let end = walk(
@@ -152,13 +152,13 @@ mod tests {
         assert_eq!(at("./in/file"), path.join("dir/file"));
         assert_eq!(at("out/passwd"), Path::new("/etc/passwd"));
         assert_eq!(at("dangling"), Path::new("/etc/absent-x"));
-        // Up from where the link leads, not from where it lies.
+        // `..` is the parent of the target, not of the link.
         assert_eq!(at("out/../x"), Path::new("/x"));
         assert_eq!(at("../../../../../../.."), Path::new("/"));
     }
 
     #[test]
-    fn what_does_not_exist_lies_below_what_does() {
+    fn a_missing_file_lies_below_the_deepest_directory_that_exists() {
         let (_keep, path) = folder();
         let at = |text: &str| resolve(&path, Path::new(text));
         assert_eq!(

@@ -1,15 +1,15 @@
-//! The line of a grant that would have allowed what was refused.
+//! The line of a grant that would allow a refused request.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use crate::command::Command;
 
-/// The longest line that is worth showing, in bytes: a guest may send arguments
-/// of a mebibyte, and no log wants them.
+/// The longest suggestion, in bytes. A guest may send a mebibyte of arguments, which does
+/// not belong in a log.
 const MAX_LINE: usize = 4096;
 
-/// For a name that no command of the component has.
+/// Returns the line for a name that no command of the component has.
 pub(super) fn command(component: &str, command: &Command) -> Option<String> {
     if command.program.len() > MAX_LINE {
         return None;
@@ -22,12 +22,12 @@ pub(super) fn command(component: &str, command: &Command) -> Option<String> {
     ))
 }
 
-/// For an argument vector.
+/// Returns the line for an argument vector.
 pub(super) fn arguments(args: &[String]) -> Option<String> {
     if args.iter().map(String::len).sum::<usize>() > MAX_LINE {
         return None;
     }
-    // A literal `*` or `**` written as a string would be a pattern.
+    // The strings `*` and `**` would be patterns.
     let token = |text: &String| match text.as_str() {
         "*" | "**" => format!("{{ literal = {} }}", quoted(text)),
         _ => quoted(text),
@@ -38,25 +38,30 @@ pub(super) fn arguments(args: &[String]) -> Option<String> {
     ))
 }
 
-/// For a variable.
+/// Returns the line for a variable.
 pub(super) fn variable(name: &str) -> Option<String> {
     (name.len() <= MAX_LINE).then(|| format!("env = {{ allow = [{}] }}", quoted(name)))
 }
 
-/// For a working directory.
+/// Returns the line for a working directory.
 pub(super) fn working_directory(path: &Path) -> Option<String> {
     let path = path.to_string_lossy();
     (path.len() <= MAX_LINE).then(|| format!("cwd = {{ roots = [{}] }}", quoted(&path)))
 }
 
-/// For a program outside the child's file system.
+/// Returns the line for a request that provides standard input.
+pub(super) fn stdin() -> String {
+    "stdin = true".to_owned()
+}
+
+/// Returns the line for a program outside the child's file system.
 pub(super) fn readable(path: &Path) -> Option<String> {
     let path = path.to_string_lossy();
     (path.len() <= MAX_LINE).then(|| format!("fs = {{ read = [{}] }}", quoted(&path)))
 }
 
-/// Returns a guest's string as a message shows it: quoted, escaped, and cut.
-pub(super) fn shown(text: &str) -> String {
+/// Returns a guest's string for use in a message: quoted, escaped, and truncated.
+pub(super) fn escaped(text: &str) -> String {
     const MOST: usize = 200;
     match text.char_indices().nth(MOST) {
         Some((end, _)) => format!("{:?}...", &text[..end]),
@@ -64,14 +69,14 @@ pub(super) fn shown(text: &str) -> String {
     }
 }
 
-/// Returns a TOML string that any terminal can show.
+/// Returns a TOML string without characters that could confuse a terminal.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
     for c in text.chars() {
         match c {
             '"' => quoted.push_str("\\\""),
             '\\' => quoted.push_str("\\\\"),
-            // Control and other invisible characters, bidirectional ones among them.
+            // Control characters and invisible ones, including those that change direction.
             c if c.is_control()
                 || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}') =>
             {
@@ -90,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_remedy_is_toml_that_says_the_same() {
+    fn a_suggestion_is_toml_of_the_same_arguments() {
         let args: Vec<String> = ["a\"b", "*", "c\\d\n", "\u{202e}x"]
             .map(str::to_owned)
             .into();

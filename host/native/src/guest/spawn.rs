@@ -136,7 +136,7 @@ impl Guest {
         self.approvals.ask(core.hooks(), sleep, &approved).await?;
         let permit = Permit::readmit(self)?;
         // The program and the directory may have changed meanwhile.
-        let plan = self.grant.decide(command)?.into_plan();
+        let plan = self.grant.decide_again(command)?.into_plan();
         if Approved::new(self.key.owner(), &plan)? != approved {
             let reason = "it is no longer what was approved";
             return Err(approval::denied(&plan.name, reason));

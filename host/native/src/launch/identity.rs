@@ -1,27 +1,27 @@
-//! Whom children run as, as far as a grant has to know.
+//! The user and group that children run as.
 //!
-//! A root host's children are not root, so that what the host may write says
-//! nothing of them. The launcher decides whom they become; a grant is loaded for
-//! the same identity, and what that could never write is refused at load.
-//! The alternative, to learn it from the first child that fails, tells the guest
-//! of the operator's mistake and the operator nothing.
+//! The children of a root host are not root, so the host's own permissions do not
+//! apply to them. The launcher changes to the identity; a grant is loaded for the
+//! same identity, and a write root that it cannot write is an error at load. Without
+//! that check the first child would fail instead, and the guest would learn of the
+//! operator's mistake while the operator would not.
 
 use std::fmt;
 use std::str::FromStr;
 
 use rustix::process::{getegid, geteuid, getgroups};
 
-/// A user and a group.
+/// A user and a group, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Identity {
-    /// The user's number.
+    /// The user ID.
     pub uid: u32,
-    /// The group's number.
+    /// The group ID.
     pub gid: u32,
 }
 
 impl Identity {
-    /// Whom the children of a root host run as if nothing else is said.
+    /// The identity of a root host's children unless another is set.
     pub const NOBODY: Self = Self {
         uid: 65534,
         gid: 65534,
@@ -35,24 +35,26 @@ impl Identity {
         }
     }
 
+    /// Returns whether this user passes every permission check.
     pub(crate) fn is_root(self) -> bool {
         self.uid == 0
     }
 
-    /// Whether it is the host's own, which keeps the host's further groups.
+    /// Returns whether this is the identity of an unprivileged host, whose children
+    /// keep its supplementary groups.
     pub(crate) fn is_own(self) -> bool {
         !self.is_root() && self == Self::host()
     }
 
-    /// Whether the rights of the group `gid` are its rights.
+    /// Returns whether the permissions of group `gid` apply.
     pub(crate) fn is_in(self, gid: u32) -> bool {
         let further = || getgroups().is_ok_and(|all| all.iter().any(|it| it.as_raw() == gid));
         self.gid == gid || (self.is_own() && further())
     }
 }
 
-/// Whom [`NativeLauncher`](crate::sandbox::NativeLauncher) runs children as:
-/// [`Identity::NOBODY`] where the host is root, else the host's own user.
+/// The identity that [`NativeLauncher`](crate::sandbox::NativeLauncher) gives children
+/// by default: [`Identity::NOBODY`] if the host is root, otherwise the host's own.
 impl Default for Identity {
     fn default() -> Self {
         let host = Self::host();
@@ -70,7 +72,7 @@ impl FromStr for Identity {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // The last number is no id: to the system it is "as before".
+        // u32::MAX is not an ID: setresuid(2) takes -1 for "leave unchanged".
         let number = |digits: &str| digits.parse().ok().filter(|id| *id != u32::MAX);
         let ids = text.split_once(':');
         ids.and_then(|(uid, gid)| {
@@ -79,7 +81,7 @@ impl FromStr for Identity {
                 gid: number(gid)?,
             })
         })
-        .ok_or("write UID:GID, two numbers")
+        .ok_or("expected UID:GID, two numbers")
     }
 }
 
@@ -88,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_identity_reads_as_it_is_written() {
+    fn an_identity_is_parsed_from_what_it_displays() {
         let somebody = Identity {
             uid: 1000,
             gid: 100,

@@ -1,20 +1,21 @@
-//! Tells one state of a file from another without reading it.
+//! Detects that a file was replaced or written, without reading it.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 
-/// Device and inode, and what changes when the file is written.
+/// Which file it is (device and inode), and the metadata that a write changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
     dev: u64,
     ino: u64,
     size: u64,
     modified: (i64, i64),
-    /// No system call sets it to what it was.
+    /// No system call can set this time back.
     changed: (i64, i64),
 }
 
 impl Stamp {
+    /// Returns the stamp of a file with this metadata.
     pub(crate) fn of(metadata: &Metadata) -> Self {
         Self {
             dev: metadata.dev(),
@@ -25,11 +26,12 @@ impl Stamp {
         }
     }
 
+    /// Returns whether both stamps are of the same file, written since or not.
     pub(crate) fn is_same_file(&self, other: &Self) -> bool {
         (self.dev, self.ino) == (other.dev, other.ino)
     }
 
-    /// The state as bytes, for a hash.
+    /// Returns the stamp as bytes, to be hashed.
     pub(crate) fn bytes(&self) -> [u8; 56] {
         let numbers = [
             self.dev,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use capspawn_native::Command;
 use capspawn_native::grant::Grant;
+use capspawn_native::{Command, Stdin};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -43,6 +43,7 @@ enum Spoiler {
     Folder(&'static str),
     Program(String),
     Verdict(&'static str),
+    Stdin,
 }
 
 #[derive(Debug, Clone)]
@@ -79,6 +80,7 @@ fn spoiler() -> impl Strategy<Value = Spoiler> {
             .prop_map(Spoiler::Folder),
         1 => "[a-z]{1,5}".prop_map(Spoiler::Program),
         1 => prop::sample::select(&["ask", "deny"][..]).prop_map(Spoiler::Verdict),
+        1 => Just(Spoiler::Stdin),
     ]
 }
 
@@ -191,5 +193,9 @@ fn spoil(spoiler: Spoiler, command: &mut Value, request: &mut Command) {
         Spoiler::Folder(path) => request.cwd = Some(path.to_owned()),
         Spoiler::Program(name) => request.program = name,
         Spoiler::Verdict(word) => command["decision"] = json!(word),
+        Spoiler::Stdin => {
+            command["stdin"] = json!(false);
+            request.stdin = Stdin::Piped;
+        }
     }
 }

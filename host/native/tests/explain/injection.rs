@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use capspawn_native::{Command, DeniedItem, Event, EventKind, Registry, SpawnError};
+use capspawn_native::{Command, DeniedItem, Event, EventKind, Registry, SpawnError, Stdin};
 use serde_json::json;
 
 use crate::guests::{Counting, grant, report};
@@ -84,6 +84,7 @@ fn a_denial_has_one_word_for_the_guest_and_the_rest_for_the_operator() {
     let work = folder().join("work");
     let secret = json!([{
         "name": "probe-secret", "program": folder().join("bin/probe"), "args": ["secret-argument"],
+        "stdin": false,
         "env": { "allow": ["SECRET_NAME"] }, "cwd": { "roots": [work] },
     }]);
     let guest = registry.guest(grant(json!({ "sandbox": "none" }), secret), "");
@@ -102,9 +103,16 @@ fn a_denial_has_one_word_for_the_guest_and_the_rest_for_the_operator() {
         (
             Command {
                 cwd: Some("/etc".into()),
-                ..right
+                ..right.clone()
             },
             "working directory",
+        ),
+        (
+            Command {
+                stdin: Stdin::Bytes("x".into()),
+                ..right
+            },
+            "stdio",
         ),
     ];
     for (request, word) in cases {

@@ -1,8 +1,13 @@
 //! Pipes that the guest takes.
 
 use std::io;
+use std::path::Path;
 
-use capspawn_native::{Child, Command, ExitStatus, KillReason, PipeReader, Signal, Stdin, Stdio};
+use capspawn_native::grant::Grants;
+use capspawn_native::{
+    Child, Command, DeniedItem, ExitStatus, KillReason, PipeReader, Signal, SpawnError, Stdin,
+    Stdio,
+};
 use tokio::runtime::Runtime;
 
 use crate::support::*;
@@ -277,4 +282,37 @@ fn what_a_grandchild_writes_just_after_the_leaders_end_is_read() {
     };
     let read = (0..10).filter(late).count();
     assert!(read > 5, "{read} of ten");
+}
+
+/// A shell without arguments runs its standard input as it would run an argument.
+#[test]
+fn a_shell_runs_its_standard_input_unless_the_grant_refuses_it() {
+    let shell = |line: &str| {
+        let toml = format!(
+            "version = 1\n[[component.c.command]]\nname = \"sh\"\nprogram = \"/bin/sh\"\n\
+             sandbox = \"none\"\n{line}\n"
+        );
+        let grants = Grants::from_toml_str(&toml, Path::new("/")).expect("the test's grant loads");
+        registry().guest(grants.component("c"), "")
+    };
+    let request = |stdin| Command {
+        stdin,
+        ..Command::new("sh")
+    };
+    let script = || Stdin::Bytes("echo injected".into());
+
+    let open = shell("");
+    let child = open.spawn(&request(script())).expect("allowed");
+    assert_eq!(output(&child).1.data, b"injected\n");
+    let closed = shell("stdin = false");
+    for stdin in [script(), Stdin::Piped] {
+        match closed.spawn(&request(stdin)) {
+            Err(SpawnError::Denied(denial)) => assert_eq!(denial.item, DeniedItem::Stdio),
+            other => panic!("standard input is not denied: {other:?}"),
+        }
+    }
+    // Without it the same command starts, and reads end of file.
+    let child = closed.spawn(&request(Stdin::Null)).expect("allowed");
+    let (status, stdout, _) = output(&child);
+    assert_eq!((status, stdout.data), (ExitStatus::Exited(0), Vec::new()));
 }

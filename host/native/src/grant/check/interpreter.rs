@@ -1,9 +1,9 @@
-//! Programs whose arguments are programs.
+//! Programs that can run other programs by their arguments.
 
 use std::path::Path;
 
-/// Shells, interpreters and programs that run what their arguments name; a `*`
-/// at the end stands for a version.
+/// Shells, interpreters, and programs that start a program from their arguments. A `*` at
+/// the end covers versions.
 const INTERPRETERS: [&str; 33] = [
     "sh",
     "bash",
@@ -40,9 +40,8 @@ const INTERPRETERS: [&str; 33] = [
     "nawk",
 ];
 
-/// Returns the name under which a program is known to run what its arguments
-/// say, as it is written or as it resolves.
-pub(in crate::grant) fn interpreter(path: &Path) -> Option<String> {
+/// Returns the name of a known interpreter that a path has, as it is written or resolved.
+pub(in crate::grant) fn interpreter_name(path: &Path) -> Option<String> {
     let real = path.canonicalize().ok();
     let names = [Some(path), real.as_deref()];
     names.into_iter().flatten().find_map(|path| {
@@ -62,13 +61,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_interpreter_is_known_by_either_name() {
-        let is = |path: &str| interpreter(Path::new(path)).is_some();
+    fn an_interpreter_is_recognised_by_its_path_and_by_its_resolved_path() {
+        let is = |path: &str| interpreter_name(Path::new(path)).is_some();
         assert!(is("/bin/sh") && is("/usr/bin/python3.99") && is("/x/ld-linux-x86-64.so.2"));
         assert!(!is("/bin/echo") && !is("/usr/bin/git") && !is("/usr/bin/sha256sum"));
         let folder = tempfile::tempdir().expect("a temporary folder");
         let link = folder.path().join("harmless");
         std::os::unix::fs::symlink("/bin/sh", &link).expect("the folder is ours");
-        assert!(interpreter(&link).is_some());
+        assert!(interpreter_name(&link).is_some());
     }
 }

@@ -1,22 +1,21 @@
-//! What is wrong with a grant, place by place.
+//! The mistakes in a grant, each with its place.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// One thing that is wrong with a grant.
+/// One mistake in a grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
     /// Line and column of the key or value, both counted from 1, the column in
-    /// characters; none for a value that came without text.
+    /// characters; `None` for a grant that was loaded from a value without text.
     pub place: Option<(usize, usize)>,
-    /// What is wrong and, where that is clear, what was meant.
+    /// What is wrong, and a suggestion if there is one.
     pub message: String,
 }
 
-/// A grant that cannot be used. Nothing of it is in force.
+/// A grant that cannot be loaded. Nothing of it is in force.
 ///
-/// Displayed as one line for each thing that is wrong,
-/// `FILE:LINE:COLUMN: message`.
+/// Displayed as one line for each mistake, `FILE:LINE:COLUMN: message`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrantError {
     file: PathBuf,
@@ -24,17 +23,17 @@ pub struct GrantError {
 }
 
 impl GrantError {
-    /// Returns everything that was found, in the order of the text.
+    /// Returns every mistake, in the order of the text.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
 
-    /// Returns the file, or `<grant>` for one that came as a string or value.
+    /// Returns the file; `<grant>` for a grant that was loaded from a string or a value.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// Returns the refusal of a file that could not even be parsed.
+    /// Returns the error of a file that cannot be read or parsed.
     pub(in crate::grant) fn one(
         file: &Path,
         place: Option<(usize, usize)>,
@@ -65,15 +64,15 @@ impl fmt::Display for GrantError {
 
 impl std::error::Error for GrantError {}
 
-/// Where in the text something stands, as a byte offset; none without a text.
-pub(in crate::grant) type At = Option<usize>;
+/// A place in the text, as a byte offset; `None` without a text.
+pub(in crate::grant) type Offset = Option<usize>;
 
-/// Collects what is wrong while a grant is read, so that one run shows it all.
+/// Collects the mistakes while a grant is read, so that one run shows all of them.
 #[derive(Debug)]
 pub(in crate::grant) struct Diagnostics<'a> {
     file: &'a Path,
     text: Option<&'a str>,
-    found: Vec<(At, String)>,
+    found: Vec<(Offset, String)>,
 }
 
 impl<'a> Diagnostics<'a> {
@@ -85,22 +84,22 @@ impl<'a> Diagnostics<'a> {
         }
     }
 
-    /// Notes that something is wrong.
-    pub(in crate::grant) fn push(&mut self, at: At, message: impl Into<String>) {
+    /// Adds a mistake.
+    pub(in crate::grant) fn push(&mut self, at: Offset, message: impl Into<String>) {
         self.found.push((at, message.into()));
     }
 
-    /// Says how much was noted, to see whether a part added to it.
+    /// Returns the number of mistakes, to find out whether a part added any.
     pub(in crate::grant) fn len(&self) -> usize {
         self.found.len()
     }
 
     /// Returns line and column of a place.
-    pub(in crate::grant) fn place(&self, at: At) -> Option<(usize, usize)> {
+    pub(in crate::grant) fn place(&self, at: Offset) -> Option<(usize, usize)> {
         Some(line_and_column(self.text?.as_bytes(), at?))
     }
 
-    /// Returns `value`, or everything that was noted.
+    /// Returns `value` if there is no mistake, and otherwise all mistakes.
     pub(in crate::grant) fn finish<T>(mut self, value: T) -> Result<T, GrantError> {
         if self.found.is_empty() {
             return Ok(value);
@@ -121,7 +120,7 @@ impl<'a> Diagnostics<'a> {
     }
 }
 
-/// Returns line and column of a byte offset, from 1, the column in characters.
+/// Returns the line and column of a byte offset, counted from 1, the column in characters.
 pub(in crate::grant) fn line_and_column(text: &[u8], at: usize) -> (usize, usize) {
     let before = &text[..at.min(text.len())];
     let line_start = before
@@ -143,18 +142,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_count_from_one_and_in_characters() {
+    fn a_place_counts_from_one_and_in_characters() {
         assert_eq!(line_and_column(b"ab\ncd", 0), (1, 1));
         assert_eq!(line_and_column(b"ab\ncd", 4), (2, 2));
         assert_eq!(line_and_column("äöx".as_bytes(), 4), (1, 3));
     }
 
     #[test]
-    fn one_line_is_shown_for_each_diagnostic() {
+    fn an_error_displays_one_line_for_each_diagnostic() {
         let mut found = Diagnostics::new(Path::new("g.toml"), Some("a\nb"));
         found.push(Some(2), "second");
         found.push(Some(0), "first");
-        let error = found.finish(()).expect_err("two were noted");
+        let error = found.finish(()).expect_err("there are two mistakes");
         assert_eq!(error.to_string(), "g.toml:1:1: first\ng.toml:2:1: second");
     }
 }

@@ -1,14 +1,14 @@
-//! A grant file as written: read and checked for its form, with nothing opened.
+//! A grant file as it is written: syntax and keys are checked, no file is opened yet.
 
-use super::diagnostics::{At, Diagnostics};
+use super::diagnostics::{Diagnostics, Offset};
 use super::layer::Layer;
 use super::pattern::Pattern;
 use super::table::{self, Fields, Text};
-use super::tree::{Node, Value};
+use super::tree::{Node, NodeValue};
 use super::units;
 use crate::grant::quotas::{Detach, Quotas};
 
-/// The one version of the format.
+/// The only version of the format.
 const VERSION: u64 = 1;
 
 #[derive(Debug, Clone, Default)]
@@ -17,7 +17,7 @@ pub(in crate::grant) struct Document {
     pub(in crate::grant) sections: Vec<Section>,
 }
 
-/// What one component may do.
+/// One `[component."x"]`.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Section {
     pub(in crate::grant) name: String,
@@ -27,24 +27,20 @@ pub(in crate::grant) struct Section {
     pub(in crate::grant) commands: Vec<CommandEntry>,
 }
 
-/// What a matching rule says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(in crate::grant) enum Verdict {
+/// What a rule does with the requests that it matches: the words of `decision`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::grant) enum Effect {
     #[default]
     Allow,
     Ask,
     Deny,
 }
 
-impl Verdict {
-    const ALL: [(&'static str, Self); 3] = [
-        ("allow", Self::Allow),
-        ("ask", Self::Ask),
-        ("deny", Self::Deny),
-    ];
+impl Effect {
+    pub(in crate::grant) const ALL: [Self; 3] = [Self::Allow, Self::Ask, Self::Deny];
 
-    /// Returns the word for it.
-    pub(in crate::grant) fn word(self) -> &'static str {
+    /// Returns the word that grants use.
+    pub(in crate::grant) const fn name(self) -> &'static str {
         match self {
             Self::Allow => "allow",
             Self::Ask => "ask",
@@ -56,24 +52,24 @@ impl Verdict {
 /// One `[[component."x".command]]`.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct CommandEntry {
-    pub(in crate::grant) at: At,
+    pub(in crate::grant) at: Offset,
     pub(in crate::grant) name: String,
     pub(in crate::grant) program: Text,
     pub(in crate::grant) sha256: Option<Text>,
     pub(in crate::grant) arg0: Option<String>,
     pub(in crate::grant) fixed: Vec<String>,
     pub(in crate::grant) args: Vec<Pattern>,
-    pub(in crate::grant) verdict: Verdict,
+    pub(in crate::grant) effect: Effect,
     pub(in crate::grant) interpreter: bool,
-    /// Vectors that must match, and those that must not.
+    /// Argument vectors that must match, and those that must not.
     pub(in crate::grant) examples: Vec<Example>,
     pub(in crate::grant) layer: Layer,
 }
 
-/// A vector in `match` or `not-match`.
+/// An argument vector in `match` or `not-match`.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Example {
-    pub(in crate::grant) at: At,
+    pub(in crate::grant) at: Offset,
     pub(in crate::grant) args: Vec<String>,
     pub(in crate::grant) matches: bool,
 }
@@ -86,10 +82,10 @@ impl Document {
         };
         let version = fields.take("version");
         match version.map(|node| &node.value) {
-            Some(Value::Integer(1)) => {}
+            Some(NodeValue::Integer(1)) => {}
             Some(_) => out.push(
                 version.and_then(|node| node.at),
-                format!("`version` is {VERSION}, the only one that this capspawn reads"),
+                format!("`version` must be {VERSION}, the only version that this capspawn reads"),
             ),
             None => out.push(node.at, format!("`version = {VERSION}` is missing")),
         }
@@ -113,13 +109,13 @@ impl Document {
 }
 
 impl Section {
-    fn read(name: &str, at: At, node: &Node, out: &mut Diagnostics<'_>) -> Option<Self> {
+    fn read(name: &str, at: Offset, node: &Node, out: &mut Diagnostics<'_>) -> Option<Self> {
         let title = format!("[component.{name:?}]");
         if name
             .strip_prefix("sha256:")
             .is_some_and(|hex| parse_sha256(hex).is_none())
         {
-            out.push(at, "`sha256:` is followed by 64 hexadecimal digits");
+            out.push(at, "`sha256:` must be followed by 64 hexadecimal digits");
         }
         let mut fields = Fields::open(node, &title, out)?;
         let mut quotas = Quotas::default();
@@ -170,7 +166,7 @@ fn read_detach(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Detach {
 }
 
 impl CommandEntry {
-    /// Whether the guest names the program: `name = "*"` and `program = "*"`.
+    /// Returns whether the guest names the program itself (`program = "*"`).
     pub(in crate::grant) fn is_any_program(&self) -> bool {
         self.program.value == "*"
     }
@@ -195,8 +191,8 @@ impl CommandEntry {
         let arg0 = fields.string("arg0", out).map(|text| text.value);
         let fixed = values(fields.strings("fixed", out));
         let args = Pattern::take_all(&mut fields, "args", out);
-        let verdict = fields
-            .word("decision", &Verdict::ALL, out)
+        let effect = fields
+            .word("decision", Effect::ALL.map(|it| (it.name(), it)), out)
             .unwrap_or_default();
         let interpreter = fields.flag("interpreter", out);
         let mut examples = read_examples(&mut fields, "match", out);
@@ -211,7 +207,7 @@ impl CommandEntry {
             arg0,
             fixed,
             args,
-            verdict,
+            effect,
             interpreter,
             examples,
             layer,
@@ -247,18 +243,22 @@ fn read_examples(
     examples
 }
 
-/// Parses 64 hexadecimal digits.
-pub(in crate::grant) fn parse_sha256(hex: &str) -> Option<[u8; 32]> {
-    if hex.len() != 64 || !hex.is_ascii() {
-        return None;
-    }
+/// Parses a SHA-256: 64 hexadecimal digits of either case.
+pub(in crate::grant) fn parse_sha256(text: &str) -> Option<[u8; 32]> {
     let mut digest = [0; 32];
-    for (byte, digits) in digest.iter_mut().zip(hex.as_bytes().chunks(2)) {
-        let digits = std::str::from_utf8(digits).ok()?;
-        if digits.starts_with('+') {
-            return None;
-        }
-        *byte = u8::from_str_radix(digits, 16).ok()?;
-    }
+    hex::decode_to_slice(text, &mut digest).ok()?;
     Some(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sha256_is_64_hexadecimal_digits() {
+        assert_eq!(parse_sha256(&"aB".repeat(32)), Some([0xab; 32]));
+        for wrong in ["", "+1", " 1", "g0", "é", "abc"] {
+            assert_eq!(parse_sha256(&wrong.repeat(32)), None, "{wrong}");
+        }
+    }
 }

@@ -1,19 +1,21 @@
-//! What the defaults, a component and a command can each say.
+//! The settings that the defaults, a component and a command can each have.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::diagnostics::{At, Diagnostics};
+use super::diagnostics::{Diagnostics, Offset};
 use super::table::{Fields, Text};
 use super::units;
 use crate::confinement::{Network, Sandbox};
 
-/// One of the three places where settings stand; absent is absent.
+/// The settings of the defaults, of a component or of a command; `None` where the key is
+/// absent.
 #[derive(Debug, Clone, Default)]
 pub(in crate::grant) struct Layer {
     pub(in crate::grant) sandbox: Option<Sandbox>,
     pub(in crate::grant) network: Option<Network>,
     pub(in crate::grant) disclose_pid: Option<bool>,
+    pub(in crate::grant) stdin: Option<bool>,
     pub(in crate::grant) env: EnvLayer,
     pub(in crate::grant) fs: FsLayer,
     pub(in crate::grant) limits: LimitsLayer,
@@ -35,7 +37,7 @@ pub(in crate::grant) struct FsLayer {
     pub(in crate::grant) deny: Option<Vec<Text>>,
 }
 
-/// The outer option is whether it is said, the inner one whether it limits.
+/// The outer option is `None` where the key is absent, the inner one for `"unlimited"`.
 #[derive(Debug, Clone, Default)]
 pub(in crate::grant) struct LimitsLayer {
     pub(in crate::grant) wall: Option<Duration>,
@@ -56,30 +58,20 @@ pub(in crate::grant) struct CaptureLayer {
 
 #[derive(Debug, Clone, Default)]
 pub(in crate::grant) struct CwdLayer {
-    pub(in crate::grant) at: At,
+    pub(in crate::grant) at: Offset,
     pub(in crate::grant) default: Option<Text>,
     pub(in crate::grant) roots: Vec<Text>,
 }
 
 impl Layer {
-    /// Takes the keys of a layer out of the table that holds them.
+    /// Takes the keys of a layer out of a table.
     pub(in crate::grant) fn take(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Self {
-        const SANDBOX: [(&str, Sandbox); 3] = [
-            ("required", Sandbox::Required),
-            ("best-effort", Sandbox::BestEffort),
-            ("none", Sandbox::None),
-        ];
-        const NETWORK: [(&str, Network); 3] = [
-            ("none", Network::None),
-            ("loopback", Network::Loopback),
-            ("host", Network::Host),
-        ];
         fields.know("cwd");
-        let discloses = fields.has("disclose-pid");
         Self {
-            sandbox: fields.word("sandbox", &SANDBOX, out),
-            network: fields.word("network", &NETWORK, out),
-            disclose_pid: Some(fields.flag("disclose-pid", out)).filter(|_| discloses),
+            sandbox: fields.word("sandbox", Sandbox::ALL.map(|it| (it.name(), it)), out),
+            network: fields.word("network", Network::ALL.map(|it| (it.name(), it)), out),
+            disclose_pid: fields.boolean("disclose-pid", out),
+            stdin: fields.boolean("stdin", out),
             env: table(fields, "env", out, EnvLayer::take),
             fs: table(fields, "fs", out, FsLayer::take),
             limits: table(fields, "limits", out, LimitsLayer::take),
@@ -91,7 +83,7 @@ impl Layer {
     }
 }
 
-/// Takes a table, and its default if it is absent or none.
+/// Takes a table; returns the default if it is absent or not a table.
 fn table<T: Default>(
     fields: &mut Fields<'_>,
     key: &'static str,
@@ -159,7 +151,7 @@ impl CaptureLayer {
 impl CwdLayer {
     fn take(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Self {
         Self {
-            at: fields.at,
+            at: fields.at(),
             default: fields.string("default", out),
             roots: fields.strings("roots", out).unwrap_or_default(),
         }

@@ -1,4 +1,4 @@
-//! The closest known name, for a hint in an error.
+//! The known name that is closest to a misspelled one, for a hint in an error.
 
 /// Returns `; did you mean ...?` if one of `candidates` is close to `written`.
 pub(in crate::grant) fn did_you_mean<'a>(
@@ -11,33 +11,18 @@ pub(in crate::grant) fn did_you_mean<'a>(
     }
 }
 
-/// Returns the candidate that takes the fewest edits, if those are few.
+/// Returns the candidate that is the fewest edits away from `written`, if those are at most
+/// half of its characters.
 pub(in crate::grant) fn nearest<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
     candidates
         .into_iter()
-        .map(|candidate| (edits(written, candidate), candidate))
+        .map(|candidate| (strsim::levenshtein(written, candidate), candidate))
         .filter(|(edits, candidate)| *edits <= candidate.chars().count().max(3) / 2)
         .min_by_key(|(edits, _)| *edits)
         .map(|(_, candidate)| candidate)
-}
-
-/// Counts the insertions, deletions and replacements that make `a` into `b`.
-fn edits(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]
@@ -45,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_name_is_the_one_with_fewest_edits() {
+    fn the_nearest_name_is_a_few_edits_away() {
         assert_eq!(
             nearest("max-liv", ["max-total", "max-live"]),
             Some("max-live")

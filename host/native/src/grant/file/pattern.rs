@@ -1,37 +1,37 @@
-//! One element of a command's `args`: what a token must look like, and how often.
+//! One element of a command's `args`: which arguments it takes, and how many.
 
 use std::fmt;
 
 use regex::Regex;
 
-use super::diagnostics::{At, Diagnostics};
+use super::diagnostics::{Diagnostics, Offset};
 use super::table::{self, Fields};
-use super::tree::{Node, Value};
+use super::tree::{Node, NodeValue};
 use super::units;
 
-/// A pattern of one or more tokens.
+/// A pattern that takes a number of tokens, that is arguments.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Pattern {
-    pub(in crate::grant) at: At,
-    pub(in crate::grant) kind: Kind,
-    /// At least so many tokens.
-    pub(in crate::grant) least: usize,
-    /// At most so many tokens.
-    pub(in crate::grant) most: usize,
+    pub(in crate::grant) at: Offset,
+    pub(in crate::grant) kind: PatternKind,
+    /// The least number of tokens.
+    pub(in crate::grant) min: usize,
+    /// The greatest number of tokens.
+    pub(in crate::grant) max: usize,
 }
 
-/// What one token must look like.
+/// Which tokens a pattern takes.
 #[derive(Debug, Clone)]
-pub(in crate::grant) enum Kind {
+pub(in crate::grant) enum PatternKind {
     Literal(String),
-    /// Anything; what begins with `-` or `@` only if `dash`.
+    /// Any token; one that begins with `-` or `@` only if `dash` is set.
     Any {
         dash: bool,
     },
     OneOf(Vec<String>),
     Int {
-        least: i64,
-        most: i64,
+        min: i64,
+        max: i64,
         prefix: String,
     },
     Path(PathPattern),
@@ -39,12 +39,12 @@ pub(in crate::grant) enum Kind {
     Regex(String, Regex),
 }
 
-/// A token that names a file.
+/// Tokens that name a file below a root.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct PathPattern {
-    /// The roots as written.
+    /// The roots as they are written.
     pub(in crate::grant) under: Vec<table::Text>,
-    /// The roots resolved, once the grant is compiled.
+    /// The roots resolved; empty until the grant is compiled.
     pub(in crate::grant) real: Vec<std::path::PathBuf>,
     pub(in crate::grant) write: bool,
     pub(in crate::grant) prefix: String,
@@ -53,7 +53,7 @@ pub(in crate::grant) struct PathPattern {
 const KINDS: [&str; 7] = ["literal", "any", "rest", "one-of", "int", "path", "re"];
 
 impl Pattern {
-    /// Reads the patterns of `key`; none where it is absent.
+    /// Takes the patterns of `key`; none if it is absent.
     pub(in crate::grant) fn take_all(
         fields: &mut Fields<'_>,
         key: &'static str,
@@ -73,21 +73,21 @@ impl Pattern {
             if pattern.is_rest() {
                 out.push(
                     pattern.at,
-                    "\"**\" takes all that is left: nothing can follow it",
+                    "\"**\" takes all remaining arguments: it must come last",
                 );
             }
         }
         patterns
     }
 
-    /// Whether this lets through what nobody has foreseen.
+    /// Returns whether this takes arguments that the grant does not list.
     pub(in crate::grant) fn is_wild(&self) -> bool {
-        matches!(self.kind, Kind::Any { .. })
+        matches!(self.kind, PatternKind::Any { .. })
     }
 
-    /// Whether this is `"**"`.
+    /// Returns whether this is `"**"`.
     fn is_rest(&self) -> bool {
-        matches!(self.kind, Kind::Any { .. }) && self.least == 0 && self.most == usize::MAX
+        matches!(self.kind, PatternKind::Any { .. }) && self.min == 0 && self.max == usize::MAX
     }
 
     fn read(node: &Node, out: &mut Diagnostics<'_>) -> Option<Self> {
@@ -95,21 +95,21 @@ impl Pattern {
         let once = |kind| Self {
             at,
             kind,
-            least: 1,
-            most: 1,
+            min: 1,
+            max: 1,
         };
         match &node.value {
-            Value::Table(_) => Self::read_table(node, out),
+            NodeValue::Table(_) => Self::read_table(node, out),
             _ => {
                 let text = table::string(node, "args", out)?;
                 Some(match text.value.as_str() {
-                    "*" => once(Kind::Any { dash: false }),
+                    "*" => once(PatternKind::Any { dash: false }),
                     "**" => Self {
-                        least: 0,
-                        most: usize::MAX,
-                        ..once(Kind::Any { dash: false })
+                        min: 0,
+                        max: usize::MAX,
+                        ..once(PatternKind::Any { dash: false })
                     },
-                    _ => once(Kind::Literal(text.value)),
+                    _ => once(PatternKind::Literal(text.value)),
                 })
             }
         }
@@ -123,45 +123,48 @@ impl Pattern {
         let [kind] = kinds[..] else {
             out.push(
                 node.at,
-                format!("a pattern has exactly one of {}", KINDS.join(", ")),
+                format!("a pattern must have exactly one of {}", KINDS.join(", ")),
             );
             return None;
         };
         let read = match kind {
             "any" | "rest" => {
                 if !fields.flag(kind, out) {
-                    out.push(node.at, format!("`{kind}` can only be true"));
+                    out.push(node.at, format!("`{kind}` must be true"));
                 }
                 let dash = fields.flag("allow-dash", out);
-                Some(Kind::Any { dash })
+                Some(PatternKind::Any { dash })
             }
             "literal" => fields
                 .string(kind, out)
-                .map(|text| Kind::Literal(text.value)),
+                .map(|text| PatternKind::Literal(text.value)),
             "one-of" => fields.strings(kind, out).map(|texts| {
                 if texts.is_empty() {
                     out.push(node.at, "`one-of` needs at least one string");
                 }
-                Kind::OneOf(texts.into_iter().map(|text| text.value).collect())
+                PatternKind::OneOf(texts.into_iter().map(|text| text.value).collect())
             }),
             "int" => read_int(&mut fields, out),
             "path" => read_path(&mut fields, out),
             _ => fields.string(kind, out).and_then(|text| {
-                // Alone first: what is unbalanced could close the group below.
+                // Compiled alone first: an unbalanced `)` could close the group below.
                 let alone = Regex::new(&text.value);
                 let whole = alone.and_then(|_| Regex::new(&format!(r"\A(?:{})\z", text.value)));
                 match whole {
-                    Ok(regex) => Some(Kind::Regex(text.value, regex)),
+                    Ok(regex) => Some(PatternKind::Regex(text.value, regex)),
                     Err(error) => {
                         let error = error.to_string();
                         let reason = error.lines().last().unwrap_or_default();
-                        out.push(text.at, format!("`re` is no regular expression: {reason}"));
+                        out.push(
+                            text.at,
+                            format!("`re` is not a regular expression: {reason}"),
+                        );
                         None
                     }
                 }
             }),
         };
-        let (mut least, mut most) = if kind == "rest" {
+        let (mut min, mut max) = if kind == "rest" {
             (0, usize::MAX)
         } else {
             (1, 1)
@@ -170,9 +173,11 @@ impl Pattern {
             let repeat = fields.with_unit("repeat", units::repeat, out);
             let optional = fields.flag("optional", out);
             match (repeat, optional) {
-                (Some(_), true) => out.push(node.at, "`repeat` and `optional` exclude each other"),
-                (Some(range), false) => (least, most) = range,
-                (None, true) => (least, most) = (0, 1),
+                (Some(_), true) => {
+                    out.push(node.at, "`repeat` and `optional` cannot be used together")
+                }
+                (Some(range), false) => (min, max) = range,
+                (None, true) => (min, max) = (0, 1),
                 (None, false) => {}
             }
         }
@@ -181,13 +186,13 @@ impl Pattern {
         Some(Self {
             at: node.at,
             kind,
-            least,
-            most,
+            min,
+            max,
         })
     }
 }
 
-fn read_int(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<Kind> {
+fn read_int(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<PatternKind> {
     let node = fields.take("int")?;
     let prefix = fields
         .string("prefix", out)
@@ -195,22 +200,24 @@ fn read_int(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<Kind> 
         .unwrap_or_default();
     let items = table::array(node, "int", out)?;
     match items.iter().map(|item| &item.value).collect::<Vec<_>>()[..] {
-        [Value::Integer(least), Value::Integer(most)] if least <= most => Some(Kind::Int {
-            least: *least,
-            most: *most,
-            prefix,
-        }),
+        [NodeValue::Integer(min), NodeValue::Integer(max)] if min <= max => {
+            Some(PatternKind::Int {
+                min: *min,
+                max: *max,
+                prefix,
+            })
+        }
         _ => {
             out.push(
                 node.at,
-                "`int` is the least and the most, such as [1, 1000]",
+                "`int` must be a minimum and a maximum, such as [1, 1000]",
             );
             None
         }
     }
 }
 
-fn read_path(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<Kind> {
+fn read_path(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<PatternKind> {
     let node = fields.take("path")?;
     let prefix = fields
         .string("prefix", out)
@@ -218,16 +225,16 @@ fn read_path(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<Kind>
         .unwrap_or_default();
     let mut inner = Fields::open(node, "`path`", out)?;
     let under = inner.strings("under", out).unwrap_or_default();
-    let write = inner.word("access", &[("read", false), ("write", true)], out);
+    let write = inner.word("access", [("read", false), ("write", true)], out);
     inner.finish("`path`", out);
     if under.is_empty() {
         out.push(
             node.at,
-            "`path` needs `under`, the roots below which it must lie",
+            "`path` needs `under`, the roots below which the path must lie",
         );
     }
     let write = write.unwrap_or(false);
-    Some(Kind::Path(PathPattern {
+    Some(PatternKind::Path(PathPattern {
         under,
         real: Vec::new(),
         write,
@@ -238,29 +245,29 @@ fn read_path(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<Kind>
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            Kind::Any { .. } if self.is_rest() => return f.write_str("any further arguments"),
-            Kind::Literal(text) => write!(f, "{text:?}"),
-            Kind::Any { dash: true } => f.write_str("any argument"),
-            Kind::Any { dash: false } => f.write_str("any argument without a leading - or @"),
-            Kind::OneOf(texts) => write!(f, "one of {texts:?}"),
-            Kind::Int {
-                least,
-                most,
-                prefix,
-            } => {
-                write!(f, "{prefix}N with N from {least} to {most}")
+            PatternKind::Any { .. } if self.is_rest() => {
+                return f.write_str("any further arguments");
             }
-            Kind::Path(path) => {
+            PatternKind::Literal(text) => write!(f, "{text:?}"),
+            PatternKind::Any { dash: true } => f.write_str("any argument"),
+            PatternKind::Any { dash: false } => {
+                f.write_str("any argument without a leading - or @")
+            }
+            PatternKind::OneOf(texts) => write!(f, "one of {texts:?}"),
+            PatternKind::Int { min, max, prefix } => {
+                write!(f, "{prefix}N with N from {min} to {max}")
+            }
+            PatternKind::Path(path) => {
                 let under: Vec<_> = path.under.iter().map(|text| &text.value).collect();
                 write!(f, "{}PATH below one of {under:?}", path.prefix)
             }
-            Kind::Regex(text, _) => write!(f, "a match of /{text}/"),
+            PatternKind::Regex(text, _) => write!(f, "a match of /{text}/"),
         }?;
-        match (self.least, self.most) {
+        match (self.min, self.max) {
             (1, 1) => Ok(()),
             (0, 1) => f.write_str(" (optional)"),
-            (least, usize::MAX) => write!(f, " ({least} times or more)"),
-            (least, most) => write!(f, " ({least} to {most} times)"),
+            (min, usize::MAX) => write!(f, " ({min} times or more)"),
+            (min, max) => write!(f, " ({min} to {max} times)"),
         }
     }
 }
@@ -274,8 +281,8 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_one_thing() {
-        load(&echo("args = [{ any = true }]")).expect("it is one thing");
+    fn a_pattern_has_one_kind() {
+        load(&echo("args = [{ any = true }]")).expect("it has one kind");
         for args in [
             "[{}]",
             "[{ any = true, rest = true }]",
@@ -283,32 +290,35 @@ mod tests {
         ] {
             assert!(wrong(args).contains("exactly one of"), "{args}");
         }
-        assert!(wrong("[{ any = false }]").contains("can only be true"));
-        assert!(wrong("[1]").contains("a string is needed"));
+        assert!(wrong("[{ any = false }]").contains("must be true"));
+        assert!(wrong("[1]").contains("must be a string"));
         assert!(wrong("\"x y\"").contains("an array"));
     }
 
     #[test]
-    fn nothing_follows_the_rest() {
+    fn nothing_may_follow_a_rest_pattern() {
         load(&echo(r#"args = ["a", "**"]"#)).expect("it is last");
         assert!(wrong(r#"["**", "a"]"#).contains(":5:9: \"**\" takes all"));
-        assert!(wrong("[{ rest = true }, \"a\"]").contains("takes all"));
+        assert!(wrong("[{ rest = true }, \"a\"]").contains("takes all remaining"));
         assert!(wrong("[{ rest = true, repeat = \"0..2\" }]").contains("unknown key `repeat`"));
     }
 
     #[test]
     fn expressions_cannot_escape_their_anchors() {
         load(&echo(r#"args = [{ re = "(a)|(b)" }]"#)).expect("it is balanced");
-        assert!(wrong(r#"[{ re = "a)|(?:.*" }]"#).contains("no regular expression"));
-        assert!(wrong(r#"[{ re = "(?x)a#" }]"#).contains("no regular expression"));
+        assert!(wrong(r#"[{ re = "a)|(?:.*" }]"#).contains("not a regular expression"));
+        assert!(wrong(r#"[{ re = "(?x)a#" }]"#).contains("not a regular expression"));
     }
 
     #[test]
-    fn modifiers_belong_to_their_kinds() {
+    fn a_modifier_of_another_kind_is_an_unknown_key() {
         assert!(wrong(r#"[{ literal = "a", prefix = "b" }]"#).contains("unknown key `prefix`"));
         assert!(wrong(r#"[{ re = "a", allow-dash = true }]"#).contains("unknown key `allow-dash`"));
-        assert!(wrong(r#"[{ any = true, repeat = "0..2", optional = true }]"#).contains("exclude"));
-        assert!(wrong("[{ int = [2, 1] }]").contains("the least and the most"));
+        assert!(
+            wrong(r#"[{ any = true, repeat = "0..2", optional = true }]"#)
+                .contains("cannot be used together")
+        );
+        assert!(wrong("[{ int = [2, 1] }]").contains("a minimum and a maximum"));
         assert!(wrong("[{ one-of = [] }]").contains("at least one"));
         assert!(wrong(r#"[{ path = { access = "read" } }]"#).contains("`under`"));
         assert!(

@@ -1,20 +1,25 @@
 //! The JSON schema of a grant, for editors and for embedders' own settings.
 //!
-//! These types are the file's form and nothing else: reading goes through
-//! [`super::table`], which knows places and collects mistakes. A test holds the
-//! two together, key by key.
+//! These types describe the format and nothing else. Grants are read through
+//! [`super::table`], which keeps places and collects mistakes; a test compares the keys of
+//! both. The words of `sandbox`, `network` and `decision` come from the types that are read.
 
 #![expect(
     dead_code,
-    reason = "schemars reads the types; no value of them is ever made"
+    reason = "schemars reads the types; no value of them is constructed"
 )]
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
-use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-/// Returns the JSON schema (draft 2020-12) of a grant.
+use super::document::Effect;
+use crate::confinement::{Network, Sandbox};
+
+/// Returns the JSON schema (draft 2020-12) of a grant file.
 pub fn schema() -> serde_json::Value {
     let settings =
         SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
@@ -24,7 +29,8 @@ pub fn schema() -> serde_json::Value {
         .to_value()
 }
 
-/// What components may run. What is absent is denied, or the built-in minimum.
+/// What components may run. A command that is absent is denied; a setting that is absent
+/// has its built-in default.
 #[derive(JsonSchema)]
 #[schemars(
     rename = "capspawn grant",
@@ -32,14 +38,14 @@ pub fn schema() -> serde_json::Value {
     deny_unknown_fields
 )]
 struct GrantFile {
-    /// Always 1.
+    /// The version of the format: 1.
     #[schemars(range(min = 1, max = 1))]
     version: u64,
-    /// What holds for every component.
+    /// The settings of every component.
     #[schemars(default)]
     defaults: Layer,
-    /// By the name that the host gives a component, or `sha256:` and the hash of
-    /// its bytes.
+    /// The components, by the name that the host gives them, or by `sha256:` and the hash
+    /// of their bytes.
     #[schemars(default)]
     component: BTreeMap<String, Component>,
 }
@@ -51,17 +57,22 @@ struct Layer {
     settings: Settings,
 }
 
-/// What defaults, a component and a command can each say: lists add up, single
-/// values replace.
+/// The settings that the defaults, a component and a command can each have. Lists add up,
+/// single values replace.
 #[derive(JsonSchema, Default)]
 #[schemars(rename_all = "kebab-case")]
 struct Settings {
-    /// Fail closed, run and report, or none at all.
-    sandbox: Option<SandboxWord>,
-    network: Option<NetworkWord>,
-    /// Whether the guest may see its children's process ids, which are the host's;
+    /// What to do where the host cannot enforce the confinement: start nothing, confine as
+    /// far as possible and report, or do not confine at all.
+    sandbox: Option<Word<Sandbox>>,
+    /// The network that children see.
+    network: Option<Word<Network>>,
+    /// Whether the guest may see the process ids of its children, which are the host's;
     /// false if absent.
     disclose_pid: Option<bool>,
+    /// Whether the guest may provide standard input, which some programs run like an
+    /// argument; true if absent.
+    stdin: Option<bool>,
     env: Option<Env>,
     fs: Option<Fs>,
     limits: Option<Limits>,
@@ -69,62 +80,89 @@ struct Settings {
     cwd: Option<Cwd>,
 }
 
-#[derive(JsonSchema)]
-#[schemars(rename_all = "kebab-case")]
-enum SandboxWord {
-    Required,
-    BestEffort,
-    None,
+/// One of the words for the values of `T`.
+struct Word<T>(PhantomData<T>);
+
+trait Words {
+    fn words() -> [&'static str; 3];
 }
 
-#[derive(JsonSchema)]
-#[schemars(rename_all = "kebab-case")]
-enum NetworkWord {
-    None,
-    Loopback,
-    Host,
+impl Words for Sandbox {
+    fn words() -> [&'static str; 3] {
+        Self::ALL.map(Self::name)
+    }
 }
 
-/// The child's whole environment.
+impl Words for Network {
+    fn words() -> [&'static str; 3] {
+        Self::ALL.map(Self::name)
+    }
+}
+
+impl Words for Effect {
+    fn words() -> [&'static str; 3] {
+        Self::ALL.map(Self::name)
+    }
+}
+
+impl<T: Words> JsonSchema for Word<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Word".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": T::words() })
+    }
+}
+
+/// The variables of the child's environment. It has no others.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 struct Env {
-    /// Variables that every child gets.
+    /// Variables that every child has.
     set: Option<BTreeMap<String, String>>,
-    /// Names that are taken from the host when the grant loads.
+    /// Names of variables that are copied from the host when the grant is loaded.
     inherit: Option<Vec<String>>,
-    /// Names that a guest may set; `*` at the end covers what begins so.
+    /// Names of variables that a guest may set; a `*` at the end covers every name with that
+    /// prefix, except variables that make programs load or run something else.
     allow: Option<Vec<String>>,
 }
 
-/// Roots in the host's file system; relative ones are relative to the file.
+/// Roots in the host's file system. Relative paths are relative to the grant file.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 struct Fs {
+    /// Files and folders that children may read and execute.
     read: Option<Vec<String>>,
+    /// Files and folders that children may write too.
     write: Option<Vec<String>>,
-    /// Holes in the above.
+    /// Files and folders excluded from the above.
     deny: Option<Vec<String>>,
 }
 
-/// Each with its unit, or `unlimited`.
+/// The limits of a child, each with its unit, or `unlimited`.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 struct Limits {
-    /// Such as `30s`; never unlimited.
+    /// Time until the child is killed, such as `30s`; never unlimited.
     wall: Option<String>,
-    /// Such as `10s`.
+    /// Processor time, such as `10s`.
     cpu: Option<String>,
-    /// Such as `256MiB`.
+    /// Memory, such as `256MiB`.
     memory: Option<String>,
     /// Tasks, threads included.
     processes: Option<CountOrUnlimited>,
+    /// Open files of one process.
     open_files: Option<CountOrUnlimited>,
-    /// Such as `64MiB`.
+    /// Size of a written file, such as `64MiB`.
     file_size: Option<String>,
-    /// What fits into a private `/tmp`, such as `64MiB`; never unlimited.
+    /// Size of the private `/tmp`, such as `64MiB`; never unlimited.
     tmpfs: Option<String>,
-    /// Of both streams together, such as `1GiB`.
+    /// Output of both streams together, such as `1GiB`.
     output: Option<String>,
 }
 
@@ -141,23 +179,23 @@ enum Unlimited {
     Unlimited,
 }
 
-/// How much output is kept.
+/// How much output the host keeps.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 struct Capture {
-    /// Such as `1MiB`.
+    /// Standard output, such as `1MiB`.
     stdout: Option<String>,
-    /// Such as `64KiB`.
+    /// Standard error, such as `64KiB`.
     stderr: Option<String>,
 }
 
-/// Where children start.
+/// The directory in which children start.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 struct Cwd {
-    /// The first of the roots if absent.
+    /// The directory unless the guest chooses one; the first of the roots if absent.
     default: Option<String>,
-    /// What a guest may choose below; the default alone if absent.
+    /// The folders in which the guest may choose a directory; the default alone if absent.
     roots: Option<Vec<String>>,
 }
 
@@ -165,13 +203,13 @@ struct Cwd {
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 struct Component {
-    /// Children at once.
+    /// Children that may run at once.
     #[schemars(default)]
     max_live: Option<u32>,
-    /// Children in all.
+    /// Children in total.
     #[schemars(default)]
     max_total: Option<u64>,
-    /// Such as `20/min`.
+    /// Children per time, such as `20/min`.
     #[schemars(default)]
     rate: Option<String>,
     #[schemars(default)]
@@ -188,19 +226,19 @@ struct Component {
 struct Detach {
     #[schemars(default)]
     allow: bool,
-    /// Such as `10min`.
+    /// The longest time after the end of the guest, such as `10min`.
     max_life: Option<String>,
 }
 
-/// One program and the arguments that it may get.
+/// One program and the arguments that a guest may give it.
 #[derive(JsonSchema)]
 #[schemars(rename_all = "kebab-case", deny_unknown_fields)]
 struct Command {
-    /// What the guest asks for.
+    /// The name by which the guest requests the command.
     name: String,
-    /// An absolute path; `*`, with the name `*`, is any program.
+    /// The absolute path of the program; `*`, together with the name `*`, is any program.
     program: String,
-    /// The file's hash, in hexadecimal.
+    /// The SHA-256 that the program's file must have, in hexadecimal.
     #[schemars(default)]
     sha256: Option<String>,
     /// `argv[0]`; the program's path if absent.
@@ -209,18 +247,19 @@ struct Command {
     /// Arguments before the guest's.
     #[schemars(default)]
     fixed: Vec<String>,
-    /// What the guest's arguments must match; none are allowed if absent.
+    /// The patterns that the guest's arguments must match; no arguments if absent.
     #[schemars(default)]
     args: Vec<Pattern>,
+    /// Whether to allow, to ask for approval, or to deny; `allow` if absent.
     #[schemars(default)]
-    decision: Option<DecisionWord>,
-    /// Must be true for an interpreter or shell with a wildcard.
+    decision: Option<Word<Effect>>,
+    /// Must be true for an interpreter or a shell whose `args` have a `*` or `**`.
     #[schemars(default)]
     interpreter: bool,
-    /// Vectors that must match, tried at load.
+    /// Argument vectors that `args` must match, checked when the grant is loaded.
     #[schemars(default)]
     r#match: Vec<Vec<String>>,
-    /// Vectors that must not match, tried at load.
+    /// Argument vectors that `args` must not match, checked when the grant is loaded.
     #[schemars(default)]
     not_match: Vec<Vec<String>>,
     #[schemars(flatten)]
@@ -228,17 +267,10 @@ struct Command {
 }
 
 #[derive(JsonSchema)]
-#[schemars(rename_all = "kebab-case")]
-enum DecisionWord {
-    Allow,
-    Ask,
-    Deny,
-}
-
-#[derive(JsonSchema)]
 #[schemars(untagged)]
 enum Pattern {
-    /// `*` is any one argument, `**` all that is left, anything else itself.
+    /// `*` is any one argument, `**` is all remaining arguments, anything else is itself.
+    /// Neither takes an argument that begins with `-` or `@`.
     Word(String),
     Table(PatternTable),
 }
@@ -251,17 +283,17 @@ struct PatternTable {
     any: Option<bool>,
     rest: Option<bool>,
     one_of: Option<Vec<String>>,
-    /// The least and the most.
+    /// The minimum and the maximum of an integer.
     int: Option<(i64, i64)>,
     path: Option<Path>,
     /// A regular expression for the whole argument.
     re: Option<String>,
-    /// With `int` or `path`: what stands before.
+    /// With `int` or `path`: the text before it in the same argument.
     prefix: Option<String>,
-    /// `m..n`, both included, or `m..`.
+    /// How many arguments the pattern takes: `m..n`, both included, or `m..`.
     repeat: Option<String>,
     optional: Option<bool>,
-    /// With `any` or `rest`: what begins with `-` or `@` too.
+    /// With `any` or `rest`: also takes arguments that begin with `-` or `@`.
     allow_dash: Option<bool>,
 }
 
@@ -280,124 +312,4 @@ enum Access {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use serde_json::Value;
-
-    use super::*;
-    use crate::grant::Grants;
-
-    /// Every key that there is, each in its place.
-    const ALL: &str = r#"
-        version = 1
-        [defaults]
-        sandbox = "required"
-        network = "none"
-        disclose-pid = true
-        env = { set = { LANG = "C" }, inherit = ["TZ"], allow = ["X"] }
-        fs = { read = ["/usr", "/bin"], write = ["/dev/null"], deny = ["/etc/passwd"] }
-        limits = { wall = "1s", cpu = "1s", memory = "1MiB", processes = 1, open-files = "unlimited", file-size = "unlimited", tmpfs = "1MiB", output = "1B" }
-        capture = { stdout = "1B", stderr = "1B" }
-        cwd = { default = "/usr", roots = ["/usr"] }
-        [component.c]
-        max-live = 1
-        max-total = 1
-        rate = "1/s"
-        detach = { allow = true, max-life = "1s" }
-        [[component.c.command]]
-        name = "echo"
-        program = "/bin/echo"
-        arg0 = "echo"
-        fixed = ["-n"]
-        args = [
-          { literal = "a" }, { any = true, allow-dash = true }, { one-of = ["a"] }, { re = "a" },
-          { int = [1, 2], prefix = "n" }, { path = { under = ["/usr"], access = "read" }, repeat = "0..2" },
-          { literal = "a", optional = true }, { rest = true },
-        ]
-        decision = "allow"
-        interpreter = true
-        match = []
-        not-match = []
-    "#;
-
-    fn keys(value: &Value) -> BTreeSet<&str> {
-        value
-            .as_object()
-            .expect("it is an object")
-            .keys()
-            .map(String::as_str)
-            .collect()
-    }
-
-    /// Collects the tables of `value` where `schema` has objects, and checks that
-    /// together they have the schema's keys.
-    fn compare(schema: &Value, values: &[&Value], place: &str) {
-        if let Some(properties) = schema.get("properties") {
-            let found: BTreeSet<&str> = values.iter().flat_map(|value| keys(value)).collect();
-            let mut known = keys(properties);
-            if place.ends_with("command[]") {
-                // Common to all layers, and in the defaults already; a pin would
-                // need the hash of this machine's echo.
-                let elsewhere = [
-                    "sandbox",
-                    "network",
-                    "disclose-pid",
-                    "env",
-                    "fs",
-                    "limits",
-                    "capture",
-                    "cwd",
-                    "sha256",
-                ];
-                known.retain(|key| !elsewhere.contains(key));
-            } else if place.ends_with("component.c") {
-                known.retain(|key| {
-                    found.contains(key) || ["max-live", "rate", "detach"].contains(key)
-                });
-            }
-            assert_eq!(known, found, "{place}");
-            for key in found {
-                let inner: Vec<&Value> = values.iter().filter_map(|value| value.get(key)).collect();
-                compare(&properties[key], &inner, &format!("{place}.{key}"));
-            }
-        } else if let Some(items) = schema.get("items") {
-            let inner: Vec<&Value> = values
-                .iter()
-                .flat_map(|value| value.as_array().into_iter().flatten())
-                .collect();
-            compare(items, &inner, &format!("{place}[]"));
-        } else if let Some(inner) = schema
-            .get("additionalProperties")
-            .filter(|it| it.is_object())
-        {
-            for (key, value) in values
-                .iter()
-                .flat_map(|value| value.as_object().into_iter().flatten())
-            {
-                compare(inner, &[value], &format!("{place}.{key}"));
-            }
-        } else if let Some(either) = schema.get("anyOf").and_then(Value::as_array) {
-            let tables: Vec<&Value> = values
-                .iter()
-                .copied()
-                .filter(|value| value.is_object())
-                .collect();
-            let object = either
-                .iter()
-                .find(|schema| schema.get("properties").is_some());
-            if let Some(object) = object {
-                compare(object, &tables, place);
-            }
-        }
-    }
-
-    #[test]
-    fn the_schema_has_the_keys_that_are_read() {
-        let everything = Grants::from_toml_str(ALL, std::path::Path::new("/"));
-        everything.expect("every key is known");
-        let value: toml::Table = ALL.parse().expect("it is TOML");
-        let value = serde_json::to_value(value).expect("it fits JSON");
-        compare(&schema(), &[&value], "");
-    }
-}
+mod tests;

@@ -1,33 +1,33 @@
-//! Reading a tree key by key, so that the keys which are read are by
-//! construction the keys which are known.
+//! Reads a tree key by key. A key becomes known by being read, so that an unknown key is
+//! one that nothing reads.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::diagnostics::{At, Diagnostics};
+use super::diagnostics::{Diagnostics, Offset};
 use super::nearest::did_you_mean;
-use super::tree::{Key, Node, Value};
+use super::tree::{Node, NodeKey, NodeValue};
 use super::units;
 
 /// A table that is being read.
 #[derive(Debug)]
 pub(in crate::grant) struct Fields<'n> {
-    pub(in crate::grant) at: At,
-    entries: &'n [(Key, Node)],
+    at: Offset,
+    entries: &'n [(NodeKey, Node)],
     known: Vec<&'static str>,
 }
 
 impl<'n> Fields<'n> {
-    /// Opens a table; what is none is noted as `name`.
+    /// Opens a table; reports a node that is not one under `name`.
     pub(in crate::grant) fn open(
         node: &'n Node,
         name: &str,
         out: &mut Diagnostics<'_>,
     ) -> Option<Self> {
-        let Value::Table(entries) = &node.value else {
+        let NodeValue::Table(entries) = &node.value else {
             out.push(
                 node.at,
-                format!("{name} is a table, not {}", node.value.kind()),
+                format!("{name} must be a table, not {}", node.value.kind()),
             );
             return None;
         };
@@ -36,7 +36,7 @@ impl<'n> Fields<'n> {
                 .iter()
                 .any(|(earlier, _)| earlier.name == key.name)
             {
-                out.push(key.at, format!("`{}` is there twice", key.name));
+                out.push(key.at, format!("duplicate key `{}`", key.name));
             }
         }
         Some(Self {
@@ -46,34 +46,40 @@ impl<'n> Fields<'n> {
         })
     }
 
-    /// Returns the value of `key`, which is known from here on.
+    /// Returns the place of the table.
+    pub(in crate::grant) fn at(&self) -> Offset {
+        self.at
+    }
+
+    /// Makes `key` known, and returns its value.
     pub(in crate::grant) fn take(&mut self, key: &'static str) -> Option<&'n Node> {
         self.know(key);
         self.find(key)
     }
 
     /// Returns every key with its value.
-    pub(in crate::grant) fn entries(&self) -> impl Iterator<Item = &'n (Key, Node)> + use<'n> {
+    pub(in crate::grant) fn entries(&self) -> impl Iterator<Item = &'n (NodeKey, Node)> + use<'n> {
         self.entries.iter()
     }
 
-    /// Makes `key` known whether or not it is read.
+    /// Makes `key` known without reading it.
     pub(in crate::grant) fn know(&mut self, key: &'static str) {
         self.known.push(key);
     }
 
-    /// Returns whether `key` is there, without knowing it.
+    /// Returns whether `key` is present, without making it known.
     pub(in crate::grant) fn has(&self, key: &str) -> bool {
         self.find(key).is_some()
     }
 
-    /// Null, which JSON's writers like for what they leave out, is absent.
+    /// Finds the value of `key`. Null counts as absent: JSON writers use it for what they
+    /// leave out.
     fn find(&self, key: &str) -> Option<&'n Node> {
         let (_, node) = self.entries.iter().find(|(entry, _)| entry.name == key)?;
         (!node.is_null()).then_some(node)
     }
 
-    /// Notes every key that was not taken.
+    /// Reports every key that is not known.
     pub(in crate::grant) fn finish(self, name: &str, out: &mut Diagnostics<'_>) {
         for (key, _) in self.entries {
             if !self.known.contains(&key.name.as_str()) {
@@ -98,16 +104,23 @@ impl<'n> Fields<'n> {
 
     /// Takes a boolean, false if absent.
     pub(in crate::grant) fn flag(&mut self, key: &'static str, out: &mut Diagnostics<'_>) -> bool {
-        match self.take(key).map(|node| (&node.value, node.at)) {
-            Some((Value::Boolean(value), _)) => *value,
-            Some((other, at)) => {
-                out.push(
-                    at,
-                    format!("`{key}` is true or false, not {}", other.kind()),
-                );
-                false
+        self.boolean(key, out).unwrap_or(false)
+    }
+
+    /// Takes a boolean.
+    pub(in crate::grant) fn boolean(
+        &mut self,
+        key: &'static str,
+        out: &mut Diagnostics<'_>,
+    ) -> Option<bool> {
+        let node = self.take(key)?;
+        match &node.value {
+            NodeValue::Boolean(value) => Some(*value),
+            other => {
+                let message = format!("`{key}` must be true or false, not {}", other.kind());
+                out.push(node.at, message);
+                None
             }
-            None => false,
         }
     }
 
@@ -134,11 +147,12 @@ impl<'n> Fields<'n> {
         out: &mut Diagnostics<'_>,
     ) -> Option<BTreeMap<String, Text>> {
         let fields = Self::open(self.take(key)?, &format!("`{key}`"), out)?;
-        let entry = |(name, node): &(Key, Node)| Some((name.name.clone(), string(node, key, out)?));
+        let entry =
+            |(name, node): &(NodeKey, Node)| Some((name.name.clone(), string(node, key, out)?));
         Some(fields.entries.iter().filter_map(entry).collect())
     }
 
-    /// Takes a whole number that is not negative.
+    /// Takes an integer that is not negative.
     pub(in crate::grant) fn count(
         &mut self,
         key: &'static str,
@@ -146,30 +160,30 @@ impl<'n> Fields<'n> {
     ) -> Option<u64> {
         let node = self.take(key)?;
         match node.value {
-            Value::Integer(number) => match u64::try_from(number) {
+            NodeValue::Integer(number) => match u64::try_from(number) {
                 Ok(number) => Some(number),
                 Err(_) => {
-                    out.push(node.at, format!("`{key}` cannot be negative"));
+                    out.push(node.at, format!("`{key}` must not be negative"));
                     None
                 }
             },
             _ => {
                 out.push(
                     node.at,
-                    format!("`{key}` is a number, not {}", node.value.kind()),
+                    format!("`{key}` must be an integer, not {}", node.value.kind()),
                 );
                 None
             }
         }
     }
 
-    /// Takes a whole number, or `"unlimited"` as none.
+    /// Takes an integer that is not negative, or `"unlimited"` as `Some(None)`.
     pub(in crate::grant) fn count_or_unlimited(
         &mut self,
         key: &'static str,
         out: &mut Diagnostics<'_>,
     ) -> Option<Option<u64>> {
-        if let Some(Value::String(text)) = self.find(key).map(|node| &node.value)
+        if let Some(NodeValue::String(text)) = self.find(key).map(|node| &node.value)
             && units::is_unlimited(text)
         {
             self.know(key);
@@ -178,11 +192,11 @@ impl<'n> Fields<'n> {
         self.count(key, out).map(Some)
     }
 
-    /// Takes one of a few words.
-    pub(in crate::grant) fn word<T: Copy>(
+    /// Takes one of `words`, and returns what it stands for.
+    pub(in crate::grant) fn word<T: Copy, const N: usize>(
         &mut self,
         key: &'static str,
-        words: &[(&'static str, T)],
+        words: [(&'static str, T); N],
         out: &mut Diagnostics<'_>,
     ) -> Option<T> {
         let text = self.string(key, out)?;
@@ -196,7 +210,7 @@ impl<'n> Fields<'n> {
             let hint = did_you_mean(&text.value, words.iter().map(|(word, _)| *word));
             out.push(
                 text.at,
-                format!("`{key}` is one of {all}, not {:?}{hint}", text.value),
+                format!("`{key}` must be one of {all}, not {:?}{hint}", text.value),
             );
         }
         found.map(|(_, value)| *value)
@@ -211,7 +225,7 @@ impl<'n> Fields<'n> {
         self.with_unit(key, units::duration, out)
     }
 
-    /// Takes what `parse` makes of a string with a unit.
+    /// Takes a string with a unit, and returns its value by `parse`.
     pub(in crate::grant) fn with_unit<T>(
         &mut self,
         key: &'static str,
@@ -220,14 +234,14 @@ impl<'n> Fields<'n> {
     ) -> Option<T> {
         let node = self.take(key)?;
         let result = match &node.value {
-            Value::String(text) => parse(text),
-            Value::Integer(number) => match parse(&number.to_string()) {
-                // A number alone is a string without its unit: the same message.
-                Ok(_) => Err("a string with a unit is needed".to_owned()),
+            NodeValue::String(text) => parse(text),
+            NodeValue::Integer(number) => match parse(&number.to_string()) {
+                // A bare number gets the message of a string without a unit.
+                Ok(_) => Err("expected a string with a unit".to_owned()),
                 Err(message) => Err(message),
             },
             other => Err(format!(
-                "a string with a unit is needed, not {}",
+                "expected a string with a unit, not {}",
                 other.kind()
             )),
         };
@@ -240,25 +254,25 @@ impl<'n> Fields<'n> {
 /// A string and its place.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Text {
-    pub(in crate::grant) at: At,
+    pub(in crate::grant) at: Offset,
     pub(in crate::grant) value: String,
 }
 
 /// Reads a string without NUL.
 pub(in crate::grant) fn string(node: &Node, name: &str, out: &mut Diagnostics<'_>) -> Option<Text> {
     match &node.value {
-        Value::String(value) if value.contains('\0') => {
-            out.push(node.at, format!("a NUL character in `{name}`"));
+        NodeValue::String(value) if value.contains('\0') => {
+            out.push(node.at, format!("`{name}` contains a NUL character"));
             None
         }
-        Value::String(value) => Some(Text {
+        NodeValue::String(value) => Some(Text {
             at: node.at,
             value: value.clone(),
         }),
         other => {
             out.push(
                 node.at,
-                format!("a string is needed in `{name}`, not {}", other.kind()),
+                format!("`{name}` must be a string, not {}", other.kind()),
             );
             None
         }
@@ -272,11 +286,11 @@ pub(in crate::grant) fn array<'n>(
     out: &mut Diagnostics<'_>,
 ) -> Option<&'n [Node]> {
     match &node.value {
-        Value::Array(items) => Some(items),
+        NodeValue::Array(items) => Some(items),
         other => {
             out.push(
                 node.at,
-                format!("`{name}` is an array, not {}", other.kind()),
+                format!("`{name}` must be an array, not {}", other.kind()),
             );
             None
         }
@@ -289,7 +303,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads `json` with `read`, and returns its answer and what it noted.
+    /// Reads `json` with `read`, and returns the result and the diagnostics.
     fn read<T>(
         json: &str,
         read: impl FnOnce(&mut Fields<'_>, &mut Diagnostics<'_>) -> T,
@@ -307,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_taken_is_known() {
+    fn a_key_that_was_not_taken_is_unknown() {
         let json = r#"{"max": 1, "mix": 2}"#;
         let (value, noted) = read(json, |fields, out| fields.count("max", out));
         assert_eq!(value, Some(1));
@@ -318,13 +332,13 @@ mod tests {
     }
 
     #[test]
-    fn null_is_absent() {
+    fn null_counts_as_absent() {
         let (value, noted) = read(r#"{"max": null}"#, |fields, out| fields.count("max", out));
         assert_eq!((value, noted.as_str()), (None, ""));
     }
 
     #[test]
-    fn counts_are_natural_numbers_or_unlimited() {
+    fn a_count_is_a_natural_number_or_unlimited() {
         let count = |json: &str| read(json, |fields, out| fields.count_or_unlimited("n", out));
         assert_eq!(count(r#"{"n": 3}"#), (Some(Some(3)), String::new()));
         assert_eq!(count(r#"{"n": "unlimited"}"#), (Some(None), String::new()));
@@ -339,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_have_no_nul() {
+    fn a_string_with_a_nul_is_refused() {
         let (value, noted) = read(r#"{"s": "a\u0000"}"#, |fields, out| fields.string("s", out));
         assert!(value.is_none() && noted.contains("NUL"), "{noted}");
         let (value, _) = read(r#"{"s": "a"}"#, |fields, out| fields.string("s", out));

@@ -1,20 +1,20 @@
 //! Numbers with units: `30s`, `256MiB`, `20/min`.
 //!
-//! A number without a unit is refused rather than guessed at: a `timeout = 30`
-//! has been read as milliseconds by one half of the world and seconds by the other.
+//! A number without a unit is refused: some programs read `timeout = 30` as seconds,
+//! others as milliseconds.
 
 use std::time::Duration;
 
 use crate::grant::quotas::Rate;
 
-/// What stands for the absence of a limit.
+/// The word that means no limit.
 const UNLIMITED: &str = "unlimited";
 
-/// Parses a time as grant files write it: `250ms`, `30s`, `10min`, `2h`, `1d`.
+/// Parses a duration as grant files write it: `250ms`, `30s`, `10min`, `2h`, `1d`.
 ///
 /// # Errors
 ///
-/// What was expected, in words, where there is no number or no unit.
+/// What was expected, if the number or the unit is missing or out of range.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let (number, unit) = split(text);
     let milliseconds = match unit {
@@ -28,12 +28,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     {
         Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
         None => Err(format!(
-            "a time with a unit is needed (ms, s, min, h, d), such as \"30s\", not {text:?}"
+            "expected a time with a unit (ms, s, min, h, d), such as \"30s\", not {text:?}"
         )),
     }
 }
 
-/// Parses `64B`, `64KiB`, `256MiB`, `2GiB`.
+/// Parses a number of bytes: `64B`, `64KiB`, `256MiB`, `2GiB`.
 pub(in crate::grant) fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let unit = match unit {
@@ -49,13 +49,13 @@ pub(in crate::grant) fn bytes(text: &str) -> Result<u64, String> {
         .and_then(|(unit, number)| unit.checked_mul(number))
         .ok_or_else(|| {
             format!(
-                "a size with a unit is needed (B, KiB, MiB, GiB), such as \"64MiB\", not {text:?}"
+                "expected a size with a unit (B, KiB, MiB, GiB, TiB), such as \"64MiB\", not {text:?}"
             )
         })
 }
 
-/// Parses `20/min`: so many in each second, minute, hour or day; a number before
-/// the unit makes it that many of them, `5/10s`.
+/// Parses a rate: a count per second, minute, hour or day (`20/min`), or per several of
+/// them (`5/10s`).
 pub(in crate::grant) fn rate(text: &str) -> Result<Rate, String> {
     let parse = || {
         let (count, per) = text.split_once('/')?;
@@ -73,25 +73,25 @@ pub(in crate::grant) fn rate(text: &str) -> Result<Rate, String> {
             per: Duration::from_secs(per),
         })
     };
-    parse().ok_or_else(|| format!("a rate is needed, such as \"20/min\", not {text:?}"))
+    parse().ok_or_else(|| format!("expected a rate, such as \"20/min\", not {text:?}"))
 }
 
 /// Parses `m..n`, from m to n times, both included; `m..` has no upper bound.
 pub(in crate::grant) fn repeat(text: &str) -> Result<(usize, usize), String> {
     let parse = || {
-        let (least, most) = text.split_once("..")?;
-        let least = least.parse().ok()?;
-        let most = if most.is_empty() {
+        let (min, max) = text.split_once("..")?;
+        let min = min.parse().ok()?;
+        let max = if max.is_empty() {
             usize::MAX
         } else {
-            most.parse().ok()?
+            max.parse().ok()?
         };
-        (least <= most && most > 0).then_some((least, most))
+        (min <= max && max > 0).then_some((min, max))
     };
-    parse().ok_or_else(|| format!("a range is needed, such as \"0..8\", not {text:?}"))
+    parse().ok_or_else(|| format!("expected a range, such as \"0..8\", not {text:?}"))
 }
 
-/// Parses `unlimited` as none and anything else as `parse` does.
+/// Parses `unlimited` as `None`, and anything else by `parse`.
 pub(in crate::grant) fn or_unlimited<T>(
     text: &str,
     parse: impl Fn(&str) -> Result<T, String>,
@@ -103,7 +103,7 @@ pub(in crate::grant) fn or_unlimited<T>(
     }
 }
 
-/// Says whether `text` lifts a limit.
+/// Returns whether `text` is the word that means no limit.
 pub(in crate::grant) fn is_unlimited(text: &str) -> bool {
     text == UNLIMITED
 }
@@ -118,7 +118,7 @@ fn seconds_of(unit: &str) -> Option<u64> {
     }
 }
 
-/// Splits digits from what follows them.
+/// Splits the leading digits from the rest.
 fn split(text: &str) -> (&str, &str) {
     text.split_at(
         text.find(|c: char| !c.is_ascii_digit())
@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_have_units() {
+    fn a_time_needs_a_unit() {
         assert_eq!(duration("250ms"), Ok(Duration::from_millis(250)));
         assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
         assert_eq!(duration("10min"), Ok(Duration::from_secs(600)));
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_have_units() {
+    fn a_size_needs_a_unit() {
         assert_eq!(bytes("64MiB"), Ok(64 << 20));
         assert_eq!(bytes("7B"), Ok(7));
         for wrong in ["64", "64M", "64 MiB", "MiB", "99999999999TiB"] {
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_and_ranges() {
+    fn a_rate_needs_a_period_and_a_range_needs_an_order() {
         assert_eq!(
             rate("20/min"),
             Ok(Rate {

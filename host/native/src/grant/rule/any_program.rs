@@ -1,16 +1,15 @@
 //! Programs that the guest names itself: `name = "*"` with `program = "*"`.
 //!
-//! What the guest names is a path inside the child's file system, which is the
-//! host's tree as far as the rule's `fs.read` and `fs.write` reach. A program is
-//! there if every place on the way to it is; of all else the guest learns nothing,
-//! not even whether it exists, as nothing outside is looked at.
+//! The guest names a path in the child's file system: the part of the host's tree that the
+//! rule's `fs.read` and `fs.write` cover. Every directory and link on the path must lie in
+//! that part. Nothing outside of it is looked at, so the guest cannot learn whether a file
+//! outside exists.
 //!
-//! Two rules of listed commands do not apply here: that an interpreter with a
-//! wildcard is written out, and that no program lies where a child may write. A
-//! guest that may start anything may start an interpreter, and what it wrote. The
-//! sandbox is the boundary, and such a rule loads with a required one only. A
-//! command of the same component that asks or refuses holds for its own name, and
-//! not for the path of its program.
+//! Two checks of listed commands do not apply: that an interpreter with a wildcard needs
+//! `interpreter = true`, and that no child can replace the program. A guest that may start
+//! anything may start an interpreter, and may start what it has written. The boundary is
+//! the sandbox, so such a rule must have `sandbox = "required"`. A command of the same
+//! component with `ask` or `deny` applies to its own name, not to the path of its program.
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -21,99 +20,104 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::executable::{Executable, Held, Script, Terms};
+use super::executable::{Executable, OpenFile, ProgramPolicy, Script};
 use super::settings::Settings;
 use super::shebang;
+use crate::confinement::{FsRoot, open_resolved};
 use crate::error::{Denial, DeniedItem, SpawnError};
-use crate::grant::paths::{self, Root, is_under};
+use crate::grant::check::replaceable::Children;
+use crate::grant::paths::{self, is_under};
 use crate::grant::suggestion;
-use crate::launch::{LaunchError, Stage};
+use crate::launch::{Identity, LaunchError, Stage};
 
-/// Longer paths are none for Linux.
+/// The longest path that Linux accepts, in bytes: `PATH_MAX` without the final NUL.
 const MAX_PATH: usize = 4095;
 
-/// The child's file system, as far as programs are looked up in it.
+/// The part of the child's file system in which programs are looked up.
 #[derive(Debug)]
-pub(in crate::grant) struct View {
-    /// Where children of this rule may execute.
-    roots: Vec<Root>,
-    /// What is cut out of the roots.
-    deny: Vec<Root>,
-    /// The folders and links that lead to the roots.
+pub(in crate::grant) struct ChildFs {
+    /// Where children of this rule may execute programs.
+    roots: Vec<FsRoot>,
+    /// What is excluded from the roots.
+    deny: Vec<FsRoot>,
+    /// The directories and links on the paths to the roots.
     ways: BTreeSet<PathBuf>,
-    /// The grant's `PATH`: the guest's own has no say.
-    terms: Arc<Terms>,
+    /// Has the grant's `PATH`. The guest's own `PATH` is not used for the lookup.
+    policy: Arc<ProgramPolicy>,
 }
 
-/// What a guest's name leads to.
+/// The program that a guest's name refers to.
 #[derive(Debug)]
 pub(in crate::grant) struct Found {
     pub(in crate::grant) executable: Executable,
-    /// `argv[0]`: the program as the guest wrote it, or a script's interpreter as
-    /// the script does, which is what the kernel puts there.
+    /// `argv[0]`: the program as the guest wrote it. For a script it is the interpreter as
+    /// the script writes it, as the kernel does.
     pub(in crate::grant) arg0: String,
 }
 
-/// Why a path leads to no program.
+/// Why a path does not name a program.
 #[derive(Debug)]
 enum Failure {
-    /// It leaves the child's file system.
+    /// The path leaves the child's file system.
     Outside,
-    /// There is nothing.
+    /// The file does not exist.
     Missing,
-    /// What is there cannot be executed.
-    Useless,
-    /// The host could not look.
-    HostShort(Errno),
+    /// The file cannot be executed.
+    NotExecutable,
+    /// The host lacks descriptors or memory for the lookup.
+    HostExhausted(Errno),
 }
 
-impl View {
-    /// Returns the file system of children with these settings.
-    pub(in crate::grant) fn new(settings: &Settings, search: &str) -> Self {
+impl ChildFs {
+    /// Returns the file system of children with these settings, who run as `identity`.
+    pub(in crate::grant) fn new(settings: &Settings, search: &str, identity: Identity) -> Self {
         let roots = [settings.read.as_slice(), &settings.write].concat();
         let mut ways = BTreeSet::new();
         for root in &roots {
-            // A root that cannot be followed any more is one that nothing leads to.
+            // No path leads to a root that can no longer be resolved.
             let trail = paths::trail(&root.written).unwrap_or_default();
             for place in trail.iter().chain([&root.real]) {
                 ways.extend(place.ancestors().map(Path::to_owned));
             }
         }
-        let terms = Terms {
+        let policy = ProgramPolicy {
             search: search.to_owned(),
-            write: Arc::new([]),
-            sandbox: settings.sandbox,
+            children: Children {
+                write: Arc::new([]),
+                sandbox: settings.sandbox,
+                identity,
+            },
         };
         Self {
             roots,
             deny: settings.deny.clone(),
             ways,
-            terms: Arc::new(terms),
+            policy: Arc::new(policy),
         }
     }
 
-    /// Returns the folders of `PATH` in which no name is looked up.
+    /// Returns the folders of `PATH` that are not searched because children do not see them.
     pub(in crate::grant) fn skipped(&self) -> impl Iterator<Item = &str> {
-        let folders = self.terms.search.split(':');
+        let folders = self.policy.search.split(':');
         folders.filter(|folder| !self.has_folder(folder))
     }
 
-    /// Opens the program that a guest names: by an absolute path, or by a bare name
-    /// that is looked up in the grant's `PATH`.
+    /// Opens the program that a guest names by an absolute path, or by a bare name that is
+    /// looked up in the grant's `PATH`. Similar to `execvp`.
     ///
     /// # Errors
     ///
-    /// - [`SpawnError::Denied`]: it, or its interpreter, leads out of the child's
-    ///   file system, or is a relative path.
+    /// - [`SpawnError::Denied`]: the path, or that of its interpreter, leads out of the
+    ///   child's file system, or is relative.
     /// - [`SpawnError::NoEntry`]: there is no such file in the child's file system.
-    /// - [`SpawnError::NotExecutable`]: it is no regular file, not executable, or a
-    ///   script of which no interpreter follows.
+    /// - [`SpawnError::NotExecutable`]: the file is not regular, not executable, or a
+    ///   script whose `#!` line names no usable interpreter.
     pub(in crate::grant) fn find(&self, name: &str) -> Result<Found, SpawnError> {
         let is_bare = !name.contains('/');
         if !is_bare && !name.starts_with('/') {
             let reason = format!(
                 "{} is neither an absolute path nor a bare name",
-                suggestion::shown(name)
+                suggestion::escaped(name)
             );
             return Err(denial(reason, None));
         }
@@ -124,27 +128,33 @@ impl View {
         let (path, file) = found.map_err(|failure| self.refusal(failure, name))?;
         let Some((script, arg0)) = self.interpreter(&path, &file)? else {
             return Ok(Found {
-                executable: Executable::found(file, None, &self.terms),
+                executable: Executable::found(file, None, &self.policy),
                 arg0: name.to_owned(),
             });
         };
         Ok(Found {
-            executable: Executable::found(file, Some(script), &self.terms),
+            executable: Executable::found(file, Some(script), &self.policy),
             arg0,
         })
     }
 
-    /// Follows the `#!` line of a file, if it has one.
-    fn interpreter(&self, path: &str, file: &Held) -> Result<Option<(Script, String)>, SpawnError> {
+    /// Returns how a script is run, and its `argv[0]`; none if the file is not a script.
+    fn interpreter(
+        &self,
+        path: &str,
+        file: &OpenFile,
+    ) -> Result<Option<(Script, String)>, SpawnError> {
         let find = |name: &str| self.search(name).ok().map(|(path, _)| path.into());
-        // The inner error is what no script is; the outer one is not the file's fault.
-        let shebang = |file: &Held| match file.reopen() {
+        // The inner error is a bad `#!` line; the outer one is a failure to read the file.
+        let shebang = |file: &OpenFile| match file.reopen() {
             Ok(head) => Ok(shebang::read_from(Path::new(path), head, find)),
-            // What may be executed and not read is no script.
+            // A file that may be executed but not read cannot be a script.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(Ok(None)),
             Err(error) => match Errno::from_io_error(&error) {
-                Some(errno) if paths::is_host_short(errno) => Err(Failure::HostShort(errno)),
-                _ => Err(Failure::Useless),
+                Some(errno) if paths::is_host_exhausted(errno) => {
+                    Err(Failure::HostExhausted(errno))
+                }
+                _ => Err(Failure::NotExecutable),
             },
         };
         let refused = |failure| self.refusal(failure, path);
@@ -158,7 +168,7 @@ impl View {
         let interpreter = self
             .open(&named)
             .map_err(|failure| self.refusal(failure, &named))?;
-        // The kernel would go on; a listed program does not either.
+        // The kernel would accept a script as interpreter. Listed commands do not, nor does this.
         match shebang(&interpreter).map_err(refused)? {
             Ok(None) => {}
             _ => return Err(SpawnError::NotExecutable),
@@ -171,18 +181,18 @@ impl View {
         Ok(Some((script, named)))
     }
 
-    /// Looks a bare name up, as `execvp(3)` does: what cannot be executed is passed
-    /// over, and told if there is nothing else.
-    fn search(&self, name: &str) -> Result<(String, Held), Failure> {
+    /// Looks up a bare name, as `execvp(3)` does: a file that cannot be executed is skipped,
+    /// and reported if no later folder has the name.
+    fn search(&self, name: &str) -> Result<(String, OpenFile), Failure> {
         let mut worst = Failure::Missing;
-        let search = self.terms.search.split(':');
+        let search = self.policy.search.split(':');
         for folder in search.filter(|folder| self.has_folder(folder)) {
             let path = format!("{}/{name}", folder.trim_end_matches('/'));
             match self.open(&path) {
                 Ok(file) => return Ok((path, file)),
                 Err(Failure::Missing) => {}
-                // A later folder's program would be another one.
-                Err(failure @ Failure::HostShort(_)) => return Err(failure),
+                // A later folder could have another program of this name.
+                Err(failure @ Failure::HostExhausted(_)) => return Err(failure),
                 Err(failure) => worst = failure,
             }
         }
@@ -193,22 +203,22 @@ impl View {
         folder.starts_with('/') && self.resolve(folder).is_ok()
     }
 
-    /// Opens the file at an absolute path, if it can be executed.
-    fn open(&self, path: &str) -> Result<Held, Failure> {
+    /// Opens the file at an absolute path, which must be executable.
+    fn open(&self, path: &str) -> Result<OpenFile, Failure> {
         let real = self.resolve(path)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match paths::open_resolved(&real, flags) {
-            // To the kernel these name a folder, whatever is there.
-            Ok(_) if path.ends_with('/') || path.ends_with("/.") => Err(Failure::Useless),
-            Ok(file) => Held::new(&real, File::from(file)).map_err(|_| Failure::Useless),
+        match open_resolved(&real, flags) {
+            // To the kernel such a path always names a directory.
+            Ok(_) if path.ends_with('/') || path.ends_with("/.") => Err(Failure::NotExecutable),
+            Ok(file) => OpenFile::new(&real, File::from(file)).map_err(|_| Failure::NotExecutable),
             Err(Errno::NOENT | Errno::NOTDIR) => Err(Failure::Missing),
-            Err(errno) if paths::is_host_short(errno) => Err(Failure::HostShort(errno)),
-            Err(_) => Err(Failure::Useless),
+            Err(errno) if paths::is_host_exhausted(errno) => Err(Failure::HostExhausted(errno)),
+            Err(_) => Err(Failure::NotExecutable),
         }
     }
 
-    /// Returns where a path leads inside the child's file system. Each place is
-    /// looked at only once it is known to be one that the child sees.
+    /// Resolves a path inside the child's file system. No place on it is looked at before it
+    /// is known that the child sees the place.
     fn resolve(&self, path: &str) -> Result<PathBuf, Failure> {
         if path.len() > MAX_PATH {
             return Err(Failure::Outside);
@@ -225,7 +235,7 @@ impl View {
             Ok(_) => Err(Failure::Outside),
             Err(error) => match error.kind() {
                 io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Err(Failure::Missing),
-                _ => Err(Failure::Useless),
+                _ => Err(Failure::NotExecutable),
             },
         }
     }
@@ -233,14 +243,17 @@ impl View {
     fn refusal(&self, failure: Failure, name: &str) -> SpawnError {
         match failure {
             Failure::Missing => SpawnError::NoEntry,
-            Failure::Useless => SpawnError::NotExecutable,
-            Failure::HostShort(errno) => LaunchError::new(Stage::OpenProgram, errno.into()).into(),
+            Failure::NotExecutable => SpawnError::NotExecutable,
+            Failure::HostExhausted(errno) => {
+                LaunchError::new(Stage::OpenProgram, errno.into()).into()
+            }
             Failure::Outside => {
                 let reason = format!(
-                    "{} leads outside fs.read and fs.write",
-                    suggestion::shown(name)
+                    "{} leads outside `fs.read` and `fs.write`",
+                    suggestion::escaped(name)
                 );
-                // Where a link leads, or a hole is, the path itself is no remedy.
+                // If a link leads outside, or `fs.deny` excludes the path, adding the path to
+                // `fs.read` would not help.
                 let path = Path::new(name);
                 let is_plain = path.is_absolute()
                     && !name.contains("..")

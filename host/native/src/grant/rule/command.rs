@@ -1,62 +1,67 @@
-//! One command of a grant, compiled, and its decision on a request.
+//! One command of a grant, compiled: its decision on a request.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use super::any_program::{Found, View};
+use super::any_program::{ChildFs, Found};
 use super::environment::Environment;
 use super::executable::Executable;
 use super::matcher::{self, Mismatch};
 use super::settings::Cwd;
 use crate::command::Command;
-use crate::confinement::Confinement;
+use crate::confinement::{Confinement, FsRoot, open_resolved};
 use crate::error::{Denial, DeniedItem, SpawnError};
-use crate::grant::file::document::Verdict;
-use crate::grant::file::pattern::{Kind, Pattern};
-use crate::grant::paths::{self, Root, is_under};
+use crate::grant::file::document::Effect;
+use crate::grant::file::pattern::{Pattern, PatternKind};
+use crate::grant::paths::{self, is_under};
 use crate::grant::suggestion;
 use crate::launch::{LaunchError, Plan, Stage, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
-use crate::streams::Streams;
+use crate::streams::{Stdin, Streams};
 
-/// A command with everything resolved that can be before a request.
+/// A command with everything resolved that does not depend on the request.
 #[derive(Debug)]
 pub(in crate::grant) struct Rule {
     pub(in crate::grant) name: String,
     /// Line and column in the grant's text.
     pub(in crate::grant) place: Option<(usize, usize)>,
-    pub(in crate::grant) verdict: Verdict,
+    pub(in crate::grant) effect: Effect,
     pub(in crate::grant) target: Target,
-    /// `argv[0]`, if it is not the program's path, or as the guest wrote that.
+    /// `argv[0]`; if none, the program's path, or what the guest wrote for any program.
     pub(in crate::grant) arg0: Option<String>,
     pub(in crate::grant) fixed: Vec<String>,
     pub(in crate::grant) args: Vec<Pattern>,
     pub(in crate::grant) environment: Environment,
     pub(in crate::grant) cwd: Option<Cwd>,
-    pub(in crate::grant) deny: Vec<Root>,
+    pub(in crate::grant) deny: Vec<FsRoot>,
     pub(in crate::grant) limits: Limits,
     pub(in crate::grant) capture: CaptureCaps,
     pub(in crate::grant) confinement: Arc<Confinement>,
     pub(in crate::grant) disclose_pid: bool,
+    pub(in crate::grant) allows_stdin: bool,
 }
 
 /// What a rule starts.
 #[derive(Debug)]
 pub(in crate::grant) enum Target {
-    /// One program, held open.
+    /// One program, kept open.
     File(Executable),
-    /// Whatever the guest names in the child's file system.
-    Any(View),
-    /// Nothing: the rule only refuses.
+    /// Any program that the guest names in the child's file system.
+    Any(ChildFs),
+    /// Nothing: the rule has `decision = "deny"`.
     Nothing,
 }
 
 impl Rule {
-    /// Returns the plan for a request of this name that this rule lets pass, and
-    /// the files that it starts. A second key decides for the directory that the
-    /// first has `entered`.
+    /// Returns the plan for a request of this name, and the files that it starts. Of two
+    /// intersected grants the second decides for the directory that the first has
+    /// `entered`.
+    ///
+    /// # Errors
+    ///
+    /// Why the rule does not allow the request, or what the host lacks.
     pub(in crate::grant) fn plan(
         &self,
         command: &Command,
@@ -76,9 +81,12 @@ impl Rule {
                 would_allow: suggestion::variable(name),
                 ..Denial::new(
                     DeniedItem::Environment,
-                    format!("{} is not allowed", suggestion::shown(name)),
+                    format!("variable {} is not allowed", suggestion::escaped(name)),
                 )
             })?;
+        if command.stdin != Stdin::Null && !self.allows_stdin {
+            return Err(self.denied_stdin().into());
+        }
         let (executable, named) = match &self.target {
             Target::File(executable) => (executable.current()?, None),
             Target::Any(view) => {
@@ -86,7 +94,7 @@ impl Rule {
                 (executable, Some(arg0))
             }
             Target::Nothing => {
-                let reason = "a rule that refuses starts nothing";
+                let reason = "a rule with decision = \"deny\" starts nothing";
                 return Err(Denial::new(DeniedItem::Program, reason).into());
             }
         };
@@ -120,7 +128,7 @@ impl Rule {
         Ok((plan, executable))
     }
 
-    /// Matches arguments against the patterns, paths as seen from `cwd`.
+    /// Matches arguments against the patterns; relative paths are relative to `cwd`.
     pub(in crate::grant) fn match_args(&self, args: &[String], cwd: &Path) -> Result<(), Mismatch> {
         matcher::matches(&self.args, args, |pattern, token| {
             self.accepts(pattern, token, cwd)
@@ -128,31 +136,29 @@ impl Rule {
     }
 
     fn accepts(&self, pattern: &Pattern, token: &str, cwd: &Path) -> bool {
-        // What a refusing rule does not match, another rule may allow: it matches
-        // options too.
-        let plain = self.verdict == Verdict::Deny || !token.starts_with(['-', '@']);
+        // A rule that refuses matches options too: what it does not match, another rule may
+        // allow.
+        let plain = self.effect == Effect::Deny || !token.starts_with(['-', '@']);
         match &pattern.kind {
-            Kind::Literal(text) => text == token,
-            Kind::Any { dash } => *dash || plain,
-            Kind::OneOf(texts) => texts.iter().any(|text| text == token),
-            Kind::Int {
-                least,
-                most,
-                prefix,
-            } => token
+            PatternKind::Literal(text) => text == token,
+            PatternKind::Any { dash } => *dash || plain,
+            PatternKind::OneOf(texts) => texts.iter().any(|text| text == token),
+            PatternKind::Int { min, max, prefix } => token
                 .strip_prefix(prefix.as_str())
                 .and_then(|digits| Some((digits, digits.parse::<i64>().ok()?)))
-                // One spelling for each number: no plus, no leading zeros.
+                // Each number has one spelling: without plus and leading zeros.
                 .is_some_and(|(digits, number)| {
-                    (*least..=*most).contains(&number) && number.to_string() == digits
+                    (*min..=*max).contains(&number) && number.to_string() == digits
                 }),
-            Kind::Path(path) => token
-                .strip_prefix(path.prefix.as_str())
-                .is_some_and(|rest| {
-                    let plain = self.verdict == Verdict::Deny || !rest.starts_with(['-', '@']);
-                    plain && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
-                }),
-            Kind::Regex(_, regex) => regex.is_match(token),
+            PatternKind::Path(path) => {
+                token
+                    .strip_prefix(path.prefix.as_str())
+                    .is_some_and(|rest| {
+                        let plain = self.effect == Effect::Deny || !rest.starts_with(['-', '@']);
+                        plain && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
+                    })
+            }
+            PatternKind::Regex(_, regex) => regex.is_match(token),
         }
     }
 
@@ -162,7 +168,7 @@ impl Rule {
         })
     }
 
-    /// Opens the directory in which the child starts.
+    /// Opens the directory in which the child starts: the requested one if it is allowed.
     pub(in crate::grant) fn enter(
         &self,
         requested: Option<&str>,
@@ -172,8 +178,8 @@ impl Rule {
             (None, None) => PathBuf::from("/"),
             (None, Some(path)) => {
                 let reason = format!(
-                    "{} is asked for and the grant sets no `cwd`",
-                    suggestion::shown(path)
+                    "{} is requested, but the command has no `cwd`",
+                    suggestion::escaped(path)
                 );
                 let path = Path::new(path);
                 return Err(self
@@ -186,8 +192,8 @@ impl Rule {
                     .map_err(|_| SpawnError::WorkingDirectoryNotFound)?;
                 if !is_under(&real, &cwd.roots) || is_under(&real, &self.deny) {
                     let reason = format!(
-                        "{} leads outside the roots of `cwd`",
-                        suggestion::shown(path)
+                        "{} leads outside `cwd.roots`, or into `fs.deny`",
+                        suggestion::escaped(path)
                     );
                     return Err(self.denied_cwd(reason, Some(&real)).into());
                 }
@@ -195,20 +201,20 @@ impl Rule {
             }
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match paths::open_resolved(&path, flags) {
+        match open_resolved(&path, flags) {
             Ok(dir) => Ok(WorkingDirectory {
                 path,
                 dir: Arc::new(dir),
                 named,
             }),
-            Err(errno) if paths::is_host_short(errno) => {
+            Err(errno) if paths::is_host_exhausted(errno) => {
                 Err(LaunchError::new(Stage::WorkingDirectory, errno.into()).into())
             }
             Err(_) => Err(SpawnError::WorkingDirectoryNotFound),
         }
     }
 
-    /// Agrees to the directory that another key has opened for the same request.
+    /// Checks the directory that the first of two grants has opened for the same request.
     fn confirm(
         &self,
         requested: Option<&str>,
@@ -219,7 +225,10 @@ impl Rule {
             None => requested.is_some(),
         };
         if outside || is_under(&entered.path, &self.deny) {
-            let reason = format!("{} is not in both keys' `cwd`", entered.path.display());
+            let reason = format!(
+                "{} is not in the `cwd.roots` of both grants",
+                entered.path.display()
+            );
             return Err(self.denied_cwd(reason, Some(&entered.path)).into());
         }
         Ok(entered.clone())
@@ -233,6 +242,17 @@ impl Rule {
         }
     }
 
+    fn denied_stdin(&self) -> Denial {
+        Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: Some(suggestion::stdin()),
+            ..Denial::new(
+                DeniedItem::Stdio,
+                "the request provides standard input, and the command has stdin = false",
+            )
+        }
+    }
+
     fn denied_argument(&self, command: &Command, mismatch: &Mismatch) -> Denial {
         let reason = self.explain_mismatch(&command.args, mismatch);
         Denial {
@@ -242,7 +262,8 @@ impl Rule {
         }
     }
 
-    /// Returns the program's path as the grant names it; none for any program.
+    /// Returns the program's path as the grant names it; none for any program, and for a
+    /// rule that only refuses.
     pub(in crate::grant) fn program_path(&self) -> Option<&Path> {
         match &self.target {
             Target::File(executable) => Some(executable.path()),
@@ -250,7 +271,7 @@ impl Rule {
         }
     }
 
-    /// Says which argument no pattern took, and what was expected there.
+    /// Returns which argument no pattern takes, and what was expected there.
     pub(in crate::grant) fn explain_mismatch(
         &self,
         args: &[String],
@@ -267,7 +288,7 @@ impl Rule {
         };
         match args.get(mismatch.index) {
             Some(token) => {
-                let token = suggestion::shown(token);
+                let token = suggestion::escaped(token);
                 format!("argument {} is {token}: {expected}", mismatch.index + 1)
             }
             None => format!("after {} arguments: {expected}", mismatch.index),
@@ -276,222 +297,4 @@ impl Rule {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::unix::fs::symlink;
-    use std::time::Duration;
-
-    use super::*;
-    use crate::grant::testing::{allowed, component, denied, echo, open_to_all, request};
-
-    /// A folder with `work/a`, `work/sub`, `work/.git`, `work/out -> /etc`,
-    /// `work/@x` and `other`.
-    fn folder() -> (tempfile::TempDir, PathBuf) {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = folder.path().canonicalize().expect("it exists");
-        for name in ["work", "work/sub", "work/.git", "other"] {
-            fs::create_dir(path.join(name)).expect("an empty folder");
-        }
-        open_to_all(&path.join("work"));
-        fs::write(path.join("work/a"), "").expect("the folder is ours");
-        fs::write(path.join("work/@x"), "").expect("the folder is ours");
-        symlink("/etc", path.join("work/out")).expect("the folder is ours");
-        (folder, path)
-    }
-
-    /// A grant of `lines` with the folder's path for `$W`.
-    fn grant(path: &Path, lines: &str) -> Arc<crate::grant::Grant> {
-        component(&echo(lines).replace("$W", path.to_str().expect("it is UTF-8")))
-    }
-
-    const START: &str = r#"cwd = { default = "$W/work", roots = ["$W/work"] }"#;
-
-    fn in_folder(folder: &str) -> Command {
-        Command {
-            cwd: Some(folder.to_owned()),
-            ..request(&[])
-        }
-    }
-
-    #[test]
-    fn without_a_cwd_children_start_at_the_root_and_guests_cannot_choose() {
-        let grant = component(&echo(""));
-        assert_eq!(allowed(&grant, &request(&[])).cwd.path, Path::new("/"));
-        let denial = denied(&grant, &in_folder("/"));
-        assert_eq!(denial.item, DeniedItem::WorkingDirectory);
-    }
-
-    #[test]
-    fn a_working_directory_must_lead_below_a_root() {
-        let (_keep, path) = folder();
-        let grant = grant(
-            &path,
-            &format!("{START}\nfs = {{ deny = [\"$W/work/.git\"] }}"),
-        );
-        assert_eq!(allowed(&grant, &request(&[])).cwd.path, path.join("work"));
-        for inside in [
-            "sub",
-            ".",
-            "sub/..",
-            &path.join("work/sub").to_string_lossy(),
-        ] {
-            allowed(&grant, &in_folder(inside));
-        }
-        for outside in ["out", "..", "../other", "/", "sub/../../other", ".git"] {
-            let denial = denied(&grant, &in_folder(outside));
-            assert_eq!(denial.item, DeniedItem::WorkingDirectory, "{outside}");
-        }
-        for absent in ["no", "a"] {
-            let result = grant.decide(&in_folder(absent));
-            assert!(
-                matches!(result, Err(SpawnError::WorkingDirectoryNotFound)),
-                "{absent}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_folder_that_became_a_link_is_not_entered() {
-        let (_keep, path) = folder();
-        let grant = grant(&path, START);
-        allowed(&grant, &request(&[]));
-        fs::rename(path.join("work"), path.join("moved")).expect("the folder is ours");
-        symlink("/etc", path.join("work")).expect("the folder is ours");
-        let result = grant.decide(&request(&[]));
-        assert!(
-            matches!(result, Err(SpawnError::WorkingDirectoryNotFound)),
-            "{result:?}"
-        );
-    }
-
-    #[test]
-    fn a_path_argument_must_lead_below_a_root() {
-        let (_keep, path) = folder();
-        let lines = format!(
-            "{START}\nfs = {{ read = [\"$W/work\"], deny = [\"$W/work/.git\"] }}
-             args = [{{ path = {{ under = [\"$W/work\"] }} }}]"
-        );
-        let grant = grant(&path, &lines);
-        let absolute = path.join("work/a");
-        for inside in [
-            "a",
-            "./a",
-            "sub/../a",
-            "sub/new/file",
-            "./@x",
-            &absolute.to_string_lossy(),
-        ] {
-            let plan = allowed(&grant, &request(&[inside]));
-            assert_eq!(plan.argv[1], inside, "it is passed on unchanged");
-        }
-        for outside in [
-            "out/passwd",
-            "../other",
-            "/etc/passwd",
-            "",
-            "-a",
-            "@x",
-            "new/../../a",
-            "a/b",
-            ".git/hooks/x",
-        ] {
-            assert_eq!(
-                denied(&grant, &request(&[outside])).item,
-                DeniedItem::Argument,
-                "{outside}"
-            );
-        }
-        // Relative to where this child starts.
-        let elsewhere = Command {
-            cwd: Some("sub".into()),
-            ..request(&["../a"])
-        };
-        allowed(&grant, &elsewhere);
-        denied(
-            &grant,
-            &Command {
-                args: vec!["../../a".into()],
-                ..elsewhere
-            },
-        );
-    }
-
-    #[test]
-    fn a_path_may_have_a_prefix() {
-        let (_keep, path) = folder();
-        let lines = format!(
-            "{START}\nfs = {{ write = [\"$W/work\"] }}
-             args = [{{ path = {{ under = [\"$W/work\"], access = \"write\" }}, prefix = \"--out=\" }}]"
-        );
-        let grant = grant(&path, &lines);
-        allowed(&grant, &request(&["--out=new"]));
-        for outside in [
-            "new",
-            "--out=",
-            "--out=../x",
-            "--out=-x",
-            "--out=/etc/passwd",
-        ] {
-            denied(&grant, &request(&[outside]));
-        }
-    }
-
-    #[test]
-    fn a_timeout_only_shortens() {
-        let grant = component(&echo("limits = { wall = \"10s\" }"));
-        let wall = |timeout| {
-            let command = Command {
-                timeout,
-                ..request(&[])
-            };
-            allowed(&grant, &command).limits.wall
-        };
-        assert_eq!(wall(None), Duration::from_secs(10));
-        assert_eq!(wall(Some(Duration::from_secs(1))), Duration::from_secs(1));
-        assert_eq!(wall(Some(Duration::MAX)), Duration::from_secs(10));
-    }
-
-    #[test]
-    fn the_vector_is_name_fixed_then_the_guests() {
-        let grant = component(&echo("fixed = [\"--\"]\nargs = [\"*\"]\narg0 = \"e\""));
-        assert_eq!(allowed(&grant, &request(&["x"])).argv, ["e", "--", "x"]);
-        let plain = component(&echo(""));
-        assert_eq!(allowed(&plain, &request(&[])).argv, ["/bin/echo"]);
-    }
-
-    #[test]
-    fn a_variable_that_is_not_allowed_is_denied() {
-        let grant = component(&echo("env = { allow = [\"A\"], set = { B = \"b\" } }"));
-        let with = |name: &str| Command {
-            env: vec![(name.into(), "x".into())],
-            ..request(&[])
-        };
-        let env = allowed(&grant, &with("A")).env;
-        for expected in [("A", "x"), ("B", "b"), ("LANG", "C.UTF-8")] {
-            assert!(
-                env.contains(&(expected.0.into(), expected.1.into())),
-                "{expected:?}"
-            );
-        }
-        let denial = denied(&grant, &with("B"));
-        assert_eq!(denial.item, DeniedItem::Environment);
-        assert_eq!(
-            denial.would_allow.as_deref(),
-            Some("env = { allow = [\"B\"] }")
-        );
-    }
-
-    #[test]
-    fn a_script_is_decided_to_its_interpreter() {
-        use std::os::unix::fs::PermissionsExt;
-        let (_keep, path) = folder();
-        let script = path.join("other/tool");
-        fs::write(&script, "#!/bin/sh -e\n").expect("the folder is ours");
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("it is ours");
-        let script = script.to_str().expect("it is UTF-8");
-        let grant = component(&echo("args = [\"*\"]").replace("/bin/echo", script));
-        let plan = allowed(&grant, &request(&["x"]));
-        assert_eq!(plan.argv, ["/bin/sh", "-e", script, "x"]);
-        assert_eq!(plan.program.path, Path::new("/bin/sh"));
-    }
-}
+mod tests;

@@ -1,41 +1,64 @@
-//! From a document to rules: roots resolved, programs opened, examples tried.
+//! From a document to rules: roots are resolved, programs opened, examples tried.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::any_program::View;
+use super::any_program::ChildFs;
 use super::command::{Rule, Target};
 use super::environment::Environment;
-use super::executable::{Executable, Terms};
+use super::executable::{Executable, ProgramPolicy};
 use super::settings::Settings;
-use crate::confinement::{Confinement, Sandbox};
-use crate::grant::check::interpreter::interpreter;
+use crate::confinement::{Confinement, FsRoot, Sandbox};
+use crate::grant::check::interpreter::interpreter_name;
 use crate::grant::check::reachable;
-use crate::grant::component::Grant;
+use crate::grant::check::replaceable::Children;
 use crate::grant::file::diagnostics::Diagnostics;
-use crate::grant::file::document::{CommandEntry, Document, Section, Verdict, parse_sha256};
-use crate::grant::file::pattern::{Kind, Pattern};
-use crate::grant::paths::{Root, is_under, root};
+use crate::grant::file::document::{CommandEntry, Document, Effect, Section, parse_sha256};
+use crate::grant::file::pattern::{Pattern, PatternKind};
+use crate::grant::paths::{is_under, root};
+use crate::grant::quotas::{Detach, Quotas};
 use crate::launch::Identity;
 
-/// Where a `#!` line's `env` looks if the grant sets no `PATH`.
+/// The search path of a `#!` line's `env` if the grant sets no `PATH`.
 const DEFAULT_PATH: &str = "/usr/bin:/bin";
 
-/// Compiles every section for children that run as `identity`, noting everything
-/// that is wrong.
+/// One component's section, compiled.
+#[derive(Debug)]
+pub(in crate::grant) struct CompiledSection {
+    pub(in crate::grant) name: String,
+    pub(in crate::grant) quotas: Quotas,
+    pub(in crate::grant) detach: Detach,
+    pub(in crate::grant) rules: Vec<Arc<Rule>>,
+    /// Valid settings with surprising effects, for the operator.
+    pub(in crate::grant) warnings: Vec<String>,
+}
+
+impl CompiledSection {
+    /// Returns a section without commands.
+    pub(in crate::grant) fn empty(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            quotas: Quotas::default(),
+            detach: Detach::default(),
+            rules: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Compiles every section for children that run as `identity`, and reports every
+/// mistake.
 pub(in crate::grant) fn compile(
     document: &Document,
     base: &Path,
     identity: Identity,
     out: &mut Diagnostics<'_>,
-) -> Vec<Arc<Grant>> {
+) -> Vec<CompiledSection> {
     let defaults = Settings::defaults(&document.defaults, base, out);
-    // Settings first, all of them: no program may lie where any component writes.
+    // All settings come first: no program may lie below a write root of any component.
     let mut write = defaults.write.clone();
     let mut sections = Vec::new();
-    // Each once, wherever it counts.
-    let mut written = BTreeSet::new();
     for section in &document.sections {
         let settings = defaults.with(&section.layer, base, out);
         write.extend(settings.write.iter().cloned());
@@ -47,9 +70,11 @@ pub(in crate::grant) fn compile(
         }
         sections.push((section, commands));
     }
+    // The write roots in force for some command, each once.
+    let mut written = BTreeSet::new();
     for (section, commands) in &sections {
         let confined = |(entry, settings): &&(&CommandEntry, Settings)| {
-            settings.sandbox != Sandbox::None && entry.verdict != Verdict::Deny
+            settings.sandbox != Sandbox::None && entry.effect != Effect::Deny
         };
         for (entry, _) in commands.iter().filter(confined) {
             let layers = [&document.defaults, &section.layer, &entry.layer];
@@ -58,7 +83,7 @@ pub(in crate::grant) fn compile(
         }
     }
     for (at, text) in written {
-        // A root that leads nowhere is refused, or skipped, elsewhere.
+        // A root that does not exist has been reported, or skipped, with the settings.
         let root = root(base, text).ok();
         if let Some(reason) = root.and_then(|root| reachable::unwritable(&root, identity)) {
             out.push(at, reason);
@@ -72,42 +97,43 @@ pub(in crate::grant) fn compile(
     };
     sections
         .into_iter()
-        .map(|(section, commands)| Arc::new(compiler.section(section, commands)))
+        .map(|(section, commands)| compiler.section(section, commands))
         .collect()
 }
 
-/// What every command is compiled against.
+/// What the compilation of every command needs.
 struct Compiler<'c, 'o> {
     base: &'c Path,
     identity: Identity,
     /// The write roots of all components.
-    write: Arc<[Root]>,
+    write: Arc<[FsRoot]>,
     out: &'c mut Diagnostics<'o>,
 }
 
 impl Compiler<'_, '_> {
-    fn section(&mut self, section: &Section, commands: Vec<(&CommandEntry, Settings)>) -> Grant {
-        let mut grant = Grant {
-            component: section.name.clone(),
+    fn section(
+        &mut self,
+        section: &Section,
+        commands: Vec<(&CommandEntry, Settings)>,
+    ) -> CompiledSection {
+        let mut compiled = CompiledSection {
             quotas: section.quotas,
             detach: section.detach,
-            rules: Vec::new(),
-            also: Vec::new(),
-            advice: Vec::new(),
+            ..CompiledSection::empty(&section.name)
         };
         for (entry, settings) in commands {
-            let rule = self.command(entry, &settings, &mut grant.advice);
-            grant.rules.extend(rule.map(Arc::new));
+            let rule = self.command(entry, &settings, &mut compiled.warnings);
+            compiled.rules.extend(rule.map(Arc::new));
         }
-        advise_any(&mut grant);
-        grant
+        warn_of_any_program(&mut compiled);
+        compiled
     }
 
     fn command(
         &mut self,
         entry: &CommandEntry,
         settings: &Settings,
-        advice: &mut Vec<String>,
+        warnings: &mut Vec<String>,
     ) -> Option<Rule> {
         let mut args = entry.args.clone();
         for pattern in &mut args {
@@ -116,13 +142,13 @@ impl Compiler<'_, '_> {
         let environment = Environment::new(settings);
         let search = environment.get("PATH").unwrap_or(DEFAULT_PATH).to_owned();
         let target = self.target(entry, settings, &search)?;
-        advise(entry, settings, &target, advice);
-        self.advise_roots(settings, advice);
+        warn(entry, settings, &target, warnings);
+        self.warn_of_unreadable_roots(settings, warnings);
         let confinement = Arc::new(confinement(settings, &target));
         let rule = Rule {
             name: entry.name.clone(),
             place: self.out.place(entry.at),
-            verdict: entry.verdict,
+            effect: entry.effect,
             target,
             arg0: entry.arg0.clone(),
             fixed: entry.fixed.clone(),
@@ -134,14 +160,15 @@ impl Compiler<'_, '_> {
             capture: settings.capture,
             confinement,
             disclose_pid: settings.disclose_pid,
+            allows_stdin: settings.stdin,
         };
-        self.examples(entry, &rule, settings.start());
+        self.examples(entry, &rule, settings.default_cwd());
         Some(rule)
     }
 
-    /// Resolves the roots of a path pattern, which must be the sandbox's as well.
+    /// Resolves the roots of a path pattern, which must lie below the sandbox's roots.
     fn path_roots(&mut self, pattern: &mut Pattern, settings: &Settings) {
-        let Kind::Path(path) = &mut pattern.kind else {
+        let PatternKind::Path(path) = &mut pattern.kind else {
             return;
         };
         for text in &path.under {
@@ -154,28 +181,31 @@ impl Compiler<'_, '_> {
             };
             let readable = !path.write && is_under(&root.real, &settings.read);
             if !readable && !is_under(&root.real, &settings.write) {
-                let list = if path.write { "fs.write" } else { "fs.read" };
-                self.out
-                    .push(text.at, format!("{:?} is not inside {list}", text.value));
+                let verb = if path.write { "write" } else { "read" };
+                let message = format!(
+                    "{:?} is not inside fs.{verb}: children could not {verb} it",
+                    text.value
+                );
+                self.out.push(text.at, message);
             }
             path.real.push(root.real);
         }
     }
 
-    /// Says which read roots are closed to whom children run as, each once.
-    fn advise_roots(&self, settings: &Settings, advice: &mut Vec<String>) {
+    /// Warns of each read root that the user that children run as cannot use.
+    fn warn_of_unreadable_roots(&self, settings: &Settings, warnings: &mut Vec<String>) {
         if settings.sandbox == Sandbox::None {
             return;
         }
         for root in &settings.read {
             let line = reachable::unreadable(root, self.identity);
-            if let Some(line) = line.filter(|line| !advice.contains(line)) {
-                advice.push(line);
+            if let Some(line) = line.filter(|line| !warnings.contains(line)) {
+                warnings.push(line);
             }
         }
     }
 
-    /// Opens what a command starts, if it may be started.
+    /// Opens what a command starts, unless the command is always refused.
     fn target(
         &mut self,
         entry: &CommandEntry,
@@ -186,48 +216,57 @@ impl Compiler<'_, '_> {
         let path = Path::new(&entry.program.value);
         if entry.is_any_program() || entry.name == "*" {
             if !entry.is_any_program() || entry.name != "*" {
-                self.out
-                    .push(at, "`name = \"*\"` and `program = \"*\"` go together");
+                self.out.push(
+                    at,
+                    "`name = \"*\"` and `program = \"*\"` must be used together",
+                );
             }
             if settings.sandbox != Sandbox::Required {
                 self.out
-                    .push(at, "any program needs `sandbox = \"required\"`");
+                    .push(at, "`program = \"*\"` needs `sandbox = \"required\"`");
             }
             if let Some(pin) = &entry.sha256 {
-                self.out.push(pin.at, "a pin cannot hold for any program");
+                self.out
+                    .push(pin.at, "`sha256` cannot be used with `program = \"*\"`");
             }
-            return Some(Target::Any(View::new(settings, search)));
+            return Some(Target::Any(ChildFs::new(settings, search, self.identity)));
         }
         if !path.is_absolute() {
-            self.out
-                .push(at, format!("`program` is an absolute path, not {path:?}"));
+            self.out.push(
+                at,
+                format!("`program` must be an absolute path, not {path:?}"),
+            );
             return None;
         }
         let mut pin = None;
         if let Some(text) = &entry.sha256 {
             pin = parse_sha256(&text.value);
             if pin.is_none() {
-                self.out.push(text.at, "`sha256` is 64 hexadecimal digits");
+                self.out
+                    .push(text.at, "`sha256` must be 64 hexadecimal digits");
             }
         }
-        if entry.verdict == Verdict::Deny {
+        if entry.effect == Effect::Deny {
             return Some(Target::Nothing);
         }
-        if let Some(name) = interpreter(path)
+        if let Some(name) = interpreter_name(path)
             && !entry.interpreter
             && entry.args.iter().any(Pattern::is_wild)
         {
             let reason = format!(
-                "{name} runs what its arguments say: with `*` or `**` the command needs `interpreter = true`"
+                "{name} can run other programs that its arguments name: a command with `*` or `**` needs `interpreter = true`"
             );
             self.out.push(at, reason);
         }
-        let terms = Terms {
+        let policy = ProgramPolicy {
             search: search.to_owned(),
-            write: self.write.clone(),
-            sandbox: settings.sandbox,
+            children: Children {
+                write: self.write.clone(),
+                sandbox: settings.sandbox,
+                identity: self.identity,
+            },
         };
-        match Executable::open(path, pin, &Arc::new(terms)) {
+        match Executable::open(path, pin, &Arc::new(policy)) {
             Ok(executable) => Some(Target::File(executable)),
             Err(reason) => {
                 self.out.push(at, reason);
@@ -236,19 +275,19 @@ impl Compiler<'_, '_> {
         }
     }
 
-    /// Tries the vectors of `match` and `not-match`.
+    /// Matches the examples of `match` and `not-match`.
     fn examples(&mut self, entry: &CommandEntry, rule: &Rule, cwd: &Path) {
         for example in &entry.examples {
             match rule.match_args(&example.args, cwd) {
                 Ok(()) if !example.matches => {
                     self.out
-                        .push(example.at, "this vector of `not-match` matches `args`");
+                        .push(example.at, "this example of `not-match` matches `args`");
                 }
                 Err(mismatch) if example.matches => {
                     let reason = rule.explain_mismatch(&example.args, &mismatch);
                     self.out.push(
                         example.at,
-                        format!("this vector of `match` does not: {reason}"),
+                        format!("this example of `match` does not match `args`: {reason}"),
                     );
                 }
                 _ => {}
@@ -257,174 +296,64 @@ impl Compiler<'_, '_> {
     }
 }
 
-/// Adds what is no error and still not what one may think.
-fn advise(entry: &CommandEntry, settings: &Settings, target: &Target, advice: &mut Vec<String>) {
+/// Warns of settings of one command that are valid and have a surprising effect.
+fn warn(entry: &CommandEntry, settings: &Settings, target: &Target, warnings: &mut Vec<String>) {
     let name = &entry.name;
     if settings.sandbox == Sandbox::None {
-        advice.push(format!(
-            "{name}: sandbox = \"none\": the child can do all that the host can"
+        warnings.push(format!(
+            "{name}: sandbox = \"none\": the child is not confined and can do whatever its user can"
         ));
         if entry
             .args
             .iter()
-            .any(|pattern| matches!(pattern.kind, Kind::Path(_)))
+            .any(|pattern| matches!(pattern.kind, PatternKind::Path(_)))
         {
-            advice.push(format!(
-                "{name}: path arguments are advisory without a sandbox"
+            warnings.push(format!(
+                "{name}: without a sandbox the paths in `args` are checked but not enforced"
             ));
         }
         return;
     }
     if let Target::Any(view) = target {
-        advice.extend(view.skipped().map(|folder| {
-            format!("{name}: no name is looked up in {folder:?} of PATH: a sandboxed child does not see it")
+        warnings.extend(view.skipped().map(|folder| {
+            format!("{name}: {folder:?} in PATH is not searched: a sandboxed child does not see it")
         }));
     }
 }
 
-/// What the child is confined to. It can read what it was started from, wherever that lies.
+/// Returns what the child is confined to. It can always read the files that it is started
+/// from.
 fn confinement(settings: &Settings, target: &Target) -> Confinement {
     let mut confinement = settings.confinement();
     if let Target::File(executable) = target {
         let outside = executable
             .paths()
-            .filter_map(|path| Root::resolve(path).ok())
+            .filter_map(|path| FsRoot::resolve(path).ok())
             .filter(|root| !is_under(&root.real, settings.read.iter().chain(&settings.write)));
         confinement.fs.read.extend(outside);
     }
     confinement
 }
 
-/// Says of what asks or refuses that any program goes around it.
-fn advise_any(grant: &mut Grant) {
-    let allows = |rule: &&Arc<Rule>| rule.name == "*" && rule.verdict == Verdict::Allow;
-    if !grant.rules.iter().any(|rule| allows(&rule)) {
+/// Warns of commands with `ask` or `deny` whose program a guest can start by its path.
+fn warn_of_any_program(section: &mut CompiledSection) {
+    let allows = |rule: &&Arc<Rule>| rule.name == "*" && rule.effect == Effect::Allow;
+    if !section.rules.iter().any(|rule| allows(&rule)) {
         return;
     }
-    let held = grant
+    let restricted = section
         .rules
         .iter()
-        .filter(|rule| rule.name != "*" && rule.verdict != Verdict::Allow);
-    let mut lines: Vec<_> = held
+        .filter(|rule| rule.name != "*" && rule.effect != Effect::Allow);
+    let mut lines: Vec<_> = restricted
         .map(|rule| {
-            let (name, word) = (&rule.name, rule.verdict.word());
-            format!("{name}: decision = {word:?} holds for this name: `*` starts the same program by its path")
+            let (name, word) = (&rule.name, rule.effect.name());
+            format!("{name}: decision = {word:?} applies to this name only: `*` allows the same program by its path")
         })
         .collect();
     lines.dedup();
-    grant.advice.extend(lines);
+    section.warnings.extend(lines);
 }
 
 #[cfg(test)]
-mod tests {
-    use crate::grant::testing::{component, echo, load, refused};
-
-    #[test]
-    fn examples_are_tried() {
-        load(&echo(
-            "args = [\"a\", \"*\"]\nmatch = [[\"a\", \"b\"]]\nnot-match = [[\"b\"], []]",
-        ))
-        .expect("all examples hold");
-        let wrong = refused(&echo(
-            "args = [\"a\"]\nmatch = [[\"a\"],\n [\"b\"]]\nnot-match = [[\"a\"]]",
-        ));
-        assert!(
-            wrong.contains(":7:2: this vector of `match` does not: argument 1"),
-            "{wrong}"
-        );
-        assert!(
-            wrong.contains(":8:14: this vector of `not-match` matches"),
-            "{wrong}"
-        );
-    }
-
-    #[test]
-    fn an_interpreter_with_a_wildcard_is_written_out() {
-        let sh = |lines: &str| echo(lines).replace("/bin/echo", "/bin/sh");
-        assert!(refused(&sh("args = [\"-c\", \"*\"]")).contains("interpreter = true"));
-        assert!(refused(&sh("args = [\"**\"]")).contains("interpreter = true"));
-        load(&sh("args = [\"-c\", \"*\"]\ninterpreter = true")).expect("it is written out");
-        load(&sh("args = [\"-c\", \"true\"]")).expect("it has no wildcard");
-    }
-
-    #[test]
-    fn programs_are_absolute_executable_files() {
-        let program = |path: &str| refused(&echo("").replace("/bin/echo", path));
-        assert!(program("echo").contains(":4:11: `program` is an absolute path"));
-        assert!(program("/bin").contains("no regular file"));
-        assert!(program("/etc/passwd").contains("not executable"));
-        assert!(program("/bin/absent").contains("No such file"));
-        load(&echo("")).expect("it is one");
-    }
-
-    #[test]
-    fn a_pin_is_checked() {
-        let pin = |hex: &str| refused(&echo(&format!("sha256 = \"{hex}\"")));
-        assert!(pin("abc").contains("64 hexadecimal digits"));
-        let message = pin(&"0".repeat(64));
-        let found = message
-            .rsplit(' ')
-            .next()
-            .expect("the message ends with the hash");
-        load(&echo(&format!("sha256 = \"{found}\""))).expect("that is its hash");
-    }
-
-    #[test]
-    fn no_program_lies_where_any_component_writes() {
-        let other = "[component.other]\nfs = { write = [\"/usr/bin\"] }\n";
-        assert!(refused(&format!("{other}{}", echo(""))).contains("could be replaced"));
-        let elsewhere = other.replace("/usr/bin", "/tmp");
-        load(&format!("{elsewhere}{}", echo(""))).expect("it lies elsewhere");
-    }
-
-    #[test]
-    fn path_roots_are_the_sandboxes_too() {
-        let path = |root: &str, access: &str| {
-            echo(&format!(
-                "args = [{{ path = {{ under = [\"{root}\"], access = \"{access}\" }} }}]"
-            ))
-        };
-        load(&path("/usr/bin", "read")).expect("the default roots have it");
-        assert!(refused(&path("/tmp", "read")).contains("not inside fs.read"));
-        assert!(refused(&path("/usr/bin", "write")).contains("not inside fs.write"));
-        assert!(refused(&path("/absent", "read")).contains("No such file"));
-        let writable = "fs = { write = [\"/tmp\"] }\n";
-        for access in ["read", "write"] {
-            load(&format!("{}{writable}", path("/tmp", access))).expect("a write root has it");
-        }
-    }
-
-    #[test]
-    fn missing_roots_are_skipped_in_the_defaults_alone() {
-        let defaults = "[defaults]\nfs = { read = [\"/usr\", \"/absent\"] }\n";
-        load(&format!("{defaults}{}", echo(""))).expect("a missing default is skipped");
-        let message = refused(&echo("fs = { read = [\"/absent\"] }"));
-        assert!(
-            message.contains(":5:16: /absent: No such file"),
-            "{message}"
-        );
-    }
-
-    #[test]
-    fn any_program_is_written_out_with_a_sandbox() {
-        let any = "[[component.c.command]]\nname = \"*\"\nprogram = \"*\"\n";
-        load(any).expect("it is written out");
-        for wrong in [
-            any.replace("name = \"*\"", "name = \"x\""),
-            any.replace("program = \"*\"", "program = \"/bin/echo\""),
-            format!("{any}sandbox = \"best-effort\"\n"),
-            format!("{any}sha256 = \"{}\"\n", "0".repeat(64)),
-        ] {
-            refused(&wrong);
-        }
-    }
-
-    #[test]
-    fn advice_is_given_where_nothing_is_wrong() {
-        assert!(component(&echo("")).advice().is_empty());
-        let none = component(&echo(
-            "sandbox = \"none\"\nargs = [{ path = { under = [\"/usr\"] } }]",
-        ));
-        assert!(none.advice().iter().any(|line| line.contains("advisory")));
-    }
-}
+mod tests;

@@ -1,12 +1,12 @@
-//! The child's environment: empty, then the host's variables that are
-//! inherited, then `set`, then the guest's variables whose names are allowed.
+//! The child's environment: first the host's variables that `inherit` names, then those of
+//! `set`, then the guest's variables that `allow` names. Nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::settings::Settings;
 
-/// Variables that make a program load or run something else. A pattern does not
-/// cover them: a grant that means them writes the name out.
+/// Variables that make a program load or run something else. A pattern does not cover them:
+/// a grant has to write their names in full.
 const DANGEROUS: [&str; 14] = [
     "LD_*",
     "DYLD_*",
@@ -24,18 +24,18 @@ const DANGEROUS: [&str; 14] = [
     "GLIBC_TUNABLES",
 ];
 
-/// A command's rule for variables.
+/// The variables of one command.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Environment {
-    /// What every child gets.
+    /// The variables of every child.
     base: BTreeMap<String, String>,
-    /// What the guest may add or replace.
+    /// The names that the guest may add or replace.
     allow: BTreeSet<String>,
 }
 
 impl Environment {
-    /// Takes the host's variables now, so that a decision depends on the request
-    /// and the file system alone.
+    /// Takes the host's variables now, so that a decision depends on the request and the
+    /// file system alone.
     pub(in crate::grant) fn new(settings: &Settings) -> Self {
         let inherited = settings
             .inherit
@@ -64,7 +64,7 @@ impl Environment {
         Ok(env.into_iter().collect())
     }
 
-    /// Returns what every child gets for `name`.
+    /// Returns the value that every child has for `name`.
     pub(in crate::grant) fn get(&self, name: &str) -> Option<&str> {
         self.base.get(name).map(String::as_str)
     }
@@ -78,12 +78,12 @@ impl Environment {
     }
 }
 
-/// Whether `name` needs to be written out.
+/// Returns whether `name` has to be written in full.
 fn is_dangerous(name: &str) -> bool {
     DANGEROUS.iter().any(|pattern| covers(pattern, name))
 }
 
-/// Whether a name, or a prefix with `*`, covers `name`.
+/// Returns whether a name, or a prefix followed by `*`, covers `name`.
 fn covers(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_does_not_cover_what_is_dangerous() {
+    fn a_pattern_does_not_cover_a_dangerous_name() {
         let all = environment(&["*"]);
         all.decide(&request("HARMLESS"))
             .expect("the pattern covers it");
@@ -154,7 +154,7 @@ mod tests {
             assert_eq!(all.decide(&request(name)), Err(name));
             environment(&[name])
                 .decide(&request(name))
-                .expect("it is written out");
+                .expect("it is written in full");
         }
         let by_prefix = environment(&["LD_*"]);
         assert_eq!(by_prefix.decide(&request("LD_PRELOAD")), Err("LD_PRELOAD"));

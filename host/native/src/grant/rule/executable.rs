@@ -1,5 +1,4 @@
-//! The file behind a command: opened when the grant loads, compared when a child
-//! is started.
+//! The file behind a command: opened when the grant is loaded, compared before each start.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,71 +10,70 @@ use rustix::fs::{Mode, OFlags, open};
 use sha2::{Digest, Sha256};
 
 use super::shebang;
-use crate::confinement::Sandbox;
+use crate::confinement::open_resolved;
 use crate::error::SpawnError;
-use crate::grant::check::replaceable::replaceable;
-use crate::grant::paths::{Root, open_resolved};
+use crate::grant::check::replaceable::{Children, replaceable};
 use crate::launch::{Program, Stamp};
 
-/// What to execute, and the arguments that come before the command's own.
+/// The files to execute, and the arguments that come before the command's own.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Executable {
-    /// What the grant names: a binary, or a script.
-    file: Held,
+    /// The file that the grant names: a binary or a script.
+    file: OpenFile,
+    /// The SHA-256 that the file must have.
     pin: Option<[u8; 32]>,
     script: Option<Script>,
-    terms: Arc<Terms>,
+    policy: Arc<ProgramPolicy>,
 }
 
-/// What runs a script.
+/// How a script is run.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Script {
-    pub(in crate::grant) interpreter: Held,
-    /// What the `#!` line puts before the script.
+    pub(in crate::grant) interpreter: OpenFile,
+    /// The argument of the `#!` line, which comes before the script's path.
     pub(in crate::grant) argument: Option<String>,
-    /// The script, as its interpreter is told.
+    /// The path of the script that its interpreter receives.
     pub(in crate::grant) path: String,
 }
 
 /// What a program is checked against, at load and whenever it is opened again.
 #[derive(Debug)]
-pub(in crate::grant) struct Terms {
-    /// Where a `#!` line's `env` looks.
+pub(in crate::grant) struct ProgramPolicy {
+    /// The search path of a `#!` line's `env`.
     pub(in crate::grant) search: String,
-    /// Where children can write, those of all components.
-    pub(in crate::grant) write: Arc<[Root]>,
-    pub(in crate::grant) sandbox: Sandbox,
+    /// The children that must not be able to replace the program.
+    pub(in crate::grant) children: Children,
 }
 
-/// An open file and its state then.
+/// An open executable file, and its stamp from when it was opened.
 #[derive(Debug, Clone)]
-pub(in crate::grant) struct Held {
+pub(in crate::grant) struct OpenFile {
     program: Arc<Program>,
     stamp: Stamp,
 }
 
 impl Executable {
-    /// Opens a program, checks it against its pin, and follows a `#!` line.
+    /// Opens a program, compares it with its pin, and follows its `#!` line.
     ///
     /// # Errors
     ///
-    /// What is wrong with the file, as a sentence fragment.
+    /// Why the file cannot be used, as a sentence fragment.
     pub(in crate::grant) fn open(
         path: &Path,
         pin: Option<[u8; 32]>,
-        terms: &Arc<Terms>,
+        policy: &Arc<ProgramPolicy>,
     ) -> Result<Self, String> {
-        let file = Held::open(path)?;
+        let file = OpenFile::open(path)?;
         if let Some(pin) = pin {
             file.check(pin)?;
         }
         let mut script = None;
-        if let Some(line) = shebang::read(path, &terms.search)? {
-            let held = Held::open(&line.interpreter)?;
-            if shebang::read(&line.interpreter, &terms.search)?.is_some() {
+        if let Some(line) = shebang::read(path, &policy.search)? {
+            let held = OpenFile::open(&line.interpreter)?;
+            if shebang::read(&line.interpreter, &policy.search)?.is_some() {
                 let path = line.interpreter.display();
                 return Err(format!(
-                    "{path} is the interpreter of a script and a script itself"
+                    "{path} is the interpreter of a script and is itself a script"
                 ));
             }
             script = Some(Script {
@@ -88,37 +86,41 @@ impl Executable {
             file,
             pin,
             script,
-            terms: terms.clone(),
+            policy: policy.clone(),
         };
         for path in opened.paths() {
-            if let Some(reason) = replaceable(path, &terms.write, terms.sandbox) {
+            if let Some(reason) = replaceable(path, &policy.children) {
                 return Err(reason);
             }
         }
         Ok(opened)
     }
 
-    /// Returns what a guest of any program has found: without a pin, and wherever
-    /// a child may write.
-    pub(in crate::grant) fn found(file: Held, script: Option<Script>, terms: &Arc<Terms>) -> Self {
+    /// Returns a program that a guest has named under a rule for any program: it has no
+    /// pin, and a child may be able to replace it.
+    pub(in crate::grant) fn found(
+        file: OpenFile,
+        script: Option<Script>,
+        policy: &Arc<ProgramPolicy>,
+    ) -> Self {
         Self {
             file,
             pin: None,
             script,
-            terms: terms.clone(),
+            policy: policy.clone(),
         }
     }
 
-    /// Returns what to execute: the files as they were opened, or what their
-    /// paths name by now if that passes the same checks.
+    /// Returns what to execute: the files as they were opened, or the files that their
+    /// paths name now if those pass the same checks.
     ///
     /// # Errors
     ///
-    /// [`SpawnError::NoEntry`] where the path names nothing any more, otherwise
+    /// [`SpawnError::NoEntry`] if the path no longer names a file, otherwise
     /// [`SpawnError::NotExecutable`].
     pub(in crate::grant) fn current(&self) -> Result<Self, SpawnError> {
-        // An open binary may be replaced by name and stays what it was; one that
-        // is pinned, and a script, which is read by name, may not even be written.
+        // An open binary stays the same file whatever happens to its name. A pinned program,
+        // and a script, which is read by its name, must not have been written either.
         let exact = self.pin.is_some() || self.script.is_some();
         let script = self.script.as_ref();
         if self.file.is_current(exact)
@@ -126,9 +128,11 @@ impl Executable {
         {
             return Ok(self.clone());
         }
-        Self::open(self.path(), self.pin, &self.terms).map_err(|_| match self.path().try_exists() {
-            Ok(false) => SpawnError::NoEntry,
-            _ => SpawnError::NotExecutable,
+        Self::open(self.path(), self.pin, &self.policy).map_err(|_| {
+            match self.path().try_exists() {
+                Ok(false) => SpawnError::NoEntry,
+                _ => SpawnError::NotExecutable,
+            }
         })
     }
 
@@ -140,13 +144,13 @@ impl Executable {
         }
     }
 
-    /// Returns the script that the program interprets, if it is one.
+    /// Returns the script that the program interprets; none if the program is a binary.
     pub(in crate::grant) fn script(&self) -> Option<&Arc<Program>> {
         self.script.as_ref().map(|_| &self.file.program)
     }
 
-    /// Returns the arguments between `argv[0]` and the command's own: for a
-    /// script, what its `#!` line says and its path.
+    /// Returns the arguments between `argv[0]` and the command's own: for a script, the
+    /// argument of its `#!` line and its path.
     pub(in crate::grant) fn leading(&self) -> impl Iterator<Item = String> {
         let script = self.script.as_ref().map(|script| {
             let path = script.path.clone();
@@ -160,16 +164,16 @@ impl Executable {
         &self.file.program.path
     }
 
-    /// Returns the paths of all files that are executed or interpreted.
+    /// Returns the paths of every file that is executed or interpreted.
     pub(in crate::grant) fn paths(&self) -> impl Iterator<Item = &PathBuf> {
         let script = self.script.as_ref();
         let interpreter = script.map(|script| &script.interpreter.program.path);
         std::iter::once(&self.file.program.path).chain(interpreter)
     }
 
-    /// Says whether two grants name the same files.
+    /// Returns whether both are the same files.
     pub(in crate::grant) fn is_same(&self, other: &Self) -> bool {
-        let same = |a: &Held, b: &Held| a.stamp.is_same_file(&b.stamp);
+        let same = |a: &OpenFile, b: &OpenFile| a.stamp.is_same_file(&b.stamp);
         same(&self.file, &other.file)
             && match (&self.script, &other.script) {
                 (Some(a), Some(b)) => {
@@ -181,7 +185,7 @@ impl Executable {
     }
 }
 
-impl Held {
+impl OpenFile {
     fn open(path: &Path) -> Result<Self, String> {
         let say = |error: io::Error| format!("{}: {error}", path.display());
         let flags = OFlags::PATH | OFlags::CLOEXEC;
@@ -189,12 +193,12 @@ impl Held {
         Self::new(path, file)
     }
 
-    /// Takes a file that is open already (`O_PATH`).
+    /// Takes a file that is already open (`O_PATH`).
     pub(in crate::grant) fn new(path: &Path, file: File) -> Result<Self, String> {
         let say = |error: io::Error| format!("{}: {error}", path.display());
         let metadata = file.metadata().map_err(say)?;
         if !metadata.is_file() {
-            return Err(format!("{} is no regular file", path.display()));
+            return Err(format!("{} is not a regular file", path.display()));
         }
         if metadata.mode() & 0o111 == 0 {
             return Err(format!("{} is not executable", path.display()));
@@ -207,9 +211,10 @@ impl Held {
         Ok(Self { program, stamp })
     }
 
-    /// Opens the same file for reading, if its path is resolved and still names it.
+    /// Opens the same file for reading. Its path must be a resolved one, and still name
+    /// the file.
     pub(in crate::grant) fn reopen(&self) -> io::Result<File> {
-        // By now it may be a pipe, and opening one waits.
+        // The path may name a pipe by now; NONBLOCK keeps the open from waiting.
         let flags =
             OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(open_resolved(&self.program.path, flags)?);
@@ -230,23 +235,22 @@ impl Held {
         })
     }
 
-    /// Hashes the file and compares.
+    /// Compares the file's SHA-256 with `pin`.
     fn check(&self, pin: [u8; 32]) -> Result<(), String> {
         let path = self.program.path.display();
-        let say = |error: io::Error| format!("{path}: cannot be read to check its pin: {error}");
-        // The held descriptor cannot be read; the stamp says that this is its file.
+        let say = |error: io::Error| format!("{path} cannot be read to check its sha256: {error}");
+        // An O_PATH descriptor cannot be read; the stamp shows that this is the same file.
         let mut file = File::open(&self.program.path).map_err(say)?;
         let mut hash = Sha256::new();
         io::copy(&mut file, &mut hash).map_err(say)?;
         if Stamp::of(&file.metadata().map_err(say)?) != self.stamp {
             return Err(format!("{path} changed while it was read"));
         }
-        let found: [u8; 32] = hash.finalize().into();
-        if found == pin {
+        let found = hash.finalize();
+        if found.as_slice() == pin {
             return Ok(());
         }
-        let hex: String = found.iter().map(|byte| format!("{byte:02x}")).collect();
-        Err(format!("{path} has another sha256: {hex}"))
+        Err(format!("{path} has another sha256: {found:x}"))
     }
 }
 
@@ -255,14 +259,19 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::confinement::Sandbox;
+    use crate::launch::Identity;
 
     fn open(path: &Path, pin: Option<[u8; 32]>) -> Result<Executable, String> {
-        let terms = Terms {
+        let policy = ProgramPolicy {
             search: "/usr/bin:/bin".into(),
-            write: Arc::new([]),
-            sandbox: Sandbox::Required,
+            children: Children {
+                write: Arc::new([]),
+                sandbox: Sandbox::Required,
+                identity: Identity::default(),
+            },
         };
-        Executable::open(path, pin, &Arc::new(terms))
+        Executable::open(path, pin, &Arc::new(policy))
     }
 
     fn write(path: &Path, text: &str) {
@@ -270,7 +279,7 @@ mod tests {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
     }
 
-    /// Puts another file in the place of one, as a package manager does.
+    /// Renames a new file over an existing one, as a package manager does.
     fn replace(path: &Path, text: &str) {
         let new = path.with_extension("new");
         write(&new, text);
@@ -308,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pin_holds_against_replacing_and_writing() {
+    fn a_pin_detects_a_replaced_and_a_rewritten_program() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("p");
         write(&path, "one");
@@ -331,7 +340,7 @@ mod tests {
         assert_eq!(opened.program().path, Path::new("/bin/sh"));
         let leading: Vec<_> = opened.leading().collect();
         assert_eq!(leading, ["-e", path.to_str().expect("it is UTF-8")]);
-        // Written in place: read again, the new line counts.
+        // A script that is written in place is read again.
         write(&path, "#!/bin/cat\n");
         let current = opened.current().expect("it is a script");
         assert_eq!(current.program().path, Path::new("/bin/cat"));

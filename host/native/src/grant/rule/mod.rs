@@ -1,4 +1,4 @@
-//! One command of a grant, compiled: what a request must be, and the plan it becomes.
+//! One command of a grant, compiled: which requests it allows, and the plans they become.
 
 pub(super) mod any_program;
 pub(super) mod command;

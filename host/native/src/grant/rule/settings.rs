@@ -1,17 +1,17 @@
-//! The sum of defaults, component and command: lists add up, single values
-//! replace.
+//! The settings in force for a command: those of the defaults, the component and the
+//! command. Lists add up, single values replace.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use crate::confinement::{Confinement, FsRules, Network, Sandbox};
-use crate::grant::file::diagnostics::{At, Diagnostics};
+use crate::confinement::{Confinement, FsRoot, FsRules, Network, Sandbox};
+use crate::grant::file::diagnostics::{Diagnostics, Offset};
 use crate::grant::file::layer::Layer;
 use crate::grant::file::table::Text;
-use crate::grant::paths::{Root, is_under, root};
+use crate::grant::paths::{is_under, root};
 use crate::limits::{CaptureCaps, Limits};
 
-/// What a child may read where `[defaults]` says nothing.
+/// What a child may read if `[defaults]` has no `fs.read`.
 pub(in crate::grant) const DEFAULT_READ: [&str; 12] = [
     "/usr",
     "/lib",
@@ -27,18 +27,19 @@ pub(in crate::grant) const DEFAULT_READ: [&str; 12] = [
     "/etc/localtime",
 ];
 
-/// What is in force for a command, roots resolved.
+/// The settings in force for a command, with the roots resolved.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Settings {
     pub(in crate::grant) sandbox: Sandbox,
     pub(in crate::grant) network: Network,
     pub(in crate::grant) disclose_pid: bool,
+    pub(in crate::grant) stdin: bool,
     pub(in crate::grant) set: BTreeMap<String, String>,
     pub(in crate::grant) inherit: BTreeSet<String>,
     pub(in crate::grant) allow: BTreeSet<String>,
-    pub(in crate::grant) read: Vec<Root>,
-    pub(in crate::grant) write: Vec<Root>,
-    pub(in crate::grant) deny: Vec<Root>,
+    pub(in crate::grant) read: Vec<FsRoot>,
+    pub(in crate::grant) write: Vec<FsRoot>,
+    pub(in crate::grant) deny: Vec<FsRoot>,
     pub(in crate::grant) limits: Limits,
     pub(in crate::grant) capture: CaptureCaps,
     pub(in crate::grant) cwd: Option<Cwd>,
@@ -47,11 +48,11 @@ pub(in crate::grant) struct Settings {
 /// Where children start.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Cwd {
-    pub(in crate::grant) default: Root,
-    pub(in crate::grant) roots: Vec<Root>,
+    pub(in crate::grant) default: FsRoot,
+    pub(in crate::grant) roots: Vec<FsRoot>,
 }
 
-/// What becomes of a root that does not exist.
+/// What happens to a root that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {
     Skipped,
@@ -59,7 +60,7 @@ enum Missing {
 }
 
 impl Settings {
-    /// Returns the built-in values, replaced by what `[defaults]` says.
+    /// Returns the built-in settings, replaced by those of `[defaults]`.
     pub(in crate::grant) fn defaults(
         layer: &Layer,
         base: &Path,
@@ -69,6 +70,7 @@ impl Settings {
             sandbox: Sandbox::default(),
             network: Network::default(),
             disclose_pid: false,
+            stdin: true,
             set: BTreeMap::new(),
             inherit: BTreeSet::new(),
             allow: BTreeSet::new(),
@@ -93,7 +95,7 @@ impl Settings {
         settings
     }
 
-    /// Returns the sum of these and `layer`.
+    /// Returns these settings with those of `layer` added.
     pub(in crate::grant) fn with(
         &self,
         layer: &Layer,
@@ -109,6 +111,7 @@ impl Settings {
         replace(&mut self.sandbox, layer.sandbox);
         replace(&mut self.network, layer.network);
         replace(&mut self.disclose_pid, layer.disclose_pid);
+        replace(&mut self.stdin, layer.stdin);
         self.add_env(layer, out);
         let fs = [
             (&mut self.read, &layer.fs.read),
@@ -143,7 +146,7 @@ impl Settings {
             if name.value.contains('*') {
                 out.push(
                     name.at,
-                    "`inherit` takes whole names: a pattern would leak the host's",
+                    "`inherit` takes complete names: a pattern could pass on more of the host's variables than intended",
                 );
             }
             self.inherit.insert(name.value.clone());
@@ -156,7 +159,7 @@ impl Settings {
                 .unwrap_or(&name.value)
                 .contains('*')
             {
-                out.push(name.at, "`*` stands only at the end of a name");
+                out.push(name.at, "`*` is only allowed at the end of a name");
             }
             self.allow.insert(name.value.clone());
         }
@@ -194,14 +197,14 @@ impl Settings {
         self.cwd = Some(Cwd { default, roots });
     }
 
-    /// Returns where a child starts that asks for nothing, resolved.
-    pub(in crate::grant) fn start(&self) -> &Path {
+    /// Returns the resolved directory in which a child starts unless the guest chooses one.
+    pub(in crate::grant) fn default_cwd(&self) -> &Path {
         self.cwd
             .as_ref()
             .map_or(Path::new("/"), |cwd| &cwd.default.real)
     }
 
-    /// Returns what a sandbox is asked for.
+    /// Returns what the child is to be confined to.
     pub(in crate::grant) fn confinement(&self) -> Confinement {
         Confinement {
             sandbox: self.sandbox,
@@ -221,9 +224,9 @@ fn replace<T: Clone>(value: &mut T, layer: Option<T>) {
     }
 }
 
-fn check_name(name: &str, at: At, out: &mut Diagnostics<'_>) {
+fn check_name(name: &str, at: Offset, out: &mut Diagnostics<'_>) {
     if name.is_empty() || name.contains(['=', '\0']) {
-        out.push(at, format!("{name:?} cannot name a variable"));
+        out.push(at, format!("{name:?} is not a valid name of a variable"));
     }
 }
 
@@ -232,7 +235,7 @@ fn read_roots<'a>(
     base: &Path,
     missing: Missing,
     out: &mut Diagnostics<'_>,
-) -> Vec<Root> {
+) -> Vec<FsRoot> {
     let mut roots = Vec::new();
     for text in texts {
         match root(base, &text.value) {
@@ -245,110 +248,4 @@ fn read_roots<'a>(
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::grant::testing::{allowed, component, echo, refused, request};
-
-    #[test]
-    fn absent_defaults_are_the_built_in_ones() {
-        let plan = allowed(&component(&echo("")), &request(&[]));
-        assert_eq!(plan.limits, Limits::default());
-        assert_eq!(plan.capture, CaptureCaps::default());
-        assert_eq!(plan.confinement.sandbox, Sandbox::Required);
-        assert_eq!(plan.confinement.network, Network::None);
-        assert!(plan.confinement.fs.write.is_empty() && plan.confinement.fs.deny.is_empty());
-        let read = &plan.confinement.fs.read;
-        for root in DEFAULT_READ {
-            assert_eq!(
-                read.iter().any(|read| read.written == Path::new(root)),
-                Path::new(root).exists(),
-                "{root}"
-            );
-        }
-        let names: Vec<_> = plan.env.iter().map(|(name, _)| name.as_str()).collect();
-        assert!(
-            names.iter().all(|name| ["LANG", "TZ"].contains(name)),
-            "{names:?}"
-        );
-        assert!(plan.env.contains(&("LANG".into(), "C.UTF-8".into())));
-    }
-
-    #[test]
-    fn lists_add_up_and_values_replace() {
-        let grant = component(&format!(
-            "[defaults]
-             fs = {{ read = [\"/usr\"] }}
-             env = {{ set = {{ A = \"1\", B = \"1\" }}, allow = [\"X\"] }}
-             limits = {{ wall = \"9s\", memory = \"unlimited\" }}
-             [component.c]
-             fs = {{ read = [\"/etc\"] }}
-             env = {{ set = {{ B = \"2\" }} }}
-             limits = {{ cpu = \"3s\" }}
-             {}",
-            echo(
-                "fs = { write = [\"/tmp\"] }\nenv = { allow = [\"Y\"] }
-                 limits = { cpu = \"2s\" }\ncapture = { stdout = \"3B\" }"
-            ),
-        ));
-        let mut command = request(&[]);
-        command.env = [("X", "x"), ("Y", "y")]
-            .map(|(n, v)| (n.into(), v.into()))
-            .into();
-        let plan = allowed(&grant, &command);
-        assert_eq!(plan.confinement.fs.read, ["/usr", "/etc"].map(Root::from));
-        assert_eq!(plan.confinement.fs.write, ["/tmp"].map(Root::from));
-        assert_eq!(plan.limits.wall, Duration::from_secs(9));
-        assert_eq!(plan.limits.cpu, Some(Duration::from_secs(2)));
-        assert_eq!(plan.limits.memory_bytes, None);
-        assert_eq!(plan.limits.processes, Limits::default().processes);
-        assert_eq!(plan.capture.stdout_bytes, 3);
-        let set = |name: &str| {
-            plan.env
-                .iter()
-                .find(|(n, _)| n == name)
-                .map(|(_, v)| v.as_str())
-        };
-        assert_eq!(
-            (set("A"), set("B"), set("LANG")),
-            (Some("1"), Some("2"), None)
-        );
-    }
-
-    #[test]
-    fn a_pid_is_disclosed_where_it_is_said() {
-        let discloses = |section: &str, command: &str| {
-            let text = format!("[component.c]\n{section}\n{}", echo(command));
-            allowed(&component(&text), &request(&[])).disclose_pid
-        };
-        let (yes, no) = ("disclose-pid = true", "disclose-pid = false");
-        assert!(!discloses("", ""));
-        assert!(discloses("", yes) && discloses(yes, ""));
-        assert!(!discloses(yes, no) && discloses(no, yes));
-        let wrong = refused(&echo("disclose-pid = 1"));
-        assert!(wrong.contains("`disclose-pid` is true or false"), "{wrong}");
-    }
-
-    #[test]
-    fn a_start_lies_below_its_roots() {
-        let start = |cwd: &str| echo(&format!("cwd = {cwd}"));
-        let plan = allowed(&component(&start("{ roots = [\"/usr\"] }")), &request(&[]));
-        assert_eq!(plan.cwd.path, Path::new("/usr"));
-        let wrong = refused(&start("{ default = \"/etc\", roots = [\"/usr\"] }"));
-        assert!(wrong.contains("outside `cwd.roots`"), "{wrong}");
-        assert!(refused(&start("{}")).contains("needs a `default` or `roots`"));
-        assert!(refused(&start("\"/usr\"")).contains("a table"));
-    }
-
-    #[test]
-    fn names_of_variables_are_names() {
-        for env in [
-            "{ inherit = [\"*\"] }",
-            "{ allow = [\"A*B\"] }",
-            "{ set = { \"A=B\" = \"\" } }",
-        ] {
-            refused(&echo(&format!("env = {env}")));
-        }
-    }
-}
+mod tests;

@@ -1,10 +1,10 @@
 //! Programs that begin with `#!`.
 //!
-//! The kernel would run an open script as `/dev/fd/N`, a name that the script
-//! sees, and look its interpreter up at every start. So the one line is read when
-//! the grant loads: the interpreter becomes the program that is held open, and
-//! the script's absolute path its argument. The script itself is then read by
-//! name; it is compared before each start.
+//! The line is read when the grant is loaded: the interpreter becomes the program that is
+//! kept open, and the script's absolute path its argument. The interpreter reads the script
+//! by that path, so the script is compared before each start. The kernel's way was rejected:
+//! it would run an open script as `/dev/fd/N`, a name that the script can see, and look up
+//! the interpreter at every start.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// The longest `#!` line that Linux reads, in bytes.
 const MAX_LINE: u64 = 256;
 
-/// What a `#!` line says.
+/// The content of a `#!` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::grant) struct Shebang {
     pub(in crate::grant) interpreter: PathBuf,
@@ -21,13 +21,13 @@ pub(in crate::grant) struct Shebang {
     pub(in crate::grant) argument: Option<String>,
 }
 
-/// Reads the `#!` line of a program; none where there is none, or where the
-/// program cannot be read, as no interpreter could then read it either. `search`
-/// is where a name after `/usr/bin/env` is looked for.
+/// Reads the `#!` line of a program. Returns none if the program has no such line, or cannot
+/// be read: an interpreter could not read it either. A name after `/usr/bin/env` is looked up
+/// in `search`.
 ///
 /// # Errors
 ///
-/// A line that no program follows from, as a sentence fragment.
+/// Why the line names no usable interpreter, as a sentence fragment.
 pub(in crate::grant) fn read(path: &Path, search: &str) -> Result<Option<Shebang>, String> {
     match File::open(path) {
         Ok(file) => read_from(path, file, |name| find(name, search)),
@@ -36,12 +36,12 @@ pub(in crate::grant) fn read(path: &Path, search: &str) -> Result<Option<Shebang
     }
 }
 
-/// Reads the `#!` line of an open program; `path` is for messages, and `find` looks
-/// up a name after `/usr/bin/env`.
+/// Reads the `#!` line of an open program. `path` is for messages; `find` looks up a name
+/// after `/usr/bin/env`.
 ///
 /// # Errors
 ///
-/// A line that no program follows from, as a sentence fragment.
+/// Why the line names no usable interpreter, as a sentence fragment.
 pub(in crate::grant) fn read_from(
     path: &Path,
     file: impl Read,
@@ -76,7 +76,7 @@ fn parse(
     };
     let line = std::str::from_utf8(&rest[..end]).map_err(|_| refuse("is not UTF-8"))?;
     if line.contains('\0') {
-        return Err(refuse("has a NUL byte"));
+        return Err(refuse("contains a NUL byte"));
     }
     let line = line.trim_matches([' ', '\t']);
     let (interpreter, argument) = match line.split_once([' ', '\t']) {
@@ -87,7 +87,7 @@ fn parse(
     };
     let interpreter = Path::new(interpreter);
     if !interpreter.is_absolute() {
-        return Err(refuse("names no absolute path"));
+        return Err(refuse("does not name an absolute path"));
     }
     if interpreter.file_name().is_none_or(|name| name != "env") {
         return Ok(Some(Shebang {
@@ -95,10 +95,10 @@ fn parse(
             argument: argument.map(str::to_owned),
         }));
     }
-    // `env` would be one more program that runs another: what it would run is.
+    // The program that `env` would run is started directly, not through `env`.
     let Some(name) = argument.filter(|name| !name.contains([' ', '\t', '=', '-', '/'])) else {
         return Err(refuse(
-            "has more than a name after `env`; name the interpreter itself",
+            "has more than a name after `env`: write the path of the interpreter instead",
         ));
     };
     match find(name) {
@@ -107,7 +107,7 @@ fn parse(
             argument: None,
         })),
         None => Err(refuse(&format!(
-            "asks for {name:?}, which is not in the grant's PATH"
+            "names {name:?}, which is not in the grant's PATH"
         ))),
     }
 }
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn env_is_replaced_by_what_it_would_find() {
+    fn env_is_replaced_by_the_program_that_it_would_find() {
         let found = shebang("#!/usr/bin/env sh\n")
             .expect("there is a shell")
             .expect("a script");
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_no_program_follows_from_is_refused() {
+    fn a_line_that_names_no_interpreter_is_refused() {
         shebang("#!sh\n").expect_err("it is relative");
         shebang("#!\n").expect_err("it is empty");
         shebang("#!/bin/sh").expect_err("it does not end");

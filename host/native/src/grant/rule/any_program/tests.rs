@@ -1,4 +1,4 @@
-//! Any program: each refusal beside what is allowed.
+//! Any program: each refusal next to what is allowed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -8,8 +8,8 @@ use crate::command::Command;
 use crate::grant::Grant;
 use crate::grant::testing::{allowed, component, denied, echo, open_to_all};
 
-/// A folder with the roots `in` (read) and `out` (write), of which `in/hole` is
-/// cut out, and `secret` beside them. Each has the programs `tool` and `env`.
+/// A folder with the roots `in` (read) and `out` (write), the folder `in/hole` (deny), and
+/// the folder `secret`, which is no root. Each has the program `tool`.
 struct Tree {
     _keep: tempfile::TempDir,
     path: PathBuf,
@@ -69,7 +69,7 @@ fn is_missing(grant: &Grant, name: &str) {
     assert!(matches!(result, Err(SpawnError::NoEntry)), "{result:?}");
 }
 
-fn is_useless(grant: &Grant, name: &str) {
+fn is_not_executable(grant: &Grant, name: &str) {
     let result = grant.decide(&Command::new(name));
     assert!(
         matches!(result, Err(SpawnError::NotExecutable)),
@@ -92,19 +92,19 @@ fn a_path_below_a_root_is_started_and_one_outside_is_refused() {
     for name in ["secret/tool", "in/../secret/tool", "in/hole/tool", "tool"] {
         is_denied(&grant, &tree.at(name));
     }
-    // On the way to a root is not below one.
+    // A directory on the path to a root is not below a root.
     for name in ["/", "/usr/..", &tree.at("")] {
         is_denied(&grant, name);
     }
-    // What refuses says how a file outside would be allowed, and of a hole not.
-    let remedy = |name: &str| denied(&grant, &Command::new(tree.at(name))).would_allow;
+    // The denial of a file outside suggests a root, that of an excluded file does not.
+    let suggestion = |name: &str| denied(&grant, &Command::new(tree.at(name))).would_allow;
     let line = format!("fs = {{ read = [\"{}\"] }}", tree.at("secret/tool"));
-    assert_eq!(remedy("secret/tool"), Some(line));
-    assert_eq!(remedy("in/hole/tool"), None);
+    assert_eq!(suggestion("secret/tool"), Some(line));
+    assert_eq!(suggestion("in/hole/tool"), None);
 }
 
 #[test]
-fn what_lies_outside_is_refused_whether_it_exists_or_not() {
+fn a_path_outside_is_refused_whether_it_exists_or_not() {
     let tree = Tree::new();
     let grant = tree.grant("");
     tree.link(&tree.at("in/tool"), "secret/link");
@@ -125,7 +125,7 @@ fn what_lies_outside_is_refused_whether_it_exists_or_not() {
     ] {
         is_denied(&grant, &tree.at(name));
     }
-    // A name that no folder has is denied just as little as one outside.
+    // A bare name that only a folder outside has is missing, like one that no folder has.
     is_missing(&grant, "no-such-program");
     tree.program("secret/only-there", "");
     is_missing(&grant, "only-there");
@@ -144,7 +144,7 @@ fn a_link_out_of_the_roots_is_refused_and_one_within_is_followed() {
     }
     tree.link("../secret/tool", "in/far");
     tree.link("../secret", "out/away");
-    // Out and in again is out.
+    // A path that leaves the roots and returns is outside.
     tree.link(&tree.at("in/tool"), "secret/back");
     tree.link("../secret/back", "in/round");
     for name in ["in/far", "out/away/tool", "in/round"] {
@@ -152,7 +152,7 @@ fn a_link_out_of_the_roots_is_refused_and_one_within_is_followed() {
     }
     is_denied(&grant, "far");
     tree.link("loop", "in/loop");
-    is_useless(&grant, &tree.at("in/loop"));
+    is_not_executable(&grant, &tree.at("in/loop"));
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn a_bare_name_is_looked_up_in_the_grants_path() {
     let plan = allowed(&grant, &Command::new("tool"));
     assert_eq!(plan.program.path, tree.path.join("in/tool"));
     assert_eq!(plan.argv, ["tool"]);
-    // What cannot be executed is passed over, what a link leads out to as well.
+    // A file that is not executable is skipped, and so is a link that leads outside.
     fs::write(tree.at("in/late"), "").expect("the folder is ours");
     tree.program("out/late", "");
     tree.link("../secret/tool", "in/later");
@@ -170,7 +170,7 @@ fn a_bare_name_is_looked_up_in_the_grants_path() {
     for name in ["late", "later"] {
         assert_eq!(program(&grant, name), tree.path.join("out").join(name));
     }
-    // The guest's own PATH has no say.
+    // The guest's own PATH is not used.
     let command = Command {
         env: vec![("PATH".into(), tree.at("out"))],
         ..Command::new("tool")
@@ -182,14 +182,14 @@ fn a_bare_name_is_looked_up_in_the_grants_path() {
     for name in ["./tool", "in/tool", "../tool"] {
         is_denied(&grant, name);
     }
-    // Without a PATH the usual one.
+    // Without a PATH in the grant the default one is used.
     let plain = component("[[component.c.command]]\nname = \"*\"\nprogram = \"*\"\n");
     program(&plain, "env");
-    assert!(plain.advice().is_empty(), "{:?}", plain.advice());
+    assert!(plain.warnings().is_empty(), "{:?}", plain.warnings());
 }
 
 #[test]
-fn what_is_missing_and_what_is_no_program_are_told_apart() {
+fn a_missing_file_and_a_file_that_is_not_executable_are_different_errors() {
     let tree = Tree::new();
     let grant = tree.grant("");
     for name in ["in/none", "in/none/x", "in/tool/x", "out/tool/../tool"] {
@@ -197,11 +197,11 @@ fn what_is_missing_and_what_is_no_program_are_told_apart() {
     }
     fs::write(tree.at("in/data"), "").expect("the folder is ours");
     for name in ["in", "out/", "in/data", "in/tool/", "in/tool/."] {
-        is_useless(&grant, &tree.at(name));
+        is_not_executable(&grant, &tree.at(name));
     }
-    is_useless(&grant, "data");
+    is_not_executable(&grant, "data");
     is_missing(&grant, "*");
-    // Found anew at each decision.
+    // Each decision looks the name up again.
     tree.program("in/none", "");
     program(&grant, &tree.at("in/none"));
 }
@@ -249,7 +249,7 @@ fn a_script_is_started_by_an_interpreter_below_the_roots() {
 }
 
 #[test]
-fn the_rest_of_the_grant_holds() {
+fn arguments_and_variables_are_checked_for_any_program_too() {
     let tree = Tree::new();
     let grant = tree.grant("args = [\"a\", \"*\"]\narg0 = \"zero\"\nfixed = [\"f\"]");
     let tool = || Command::new("tool").arg("a");
@@ -279,13 +279,13 @@ fn a_named_command_wins() {
         "{asks:?}"
     );
     denied(&grant, &Command::new("echo").arg("b"));
-    // Its program by its path is another name, which is said.
+    // The path of its program is another name, which is a warning.
     allowed(&grant, &Command::new("/bin/echo").arg("b"));
-    let advice = grant.advice().join("\n");
-    assert!(advice.contains("echo: decision = \"ask\""), "{advice}");
+    let warnings = grant.warnings().join("\n");
+    assert!(warnings.contains("echo: decision = \"ask\""), "{warnings}");
     assert!(
-        advice.contains(&tree.at("secret")) && !advice.contains(&tree.at("in")),
-        "{advice}"
+        warnings.contains(&tree.at("secret")) && !warnings.contains(&tree.at("in")),
+        "{warnings}"
     );
 }
 
@@ -305,7 +305,7 @@ fn an_explanation_names_the_file() {
 }
 
 #[test]
-fn two_keys_of_any_program_mean_the_same_file() {
+fn an_intersection_of_rules_for_any_program_needs_the_same_file() {
     let tree = Tree::new();
     let wide = tree.grant("");
     let narrow = component("[[component.c.command]]\nname = \"*\"\nprogram = \"*\"\n");
