@@ -1,6 +1,7 @@
 //! The trait of what starts a child.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::error::LaunchError;
 use super::plan::{ChildStdio, Plan};
@@ -15,8 +16,11 @@ pub struct Scope(pub u64);
 
 /// What starts a child.
 pub trait Launcher: Send + Sync + fmt::Debug {
-    /// Says what this launcher would enforce for `confinement` on this host.
-    fn enforcement(&self, confinement: &Confinement) -> Enforcement;
+    /// Returns what this launcher would enforce for `confinement` on this host.
+    ///
+    /// The registry calls this for every spawn; a launcher whose report costs more than
+    /// a lookup caches it.
+    fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement>;
 
     /// Starts what `plan` says, for the guest `scope`. Returns once the program
     /// executes.
