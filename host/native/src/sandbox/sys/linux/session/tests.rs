@@ -1,4 +1,4 @@
-//! Sessions, with real children.
+//! Sessions with real children.
 
 #![expect(
     clippy::disallowed_types,
@@ -7,14 +7,15 @@
 
 mod affinity;
 mod faults;
-mod holes;
+mod filter_pass;
 mod isolation;
-mod key;
 mod leaks;
 mod lifecycle;
 mod limits;
+mod masked;
+mod pool;
 mod random;
 mod root;
-mod served;
+mod server;
 mod streams;
 mod support;
