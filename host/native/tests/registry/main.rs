@@ -1,5 +1,9 @@
-//! The registry against real programs: what each verb promises, and the defects
-//! of the system that it replaces, each one a test.
+//! The registry against real programs: what each operation promises, and a test
+//! for each known way in which supervisors of processes fail.
+//!
+//! Most children here are not confined; the sandbox has its own tests in
+//! `confined`. Where a test starts confined children, they are in the tier that
+//! `CAPSPAWN_REQUIRE_TIER` demands.
 
 mod approval;
 mod approved_file;
@@ -16,5 +20,4 @@ mod limits;
 mod shutdown;
 mod streams;
 mod support;
-mod trees;
 mod verbs;
