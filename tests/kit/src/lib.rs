@@ -18,7 +18,7 @@ mod wait;
 pub use folder::{open_to_all, scratch};
 pub use process::{
     children, descriptors, is_alive, is_root, numbers, pidfd, try_children, with_argument,
-    with_variable,
+    with_arguments, with_variable,
 };
 #[doc(hidden)]
 pub use rerun::enclosing;

@@ -96,6 +96,18 @@ pub fn with_argument(argument: &str) -> Vec<u32> {
     with_word("cmdline", argument.as_bytes())
 }
 
+/// The processes of this machine whose arguments are exactly `arguments`, their
+/// own name included.
+///
+/// # Panics
+///
+/// `/proc` is not mounted.
+#[must_use]
+pub fn with_arguments(arguments: &[&str]) -> Vec<u32> {
+    let list: String = arguments.iter().map(|it| format!("{it}\0")).collect();
+    matching("cmdline", |bytes| bytes == list.as_bytes())
+}
+
 /// The processes of this machine in whose environment `name` is `value`.
 ///
 /// A zombie has no environment, and neither has a process that is just being
@@ -112,11 +124,16 @@ pub fn with_variable(name: &str, value: &str) -> Vec<u32> {
 /// The processes whose `file` in `/proc` has `word` among its NUL-separated
 /// words.
 fn with_word(file: &str, word: &[u8]) -> Vec<u32> {
+    let has_word = |bytes: &[u8]| bytes.split(|byte| *byte == 0).any(|other| other == word);
+    matching(file, has_word)
+}
+
+/// The processes whose `file` in `/proc` meets `condition`.
+fn matching(file: &str, condition: impl Fn(&[u8]) -> bool) -> Vec<u32> {
     let of_process = |entry: DirEntry| {
         let pid = pid(&entry.file_name())?;
-        let words = fs::read(entry.path().join(file)).ok()?;
-        let mut words = words.split(|byte| *byte == 0);
-        words.any(|other| other == word).then_some(pid)
+        let content = fs::read(entry.path().join(file)).ok()?;
+        condition(&content).then_some(pid)
     };
     let entries = fs::read_dir("/proc").expect("/proc is mounted");
     entries.flatten().filter_map(of_process).collect()
@@ -152,6 +169,8 @@ mod tests {
             .expect("sleep is installed");
         let pid = child.id();
         eventually("its arguments", || with_argument(&odd) == [pid]);
+        assert_eq!(with_arguments(&["/bin/sleep", &odd]), [pid]);
+        assert_eq!(with_arguments(&[&odd]), [0; 0]);
         assert_eq!(with_variable("TEST_KIT_MARK", &odd), [pid]);
         assert!(children().contains(&pid) && is_alive(pid) && self::pidfd(pid).is_some());
 

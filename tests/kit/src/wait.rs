@@ -76,14 +76,15 @@ pub fn is_readable(fd: impl AsFd, timeout: Duration) -> bool {
 ///
 /// # Panics
 ///
-/// The source ends before, fails, or is silent for [`TEST_TIMEOUT`].
+/// The source fails, or ends before, or does not contain `mark` within
+/// [`TEST_TIMEOUT`].
 #[track_caller]
 pub fn read_until(source: &mut (impl Read + AsFd), mark: &str) -> String {
+    let deadline = Instant::now() + TEST_TIMEOUT;
     let mut text = String::new();
     while !text.contains(mark) {
-        let part = read_part(source, &text);
-        assert!(!part.is_empty(), "it ended before {mark:?}: {text}");
-        text += &part;
+        let more = read_more(source, &mut text, deadline);
+        assert!(more, "it ended before {mark:?}: {text}");
     }
     text
 }
@@ -92,27 +93,25 @@ pub fn read_until(source: &mut (impl Read + AsFd), mark: &str) -> String {
 ///
 /// # Panics
 ///
-/// The source fails, or is silent for [`TEST_TIMEOUT`].
+/// The source fails, or does not end within [`TEST_TIMEOUT`].
 #[track_caller]
 pub fn read_to_end(source: &mut (impl Read + AsFd)) -> String {
+    let deadline = Instant::now() + TEST_TIMEOUT;
     let mut text = String::new();
-    loop {
-        let part = read_part(source, &text);
-        if part.is_empty() {
-            return text;
-        }
-        text += &part;
-    }
+    while read_more(source, &mut text, deadline) {}
+    text
 }
 
-/// Reads once. The result is empty at the end of file only.
+/// Reads once, and returns whether there was more than the end of file.
 #[track_caller]
-fn read_part(source: &mut (impl Read + AsFd), so_far: &str) -> String {
+fn read_more(source: &mut (impl Read + AsFd), text: &mut String, deadline: Instant) -> bool {
     let mut buffer = [0; 4096];
-    let ready = is_readable(&*source, TEST_TIMEOUT);
-    assert!(ready, "silent for {TEST_TIMEOUT:?} after: {so_far}");
+    let left = deadline.saturating_duration_since(Instant::now());
+    let ready = !left.is_zero() && is_readable(&*source, left);
+    assert!(ready, "neither mark nor end of file in: {text}");
     let count = source.read(&mut buffer).expect("the source can be read");
-    String::from_utf8_lossy(&buffer[..count]).into_owned()
+    *text += &String::from_utf8_lossy(&buffer[..count]);
+    count > 0
 }
 
 /// Runs `command`, and returns its exit status.
