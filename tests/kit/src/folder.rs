@@ -16,7 +16,17 @@ use tempfile::TempDir;
 /// `/tmp` is not writable.
 #[must_use]
 pub fn scratch() -> TempDir {
-    let folder = tempfile::tempdir_in("/tmp").expect("/tmp is writable");
+    scratch_in("/tmp")
+}
+
+/// The same in another folder than `/tmp`, for which a session has its own.
+///
+/// # Panics
+///
+/// `parent` is not writable.
+#[must_use]
+pub fn scratch_in(parent: impl AsRef<Path>) -> TempDir {
+    let folder = tempfile::tempdir_in(parent).expect("the parent folder is writable");
     open_to_all(folder.path());
     folder
 }

@@ -8,6 +8,11 @@
 //! Functions panic where a test has to fail, and their messages name what the
 //! test waited for. Nothing here sleeps.
 
+#![allow(
+    clippy::disallowed_types,
+    reason = "tests start programs and run themselves again"
+)]
+
 mod folder;
 mod process;
 mod rerun;
@@ -15,10 +20,10 @@ mod tier;
 mod tree;
 mod wait;
 
-pub use folder::{open_to_all, scratch};
+pub use folder::{open_to_all, scratch, scratch_in};
 pub use process::{
-    children, descriptors, is_alive, is_root, numbers, pidfd, try_children, with_argument,
-    with_arguments, with_variable,
+    children, children_of_this_thread, descriptors, is_alive, is_root, numbers, pidfd,
+    try_children, with_argument, with_arguments, with_variable,
 };
 #[doc(hidden)]
 pub use rerun::enclosing;

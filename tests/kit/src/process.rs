@@ -39,25 +39,38 @@ pub fn children() -> Vec<u32> {
     try_children().expect("/proc can be read")
 }
 
+/// The process ids of the children of the calling thread alone, zombies
+/// included: those that other tests start at the same time are not among them.
+///
+/// # Panics
+///
+/// `/proc` is not mounted, or the kernel lacks `CONFIG_PROC_CHILDREN`.
+#[must_use]
+pub fn children_of_this_thread() -> Vec<u32> {
+    let list = fs::read_to_string("/proc/thread-self/children");
+    pids(&list.expect("the kernel has CONFIG_PROC_CHILDREN")).collect()
+}
+
+fn pids(list: &str) -> impl Iterator<Item = u32> {
+    list.split_whitespace().filter_map(|pid| pid.parse().ok())
+}
+
 /// The same as [`children`], for a test that exhausts its descriptors.
 ///
 /// # Errors
 ///
 /// `/proc` cannot be read.
 pub fn try_children() -> io::Result<Vec<u32>> {
-    let mut pids = Vec::new();
+    let mut all = Vec::new();
     for task in fs::read_dir("/proc/self/task")? {
         match fs::read_to_string(task?.path().join("children")) {
-            Ok(list) => {
-                let words = list.split_whitespace();
-                pids.extend(words.filter_map(|pid| pid.parse::<u32>().ok()));
-            }
+            Ok(list) => all.extend(pids(&list)),
             // The thread has ended since the folder was listed.
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok(pids)
+    Ok(all)
 }
 
 fn is_gone(error: &io::Error) -> bool {
@@ -177,6 +190,7 @@ mod tests {
         child.kill().expect("it runs");
         eventually("its end", || !is_alive(pid));
         assert!(children().contains(&pid), "a zombie is still a child");
+        assert_eq!(children_of_this_thread(), [pid]);
         child.wait().expect("it was killed");
         assert!(!children().contains(&pid));
         assert_eq!(with_argument(&odd), [0; 0]);

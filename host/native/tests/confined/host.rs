@@ -17,8 +17,8 @@ use capspawn_native::sandbox::{Confinement, Dimension, Enforced, NativeLauncher,
 use capspawn_native::{Signal, Stage};
 
 use test_kit::{
-    REQUIRE_TIER, SUITE_TIMEOUT, TEST_TIMEOUT, eventually, exit_status, is_root, rerun,
-    rerun_through, test_name,
+    REQUIRE_TIER, SUITE_TIMEOUT, TEST_TIMEOUT, children_of_this_thread, eventually, exit_status,
+    is_root, rerun, rerun_through, test_name,
 };
 
 use crate::launcher::{launcher, tier};
@@ -244,10 +244,7 @@ fn signals_to_the_host_disturb_no_launch() {
     );
     // A thread of its own reaps a session.
     eventually("the end of the last child", || {
-        let children = std::fs::read_to_string("/proc/thread-self/children");
-        children
-            .expect("the kernel has CONFIG_PROC_CHILDREN")
-            .is_empty()
+        children_of_this_thread().is_empty()
     });
 }
 

@@ -42,9 +42,9 @@ fn a_thousand_piped_children_run_at_once_and_the_next_is_over_capacity() {
         .expect("the runtime starts");
     let _entered = runtime.enter();
 
-    let mut children = vec![start().expect("there is room")];
+    let mut children = vec![start().expect("the registry has room")];
     let first = descriptors();
-    children.extend((0..9).map(|_| start().expect("there is room")));
+    children.extend((0..9).map(|_| start().expect("the registry has room")));
     eventually("the supervisors", || descriptors() >= first + 9);
     let each = (descriptors() - first).div_ceil(9);
     limit_descriptors(descriptors() + CHILDREN * each);

@@ -215,21 +215,21 @@ fn a_detached_child_counts_as_live_until_it_ends() {
 fn detached_children_are_bounded_and_only_ended_ones_are_evicted() {
     let registry = registry();
     let guest = detaching(&registry);
-    let gone = guest.spawn(&sh("exit 9")).expect("the grant allows it");
-    let gone_id = gone.id();
-    let mut waiter = gone.waiter();
-    let gone_key = gone.detach().expect("the grant allows it");
-    drop(gone);
+    let unseen = guest.spawn(&sh("exit 9")).expect("the grant allows it");
+    let ended_id = unseen.id();
+    let mut waiter = unseen.waiter();
+    let ended_key = unseen.detach().expect("the grant allows it");
+    drop(unseen);
     bare_runtime().block_on(waiter.completed());
     let keys: Vec<_> = (0..MAX_DETACHED)
         .map(|_| sleeper(&guest).detach().expect("the bound is not reached"))
         .collect();
-    no_entry(guest.attach(&gone_key));
+    no_entry(guest.attach(&ended_key));
     let receipts = registry.receipts("test", "");
     assert_eq!(receipts.len(), 1, "nobody observed its status");
     assert_eq!(
         (receipts[0].id, receipts[0].status),
-        (gone_id, ExitStatus::Exited(9))
+        (ended_id, ExitStatus::Exited(9))
     );
 
     let child = sleeper(&guest);
