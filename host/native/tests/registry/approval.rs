@@ -11,72 +11,9 @@ use capspawn_native::{
     Answer, Approver, Child, Command, DeniedItem, EventKind, ExitStatus, Grant, Guest, Question,
     Quota, Registry, RegistryBuilder, SpawnError,
 };
-use tokio::sync::Semaphore;
 
+use crate::scripted_approver::ScriptedApprover;
 use crate::support::{TEST_TIMEOUT, ended, load};
-
-/// An approver that records the questions and answers when the test permits it.
-struct ScriptedApprover {
-    answer: Answer,
-    questions: Mutex<Vec<Question>>,
-    /// One permit for each answer that it may give.
-    answers: Semaphore,
-    /// `MAX_OPEN` permits, of which each open question takes one.
-    open: Semaphore,
-}
-
-/// More questions than a test ever has open.
-const MAX_OPEN: usize = 1000;
-
-impl ScriptedApprover {
-    /// Answers every question at once.
-    fn new(answer: Answer) -> Arc<Self> {
-        Self::slow(answer, Semaphore::MAX_PERMITS)
-    }
-
-    /// Answers the first `answers` questions, and more when permits are added.
-    fn slow(answer: Answer, answers: usize) -> Arc<Self> {
-        Arc::new(Self {
-            answer,
-            questions: Mutex::default(),
-            answers: Semaphore::new(answers),
-            open: Semaphore::new(MAX_OPEN),
-        })
-    }
-
-    fn questions(&self) -> Vec<Question> {
-        self.questions.lock().expect("no test panics here").clone()
-    }
-
-    /// The number of questions without an answer.
-    fn open(&self) -> usize {
-        MAX_OPEN - self.open.available_permits()
-    }
-}
-
-impl Approver for ScriptedApprover {
-    fn ask<'a>(
-        &'a self,
-        question: &'a Question,
-    ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
-        Box::pin(async move {
-            let _open = self
-                .open
-                .try_acquire()
-                .expect("fewer than MAX_OPEN are open");
-            self.questions
-                .lock()
-                .expect("no test panics here")
-                .push(question.clone());
-            self.answers
-                .acquire()
-                .await
-                .expect("the semaphore is never closed")
-                .forget();
-            self.answer.clone()
-        })
-    }
-}
 
 /// A grant under which `echo` needs approval and `free` does not.
 fn grant(extra: &str) -> Arc<Grant> {

@@ -17,6 +17,7 @@ mod exhaustion;
 mod leak_matrix;
 mod leaks;
 mod limits;
+mod scripted_approver;
 mod shutdown;
 mod streams;
 mod support;
