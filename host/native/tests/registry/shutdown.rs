@@ -1,4 +1,4 @@
-//! The registry's end on request: bounded, repeatable, from anywhere.
+//! Shutting a registry down: with a bound, repeatedly, and from any thread.
 
 use std::time::Duration;
 
@@ -7,17 +7,18 @@ use capspawn_native::{ExitStatus, KillReason, SpawnError};
 use crate::support::*;
 
 #[test]
-fn an_async_shutdown_needs_no_runtime_of_the_callers_and_may_be_repeated() {
+fn an_async_shutdown_needs_no_timer_of_the_caller_and_may_be_repeated() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
     let stubborn = || guest.spawn(&sh("trap '' TERM; sleep 600"));
-    let children = [stubborn().expect("allowed"), stubborn().expect("allowed")];
-    let bare = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
+    let children = [
+        stubborn().expect("the grant allows it"),
+        stubborn().expect("the grant allows it"),
+    ];
+    let bare = bare_runtime();
     let both = async {
         tokio::join!(
-            registry.shutdown_async(PATIENCE),
+            registry.shutdown_async(TEST_TIMEOUT),
             registry.shutdown_async(Duration::MAX)
         )
     };
@@ -33,10 +34,12 @@ fn an_async_shutdown_needs_no_runtime_of_the_callers_and_may_be_repeated() {
 }
 
 #[test]
-fn a_shutdown_has_any_bound_and_several_callers() {
+fn a_shutdown_takes_any_timeout_and_several_callers_at_once() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
-    let child = guest.spawn(&sh("exec sleep 600")).expect("allowed");
+    let child = guest
+        .spawn(&sh("exec sleep 600"))
+        .expect("the grant allows it");
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| assert!(registry.shutdown(Duration::MAX)));
@@ -46,12 +49,14 @@ fn a_shutdown_has_any_bound_and_several_callers() {
 }
 
 #[test]
-fn a_shutdown_without_time_says_that_it_is_not_done_and_kills_all_the_same() {
+fn a_shutdown_with_a_timeout_of_zero_still_kills_every_child() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
-    let child = guest.spawn(&sh("exec sleep 600")).expect("allowed");
-    // Either answer is true: what counts is that it comes, and what follows.
+    let child = guest
+        .spawn(&sh("exec sleep 600"))
+        .expect("the grant allows it");
+    // The child may have ended by then or not, so both results are right.
     let _ = registry.shutdown(Duration::ZERO);
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Host));
-    assert!(registry.shutdown(PATIENCE));
+    assert!(registry.shutdown(TEST_TIMEOUT));
 }

@@ -1,4 +1,4 @@
-//! One registry with tight caps, ten owners, and what their children may run.
+//! One registry with tight caps, ten owners, and the requests that they make.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,21 +8,23 @@ use capspawn_native::grant::{Grant, Grants};
 use capspawn_native::sandbox::{NativeLauncher, Tier};
 use capspawn_native::{Command, ExitStatus, Guest, Registry, Stdin, Stdio};
 
+use test_kit::TEST_TIMEOUT;
+
 use crate::random::Random;
 use crate::remains::marker;
 
-/// Owners, of several guests each.
+/// Owners, each of several guests.
 const OWNERS: usize = 10;
 
-/// What the drivers share.
+/// The registry and the grants that all drivers share.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct Fixture {
     pub(crate) registry: Registry,
     owners: Vec<Arc<Grant>>,
 }
 
-impl World {
-    /// Caps that are reached: entries, retained bytes, live children.
+impl Fixture {
+    /// The caps on entries, captured bytes and live children are so low that a run reaches them.
     pub(crate) fn new(tier: Tier) -> Self {
         let launcher = NativeLauncher::builder().tier(tier).build();
         let registry = Registry::builder()
@@ -31,20 +33,20 @@ impl World {
             .max_retained_bytes(1 << 20)
             .max_receipts(8)
             .build()
-            .expect("a thread can be had");
-        let world = Self {
+            .expect("the registry starts");
+        let fixture = Self {
             registry,
             owners: (0..OWNERS).map(grant).collect(),
         };
-        // The launcher looks once at what this host enforces: before the faults.
-        let guest = world.guest(0);
-        let first = guest.spawn(&sh("exit 0")).expect("a sound host");
-        let status = first.wait_blocking(Some(Duration::from_secs(60)));
+        // The launcher probes the host at its first child; that must happen before the faults.
+        let guest = fixture.guest(0);
+        let first = guest.spawn(&sh("exit 0")).expect("there is no fault yet");
+        let status = first.wait_blocking(Some(TEST_TIMEOUT));
         assert_eq!(status, Some(ExitStatus::Exited(0)));
-        world
+        fixture
     }
 
-    /// The guest `number`, new.
+    /// A new guest of the owner `number`, modulo their number.
     pub(crate) fn guest(&self, number: usize) -> Guest {
         let grant = self.owners[number % OWNERS].clone();
         self.registry.guest(grant, "")
@@ -78,7 +80,7 @@ pub(crate) fn sh(script: &str) -> Command {
     Command::new("sh").args(["-c", script])
 }
 
-/// A request, and what it prints where it ends well.
+/// A random request, and the output of the child if it ends without a fault.
 pub(crate) fn request(random: &mut Random) -> (Command, Option<Vec<u8>>) {
     let marker = marker();
     let script = match random.below(9) {
