@@ -29,7 +29,7 @@ struct Logging {
 }
 
 impl Launcher for Logging {
-    fn enforcement(&self, confinement: &Confinement) -> Enforcement {
+    fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
         self.native.enforcement(confinement)
     }
 

@@ -152,7 +152,8 @@ fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
     core.hooks().admits(guest.key.owner(), &plan)?;
     let enforcement = core.launcher().enforcement(&plan.confinement);
     if !enforcement.admits(plan.confinement.sandbox) {
-        return Err(SpawnError::SandboxUnavailable(Box::new(enforcement)));
+        let report = Box::new(Arc::unwrap_or_clone(enforcement));
+        return Err(SpawnError::SandboxUnavailable(report));
     }
     let pipes = Pipes::new(&plan.streams)?;
     let mut exit_fd = reserve_descriptor(&plan.program.file)?;

@@ -1,6 +1,7 @@
 //! The trait behind which children are started.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::error::LaunchError;
 use super::plan::{ChildStdio, Plan};
@@ -20,6 +21,7 @@ pub struct Scope(pub u64);
 ///
 /// ```
 /// use std::io;
+/// use std::sync::Arc;
 ///
 /// use capspawn_native::confinement::{Confinement, Enforcement};
 /// use capspawn_native::launch::{
@@ -31,8 +33,9 @@ pub struct Scope(pub u64);
 /// struct Drained;
 ///
 /// impl Launcher for Drained {
-///     fn enforcement(&self, confinement: &Confinement) -> Enforcement {
-///         Enforcement::none(confinement, "the host is being drained", "try again later")
+///     fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
+///         let reason = "the host is being drained";
+///         Arc::new(Enforcement::none(confinement, reason, "try again later"))
 ///     }
 ///
 ///     fn launch(
@@ -48,7 +51,10 @@ pub struct Scope(pub u64);
 /// ```
 pub trait Launcher: Send + Sync + fmt::Debug {
     /// Returns what this launcher would enforce for `confinement` on this host.
-    fn enforcement(&self, confinement: &Confinement) -> Enforcement;
+    ///
+    /// The registry calls this for every spawn; a launcher whose report costs more than
+    /// a lookup caches it.
+    fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement>;
 
     /// Starts what `plan` says, for the guest `scope`. Returns once the program
     /// executes.

@@ -1,4 +1,4 @@
-//! The launcher that confines children with the means of the operating system.
+//! The launcher that confines children by the mechanisms of the operating system.
 
 pub(crate) mod sys;
 

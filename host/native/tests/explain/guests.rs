@@ -40,7 +40,7 @@ impl Counting {
 }
 
 impl Launcher for Counting {
-    fn enforcement(&self, confinement: &Confinement) -> Enforcement {
+    fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
         self.native.enforcement(confinement)
     }
 

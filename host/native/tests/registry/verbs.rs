@@ -249,8 +249,8 @@ fn what_cannot_run_is_a_typed_error_and_starts_nothing() {
 struct Unconfining(NativeLauncher);
 
 impl Launcher for Unconfining {
-    fn enforcement(&self, confinement: &Confinement) -> Enforcement {
-        Enforcement::none(confinement, "a test", "none")
+    fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
+        Arc::new(Enforcement::none(confinement, "a test", "none"))
     }
 
     fn launch(

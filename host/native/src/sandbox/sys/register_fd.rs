@@ -1,4 +1,4 @@
-//! Registers descriptors with the runtime.
+//! Registers descriptors with the async runtime.
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -7,20 +7,29 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// What keeps a descriptor open for as long as it lives itself.
+/// A value that keeps its descriptor open as long as the value lives.
 pub(crate) trait Owner: AsRawFd {}
 
 impl Owner for OwnedFd {}
 impl Owner for Arc<OwnedFd> {}
 
-/// Watches `fd` for `interest`, on the runtime of the calling context.
+/// Registers `fd` for `interest` with the runtime of the calling context. Similar to
+/// `epoll_ctl` with `EPOLL_CTL_ADD`.
+///
+/// # Errors
+///
+/// The kernel refuses to poll the descriptor, or is short of memory.
+///
+/// # Panics
+///
+/// Outside a runtime with I/O enabled.
 #[expect(
     unsafe_code,
-    reason = "tokio's registration trusts its caller with the descriptor"
+    reason = "tokio trusts its caller to keep a registered descriptor open"
 )]
 pub(crate) fn register_fd<F: Owner>(fd: F, interest: Interest) -> io::Result<AsyncFd<F>> {
-    // SAFETY: the `AsyncFd` owns `fd` or a share of it, and an `OwnedFd` names the
-    // same open descriptor from here until the `AsyncFd` drops that.
+    // SAFETY: the `AsyncFd` owns `fd` or a share of it, so the descriptor stays open and keeps
+    // its number until the `AsyncFd` is dropped.
     let registered = unsafe { AsyncFd::register_with_interest(fd, interest) };
     Ok(registered?)
 }

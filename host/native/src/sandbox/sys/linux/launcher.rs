@@ -1,5 +1,5 @@
-//! The launcher: it decides by what means a child is confined, by a session where
-//! the host has them, else as one process.
+//! The launcher: it chooses the mechanism that confines a child, a session in tier A and a
+//! single process in tiers B and C.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -7,10 +7,12 @@ use std::sync::{Arc, OnceLock};
 
 use super::fd::cstrings::CStrings;
 use super::fd::stdio::{Above, null, raised};
-use super::policy::cache::Policies;
+use super::policy::cache::PolicyCache;
 use super::probe::findings::{Findings, Probed};
-use super::probe::{report, run as probe};
-use super::session::Sessions;
+use super::probe::report::report;
+use super::probe::reports::Reports;
+use super::probe::run as probe;
+use super::session::SessionPool;
 use super::spawner::helper::Mode;
 use super::spawner::job::Job;
 use super::spawner::process::Child;
@@ -18,42 +20,50 @@ use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
 
-/// Starts children confined by the best [`Tier`] that the host has.
+/// Starts children confined in the best [`Tier`] that the host supports.
 #[derive(Debug)]
 pub struct NativeLauncher {
-    /// The tier that the embedder demands.
+    /// The tier that the embedder requires.
     tier: Option<Tier>,
     spawner: Spawner,
-    policies: Policies,
-    sessions: Sessions,
-    findings: OnceLock<Findings>,
+    policies: PolicyCache,
+    sessions: SessionPool,
+    /// Set by the first probe whose findings last.
+    reports: OnceLock<Reports>,
 }
 
 impl NativeLauncher {
-    /// Returns a launcher over `spawner`; `tier` is the tier that the embedder demands.
+    /// Returns a launcher that uses `spawner`; `tier` is the tier that the embedder requires.
     pub(super) fn over(spawner: Spawner, tier: Option<Tier>) -> Self {
         Self {
             tier,
             spawner,
-            policies: Policies::default(),
-            sessions: Sessions::default(),
-            findings: OnceLock::new(),
+            policies: PolicyCache::default(),
+            sessions: SessionPool::default(),
+            reports: OnceLock::new(),
         }
     }
 
-    /// What a probe of this host has found: probed once, and again where it was short of something.
+    /// Returns what a probe of this host found. The host is probed once, and again after
+    /// each probe that failed because the host was short of a resource.
     pub(crate) fn findings(&self) -> Findings {
-        if let Some(findings) = self.findings.get() {
-            return *findings;
+        self.probe()
+            .map_or_else(|transient| transient, Reports::findings)
+    }
+
+    /// Returns the cache of reports about this host, or findings that do not last.
+    fn probe(&self) -> Result<&Reports, Findings> {
+        if let Some(reports) = self.reports.get() {
+            return Ok(reports);
         }
-        // Of two first launches at once both probe.
+        // Two first launches at once both probe.
         match probe::run(&self.spawner, self.tier) {
-            Probed::Lasting(findings) => *self.findings.get_or_init(|| findings),
-            Probed::Passing(findings) => findings,
+            Probed::Lasting(findings) => Ok(self.reports.get_or_init(|| Reports::new(findings))),
+            Probed::Transient(findings) => Err(findings),
         }
     }
 
-    /// Starts what `plan` says as a process of its own, in tier B or C.
+    /// Starts what `plan` says without a session, in tier B or C.
     fn launch_alone(
         &self,
         tier: Tier,
@@ -87,12 +97,12 @@ impl NativeLauncher {
         let mut child = self
             .spawner
             .start(&policy, &mut job, Some(Arc::clone(&watcher)));
-        let gone = |error: &LaunchError| {
+        let watcher_is_gone = |error: &LaunchError| {
             error.stage == Stage::Watch && error.source.kind() == io::ErrorKind::BrokenPipe
         };
-        if child.as_ref().is_err_and(gone) {
+        if child.as_ref().is_err_and(watcher_is_gone) {
             tracing::warn!(
-                "the watcher was killed: if the host is killed, its present children stay"
+                "the watcher process was killed and is restarted: children that run now survive if the host is killed"
             );
             self.spawner.give_up(&watcher);
             child = self
@@ -103,14 +113,17 @@ impl NativeLauncher {
     }
 }
 
-/// A stream above the standard ones, or the null device.
+/// Returns a stream, or the null device, above the standard streams.
 fn stream(stream: Option<OwnedFd>) -> io::Result<OwnedFd> {
     raised(stream.map_or_else(null, Ok)?)
 }
 
 impl Launcher for NativeLauncher {
-    fn enforcement(&self, confinement: &Confinement) -> Enforcement {
-        report::report(&self.findings(), confinement)
+    fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
+        match self.probe() {
+            Ok(reports) => reports.get(confinement),
+            Err(transient) => Arc::new(report(&transient, confinement)),
+        }
     }
 
     fn launch(
@@ -120,7 +133,7 @@ impl Launcher for NativeLauncher {
         stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError> {
         let tier = match plan.confinement.sandbox {
-            // Nothing is confined, so that nothing is probed.
+            // Nothing is confined, so the tiers are not probed.
             Sandbox::None => Tier::C,
             Sandbox::Required | Sandbox::BestEffort => self.findings().tier,
         };

@@ -1,4 +1,4 @@
-//! The launcher of Linux: Landlock, seccomp, a child by vfork, and sessions in
+//! The launcher on Linux: Landlock, seccomp, children started by vfork, and sessions in
 //! namespaces.
 
 mod builder;

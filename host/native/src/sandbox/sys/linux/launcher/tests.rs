@@ -1,10 +1,12 @@
-//! Faults at every step, in both forms, with both clones.
+//! Children outside a session: faults at each step, started directly and by `capspawn-init`, with
+//! `clone3` and with `clone`.
 
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use capspawn_raw::steps::{Fault, Step};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::NativeLauncher;
@@ -47,7 +49,7 @@ fn plan() -> Plan {
     }
 }
 
-/// A launcher of tier B with a fault, or with the older clone.
+/// Returns a launcher of tier B with a fault, and with `clone` instead of `clone3` where `legacy_clone`.
 fn launcher(run_as: Option<Identity>, legacy_clone: bool, fault: Fault) -> NativeLauncher {
     let spawner = Spawner::new(run_as, legacy_clone, fault);
     NativeLauncher::over(spawner, Some(Tier::B))
@@ -57,8 +59,9 @@ fn null() -> ChildStdio {
     ChildStdio::default()
 }
 
-fn forms() -> Vec<Option<Identity>> {
-    // Only root can start children as somebody else; root starts them without the helper too.
+/// Returns the users that children can run as; none is the host's own.
+fn identities() -> Vec<Option<Identity>> {
+    // Only root can start children as another user, which takes `capspawn-init`.
     if rustix::process::geteuid().is_root() {
         vec![None, Some(Identity::NOBODY)]
     } else {
@@ -66,7 +69,7 @@ fn forms() -> Vec<Option<Identity>> {
     }
 }
 
-/// The children that this thread started, zombies included.
+/// Returns the number of children that this thread started, zombies included.
 fn children() -> usize {
     let children = std::fs::read_to_string("/proc/thread-self/children");
     children
@@ -76,24 +79,23 @@ fn children() -> usize {
 }
 
 fn wait(process: &dyn Process) -> Exit {
-    loop {
-        if let Some(exit) = process.try_exit().expect("it can be asked") {
-            process.reap().expect("it has ended");
-            return exit;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    poll(&mut [PollFd::new(&process.exit_fd(), PollFlags::IN)], None).expect("it can be polled");
+    let exit = process.try_exit().expect("a state").expect("it has ended");
+    process.reap().expect("it has ended");
+    exit
 }
 
 #[test]
 fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
     let plan = plan();
-    for run_as in forms() {
+    for run_as in identities() {
         for legacy in [false, true] {
-            let sound = self::launcher(run_as, legacy, NO_FAULT);
-            let process = sound.launch(Scope(0), &plan, null()).expect("it starts");
+            let faultless = self::launcher(run_as, legacy, NO_FAULT);
+            let process = faultless
+                .launch(Scope(0), &plan, null())
+                .expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
-            // The watcher.
+            // The watcher process.
             let before = children();
             assert_eq!(before, 1);
             for (step, stage) in STEPS {
@@ -118,16 +120,16 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
 }
 
 #[test]
-fn what_the_kernel_refuses_is_reported_with_its_stage() {
+fn an_error_of_the_kernel_is_reported_with_its_stage() {
     let plan = plan();
-    for run_as in forms() {
+    for run_as in identities() {
         let launcher = self::launcher(run_as, false, NO_FAULT);
         let mut broken = plan.clone();
         let file = File::open("/etc/passwd").expect("it exists");
         broken.cwd.dir = Arc::new(file.into());
         let error = launcher
             .launch(Scope(0), &broken, null())
-            .expect_err("no directory");
+            .expect_err("it is not a directory");
         assert_eq!(error.stage, Stage::WorkingDirectory);
         assert_eq!(error.source.raw_os_error(), Some(libc::ENOTDIR));
         let mut broken = plan.clone();
@@ -138,7 +140,7 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
         });
         let error = launcher
             .launch(Scope(0), &broken, null())
-            .expect_err("no program");
+            .expect_err("it is not a program");
         assert_eq!(
             (error.stage, error.source.raw_os_error()),
             (Stage::Exec, Some(libc::EACCES))
@@ -147,7 +149,7 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
         broken.argv.push("a\0b".into());
         assert!(
             launcher.launch(Scope(0), &broken, null()).is_err(),
-            "a NUL byte ends no argument early"
+            "an argument with a NUL byte is refused"
         );
         drop(launcher);
         assert_eq!(children(), 0, "a failure leaves a child");
@@ -155,9 +157,9 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
 }
 
 #[test]
-fn threads_start_children_at_once_and_the_host_stays_dumpable() {
+fn threads_start_children_at_the_same_time_and_the_host_stays_dumpable() {
     let plan = plan();
-    for run_as in forms() {
+    for run_as in identities() {
         let launcher = self::launcher(run_as, false, NO_FAULT);
         std::thread::scope(|scope| {
             for _ in 0..8 {
@@ -170,14 +172,14 @@ fn threads_start_children_at_once_and_the_host_stays_dumpable() {
             }
         });
     }
-    let dumpable = rustix::process::dumpable_behavior().expect("it can be asked");
+    let dumpable = rustix::process::dumpable_behavior().expect("a state");
     assert_eq!(dumpable, rustix::process::DumpableBehavior::Dumpable);
 }
 
 #[test]
 fn a_killed_watcher_is_replaced() {
     let plan = plan();
-    for run_as in forms() {
+    for run_as in identities() {
         let launcher = self::launcher(run_as, false, NO_FAULT);
         let first = launcher.spawner.watcher().expect("it starts");
         let pidfd = &first.process.pidfd;
@@ -189,7 +191,7 @@ fn a_killed_watcher_is_replaced() {
             drop(first);
             pid
         };
-        // At the latest once every other child executes, which has a copy of the socket's end until then.
+        // A child of another test has a copy of the socket's end until it executes, which delays the replacement.
         let replaced = (0..100).any(|_| {
             let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
@@ -202,7 +204,7 @@ fn a_killed_watcher_is_replaced() {
 }
 
 #[test]
-fn who_comes_late_with_a_failed_watcher_does_not_take_its_successor_away() {
+fn giving_up_a_watcher_that_was_replaced_keeps_the_new_one() {
     let launcher = self::launcher(None, false, NO_FAULT);
     let failed = launcher.spawner.watcher().expect("it starts");
     assert!(Arc::ptr_eq(
@@ -220,7 +222,7 @@ fn who_comes_late_with_a_failed_watcher_does_not_take_its_successor_away() {
 }
 
 #[test]
-fn a_probe_that_met_a_shortage_is_made_again() {
+fn a_probe_that_met_a_shortage_is_repeated_and_its_report_is_not_cached() {
     for (errno, again) in [
         (libc::EMFILE, true),
         (libc::ENOMEM, true),
@@ -232,10 +234,16 @@ fn a_probe_that_met_a_shortage_is_made_again() {
         };
         let spawner = Spawner::new(default_user(), false, fault);
         let mut launcher = NativeLauncher::over(spawner, Some(Tier::A));
-        assert!(launcher.findings().open.is_err(), "errno {errno}");
+        let required = |launcher: &NativeLauncher| {
+            let report = launcher.enforcement(&Confinement::default());
+            report.admits(Sandbox::Required)
+        };
+        assert!(!required(&launcher), "errno {errno}");
+        assert!(launcher.findings().breaches.is_err(), "errno {errno}");
         launcher.spawner.set_fault(NO_FAULT);
+        assert_eq!(required(&launcher), again, "errno {errno}");
         assert_eq!(
-            launcher.findings().open.is_ok(),
+            launcher.findings().breaches.is_ok(),
             again,
             "errno {errno}: {:?}",
             launcher.findings()
@@ -244,7 +252,7 @@ fn a_probe_that_met_a_shortage_is_made_again() {
 }
 
 #[test]
-fn a_shortage_does_not_choose_a_lesser_tier() {
+fn a_shortage_does_not_select_a_weaker_tier() {
     let fault = Fault {
         step: Step::Namespaces as u32,
         errno: libc::ENFILE,
@@ -265,11 +273,11 @@ fn a_shortage_does_not_choose_a_lesser_tier() {
 }
 
 #[test]
-fn a_child_that_nobody_reaped_ends_with_its_launcher() {
+fn an_unreaped_child_ends_with_its_launcher() {
     let mut plan = plan();
     plan.program = Arc::new(Program::open("/bin/sleep").expect("it exists"));
     plan.argv = vec!["sleep".into(), "60".into()];
-    for run_as in forms() {
+    for run_as in identities() {
         let launcher = self::launcher(run_as, false, NO_FAULT);
         let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
         let pidfd = process

@@ -1,17 +1,20 @@
 //! A compact generator of seccomp programs (classic BPF).
 //!
-//! The kernel runs a new filter once for every system call number of every ABI
-//! when it is installed, so that the price of a spawn is the sum of its path
-//! lengths. A linear chain of 285 instructions costs 430 us to install; here a
-//! foreign architecture ends in three instructions, and the others go through a
-//! binary search over ranges of equal answers, whose leaves are shared: a tenth.
+//! The problem: when a filter is installed, the kernel runs it once for every system call
+//! number of every ABI, so the cost of a spawn grows with the sum of the path lengths. A
+//! linear chain of 285 instructions takes 430 µs to install.
 //!
-//! Jumps go forward only and by at most 255, so that the program is built from
-//! its end: a leaf exists before whatever jumps to it.
+//! The way chosen: a foreign architecture ends after three instructions, and all other
+//! calls go through a binary search over ranges of equal rules, whose leaves are shared.
+//! That takes a tenth of the time. Rejected: the seccompiler crate, which generates the
+//! linear chain, and libseccomp, which is a C library.
+//!
+//! Jumps go forward only and by at most 255 instructions, so the program is built from
+//! its end: a leaf exists before the jumps that lead to it.
 
 use capspawn_raw::steps::Instruction;
 
-use super::pass_key::Key;
+use super::filter_pass::FilterPass;
 
 const LOAD: u16 = 0x20; // BPF_LD | BPF_W | BPF_ABS
 const AND: u16 = 0x54; // BPF_ALU | BPF_AND | BPF_K
@@ -27,25 +30,25 @@ const NUMBER_OFFSET: u32 = 0;
 const ARCH_OFFSET: u32 = 4;
 const ARGS_OFFSET: u32 = 16;
 /// The last two of the six arguments.
-const KEY_OFFSET: u32 = ARGS_OFFSET + 8 * 4;
+const PASS_OFFSET: u32 = ARGS_OFFSET + 8 * 4;
 
 const RETURN_KILL_PROCESS: u32 = 0x8000_0000;
 const RETURN_ERRNO: u32 = 0x0005_0000;
 const RETURN_ALLOW: u32 = 0x7fff_0000;
 
-/// The architecture of native calls, as `AUDIT_ARCH_X86_64`.
+/// The architecture of native calls: `AUDIT_ARCH_X86_64`.
 const NATIVE: u32 = 0xc000_003e;
 
-/// What a call meets.
+/// What the kernel does with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It is made.
+pub(crate) enum Action {
+    /// Executes it.
     Allow,
-    /// It is not made and fails with this error number; 0 is a success.
+    /// Does not execute it and returns this error number; with 0 the caller sees a success.
     Errno(u16),
 }
 
-impl Verdict {
+impl Action {
     fn code(self) -> u32 {
         match self {
             Self::Allow => RETURN_ALLOW,
@@ -54,39 +57,39 @@ impl Verdict {
     }
 }
 
-/// One test of an argument's low 32 bits; the kernel ignores the high ones of
-/// every argument that is tested here, so that they may not decide.
+/// A test of the low 32 bits of one argument. The high bits must not decide: the kernel
+/// ignores them in every argument that is tested here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Test {
-    /// The argument, from 0.
+pub(crate) struct ArgTest {
+    /// The index of the argument, from 0.
     pub(crate) arg: u8,
-    /// The bits that are looked at.
+    /// The bits that are compared.
     pub(crate) mask: u32,
-    /// What they are compared with.
+    /// The value that they are compared with.
     pub(crate) value: u32,
-    /// Whether equality or difference decides.
+    /// Whether the test matches equal values or different ones.
     pub(crate) equal: bool,
-    /// What is decided.
-    pub(crate) then: Verdict,
+    /// The action where the test matches.
+    pub(crate) then: Action,
 }
 
-/// The answer to one system call.
+/// The rule for one system call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// Whatever the arguments.
-    Always(Verdict),
-    /// The first test that decides; else the verdict.
-    Depends(&'static [Test], Verdict),
-    /// The first test that decides; then it is made if its last two arguments, which it must not use, are the key; else
-    /// the verdict.
-    Keyed(&'static [Test], Key, Verdict),
+pub(crate) enum CallRule {
+    /// The action, whatever the arguments.
+    Always(Action),
+    /// The action of the first test that matches; if none does, the action given here.
+    ByArgs(&'static [ArgTest], Action),
+    /// The action of the first test that matches; if none does, the call is allowed where its
+    /// last two arguments, which it must not use, are the pass; else the action given here.
+    WithPass(&'static [ArgTest], FilterPass, Action),
 }
 
-/// Compiles a policy: `answers` names the calls that are not simply allowed,
-/// every number from `limit` on (x32 included) gets `beyond`.
-pub(crate) fn compile(answers: &[(u32, Answer)], limit: u32, beyond: Verdict) -> Vec<Instruction> {
+/// Compiles a policy: `rules` holds the calls that are not simply allowed, and every number
+/// from `limit` on (x32 included) gets the action `beyond`.
+pub(crate) fn compile(rules: &[(u32, CallRule)], limit: u32, beyond: Action) -> Vec<Instruction> {
     let mut program = Program::default();
-    let segments = segments(answers, limit, beyond);
+    let segments = segments(rules, limit, beyond);
     let tree = program.tree(&segments);
     program.jump_to(tree);
     program.push(LOAD, NUMBER_OFFSET);
@@ -108,39 +111,39 @@ pub(crate) fn compile(answers: &[(u32, Answer)], limit: u32, beyond: Verdict) ->
     program.reversed
 }
 
-/// Where ranges of equal answers start, in order; the first starts at 0.
-fn segments(answers: &[(u32, Answer)], limit: u32, beyond: Verdict) -> Vec<(u32, Answer)> {
-    let allow = Answer::Always(Verdict::Allow);
-    let mut sorted = answers.to_vec();
+/// Returns the starts of the ranges of equal rules, in order; the first starts at 0.
+fn segments(rules: &[(u32, CallRule)], limit: u32, beyond: Action) -> Vec<(u32, CallRule)> {
+    let allow = CallRule::Always(Action::Allow);
+    let mut sorted = rules.to_vec();
     sorted.sort_by_key(|(number, _)| *number);
     sorted.retain(|(number, _)| *number < limit);
     let mut segments = vec![(0, allow)];
     let mut next = 0;
-    for (number, answer) in sorted {
+    for (number, rule) in sorted {
         if number > next {
             segments.push((next, allow));
         }
-        segments.push((number, answer));
+        segments.push((number, rule));
         next = number + 1;
     }
     if next < limit {
         segments.push((next, allow));
     }
-    segments.push((limit, Answer::Always(beyond)));
-    // Of two that start at one number the later holds; then equal neighbours are one.
+    segments.push((limit, CallRule::Always(beyond)));
+    // Of two segments with one start the later applies; equal neighbours then become one segment.
     segments.reverse();
     segments.dedup_by_key(|(start, _)| *start);
     segments.reverse();
-    segments.dedup_by_key(|(_, answer)| *answer);
+    segments.dedup_by_key(|(_, rule)| *rule);
     segments
 }
 
-/// A program from its end: the index of an instruction counts from the end.
+/// A program that is built from its end: indices of instructions count from the end.
 #[derive(Default)]
 struct Program {
     reversed: Vec<Instruction>,
     returns: Vec<(u32, usize)>,
-    checks: Vec<(Answer, usize)>,
+    checks: Vec<(CallRule, usize)>,
 }
 
 impl Program {
@@ -158,12 +161,12 @@ impl Program {
         self.last()
     }
 
-    /// The offset to `target` from the instruction that is pushed next.
+    /// Returns the offset to `target` from the instruction that is pushed next.
     fn offset(&self, target: usize) -> usize {
         self.reversed.len() - target - 1
     }
 
-    /// Makes `target` the next instruction, by a jump where it is not.
+    /// Makes `target` the next instruction, by a jump if it is not.
     fn jump_to(&mut self, target: usize) -> usize {
         if self.last() == target {
             return target;
@@ -172,7 +175,7 @@ impl Program {
         self.push(JUMP, offset)
     }
 
-    /// Returns `target`, or a jump to it where a conditional one pushed after one
+    /// Returns `target`, or a jump to it where a conditional jump that is pushed after one
     /// more instruction would not reach it.
     fn within_reach(&mut self, target: usize) -> usize {
         match u8::try_from(self.offset(target) + 1) {
@@ -191,8 +194,9 @@ impl Program {
         self.last()
     }
 
-    fn ret(&mut self, verdict: Verdict) -> usize {
-        let code = verdict.code();
+    /// Returns the instruction that ends with `action`.
+    fn leaf(&mut self, action: Action) -> usize {
+        let code = action.code();
         if let Some((_, at)) = self.returns.iter().find(|(known, _)| *known == code) {
             return *at;
         }
@@ -201,17 +205,18 @@ impl Program {
         at
     }
 
-    fn answer(&mut self, answer: Answer) -> usize {
-        let (tests, mut next) = match answer {
-            Answer::Always(verdict) => return self.ret(verdict),
-            Answer::Depends(tests, otherwise) => (tests, self.ret(otherwise)),
-            Answer::Keyed(tests, key, otherwise) => (tests, self.keyed(key, otherwise)),
+    /// Returns the first instruction of `rule`.
+    fn rule(&mut self, rule: CallRule) -> usize {
+        let (tests, mut next) = match rule {
+            CallRule::Always(action) => return self.leaf(action),
+            CallRule::ByArgs(tests, otherwise) => (tests, self.leaf(otherwise)),
+            CallRule::WithPass(tests, pass, otherwise) => (tests, self.pass(pass, otherwise)),
         };
-        if let Some((_, at)) = self.checks.iter().find(|(known, _)| *known == answer) {
+        if let Some((_, at)) = self.checks.iter().find(|(known, _)| *known == rule) {
             return *at;
         }
         for test in tests.iter().rev() {
-            let then = self.ret(test.then);
+            let then = self.leaf(test.then);
             let (yes, no) = if test.equal {
                 (then, next)
             } else {
@@ -223,38 +228,39 @@ impl Program {
             }
             next = self.push(LOAD, ARGS_OFFSET + 8 * u32::from(test.arg));
         }
-        self.checks.push((answer, next));
+        self.checks.push((rule, next));
         next
     }
 
-    /// Compares with a key. All four words are looked at before the one jump: how
-    /// long it takes does not tell how many of them were right.
-    fn keyed(&mut self, key: Key, otherwise: Verdict) -> usize {
-        let (allow, otherwise) = (self.ret(Verdict::Allow), self.ret(otherwise));
+    /// Compares the last two arguments with `pass`. All four words are compared before the one
+    /// jump, so the time taken does not depend on how many of them were right.
+    fn pass(&mut self, pass: FilterPass, otherwise: Action) -> usize {
+        let (allow, otherwise) = (self.leaf(Action::Allow), self.leaf(otherwise));
         self.branch(IF_EQUAL, 0, allow, otherwise);
         let mut first = self.last();
-        for (place, word) in [0, 1, 2, 3].into_iter().zip(key.words()).rev() {
-            // The differences gather in X, which starts as 0.
+        for (place, word) in [0, 1, 2, 3].into_iter().zip(pass.words()).rev() {
+            // X collects the differences; it starts as 0.
             if place < 3 {
                 self.push(TO_X, 0);
             }
             self.push(OR_X, 0);
             self.push(SUBTRACT, word);
-            first = self.push(LOAD, KEY_OFFSET + 4 * place);
+            first = self.push(LOAD, PASS_OFFSET + 4 * place);
         }
         first
     }
 
     /// Emits the leaves of `segments` and a binary search over them.
-    fn tree(&mut self, segments: &[(u32, Answer)]) -> usize {
+    fn tree(&mut self, segments: &[(u32, CallRule)]) -> usize {
         let mut nodes: Vec<_> = Vec::with_capacity(segments.len());
-        for (start, answer) in segments {
-            let leaf = self.answer(*answer);
+        for (start, rule) in segments {
+            let leaf = self.rule(*rule);
             nodes.push((*start, leaf));
         }
         self.search(&nodes)
     }
 
+    /// Emits a binary search over starts and their leaves.
     fn search(&mut self, nodes: &[(u32, usize)]) -> usize {
         let [(_, first), ..] = nodes else { return 0 };
         let (low, high) = nodes.split_at(nodes.len() / 2);

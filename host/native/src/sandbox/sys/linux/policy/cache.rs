@@ -1,4 +1,4 @@
-//! What is prepared once per confinement and used by every child under it.
+//! Rulesets and filters, prepared once per confinement and shared by its children.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,7 +14,7 @@ use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::fd::stdio::raised;
 
 /// Policies kept; a grant has a handful of commands.
-const KEPT: usize = 64;
+const CAPACITY: usize = 64;
 
 /// A ruleset and a filter, ready to be installed.
 #[derive(Debug)]
@@ -23,12 +23,13 @@ pub(crate) struct Policy {
     pub(crate) ruleset: Option<OwnedFd>,
     /// Empty for `sandbox = "none"`.
     pub(crate) filter: Vec<Instruction>,
-    /// The same for the helper.
+    /// The same filter, for `capspawn-init`.
     pub(crate) filter_file: Option<OwnedFd>,
 }
 
 impl Policy {
-    /// Nothing but the user and the privileges.
+    /// Returns a policy that confines nothing: a child under it only changes its user and gives
+    /// up its privileges.
     pub(crate) fn open() -> Self {
         Self {
             ruleset: None,
@@ -37,8 +38,8 @@ impl Policy {
         }
     }
 
-    /// Prepares `confinement`, under which `program` can be executed; in tier C
-    /// without Landlock.
+    /// Prepares `confinement`, under which `program` can be executed; in tier C without
+    /// Landlock.
     pub(crate) fn new(
         confinement: &Confinement,
         program: Option<&Program>,
@@ -64,41 +65,41 @@ impl Policy {
     }
 }
 
-/// The policies of the latest confinements, in one tier. The program belongs to the key: it
-/// may lie outside the roots. It counts by identity, since it is an open file.
+/// The policies of the most recent confinements, all in one tier. The key includes the program,
+/// which may lie outside the roots. Programs are equal if they are one open file.
 #[derive(Debug, Default)]
-pub(crate) struct Policies(Mutex<Vec<Entry>>);
+pub(crate) struct PolicyCache(Mutex<Vec<CachedPolicy>>);
 
 #[derive(Debug)]
-struct Entry {
+struct CachedPolicy {
     confinement: Arc<Confinement>,
     program: Arc<Program>,
     policy: Arc<Policy>,
 }
 
-impl Policies {
-    /// Returns the policy, prepared now if it is not kept.
+impl PolicyCache {
+    /// Returns the policy, and prepares it if it is not in the cache.
     pub(crate) fn get(
         &self,
         confinement: &Arc<Confinement>,
         program: &Arc<Program>,
         tier: Tier,
     ) -> io::Result<Arc<Policy>> {
-        let same = |entry: &Entry| {
-            Arc::ptr_eq(&entry.program, program)
-                && (Arc::ptr_eq(&entry.confinement, confinement)
-                    || entry.confinement == *confinement)
+        let is_wanted = |cached: &CachedPolicy| {
+            Arc::ptr_eq(&cached.program, program)
+                && (Arc::ptr_eq(&cached.confinement, confinement)
+                    || cached.confinement == *confinement)
         };
-        if let Some(entry) = self.0.lock().iter().find(|entry| same(entry)) {
-            return Ok(Arc::clone(&entry.policy));
+        if let Some(cached) = self.0.lock().iter().find(|cached| is_wanted(cached)) {
+            return Ok(Arc::clone(&cached.policy));
         }
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
         let policy = Arc::new(Policy::new(confinement, Some(program), tier)?);
-        let mut kept = self.0.lock();
-        if kept.len() >= KEPT {
-            kept.remove(0);
+        let mut cache = self.0.lock();
+        if cache.len() >= CAPACITY {
+            cache.remove(0);
         }
-        kept.push(Entry {
+        cache.push(CachedPolicy {
             confinement: Arc::clone(confinement),
             program: Arc::clone(program),
             policy: Arc::clone(&policy),

@@ -1,13 +1,13 @@
 //! The file system part of a confinement as a Landlock ruleset.
 //!
-//! A ruleset is a descriptor: it is built once per confinement and each child
-//! restricts itself with it, which makes a domain of its own every time (two
-//! children of one grant cannot signal each other). In a session its two processes
-//! do, and each child has a domain in theirs. What the paths name is fixed
-//! when the ruleset is built, like a preopened directory.
+//! A ruleset is a descriptor. It is built once per confinement, and each child restricts
+//! itself with it, which creates a new domain each time: two children of one grant cannot
+//! signal each other. In a session, pid 1 and the server restrict themselves with it, and
+//! each child has a domain nested in theirs. The ruleset refers to the files that its
+//! paths named when it was built, like a preopened directory.
 //!
-//! Landlock allows, it cannot subtract: a grant's `deny` holes are not its to
-//! enforce, and the report says so.
+//! Landlock rules only allow. They cannot exclude a part of a root, so a grant's denied
+//! paths are enforced in sessions alone, and the report says so.
 
 use std::fs::File;
 use std::io;
@@ -20,18 +20,22 @@ use landlock::{
 
 use crate::confinement::{Confinement, FsRoot, Network, Sandbox};
 
-/// The ABI that `required` demands: the first with scopes for signals and
-/// abstract sockets.
+/// The ABI that `sandbox = "required"` needs: the first with scopes for signals and
+/// abstract sockets (Linux 6.12).
 const REQUIRED: ABI = ABI::V6;
 
-/// Devices that every program expects.
+/// Devices that every program may read.
 const READABLE_DEVICES: [&str; 4] = ["/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 const WRITABLE_DEVICE: &str = "/dev/null";
 
 /// Builds the ruleset of `confinement`, under which `program` can be executed, wherever it lies.
-/// None where the system has no Landlock and the confinement does not require it.
+/// Returns none where the system has no Landlock and the confinement does not require it.
 ///
-/// A read root that does not exist is left out; a write root must exist.
+/// A read root that does not exist is left out.
+///
+/// # Errors
+///
+/// A write root does not exist, or the kernel lacks what the confinement requires.
 pub(crate) fn ruleset(
     confinement: &Confinement,
     program: Option<&File>,
@@ -47,10 +51,12 @@ pub(crate) fn ruleset(
     build(confinement, program, level, network).map(Into::into)
 }
 
-/// The same for a session, as much of it as this system has: its namespaces and its root confine,
-/// and the ruleset stands behind them. None without Landlock.
+/// Builds the ruleset of a session, as far as this system supports it: the namespaces and the
+/// private root confine its children, and the ruleset is a second line of defence. Returns none
+/// without Landlock.
 ///
-/// Its network namespace is its own: the loopback interface there is the grant's to use.
+/// A session has a network namespace of its own, so the ruleset restricts TCP only where the
+/// grant has no network: the loopback interface of the session is the grant's to use.
 pub(crate) fn session_ruleset(confinement: &Confinement) -> io::Result<Option<OwnedFd>> {
     if confinement.sandbox == Sandbox::None {
         return Ok(None);
@@ -59,13 +65,13 @@ pub(crate) fn session_ruleset(confinement: &Confinement) -> io::Result<Option<Ow
     build(confinement, None, CompatLevel::BestEffort, network).map(Into::into)
 }
 
-/// The scopes of each child of a session, as the kernel's bits.
+/// Returns the scopes of each child of a session, as the kernel's bits.
 pub(crate) fn session_scopes() -> u64 {
     Scope::from_all(running()).bits()
 }
 
-/// Rights for what a session has of its own, as the kernel's bits: to list, for
-/// `/proc`, and to write. No more than this kernel knows.
+/// Returns the rights on a session's own file systems, as the kernel's bits: to list a directory,
+/// those on `/proc`, and to write. Without rights that this kernel does not know.
 pub(crate) fn session_rights() -> [u64; 3] {
     let known = AccessFs::from_all(running());
     let list = BitFlags::from(AccessFs::ReadDir);
@@ -73,7 +79,8 @@ pub(crate) fn session_rights() -> [u64; 3] {
     [list, proc, writable()].map(|rights| (rights & known).bits())
 }
 
-/// No new device nodes, and no ioctl on any that should lie there.
+/// Returns the rights below a write root: all but to create device nodes, and to call `ioctl` on
+/// one that is there.
 fn writable() -> BitFlags<AccessFs> {
     AccessFs::from_all(REQUIRED) & !(AccessFs::MakeBlock | AccessFs::MakeChar | AccessFs::IoctlDev)
 }
@@ -154,15 +161,12 @@ fn running() -> ABI {
     ABI::from(i32::try_from(abi()).unwrap_or(0))
 }
 
-/// Returns the running kernel's Landlock ABI; 0 where there is none.
-#[allow(
-    unsafe_code,
-    reason = "the crate asks for the version but does not tell it"
-)]
+/// Returns the Landlock ABI of the running kernel; 0 without Landlock.
+#[allow(unsafe_code, reason = "the landlock crate does not expose the version")]
 pub(crate) fn abi() -> u32 {
     const VERSION: libc::c_ulong = 1;
     let none = std::ptr::null::<libc::c_void>();
-    // SAFETY: with the VERSION flag the call takes no attribute and makes no descriptor.
+    // SAFETY: with the VERSION flag the call reads no attribute and creates no descriptor.
     let abi = unsafe { libc::syscall(libc::SYS_landlock_create_ruleset, none, 0usize, VERSION) };
     u32::try_from(abi).unwrap_or(0)
 }

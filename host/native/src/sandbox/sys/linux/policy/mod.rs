@@ -1,7 +1,7 @@
-//! What a child may do: Landlock rules and the system call filter.
+//! What a child may do: its Landlock ruleset and its system call filter.
 
 pub(crate) mod bpf;
 pub(crate) mod cache;
+pub(crate) mod filter_pass;
 pub(crate) mod landlock;
-pub(crate) mod pass_key;
 pub(crate) mod syscalls;

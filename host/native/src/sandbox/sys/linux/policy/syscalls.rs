@@ -1,125 +1,128 @@
-//! What a confined child's system calls meet: the list of all
-//! tiers, and what a session changes in it.
+//! The policy for system calls: the table that all tiers share, and what a session
+//! changes in it.
 //!
-//! A list of what is denied, closed at its end: a number beyond the last known
-//! call does not exist for the child. (A list of what is allowed breaks programs
-//! that are not malicious, and both let through what has been allowed for a
-//! reason.) `openat2` and `clone3` keep their arguments in memory, where a filter
-//! cannot look: they do not exist either, and libraries fall back.
+//! The problem: a filter has to stop the calls that reach outside a confinement, without
+//! breaking ordinary programs, and it sees the arguments in registers only.
+//!
+//! The way chosen: a table of denied calls, closed at its end: a number beyond the last
+//! known call returns `ENOSYS`. `openat2` and `clone3` take their arguments from memory,
+//! which a filter cannot read; they return `ENOSYS` too, and libraries fall back. Rejected: a
+//! table of allowed calls. It breaks harmless programs, and a call that is allowed for a
+//! good reason is as dangerous in either table.
 
 use capspawn_raw::steps::Instruction;
 
-use super::bpf::{Answer, Test, Verdict, compile};
-use super::pass_key::Key;
+use super::bpf::{Action, ArgTest, CallRule, compile};
+use super::filter_pass::FilterPass;
 use crate::confinement::Network;
 
-const DENIED: Verdict = Verdict::Errno(1); // EPERM
-const MISSING: Verdict = Verdict::Errno(38); // ENOSYS
-const NOTHING: Verdict = Verdict::Errno(0); // returns 0
+const DENY: Action = Action::Errno(1); // EPERM
+const NO_SUCH_CALL: Action = Action::Errno(38); // ENOSYS
+const IGNORE: Action = Action::Errno(0); // returns 0
 
 /// One past the last call of Linux 6.18 (`file_setattr`).
-const KNOWN: u32 = 470;
+const KNOWN_CALLS: u32 = 470;
 
-const fn allow_if(arg: u8, mask: u32, value: u32) -> Test {
-    Test {
+const fn allow_if(arg: u8, mask: u32, value: u32) -> ArgTest {
+    ArgTest {
         arg,
         mask,
         value,
         equal: true,
-        then: Verdict::Allow,
+        then: Action::Allow,
     }
 }
 
-const fn deny_if(arg: u8, mask: u32, value: u32) -> Test {
-    Test {
+const fn deny_if(arg: u8, mask: u32, value: u32) -> ArgTest {
+    ArgTest {
         arg,
         mask,
         value,
         equal: true,
-        then: DENIED,
+        then: DENY,
     }
 }
 
-const fn deny_unless(arg: u8, mask: u32, value: u32) -> Test {
-    Test {
+const fn deny_unless(arg: u8, mask: u32, value: u32) -> ArgTest {
+    ArgTest {
         arg,
         mask,
         value,
         equal: false,
-        then: DENIED,
+        then: DENY,
     }
 }
 
 const ALL: u32 = u32::MAX;
-/// S_ISUID | S_ISGID: such a file would bite the host's other users.
+/// S_ISUID | S_ISGID: other users of the host could execute such a file with the child's rights.
 const SET_ID: u32 = 0o6000;
-/// O_CREAT | __O_TMPFILE: without them the mode is not looked at.
+/// O_CREAT | __O_TMPFILE: without them the kernel ignores the mode.
 const CREATES: u32 = 0o20_000_100;
-/// The new namespaces and CLONE_PARENT, which would make the host the parent of a child it never reaps.
+/// All CLONE_NEW flags, and CLONE_PARENT, which would make the host the parent of a child that it never reaps.
 const CLONE_DENIED: u32 = 0x7e02_8000;
 
-const SELF_ONLY: Answer = Answer::Depends(&[allow_if(0, ALL, 0)], DENIED);
-const CLONE: Answer = Answer::Depends(&[allow_if(0, CLONE_DENIED, 0)], DENIED);
-const IOCTL: Answer = Answer::Depends(
+const SELF_ONLY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, 0)], DENY);
+const CLONE: CallRule = CallRule::ByArgs(&[allow_if(0, CLONE_DENIED, 0)], DENY);
+const IOCTL: CallRule = CallRule::ByArgs(
     &[deny_if(1, ALL, 0x5412), deny_if(1, ALL, 0x541c)],
-    Verdict::Allow,
+    Action::Allow,
 );
-/// F_SETLEASE and F_SETDELEG: whoever opens or executes the file, the host among them, would wait for 45 s.
-const FCNTL: Answer = Answer::Depends(
+/// F_SETLEASE and F_SETDELEG: a process that opens or executes the file, the host included, would wait up to 45 s.
+const FCNTL: CallRule = CallRule::ByArgs(
     &[deny_if(1, ALL, 1024), deny_if(1, ALL, 1040)],
-    Verdict::Allow,
+    Action::Allow,
 );
-const PERSONALITY: Answer = Answer::Depends(&[allow_if(0, ALL, ALL)], DENIED);
-const SETPRIORITY: Answer = Answer::Depends(
+const PERSONALITY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, ALL)], DENY);
+const SETPRIORITY: CallRule = CallRule::ByArgs(
     &[
         deny_unless(1, ALL, 0),
         allow_if(0, ALL, 0),
         allow_if(0, ALL, 1),
     ],
-    DENIED,
+    DENY,
 );
-const IOPRIO_SET: Answer = Answer::Depends(
+const IOPRIO_SET: CallRule = CallRule::ByArgs(
     &[
         deny_unless(1, ALL, 0),
         allow_if(0, ALL, 1),
         allow_if(0, ALL, 2),
     ],
-    DENIED,
+    DENY,
 );
-const MODE_1: Answer = Answer::Depends(&[allow_if(1, SET_ID, 0)], DENIED);
-const MODE_2: Answer = Answer::Depends(&[allow_if(2, SET_ID, 0)], DENIED);
-const OPEN: Answer = Answer::Depends(&[allow_if(1, CREATES, 0), allow_if(2, SET_ID, 0)], DENIED);
-const OPENAT: Answer = Answer::Depends(&[allow_if(2, CREATES, 0), allow_if(3, SET_ID, 0)], DENIED);
+const MODE_1: CallRule = CallRule::ByArgs(&[allow_if(1, SET_ID, 0)], DENY);
+const MODE_2: CallRule = CallRule::ByArgs(&[allow_if(2, SET_ID, 0)], DENY);
+const OPEN: CallRule = CallRule::ByArgs(&[allow_if(1, CREATES, 0), allow_if(2, SET_ID, 0)], DENY);
+const OPENAT: CallRule = CallRule::ByArgs(&[allow_if(2, CREATES, 0), allow_if(3, SET_ID, 0)], DENY);
 const FORMAT: u32 = 0o170_000;
-const MKNOD: Answer = Answer::Depends(
+const MKNOD: CallRule = CallRule::ByArgs(
     &[
         deny_unless(1, SET_ID, 0),
         deny_if(1, FORMAT, 0o020_000),
         deny_if(1, FORMAT, 0o060_000),
     ],
-    Verdict::Allow,
+    Action::Allow,
 );
-const MKNODAT: Answer = Answer::Depends(
+const MKNODAT: CallRule = CallRule::ByArgs(
     &[
         deny_unless(2, SET_ID, 0),
         deny_if(2, FORMAT, 0o020_000),
         deny_if(2, FORMAT, 0o060_000),
     ],
-    Verdict::Allow,
+    Action::Allow,
 );
-/// A connected pair of streams of the UNIX family. A pair of datagram sockets could send to any path socket of the host
-/// (`sendto`, `sendmsg`), and TIPC makes pairs too.
-const SOCKETPAIR_CLOSED: Answer = Answer::Depends(
+/// A connected pair of UNIX stream sockets. A datagram socket of a pair could send to any UNIX socket of the host that has
+/// a path (`sendto`, `sendmsg`), and TIPC creates pairs too.
+const SOCKETPAIR_CLOSED: CallRule = CallRule::ByArgs(
     &[
         deny_unless(0, ALL, 1),
         allow_if(1, 0xf, 1),
         allow_if(1, 0xf, 5),
     ],
-    DENIED,
+    DENY,
 );
-const SOCKETPAIR_OPEN: Answer = Answer::Depends(&[allow_if(0, ALL, 1)], DENIED);
-/// UNIX, IPv4, IPv6, and of netlink the routing table, which libc asks for the addresses of the host.
-const SOCKET_OPEN: Answer = Answer::Depends(
+const SOCKETPAIR_OPEN: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, 1)], DENY);
+/// UNIX, IPv4, IPv6, and of netlink the routing family, by which libc reads the addresses of the host.
+const SOCKET_OPEN: CallRule = CallRule::ByArgs(
     &[
         allow_if(0, ALL, 1),
         allow_if(0, ALL, 2),
@@ -127,28 +130,29 @@ const SOCKET_OPEN: Answer = Answer::Depends(
         deny_unless(0, ALL, 16),
         allow_if(2, ALL, 0),
     ],
-    DENIED,
+    DENY,
 );
 
-/// The same without UNIX: a granted root may hold a socket of the host, whose path no network namespace hides.
-const SOCKET_INTERNET: Answer = Answer::Depends(
+/// The same without UNIX: a granted root may contain a UNIX socket of the host, and a network namespace does not separate
+/// sockets that have a path.
+const SOCKET_INTERNET: CallRule = CallRule::ByArgs(
     &[
         allow_if(0, ALL, 2),
         allow_if(0, ALL, 10),
         deny_unless(0, ALL, 16),
         allow_if(2, ALL, 0),
     ],
-    DENIED,
+    DENY,
 );
 
 /// Denied whatever the arguments.
 #[rustfmt::skip]
-const NEVER: &[libc::c_long] = &[
+const DENIED: &[libc::c_long] = &[
     // Other processes.
     libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
     libc::SYS_process_madvise, libc::SYS_process_mrelease, libc::SYS_kcmp, libc::SYS_move_pages,
     libc::SYS_migrate_pages,
-    // io_uring makes calls that no filter sees.
+    // Calls made through io_uring pass no filter.
     libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register,
     // IPC of System V and POSIX.
     libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_shmdt,
@@ -156,7 +160,7 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl,
     libc::SYS_mq_open, libc::SYS_mq_unlink, libc::SYS_mq_timedsend, libc::SYS_mq_timedreceive,
     libc::SYS_mq_notify, libc::SYS_mq_getsetattr,
-    // Kernel interfaces that no ordinary program needs.
+    // Kernel interfaces that ordinary programs do not need.
     libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl, libc::SYS_bpf,
     libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_fanotify_init, libc::SYS_fanotify_mark,
     libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_open_by_handle_at, libc::SYS_uselib,
@@ -177,8 +181,8 @@ const STATMOUNT: libc::c_long = 457;
 const LISTMOUNT: libc::c_long = 458;
 const OPEN_TREE_ATTR: libc::c_long = 467;
 
-/// What depends on the arguments.
-const SOMETIMES: &[(libc::c_long, Answer)] = &[
+/// Allowed or denied by their arguments.
+const RESTRICTED: &[(libc::c_long, CallRule)] = &[
     (libc::SYS_prlimit64, SELF_ONLY),
     (libc::SYS_sched_setparam, SELF_ONLY),
     (libc::SYS_sched_setscheduler, SELF_ONLY),
@@ -201,15 +205,15 @@ const SOMETIMES: &[(libc::c_long, Answer)] = &[
     (libc::SYS_mknodat, MKNODAT),
 ];
 
-/// What is not done and reported as done: leaving the process group, by which the tree is killed. With an error git
+/// Not executed, with a success as the result: leaving the process group, by which the tree is killed. With an error git
 /// complains after each commit, ninja does not build and Python's `start_new_session` raises; none of them needs the group.
-const QUIET: &[libc::c_long] = &[libc::SYS_setsid, libc::SYS_setpgid];
+const IGNORED: &[libc::c_long] = &[libc::SYS_setsid, libc::SYS_setpgid];
 
-/// What does not exist for the child.
-const ABSENT: &[libc::c_long] = &[libc::SYS_clone3, libc::SYS_openat2];
+/// Not available to the child, as on a kernel without them.
+const UNSUPPORTED: &[libc::c_long] = &[libc::SYS_clone3, libc::SYS_openat2];
 
-/// What would reach or serve a socket; with no network only inherited ones could be meant.
-const SOCKETS: &[libc::c_long] = &[
+/// Calls that create or use a socket. Denied without a network, where they could only use an inherited socket.
+const SOCKET_CALLS: &[libc::c_long] = &[
     libc::SYS_socket,
     libc::SYS_connect,
     libc::SYS_accept,
@@ -218,92 +222,80 @@ const SOCKETS: &[libc::c_long] = &[
     libc::SYS_listen,
 ];
 
-/// Which sockets a child may make.
+/// Which sockets a child may create.
 #[derive(Clone, Copy)]
 enum Sockets {
-    /// Pairs of streams alone.
+    /// Pairs of stream sockets only.
     Pairs,
-    /// Those of the internet, in a network namespace of its own, and pairs of streams.
+    /// Internet sockets, in a network namespace of the session, and pairs of stream sockets.
     Internet,
-    /// Those of the host, UNIX sockets included.
+    /// All sockets of the host's network, UNIX sockets included.
     Host,
 }
 
-/// What a session's server does and its children may not: a child of the host, a session of its own for each child (its
-/// vfork child calls it), and resolving a path below a directory. None uses the last two arguments: `clone` has five, and
-/// looks at the fifth with `CLONE_SETTLS` alone.
-const SERVING: &[libc::c_long] = &[libc::SYS_clone, libc::SYS_setsid, libc::SYS_openat2];
+/// Allowed to a session's server and not to its children: `clone` of a child whose parent is the host, `setsid` (called by
+/// the vfork child of the server), and `openat2` to resolve a path below a directory. None of them uses its last two
+/// arguments: `clone` has five, and reads the fifth only with `CLONE_SETTLS`.
+const SERVER_ONLY: &[libc::c_long] = &[libc::SYS_clone, libc::SYS_setsid, libc::SYS_openat2];
 
-/// Returns the program for `network`, for a child that has no other.
+/// Returns the filter program of a child outside a session, under `network`.
 pub(crate) fn program(network: Network) -> Vec<Instruction> {
     let sockets = match network {
-        // Without a network namespace it would be the host's loopback interface.
+        // Without a network namespace a loopback socket would reach the host's loopback interface.
         Network::None | Network::Loopback => Sockets::Pairs,
         Network::Host => Sockets::Host,
     };
-    compile(&answers(sockets), KNOWN, MISSING)
+    compile(&rules(sockets), KNOWN_CALLS, NO_SUCH_CALL)
 }
 
-/// Returns the program of a session: all its processes have the same one, which the server passes where it shows `key`.
-/// (A second program for each child would take 50 us of the 400 that a child costs.) In a network namespace of its own
-/// sockets reach nothing but the session's loopback interface, unless a path leads them out.
-pub(crate) fn session(network: Network, key: Key) -> Vec<Instruction> {
+/// Returns the filter program of all processes of a session, which the server's own calls pass by `pass`. (A second
+/// program for each child would take 50 µs of the 400 that a child costs.) In the network namespace of a session, sockets
+/// reach only its loopback interface, unless they are UNIX sockets that have a path.
+pub(crate) fn session_program(network: Network, pass: FilterPass) -> Vec<Instruction> {
     let sockets = match network {
         Network::None => Sockets::Pairs,
         Network::Loopback => Sockets::Internet,
         Network::Host => Sockets::Host,
     };
-    let mut answers = answers(sockets);
-    for (call, answer) in &mut answers {
-        *answer = match (is_serving(*call), *answer) {
-            (true, Answer::Always(verdict)) => Answer::Keyed(&[], key, verdict),
-            (true, Answer::Depends(tests, verdict)) => Answer::Keyed(tests, key, verdict),
-            (_, answer) => answer,
+    let mut rules = rules(sockets);
+    for (call, rule) in &mut rules {
+        *rule = match (is_server_only(*call), *rule) {
+            (true, CallRule::Always(action)) => CallRule::WithPass(&[], pass, action),
+            (true, CallRule::ByArgs(tests, action)) => CallRule::WithPass(tests, pass, action),
+            (_, rule) => rule,
         };
     }
-    compile(&answers, KNOWN, MISSING)
+    compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
 }
 
-fn is_serving(call: u32) -> bool {
-    SERVING
+fn is_server_only(call: u32) -> bool {
+    SERVER_ONLY
         .iter()
-        .any(|serving| u32::try_from(*serving) == Ok(call))
+        .any(|number| u32::try_from(*number) == Ok(call))
 }
 
-/// The policy as a table, without what is simply allowed.
-fn answers(sockets: Sockets) -> Vec<(u32, Answer)> {
-    let number = |number: &libc::c_long| u32::try_from(*number).unwrap_or(u32::MAX);
-    let mut answers: Vec<_> = NEVER
-        .iter()
-        .map(|call| (number(call), Answer::Always(DENIED)))
-        .collect();
-    answers.extend(
-        QUIET
-            .iter()
-            .map(|call| (number(call), Answer::Always(NOTHING))),
-    );
-    answers.extend(
-        ABSENT
-            .iter()
-            .map(|call| (number(call), Answer::Always(MISSING))),
-    );
-    answers.extend(
-        SOMETIMES
-            .iter()
-            .map(|(call, answer)| (number(call), *answer)),
-    );
+/// Returns the policy as a table, without the calls that are simply allowed.
+fn rules(sockets: Sockets) -> Vec<(u32, CallRule)> {
+    let number = |call: libc::c_long| u32::try_from(call).unwrap_or(u32::MAX);
+    let all = |calls: &[libc::c_long], action| -> Vec<_> {
+        let rule = |call: &libc::c_long| (number(*call), CallRule::Always(action));
+        calls.iter().map(rule).collect()
+    };
+    let mut rules = all(DENIED, DENY);
+    rules.extend(all(IGNORED, IGNORE));
+    rules.extend(all(UNSUPPORTED, NO_SUCH_CALL));
+    rules.extend(RESTRICTED.iter().map(|(call, rule)| (number(*call), *rule)));
     let (socket, pair) = match sockets {
         Sockets::Pairs => {
-            let all = SOCKETS.iter();
-            answers.extend(all.map(|call| (number(call), Answer::Always(DENIED))));
+            rules.extend(all(SOCKET_CALLS, DENY));
             (None, SOCKETPAIR_CLOSED)
         }
         Sockets::Internet => (Some(SOCKET_INTERNET), SOCKETPAIR_CLOSED),
         Sockets::Host => (Some(SOCKET_OPEN), SOCKETPAIR_OPEN),
     };
-    answers.extend(socket.map(|answer| (number(&libc::SYS_socket), answer)));
-    answers.push((number(&libc::SYS_socketpair), pair));
-    answers
+    rules.extend(socket.map(|rule| (number(libc::SYS_socket), rule)));
+    rules.push((number(libc::SYS_socketpair), pair));
+    rules
 }
 
 #[cfg(test)]

@@ -1,31 +1,32 @@
-//! What a probe has found.
+//! What a probe of the host found.
 
 use crate::confinement::Tier;
 
-/// What the probe has found.
+/// What a probe found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Findings {
-    /// By what children are confined.
+    /// The tier in which children are confined.
     pub(crate) tier: Tier,
-    /// The embedder insists on the tier.
-    pub(crate) forced: bool,
-    /// The Landlock ABI, 0 for none.
+    /// Whether the embedder requires this tier.
+    pub(crate) tier_required: bool,
+    /// The kernel's Landlock ABI, 0 for none.
     pub(crate) landlock: u32,
-    /// What the self-test could do, as the helper's bits; a hint where it did not run.
-    pub(crate) open: Result<u8, &'static str>,
+    /// What the self-test could do that it should not, as a set of the bits below; a hint for
+    /// the operator where it did not run.
+    pub(crate) breaches: Result<u8, &'static str>,
     /// Whether children keep the user id 0.
-    pub(crate) root: bool,
-    /// Why there are no sessions, where that was tried.
-    pub(crate) no_session: &'static str,
+    pub(crate) keeps_root: bool,
+    /// What the operator can change so that sessions work.
+    pub(crate) session_hint: &'static str,
 }
 
-/// Findings, and whether they hold as long as the launcher.
+/// Findings, and whether they hold as long as the launcher lives.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Probed {
-    /// They are the host's.
+    /// Properties of the host.
     Lasting(Findings),
-    /// They are this moment's: the host was short of something.
-    Passing(Findings),
+    /// A state of the moment: the host was short of descriptors, memory, processes or time.
+    Transient(Findings),
 }
 
 pub(crate) const READ: u8 = 1;
@@ -39,7 +40,7 @@ pub(crate) const GROUP: u8 = 1 << 7;
 
 pub(crate) const LANDLOCK_HINT: &str =
     "needs Linux 6.12 with Landlock: add `landlock` to the kernel's `lsm=` parameter";
-pub(crate) const SECCOMP_HINT: &str = "a container's seccomp profile may refuse seccomp(2)";
+pub(crate) const SECCOMP_HINT: &str = "a container's seccomp profile may deny seccomp(2)";
 pub(crate) const SHORT_HINT: &str =
     "the host was short of descriptors, memory or processes: try again";
-pub(crate) const TIER_HINT: &str = "needs a session (user namespaces), tier A";
+pub(crate) const SESSION_HINT: &str = "requires tier A (sessions in user namespaces)";

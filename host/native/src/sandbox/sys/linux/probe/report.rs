@@ -1,4 +1,4 @@
-//! The report: what the probe has found, for one confinement.
+//! The report about one confinement, made from the findings of a probe.
 
 use super::findings::{
     CALLS, Findings, GROUP, INET, LANDLOCK_HINT, PRIVILEGES, READ, SECCOMP_HINT, SIGNAL, UNIX,
@@ -6,14 +6,14 @@ use super::findings::{
 };
 use crate::confinement::{Confinement, Dimension, Enforced, Enforcement, Network, Sandbox, Tier};
 
-/// Returns the report for `confinement`.
+/// Returns the report about `confinement`.
 pub(crate) fn report(findings: &Findings, confinement: &Confinement) -> Enforcement {
     let tier = findings.tier;
-    let open = match findings.open {
+    let breaches = match findings.breaches {
         _ if confinement.sandbox == Sandbox::None => None,
-        Ok(open) => Some(open),
-        Err(hint) if findings.forced => {
-            let reason = "the tier that is insisted on is not to be had";
+        Ok(breaches) => Some(breaches),
+        Err(hint) if findings.tier_required => {
+            let reason = "the requested tier is not available on this host";
             return Enforcement::none(confinement, reason, hint).refusing();
         }
         Err(hint) => {
@@ -21,147 +21,151 @@ pub(crate) fn report(findings: &Findings, confinement: &Confinement) -> Enforcem
             return Enforcement::none(confinement, reason, hint);
         }
     };
-    let levels = Dimension::ALL.map(|name| match (tier, open) {
-        (Tier::A, Some(open)) => (name, in_session(name, findings, open, confinement)),
-        _ => (name, level(name, findings, open, confinement)),
+    let levels = Dimension::ALL.map(|name| match (tier, breaches) {
+        (Tier::A, Some(breaches)) => (name, in_session(name, findings, breaches, confinement)),
+        _ => (name, level(name, findings, breaches, confinement)),
     });
     let report = Enforcement::new(confinement, levels.into());
-    match open {
+    match breaches {
         Some(_) => report.in_tier(tier),
         None => report,
     }
 }
 
-/// The level of one dimension in a session; what is not better there is as elsewhere.
+/// The reason of a dimension in which the self-test found a breach.
+const BREACHED: &str = "the self-test was not blocked";
+
+/// Returns the level of one dimension in a session. A dimension in which a session adds nothing
+/// has the level of the other tiers.
 fn in_session(
     name: Dimension,
     findings: &Findings,
-    open: u8,
+    breaches: u8,
     confinement: &Confinement,
 ) -> Enforced {
-    let closed = |bit, mechanism| match open & bit {
+    let unless = |breach, mechanism| match breaches & breach {
         0 => Enforced::Full { mechanism },
         _ => Enforced::None {
-            reason: "the probe got through",
+            reason: BREACHED,
             hint: SECCOMP_HINT,
         },
     };
-    // It stands behind the root, where the system has it.
+    let always = |mechanism| Enforced::Full { mechanism };
+    // Where the system has Landlock, a ruleset is installed in addition to the root.
     let root = match findings.landlock {
         0 => "private root",
         _ => "private root, Landlock",
     };
     match (name, confinement.network) {
-        (Dimension::FsRead, _) => closed(READ, root),
-        (Dimension::FsWrite, _) => closed(WRITE, root),
-        (Dimension::FsMetadata, _) => closed(READ, "private root"),
-        (Dimension::DenyHoles, _) => closed(READ, "mounted over"),
-        (Dimension::NetworkIp, Network::None) => closed(INET, "network namespace, seccomp"),
-        (Dimension::NetworkIp, Network::Loopback) => closed(0, "network namespace"),
+        (Dimension::FsRead, _) => unless(READ, root),
+        (Dimension::FsWrite, _) => unless(WRITE, root),
+        (Dimension::FsMetadata, _) => unless(READ, "private root"),
+        (Dimension::DenyHoles, _) => unless(READ, "mounts over the denied paths"),
+        (Dimension::NetworkIp, Network::None) => unless(INET, "network namespace, seccomp"),
+        (Dimension::NetworkIp, Network::Loopback) => always("network namespace"),
         (Dimension::NetworkUnix, Network::None | Network::Loopback) => {
-            closed(UNIX, "private root, seccomp")
+            unless(UNIX, "private root, seccomp")
         }
-        (Dimension::CrossProcess, _) => closed(SIGNAL, "pid namespace, seccomp"),
-        (Dimension::TreeKill, _) => closed(GROUP, "process group that seccomp keeps closed"),
-        // The kernel spares the user id 0 that limit: the samples are left.
-        (Dimension::Processes, _) if !findings.root => {
-            closed(0, "RLIMIT_NPROC in a user namespace")
+        (Dimension::CrossProcess, _) => unless(SIGNAL, "pid namespace, seccomp"),
+        (Dimension::TreeKill, _) => unless(GROUP, TREE_MECHANISM),
+        // The kernel does not apply this limit to the user id 0: only the samples are left.
+        (Dimension::Processes, _) if !findings.keeps_root => {
+            always("RLIMIT_NPROC in a user namespace")
         }
-        _ => level(name, findings, Some(open), confinement),
+        _ => level(name, findings, Some(breaches), confinement),
     }
 }
 
-const UNASKED: Enforced = Enforced::None {
+const TREE_MECHANISM: &str = "process group, which seccomp prevents leaving";
+
+const NOT_REQUESTED: Enforced = Enforced::None {
     reason: "the grant says sandbox = \"none\"",
     hint: "set sandbox = \"required\"",
 };
 
-/// The level of one dimension; `open` is none where the grant asks for no confinement.
+/// Returns the level of one dimension outside a session; `breaches` is none where the grant
+/// requests no confinement.
 fn level(
     name: Dimension,
     findings: &Findings,
-    open: Option<u8>,
+    breaches: Option<u8>,
     confinement: &Confinement,
 ) -> Enforced {
-    let full = |mechanism| Enforced::Full { mechanism };
-    let closed = |bit, mechanism, hint| match open {
-        None => UNASKED,
-        Some(open) if open & bit == 0 => full(mechanism),
+    let always = |mechanism| Enforced::Full { mechanism };
+    let unless = |breach, mechanism, hint| match breaches {
+        None => NOT_REQUESTED,
+        Some(breaches) if breaches & breach == 0 => Enforced::Full { mechanism },
         Some(_) => Enforced::None {
-            reason: "the probe got through",
+            reason: BREACHED,
             hint,
         },
     };
-    // Samples see the members of the process group, which only the filter keeps closed.
+    // Samples cover the process group, which an unconfined process can leave.
     let sampled = |mechanism, confined, unconfined| Enforced::Partial {
         mechanism,
-        gap: open.map_or(unconfined, |_| confined),
+        gap: breaches.map_or(unconfined, |_| confined),
     };
     match name {
-        Dimension::WallClock | Dimension::Output => full("the registry"),
-        Dimension::Descriptors => full("close_range"),
-        Dimension::Environment => full("built from the grant"),
+        Dimension::WallClock | Dimension::Output => always("the registry"),
+        Dimension::Descriptors => always("close_range"),
+        Dimension::Environment => always("built from the grant"),
         Dimension::Processes => sampled(
             "counted by the registry",
-            "sampled: a burst may pass the cap",
-            "sampled: a burst, or who leaves the group, may pass the cap",
+            "sampled: a burst can exceed the limit",
+            "sampled: a burst, or a process that leaves the group, can exceed the limit",
         ),
         Dimension::Memory => sampled(
             "RLIMIT_DATA, sampled",
-            "per process between samples",
-            "per process between samples, and for who leaves the group",
+            "between samples the limit holds per process",
+            "between samples, and for a process that leaves the group, the limit holds per process",
         ),
         Dimension::CpuTime => sampled(
             "RLIMIT_CPU, sampled",
-            "per process between samples",
-            "per process between samples, and for who leaves the group",
+            "between samples the limit holds per process",
+            "between samples, and for a process that leaves the group, the limit holds per process",
         ),
-        Dimension::TreeKill if open.is_none() => Enforced::Partial {
+        Dimension::TreeKill if breaches.is_none() => Enforced::Partial {
             mechanism: "process group",
-            gap: "a descendant may leave it by setsid",
+            gap: "a descendant can leave the group by setsid",
         },
-        Dimension::TreeKill => closed(
-            GROUP,
-            "process group that seccomp keeps closed",
-            SECCOMP_HINT,
-        ),
-        _ if open.is_none() => UNASKED,
-        Dimension::FsRead => closed(READ, "Landlock", LANDLOCK_HINT),
-        Dimension::FsWrite => closed(WRITE, "Landlock", LANDLOCK_HINT),
+        Dimension::TreeKill => unless(GROUP, TREE_MECHANISM, SECCOMP_HINT),
+        _ if breaches.is_none() => NOT_REQUESTED,
+        Dimension::FsRead => unless(READ, "Landlock", LANDLOCK_HINT),
+        Dimension::FsWrite => unless(WRITE, "Landlock", LANDLOCK_HINT),
         Dimension::FsMetadata => Enforced::Partial {
             mechanism: "file permissions, seccomp for set-id bits",
             gap: "stat and inotify, and chmod, utimes and setxattr on the user's own files, reach outside the roots",
         },
         Dimension::DenyHoles => Enforced::None {
-            reason: "Landlock cannot subtract from a root",
-            hint: findings.no_session,
+            reason: "Landlock cannot exclude a path from a root",
+            hint: findings.session_hint,
         },
         Dimension::NetworkIp | Dimension::NetworkUnix => match confinement.network {
             Network::None if name == Dimension::NetworkIp => {
-                closed(INET, "seccomp, Landlock", SECCOMP_HINT)
+                unless(INET, "seccomp, Landlock", SECCOMP_HINT)
             }
-            Network::None => closed(UNIX, "seccomp, Landlock scope", SECCOMP_HINT),
+            Network::None => unless(UNIX, "seccomp, Landlock scope", SECCOMP_HINT),
             Network::Loopback => Enforced::None {
-                reason: "a loopback of its own takes a network namespace",
-                hint: findings.no_session,
+                reason: "a private loopback interface requires a network namespace",
+                hint: findings.session_hint,
             },
             Network::Host => Enforced::None {
-                reason: "the grant opens it",
+                reason: "the grant allows the host's network",
                 hint: "set network = \"none\"",
             },
         },
         Dimension::CrossProcess if findings.landlock < 6 => Enforced::Partial {
             mechanism: "seccomp",
-            gap: "signals to processes of the same user",
+            gap: "signals reach other processes of the same user",
         },
-        Dimension::CrossProcess => closed(SIGNAL, "Landlock scope, seccomp", LANDLOCK_HINT),
-        Dimension::Privileges if findings.root => Enforced::Partial {
+        Dimension::CrossProcess => unless(SIGNAL, "Landlock scope, seccomp", LANDLOCK_HINT),
+        Dimension::Privileges if findings.keeps_root => Enforced::Partial {
             mechanism: "no_new_privs, no capabilities, securebits",
             gap: "the user id 0 keeps its rights over files",
         },
-        Dimension::Privileges => closed(PRIVILEGES, "no_new_privs, no capabilities", SECCOMP_HINT),
-        Dimension::Syscalls => closed(CALLS, "seccomp", SECCOMP_HINT),
-        Dimension::Terminal => full("session of its own, pipes, seccomp"),
+        Dimension::Privileges => unless(PRIVILEGES, "no_new_privs, no capabilities", SECCOMP_HINT),
+        Dimension::Syscalls => unless(CALLS, "seccomp", SECCOMP_HINT),
+        Dimension::Terminal => always("setsid, pipes, seccomp"),
     }
 }
 

@@ -1,9 +1,12 @@
-//! What this host really enforces, found out by doing.
+//! The self-test: what this host enforces, tested by attempts to break out.
 //!
-//! Versions and sysctls do not predict what a machine allows: the helper is
-//! started under an empty confinement and tries what it must not be able to do.
-//! Once per launcher; a test that could not be made for want of descriptors or
-//! memory says nothing of the host, and is made again at the next question.
+//! The problem: kernel versions and sysctls do not predict what a machine allows.
+//!
+//! The way chosen: `capspawn-init` is started under an empty confinement, and attempts
+//! everything that the confinement should deny. That happens once per launcher. A
+//! self-test that failed for lack of descriptors or memory shows nothing about the host,
+//! so the host is probed again at the next launch. Rejected: a table of versions and
+//! settings; it is used for hints only.
 
 use std::io::{self, PipeWriter, pipe};
 use std::os::fd::AsFd;
@@ -12,7 +15,7 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::findings::{Findings, LANDLOCK_HINT, Probed, SECCOMP_HINT, SHORT_HINT, TIER_HINT};
+use super::findings::{Findings, LANDLOCK_HINT, Probed, SECCOMP_HINT, SESSION_HINT, SHORT_HINT};
 use crate::confinement::{Confinement, FsRules, Network, Sandbox, Tier};
 use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage, errno_within};
 use crate::sandbox::sys::linux::fd::memfd::NotExecutable;
@@ -25,16 +28,17 @@ use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::status::Signal;
 
 /// How long the self-test may take: it makes a dozen system calls.
-const BOUND: Timespec = Timespec {
+const SELF_TEST_TIMEOUT: Timespec = Timespec {
     tv_sec: 5,
     tv_nsec: 0,
 };
 
-/// A process of the children's user, which is all that keeps others from a signal to it. The host itself
-/// would not do: a root host is out of its children's reach without any sandbox.
+/// A process that the self-test tries to signal. It runs as the children's user, so only the confinement
+/// can prevent the signal. The host would be the wrong target: children of a root host cannot signal the
+/// host even without a sandbox.
 struct Canary {
     process: Child,
-    /// The process ends with this end of its standard input.
+    /// The process ends when this end of its standard input is closed.
     _stdin: PipeWriter,
 }
 
@@ -58,49 +62,50 @@ impl Drop for Canary {
     }
 }
 
-/// Runs the self-test in the tier that is insisted on, or in the first one that
-/// holds. Where none does, the last tells what is open.
-pub(crate) fn run(spawner: &Spawner, forced: Option<Tier>) -> Probed {
-    let findings = find(spawner, forced);
-    match findings.open {
-        Err(SHORT_HINT) => Probed::Passing(findings),
+/// Runs the self-test in the tier that is `required`, else in the best tier that the host supports.
+pub(crate) fn run(spawner: &Spawner, required: Option<Tier>) -> Probed {
+    let findings = find(spawner, required);
+    match findings.breaches {
+        Err(SHORT_HINT) => Probed::Transient(findings),
         _ => Probed::Lasting(findings),
     }
 }
 
-fn find(spawner: &Spawner, forced: Option<Tier>) -> Findings {
+fn find(spawner: &Spawner, required: Option<Tier>) -> Findings {
     let landlock = landlock::abi();
-    let findings = |tier, open, no_session| Findings {
+    let findings = |tier, breaches, session_hint| Findings {
         tier,
-        forced: forced.is_some(),
+        tier_required: required.is_some(),
         landlock,
-        open,
-        root: spawner.keeps_root(),
-        no_session,
+        breaches,
+        keeps_root: spawner.keeps_root(),
+        session_hint,
     };
-    let mut no_session = TIER_HINT;
-    if forced.unwrap_or(Tier::A) == Tier::A {
-        let open = told(test_session(spawner));
-        // A moment's shortage must not choose the lesser tier.
-        if forced.is_some() || open == Ok(0) || open == Err(SHORT_HINT) {
-            return findings(Tier::A, open, no_session);
+    let mut session_hint = SESSION_HINT;
+    if required.unwrap_or(Tier::A) == Tier::A {
+        let breaches = or_hint(test_session(spawner));
+        // A temporary shortage must not select a weaker tier.
+        if required.is_some() || breaches == Ok(0) || breaches == Err(SHORT_HINT) {
+            return findings(Tier::A, breaches, session_hint);
         }
-        no_session = open.err().unwrap_or(TIER_HINT);
+        session_hint = breaches.err().unwrap_or(SESSION_HINT);
     }
-    let tier = forced.unwrap_or(if landlock > 0 { Tier::B } else { Tier::C });
-    let open = match tier {
+    let tier = required.unwrap_or(if landlock > 0 { Tier::B } else { Tier::C });
+    let breaches = match tier {
         Tier::B if landlock == 0 => Err(LANDLOCK_HINT),
-        tier => told(test_alone(spawner, tier)),
+        tier => or_hint(test_alone(spawner, tier)),
     };
-    findings(tier, open, no_session)
+    findings(tier, breaches, session_hint)
 }
 
-fn told(open: Result<u8, LaunchError>) -> Result<u8, &'static str> {
-    open.inspect_err(|error| tracing::warn!(%error, "the sandbox probe failed"))
+/// Logs the error of a self-test that did not run, and returns a hint for the operator instead.
+fn or_hint(breaches: Result<u8, LaunchError>) -> Result<u8, &'static str> {
+    breaches
+        .inspect_err(|error| tracing::warn!(%error, "the sandbox probe failed"))
         .map_err(|error| hint(&error))
 }
 
-/// Best effort: what is missing shows in the result.
+/// Best effort: whatever the host lacks shows in the result.
 fn confinement() -> Confinement {
     Confinement {
         sandbox: Sandbox::BestEffort,
@@ -137,11 +142,15 @@ fn test_session(spawner: &Spawner) -> Result<u8, LaunchError> {
     outcome(&session.launch(&plan, &ChildStdio::default())?)
 }
 
-/// Waits for the self-test.
+/// Waits for the self-test, and returns its breaches.
 fn outcome(probe: &dyn Process) -> Result<u8, LaunchError> {
     let exit_fd = probe.exit_fd();
-    let readable =
-        retry_on_intr(|| poll(&mut [PollFd::new(&exit_fd, PollFlags::IN)], Some(&BOUND)));
+    let readable = retry_on_intr(|| {
+        poll(
+            &mut [PollFd::new(&exit_fd, PollFlags::IN)],
+            Some(&SELF_TEST_TIMEOUT),
+        )
+    });
     if readable != Ok(1) {
         let _ = probe.signal(Signal::Kill);
         let source = io::Error::new(io::ErrorKind::TimedOut, "the self-test took too long");
@@ -157,7 +166,7 @@ fn outcome(probe: &dyn Process) -> Result<u8, LaunchError> {
     })
 }
 
-/// What to look at where the self-test could not start.
+/// Returns what the operator can change where the self-test could not run.
 fn hint(error: &LaunchError) -> &'static str {
     match error.stage {
         _ if is_shortage(&error.source) => SHORT_HINT,
@@ -167,14 +176,14 @@ fn hint(error: &LaunchError) -> &'static str {
     }
 }
 
-/// Whether the same may succeed a moment later: no descriptors, memory, processes or time.
+/// Returns whether a later attempt may succeed: the host lacked descriptors, memory, processes or time.
 fn is_shortage(error: &io::Error) -> bool {
     let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
     error.kind() == io::ErrorKind::TimedOut
         || errno_within(error).is_some_and(|errno| short.contains(&errno))
 }
 
-/// Which setting keeps a host from having user namespaces.
+/// Returns the setting that prevents user namespaces on this host.
 fn namespaces_hint() -> &'static str {
     let is = |path: &str, value: &str| {
         std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value)
@@ -185,11 +194,11 @@ fn namespaces_hint() -> &'static str {
         "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
         "1",
     ) {
-        "kernel.apparmor_restrict_unprivileged_userns is 1: allow this program user namespaces by an AppArmor profile"
+        "kernel.apparmor_restrict_unprivileged_userns is 1: allow user namespaces for this program in an AppArmor profile"
     } else if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
         "set kernel.unprivileged_userns_clone to 1"
     } else {
-        "a container's seccomp profile may refuse user namespaces and mounts"
+        "a container's seccomp profile may deny user namespaces and mounts"
     }
 }
 

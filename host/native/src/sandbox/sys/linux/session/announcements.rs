@@ -1,12 +1,16 @@
-//! What children say: that they are there.
+//! The children that have announced themselves and that no reply has reported yet.
 //!
-//! Each says so before it leaves the server's process group, and the kernel whose
-//! word that is. Where the server answers, that is of no interest. Of a server that is
-//! killed before it could, these are the children that it has left behind: the
-//! host's, that nobody else will reap.
+//! The problem: a server that is killed before it replies leaves a child that only the
+//! host can reap, and the host does not know its pid.
 //!
-//! Not on the socket where the answer is awaited. A word there wakes up whoever waits,
-//! too early and perhaps on another processor, which costs the child 30 µs.
+//! The way chosen: each child sends a message before it leaves the server's process
+//! group, and the kernel attaches the pid of the sender (`SCM_CREDENTIALS`). A reply
+//! that reports the child settles its announcement. What remains when the server has
+//! been killed are the children to reap.
+//!
+//! Rejected: announcing on the socket on which the host waits for the reply. The message
+//! would wake the waiting thread too early, perhaps on another processor, which costs
+//! the child 30 µs.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -15,48 +19,50 @@ use parking_lot::Mutex;
 use rustix::net::{RecvFlags, sockopt};
 use rustix::process::Pid;
 
-use super::message::{pair, receive};
+use super::message::{receive, socket_pair};
 
-/// Whose word has come, or may still lie in the socket.
+/// The host's end of the announcement socket, and what was read from it so far.
 #[derive(Debug)]
-pub(crate) struct Words {
+pub(crate) struct Announcements {
     socket: OwnedFd,
-    heard: Mutex<Vec<Pid>>,
+    /// Announcements that were read before the reply about their child.
+    unreported: Mutex<Vec<Pid>>,
 }
 
-impl Words {
-    /// The end of the host, and the one of the server and its children.
+impl Announcements {
+    /// Returns the host's end, and the end of the server and its children.
     pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
-        let (socket, theirs) = pair()?;
+        let (socket, theirs) = socket_pair()?;
         sockopt::set_socket_passcred(&socket, true)?;
-        let heard = Mutex::default();
-        Ok((Self { socket, heard }, theirs))
+        let unreported = Mutex::default();
+        Ok((Self { socket, unreported }, theirs))
     }
 
-    /// The server has told of this child.
-    pub(crate) fn told(&self, pid: Pid) {
-        let mut heard = self.heard.lock();
+    /// Settles the announcement of `pid`, which the server has reported.
+    pub(crate) fn mark_reported(&self, pid: Pid) {
+        let mut unreported = self.unreported.lock();
         loop {
-            if let Some(index) = heard.iter().position(|other| *other == pid) {
-                heard.swap_remove(index);
+            if let Some(index) = unreported.iter().position(|other| *other == pid) {
+                unreported.swap_remove(index);
                 return;
             }
             match self.next() {
-                Some(other) => heard.push(other),
-                // It failed before it could say anything.
+                Some(other) => unreported.push(other),
+                // The child failed before it could announce itself.
                 None => return,
             }
         }
     }
 
-    /// Those whom nobody has told of. To be asked when the server has been killed, and its process group.
-    pub(crate) fn untold(&self) -> Vec<Pid> {
-        let mut heard = std::mem::take(&mut *self.heard.lock());
-        heard.extend(std::iter::from_fn(|| self.next()));
-        heard
+    /// Returns the announced children that no reply has reported, and forgets them.
+    /// To be called once the server and its process group have been killed.
+    pub(crate) fn take_unreported(&self) -> Vec<Pid> {
+        let mut unreported = std::mem::take(&mut *self.unreported.lock());
+        unreported.extend(std::iter::from_fn(|| self.next()));
+        unreported
     }
 
-    /// The next word that has come.
+    /// Returns the next announcement in the socket, without waiting for one.
     fn next(&self) -> Option<Pid> {
         receive(&self.socket, RecvFlags::DONTWAIT).ok()?.sender
     }
@@ -68,11 +74,11 @@ mod tests {
 
     use super::*;
 
-    /// A process that says a word and ends.
-    fn say(theirs: &OwnedFd) -> Pid {
-        let mut said = Command::new("/bin/echo");
+    /// Starts a process that announces itself and ends.
+    fn announce(theirs: &OwnedFd) -> Pid {
+        let mut echo = Command::new("/bin/echo");
         let theirs = theirs.try_clone().expect("a copy");
-        let mut child = said
+        let mut child = echo
             .stdin(Stdio::null())
             .stdout(theirs)
             .spawn()
@@ -82,18 +88,18 @@ mod tests {
     }
 
     #[test]
-    fn who_is_told_of_is_not_left_behind() {
-        let (words, theirs) = Words::new().expect("a socket");
-        assert_eq!(words.untold(), []);
-        let [first, second, third] = [(); 3].map(|()| say(&theirs));
-        // In any order, and whether a word has come or not.
-        words.told(second);
-        words.told(rustix::process::getpid());
-        let fourth = say(&theirs);
-        words.told(first);
-        let mut untold = words.untold();
-        untold.sort_by_key(|pid| pid.as_raw_pid());
-        assert_eq!(untold, [third, fourth]);
-        assert_eq!(words.untold(), []);
+    fn a_child_that_was_announced_and_not_reported_is_returned_once() {
+        let (announcements, theirs) = Announcements::new().expect("a socket");
+        assert_eq!(announcements.take_unreported(), []);
+        let [first, second, third] = [(); 3].map(|()| announce(&theirs));
+        // Reports come in any order, and also about a child that never announced itself.
+        announcements.mark_reported(second);
+        announcements.mark_reported(rustix::process::getpid());
+        let fourth = announce(&theirs);
+        announcements.mark_reported(first);
+        let mut unreported = announcements.take_unreported();
+        unreported.sort_by_key(|pid| pid.as_raw_pid());
+        assert_eq!(unreported, [third, fourth]);
+        assert_eq!(announcements.take_unreported(), []);
     }
 }

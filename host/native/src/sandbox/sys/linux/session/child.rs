@@ -1,25 +1,25 @@
 //! A child in a session.
 //!
-//! The server starts it as a child of the host, so that it is held by its pidfd
-//! and reaped here, like one that the host has cloned. What it has besides is the
-//! session: where that ends, the kernel has killed the child, and not a signal
-//! that anybody sent.
+//! The server starts it as a child of the host, so the host holds it by its pidfd and
+//! reaps it, like a child that the host has cloned. In addition it holds its session:
+//! when the session ends, the kernel kills the child, and that is not reported as a
+//! signal that some process sent.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::start::Session;
+use super::instance::Session;
 use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process};
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 use crate::status::Signal;
 
-/// The signal with which the kernel ends what is left of a namespace.
+/// The signal with which the kernel ends all processes of a namespace.
 const SIGKILL: u8 = 9;
 
-/// A started child. Dropped, its tree is killed.
+/// A started child. Dropping it kills its tree.
 #[derive(Debug)]
 pub(crate) struct SessionChild {
     session: Arc<Session>,
@@ -38,12 +38,12 @@ impl SessionChild {
 }
 
 impl Session {
-    /// Starts what `plan` says in the session. Returns once the program executes.
+    /// Starts what `plan` says in this session. Returns once the program executes.
     ///
     /// # Errors
     ///
-    /// The stage that failed. [`Stage::Request`] with a broken pipe is a session
-    /// that has ended: a new one may be made and asked.
+    /// The stage that failed. [`Stage::Request`](crate::launch::Stage::Request) with a broken
+    /// pipe means that the session has ended: the caller may start a new session and retry.
     pub(crate) fn launch(
         self: &Arc<Self>,
         plan: &Plan,
@@ -65,7 +65,7 @@ impl Process for SessionChild {
 
     fn try_exit(&self) -> io::Result<Option<Exit>> {
         match self.child.try_exit()? {
-            // Pid 1 has let go of its end by the time that the kernel kills the others.
+            // Pid 1 closes its end of the lifeline before the kernel kills the other processes.
             Some(Exit::Signal(SIGKILL)) if !self.session.has_pid_1() => {
                 Err(io::ErrorKind::BrokenPipe.into())
             }

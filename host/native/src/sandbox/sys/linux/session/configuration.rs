@@ -7,20 +7,20 @@ use capspawn_raw::wire::flag;
 use rustix::fs::MemfdFlags;
 
 use super::profile::Profile;
-use super::view::View;
+use super::root_layout::RootLayout;
 use crate::confinement::{Network, Sandbox};
 use crate::launch::Identity;
 use crate::sandbox::sys::linux::fd::memfd;
-use crate::sandbox::sys::linux::policy::pass_key::Key;
+use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::{landlock, syscalls};
 
 /// Returns a sealed memfd with the configuration of `profile` for the user
-/// `user`, which the helper has to become or is already. Its calls will carry `key`.
+/// `user`, which the helper has to become or is already. Its calls will carry `pass`.
 pub(crate) fn file(
     profile: &Profile,
-    view: &View,
+    layout: &RootLayout,
     (user, become_user): (Identity, bool),
-    key: Key,
+    pass: FilterPass,
 ) -> io::Result<OwnedFd> {
     let mut flags = 0;
     if become_user {
@@ -36,7 +36,7 @@ pub(crate) fn file(
         .processes
         .map_or(u64::MAX, |tasks| tasks.saturating_add(2));
     let mut bytes = Vec::new();
-    for word in key.arguments() {
+    for word in pass.arguments() {
         bytes.extend(word.to_ne_bytes());
     }
     for word in [flags, user.uid, user.gid] {
@@ -50,12 +50,12 @@ pub(crate) fn file(
     let network = profile.confinement.network;
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
-        Sandbox::Required | Sandbox::BestEffort => syscalls::session(network, key),
+        Sandbox::Required | Sandbox::BestEffort => syscalls::session_program(network, pass),
     };
     let filter = memfd::instructions(&filter);
     let length = u32::try_from(filter.len()).map_err(io::Error::other)?;
     bytes.extend(length.to_ne_bytes());
     bytes.extend(filter);
-    bytes.extend_from_slice(&view.bytes);
+    bytes.extend_from_slice(layout.bytes());
     memfd::sealed("capspawn-session", &bytes, MemfdFlags::empty())
 }

@@ -1,4 +1,4 @@
-//! Messages of a session's processes and of its children.
+//! Messages from the processes of a session and from its children.
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -15,8 +15,9 @@ use rustix::process::Pid;
 
 use crate::sandbox::sys::linux::fd::stdio::raised;
 
-/// Two ends that keep messages apart. A host may have closed its standard streams.
-pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Returns a connected pair of sockets that keep message boundaries. Both numbers are above the
+/// standard streams, also in a host that has closed its own.
+pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let kind = SocketType::SEQPACKET;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
     Ok((raised(ours)?, raised(theirs)?))
@@ -24,14 +25,14 @@ pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 
 /// A message.
 pub(crate) struct Message {
-    /// None where it is no report, or the end.
+    /// None where the message is no report, and at the end of the stream.
     pub(crate) report: Option<Report>,
     pub(crate) descriptor: Option<OwnedFd>,
-    /// The kernel's word, where the socket asks for it.
+    /// The sender's pid as the kernel attests it, on a socket with `SO_PASSCRED`.
     pub(crate) sender: Option<Pid>,
 }
 
-/// Waits for a message, as long as the socket's bound or `flags` allow.
+/// Waits for a message, as long as the socket's timeout or `flags` allow.
 pub(crate) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message> {
     const ROOM: usize = rustix::cmsg_space!(ScmRights(1), ScmCredentials(1));
     let mut bytes = [0; REPORT_BYTES];
@@ -66,10 +67,12 @@ pub(crate) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message>
     Ok(message)
 }
 
-/// Whether one of `events` or the end of the other side has come.
-pub(crate) fn is_ready(fd: &OwnedFd, events: PollFlags) -> bool {
+/// Returns whether a descriptor has one of its events, or has lost its other end. One `poll(2)`
+/// for all of them, which does not wait.
+pub(crate) fn any_ready<const N: usize>(fds: [(&OwnedFd, PollFlags); N]) -> bool {
     let now = Timespec::default();
-    // A signal to the host interrupts even a look.
-    let ready = retry_on_intr(|| poll(&mut [PollFd::new(fd, events)], Some(&now)));
+    let mut fds = fds.map(|(fd, events)| PollFd::new(fd, events));
+    // A signal to the host interrupts even a poll that does not wait.
+    let ready = retry_on_intr(|| poll(&mut fds, Some(&now)));
     ready.is_ok_and(|ready| ready > 0)
 }

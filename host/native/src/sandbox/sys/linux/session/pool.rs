@@ -1,38 +1,51 @@
-//! The sessions of each guest, one for every profile.
+//! The sessions of each guest, one per profile.
 //!
-//! A guest's first child of a profile makes the session, its later ones find it.
-//! No session is shared between guests: what one leaves in `/tmp` is nobody
-//! else's. A session ends when its guest has gone (or its place was needed) and
-//! the last child in it has ended.
+//! A guest's first child of a profile starts the session, and later children of that
+//! profile use it. Guests never share a session, so that no guest sees what another
+//! leaves in `/tmp`. A session ends when its guest is gone, or its room was needed, and
+//! its last child has ended.
+//!
+//! A spawn checks only the session that it uses: one `poll(2)`, and one `lstat(2)` for
+//! each masked path that was missing when the session started. Rejected: checking all
+//! sessions of the guest at each spawn, which makes a spawn dearer with every profile.
+//! The pool finds a dead session of another profile when that profile is used next, or
+//! when the session's room is needed.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
 use super::child::SessionChild;
+use super::instance::Session;
 use super::profile::Profile;
-use super::start::Session;
 use crate::launch::{ChildStdio, LaunchError, Plan, Scope, Stage};
 use crate::sandbox::sys::linux::spawner::Spawner;
 
-/// Sessions of one guest at once: 8, some hundred KiB of kernel memory each. A
-/// grant has a handful of confinements.
-const MAX_SESSIONS: usize = 8;
+/// Sessions of one guest at once; each takes some hundred KiB of kernel memory, and a
+/// grant has a handful of profiles.
+pub(crate) const MAX_SESSIONS: usize = 8;
 
 /// The sessions of all guests.
 #[derive(Debug, Default)]
-pub(crate) struct Sessions(Mutex<HashMap<Scope, Vec<Place>>>);
+pub(crate) struct SessionPool(Mutex<HashMap<Scope, Vec<Slot>>>);
 
 #[derive(Debug)]
-struct Place {
+struct Slot {
     profile: Profile,
     session: Arc<Session>,
 }
 
-impl Sessions {
-    /// Starts what `plan` says in the session of its profile, made now if need be.
+impl SessionPool {
+    /// Starts what `plan` says in the session of its profile, which is started first if
+    /// there is none.
+    ///
+    /// # Errors
+    ///
+    /// The stage that failed; [`Stage::Namespaces`] with `EAGAIN` where all sessions of
+    /// the guest are in use.
     pub(crate) fn launch(
         &self,
         spawner: &Spawner,
@@ -40,15 +53,11 @@ impl Sessions {
         plan: &Plan,
         stdio: &ChildStdio,
     ) -> Result<SessionChild, LaunchError> {
-        let profile = Profile {
-            confinement: Arc::clone(&plan.confinement),
-            tmpfs_bytes: plan.limits.tmpfs_bytes,
-            processes: plan.limits.processes,
-        };
+        let profile = Profile::of(plan);
         match self.try_launch(spawner, scope, &profile, plan, stdio) {
-            // Its server or its pid 1 was killed: a new one is made, once.
-            Err(error) if is_over(&error) => {
-                tracing::warn!(%error, "a session has ended, or did not start: it is made anew");
+            // Its server or its pid 1 was killed: retried once, in a new session.
+            Err(error) if has_ended(&error) => {
+                tracing::warn!(%error, "a session has ended or did not start: restarting it");
                 self.try_launch(spawner, scope, &profile, plan, stdio)
             }
             launched => launched,
@@ -65,110 +74,120 @@ impl Sessions {
     ) -> Result<SessionChild, LaunchError> {
         let session = self.session(spawner, scope, profile)?;
         session.launch(plan, stdio).inspect_err(|error| {
-            // Its socket ends before its process has, and one that is ended since it did not answer takes a moment,
-            // too: it would be found again.
-            if is_over(error) || is_late(error) {
-                self.give_up(scope, &session);
+            // Removed here, because for a moment the liveness check would still pass: the socket ends before its
+            // process has ended, and a session killed after a timeout takes a while to die.
+            if has_ended(error) || has_timed_out(error) {
+                self.remove(scope, &session);
             }
         })
     }
 
-    /// Forgets the sessions of a guest. Those with children end with the last.
+    /// Removes all sessions of a guest. Those with children end with their last child.
     pub(crate) fn close(&self, scope: Scope) {
-        let places = self.0.lock().remove(&scope);
-        // Not under the lock: an ended session is a few system calls.
-        drop(places);
+        let slots = self.0.lock().remove(&scope);
+        // Not under the lock: ending a session takes a few system calls.
+        drop(slots);
     }
 
-    /// Takes a session from those that are found.
-    fn give_up(&self, scope: Scope, session: &Arc<Session>) {
-        let mut all = self.0.lock();
-        let places = all.get_mut(&scope);
-        let gone: Vec<Place> = places
-            .into_iter()
-            .flat_map(|places| places.extract_if(.., |place| Arc::ptr_eq(&place.session, session)))
-            .collect();
-        drop(all);
-        drop(gone);
-    }
-
+    /// Returns the session of `profile`, and starts it if there is none.
     fn session(
         &self,
         spawner: &Spawner,
         scope: Scope,
         profile: &Profile,
     ) -> Result<Arc<Session>, LaunchError> {
-        if let Some(session) = self.find(scope, profile)? {
+        if let Some(session) = self.find(scope, profile) {
             return Ok(session);
         }
-        // Not under the lock: it takes milliseconds. Of two first launches at once one makes a session too many.
+        self.make_room(scope)?;
+        // Not under the lock: it takes milliseconds. Two first launches at once start one session too many.
         let session = Arc::new(Session::start(spawner, profile)?);
         let mut all = self.0.lock();
-        let places = all.entry(scope).or_default();
-        if let Some(other) = places.iter().find(|place| place.profile == *profile) {
+        let slots = all.entry(scope).or_default();
+        if let Some(other) = slots.iter().find(|slot| slot.profile == *profile) {
             return Ok(Arc::clone(&other.session));
         }
-        if places.len() >= MAX_SESSIONS {
-            return Err(full());
+        if slots.len() >= MAX_SESSIONS {
+            return Err(all_in_use());
         }
-        places.push(Place {
+        slots.push(Slot {
             profile: profile.clone(),
             session: Arc::clone(&session),
         });
         Ok(session)
     }
 
-    /// Returns the running session of `profile`; none where there is room for it, made
-    /// now by the oldest that nobody uses.
-    fn find(&self, scope: Scope, profile: &Profile) -> Result<Option<Arc<Session>>, LaunchError> {
-        let sessions: Vec<_> = {
+    /// Returns the session of `profile`, if it is usable; an unusable one is removed.
+    pub(super) fn find(&self, scope: Scope, profile: &Profile) -> Option<Arc<Session>> {
+        let session = {
             let all = self.0.lock();
-            let places = all.get(&scope).into_iter().flatten();
-            places.map(|place| Arc::clone(&place.session)).collect()
+            let slots = all.get(&scope)?;
+            let slot = slots.iter().find(|slot| slot.profile == *profile)?;
+            Arc::clone(&slot.session)
         };
-        // Not under the lock: a denied path may lie on a file system that hangs.
-        let useless = |session: &Arc<Session>| !session.is_alive() || session.is_outdated();
-        for session in sessions.iter().filter(|session| useless(session)) {
-            self.give_up(scope, session);
+        // Not under the lock: a masked path may be on a file system that hangs.
+        if session.is_usable() {
+            return Some(session);
+        }
+        self.remove(scope, &session);
+        None
+    }
+
+    /// Makes room for one more session of a guest. Where there is none, removes the unusable
+    /// sessions, and where all are usable, the oldest that has no child.
+    fn make_room(&self, scope: Scope) -> Result<(), LaunchError> {
+        let sessions = self.sessions(scope);
+        if sessions.len() < MAX_SESSIONS {
+            return Ok(());
+        }
+        // Not under the lock either.
+        for session in sessions.iter().filter(|session| !session.is_usable()) {
+            self.remove(scope, session);
         }
         drop(sessions);
         let mut all = self.0.lock();
-        let Some(places) = all.get_mut(&scope) else {
-            return Ok(None);
+        let Some(slots) = all.get_mut(&scope) else {
+            return Ok(());
         };
-        if let Some(place) = places.iter().find(|place| place.profile == *profile) {
-            return Ok(Some(Arc::clone(&place.session)));
+        if slots.len() < MAX_SESSIONS {
+            return Ok(());
         }
-        if places.len() < MAX_SESSIONS {
-            return Ok(None);
-        }
-        let idle = |place: &Place| Arc::strong_count(&place.session) == 1;
-        let index = places.iter().position(idle).ok_or_else(full)?;
-        let gone = places.remove(index);
+        let has_no_child = |slot: &Slot| Arc::strong_count(&slot.session) == 1;
+        let index = slots.iter().position(has_no_child).ok_or_else(all_in_use)?;
+        let removed = slots.remove(index);
         drop(all);
-        drop(gone);
-        Ok(None)
+        drop(removed);
+        Ok(())
     }
-}
 
-#[cfg(test)]
-impl Sessions {
-    /// The sessions of a guest.
-    pub(crate) fn of(&self, scope: Scope) -> Vec<Arc<Session>> {
+    /// Removes a session, so that it is not found again.
+    fn remove(&self, scope: Scope, session: &Arc<Session>) {
+        let mut all = self.0.lock();
+        let slots = all.get_mut(&scope);
+        let removed: Vec<Slot> = slots
+            .into_iter()
+            .flat_map(|slots| slots.extract_if(.., |slot| Arc::ptr_eq(&slot.session, session)))
+            .collect();
+        drop(all);
+        drop(removed);
+    }
+
+    /// Returns the sessions of a guest, the oldest first.
+    pub(super) fn sessions(&self, scope: Scope) -> Vec<Arc<Session>> {
         let all = self.0.lock();
-        let places = all.get(&scope).into_iter().flatten();
-        places.map(|place| Arc::clone(&place.session)).collect()
+        let slots = all.get(&scope).into_iter().flatten();
+        slots.map(|slot| Arc::clone(&slot.session)).collect()
     }
 }
 
-fn full() -> LaunchError {
+fn all_in_use() -> LaunchError {
     LaunchError::new(Stage::Namespaces, Errno::AGAIN.into())
 }
 
-fn is_late(error: &LaunchError) -> bool {
-    error.stage == Stage::Request && error.source.kind() == std::io::ErrorKind::TimedOut
+fn has_timed_out(error: &LaunchError) -> bool {
+    error.stage == Stage::Request && error.source.kind() == io::ErrorKind::TimedOut
 }
 
-fn is_over(error: &LaunchError) -> bool {
-    error.stage == Stage::Request && error.source.kind() == std::io::ErrorKind::BrokenPipe
+fn has_ended(error: &LaunchError) -> bool {
+    error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
 }

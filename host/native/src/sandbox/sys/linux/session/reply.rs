@@ -1,7 +1,7 @@
-//! What a session is asked, and what comes of it.
+//! The server's reply to one request.
 //!
-//! The server says that the child executes, or which step failed. What it then
-//! leaves behind, should it be killed, the host has heard of before ([`Words`]).
+//! A reply reports that the child executes, or which step failed. A server that is
+//! killed may leave a child that no reply reports: [`Announcements`] finds it.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -13,60 +13,63 @@ use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
 };
 
-use super::announcements::Words;
+use super::announcements::Announcements;
 use super::message::receive;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 
 /// What became of a request.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     /// The program executes.
     Started(Spawned),
-    /// A step failed, and nothing is left.
+    /// A step failed, and no process is left.
     Refused { step: u32, errno: i32 },
-    /// Nobody answers, within the bound or any more. There may be a child.
-    Silence { late: bool },
+    /// No reply came in time, or the server has ended. There may be a child.
+    Missing { timed_out: bool },
 }
 
-/// Waits for the answer on `socket`.
-pub(crate) fn answer(socket: &OwnedFd, words: &Words) -> io::Result<Answer> {
-    let message = loop {
-        match receive(socket, RecvFlags::empty()) {
-            // Said once, where the server has left requests unread. What it has said before comes after.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
-            Err(error) => {
-                let late = error.kind() == io::ErrorKind::WouldBlock;
-                return Ok(Answer::Silence { late });
+impl Reply {
+    /// Waits for the reply on `socket`.
+    pub(crate) fn receive(socket: &OwnedFd, announcements: &Announcements) -> io::Result<Self> {
+        let message = loop {
+            match receive(socket, RecvFlags::empty()) {
+                // Reported once by a server that ends with unread requests. Its earlier messages follow.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+                Err(error) => {
+                    let timed_out = error.kind() == io::ErrorKind::WouldBlock;
+                    return Ok(Self::Missing { timed_out });
+                }
+                Ok(message) => break message,
             }
-            Ok(message) => break message,
-        }
-    };
-    match message.report {
-        Some(Report::Started { pid }) => {
-            let pid = number(pid)?;
-            words.told(pid);
-            started(pid, message.descriptor).map(Answer::Started)
-        }
-        Some(Report::Refused { step, errno, pid }) => {
-            if pid != 0 {
-                let pid = number(pid)?;
-                words.told(pid);
-                // It exits at once.
-                reap(pid);
+        };
+        match message.report {
+            Some(Report::Started { pid }) => {
+                let pid = checked(pid)?;
+                announcements.mark_reported(pid);
+                started(pid, message.descriptor).map(Self::Started)
             }
-            Ok(Answer::Refused { step, errno })
+            Some(Report::Refused { step, errno, pid }) => {
+                if pid != 0 {
+                    let pid = checked(pid)?;
+                    announcements.mark_reported(pid);
+                    // The child exits at once.
+                    reap(pid);
+                }
+                Ok(Self::Refused { step, errno })
+            }
+            _ => Ok(Self::Missing { timed_out: false }),
         }
-        _ => Ok(Answer::Silence { late: false }),
     }
 }
 
-fn number(pid: u32) -> io::Result<Pid> {
+/// Returns the pid of a report, if it can be one.
+fn checked(pid: u32) -> io::Result<Pid> {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// The child `pid`, which the host has not reaped, so that the number is its own. One
-/// that there is no descriptor for is ended, and all that it has started.
+/// Returns the child `pid`, which the host has not reaped, so no other process has its
+/// number. Where it cannot be opened, its process group is killed.
 fn started(pid: Pid, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
     let opened = match pidfd {
         Some(pidfd) => Ok(pidfd),
@@ -79,7 +82,7 @@ fn started(pid: Pid, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
     })
 }
 
-/// Waits for the end of a child that nobody else knows of.
+/// Waits for the end of a child that nothing else in the host holds.
 pub(crate) fn reap(pid: Pid) {
     while let Err(Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {}
 }
@@ -89,52 +92,53 @@ mod tests {
     use rustix::net::{SendFlags, send, sockopt};
 
     use super::*;
-    use crate::sandbox::sys::linux::session::message::pair;
+    use crate::sandbox::sys::linux::session::message::socket_pair;
 
-    fn nobody() -> Words {
-        Words::new().expect("a socket").0
+    fn no_announcements() -> Announcements {
+        Announcements::new().expect("a socket").0
     }
 
-    /// What comes of this message, after which the server is gone.
-    fn told(message: Option<&[u8]>) -> Answer {
-        let (ours, theirs) = pair().expect("a socket");
-        // Of somebody else.
+    /// Returns the reply of a server that sends `message` and ends.
+    fn reply_to(message: Option<&[u8]>) -> Reply {
+        let (ours, theirs) = socket_pair().expect("a socket");
+        // A request of another thread, which stays unread.
         assert_eq!(send(&ours, b"request", SendFlags::empty()), Ok(7));
         if let Some(message) = message {
             let sent = send(&theirs, message, SendFlags::empty());
             assert_eq!(sent, Ok(message.len()));
         }
         drop(theirs);
-        answer(&ours, &nobody()).expect("it can be read")
+        Reply::receive(&ours, &no_announcements()).expect("it can be read")
     }
 
     #[test]
-    fn a_server_that_ends_without_an_answer_is_told_from_one_that_is_late() {
+    fn an_ended_server_is_distinguished_from_one_that_exceeds_the_timeout() {
         for message in [None, Some(&b"no report"[..])] {
-            let silence = told(message);
-            assert!(matches!(silence, Answer::Silence { late: false }));
+            let missing = reply_to(message);
+            assert!(matches!(missing, Reply::Missing { timed_out: false }));
         }
-        let (ours, theirs) = pair().expect("a socket");
-        let bound = std::time::Duration::from_millis(10);
-        sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(bound)).expect("a bound");
-        let late = answer(&ours, &nobody()).expect("it can be read");
-        assert!(matches!(late, Answer::Silence { late: true }));
+        let (ours, theirs) = socket_pair().expect("a socket");
+        let timeout = std::time::Duration::from_millis(10);
+        sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(timeout))
+            .expect("a timeout");
+        let late = Reply::receive(&ours, &no_announcements()).expect("it can be read");
+        assert!(matches!(late, Reply::Missing { timed_out: true }));
         drop(theirs);
     }
 
     #[test]
-    fn a_refusal_is_told_with_or_without_a_child() {
+    fn a_refusal_is_returned_and_its_child_reaped() {
         let refused = |pid| Report::Refused {
             step: 7,
             errno: 2,
             pid,
         };
-        let alone = told(Some(&refused(0).bytes()));
-        assert!(matches!(alone, Answer::Refused { step: 7, errno: 2 }));
+        let childless = reply_to(Some(&refused(0).bytes()));
+        assert!(matches!(childless, Reply::Refused { step: 7, errno: 2 }));
         let mut child = std::process::Command::new("/bin/true").spawn();
-        let number = child.as_mut().expect("it starts").id();
-        let reaped = told(Some(&refused(number).bytes()));
-        assert!(matches!(reaped, Answer::Refused { step: 7, errno: 2 }));
+        let pid = child.as_mut().expect("it starts").id();
+        let reply = reply_to(Some(&refused(pid).bytes()));
+        assert!(matches!(reply, Reply::Refused { step: 7, errno: 2 }));
         let again = child.expect("it started").wait();
         assert_eq!(
             again.expect_err("it is reaped").raw_os_error(),
@@ -143,11 +147,11 @@ mod tests {
     }
 
     #[test]
-    fn a_child_without_a_descriptor_is_opened_by_its_number() {
+    fn a_child_reported_without_a_descriptor_is_opened_by_its_pid() {
         let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn();
         let child = child.as_mut().expect("it starts");
         let report = Report::Started { pid: child.id() };
-        let Answer::Started(spawned) = told(Some(&report.bytes())) else {
+        let Reply::Started(spawned) = reply_to(Some(&report.bytes())) else {
             panic!("it has started");
         };
         assert_eq!(spawned.pid, Pid::from_child(child));

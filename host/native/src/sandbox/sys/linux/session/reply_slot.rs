@@ -1,8 +1,9 @@
-//! Where the answer to a request comes.
+//! Where the reply to a request arrives.
 //!
-//! On the control socket, unless somebody awaits one there already: then a socket of
-//! its own goes along with the request. One with every request would be simpler; to
-//! make it, pass it and close it was 3 hundredths of a spawn and wait of `/bin/true`.
+//! On the control socket, unless another thread waits for a reply there: then a socket
+//! of its own is passed along with the request. A socket with every request would be
+//! simpler; creating, passing and closing it cost 3 % of a spawn and wait of
+//! `/bin/true`.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -11,21 +12,23 @@ use std::time::Duration;
 
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
-use super::announcements::Words;
-use super::message::pair;
-use super::reply::{Answer, answer};
+use super::announcements::Announcements;
+use super::message::socket_pair;
+use super::reply::Reply;
 
-/// How long a session may take to be made, or a child to execute, before the session
-/// is given up: a file system that hangs must not hold the host's thread for ever.
-const LAUNCH_BOUND: Option<Duration> = Some(Duration::from_secs(30));
+/// How long a session may take to start, or a child to execute, before the session is
+/// ended: a file system that hangs must not block the host's thread for ever.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The socket at which one answer is awaited.
-pub(crate) enum Answers<'a> {
+/// The socket on which one reply is awaited.
+pub(crate) enum ReplySlot<'a> {
+    /// The control socket, which no other thread uses for a reply meanwhile.
     Control { socket: &'a OwnedFd, turn: Turn<'a> },
-    Apart { ours: OwnedFd, theirs: OwnedFd },
+    /// A socket for this reply alone.
+    Dedicated { ours: OwnedFd, theirs: OwnedFd },
 }
 
-/// The right to await an answer on the control socket; given back with the drop.
+/// The right to wait for a reply on the control socket. Dropping it passes the right on.
 pub(crate) struct Turn<'a>(&'a AtomicBool);
 
 impl Drop for Turn<'_> {
@@ -34,50 +37,51 @@ impl Drop for Turn<'_> {
     }
 }
 
-impl<'a> Answers<'a> {
-    /// At `control`, or apart where an answer `is_awaited` there.
-    pub(crate) fn new(control: &'a OwnedFd, is_awaited: &'a AtomicBool) -> io::Result<Self> {
-        if !is_awaited.swap(true, Ordering::Acquire) {
+impl<'a> ReplySlot<'a> {
+    /// Returns a slot on `control`, or a dedicated one where `in_use` says that another
+    /// thread waits there.
+    pub(crate) fn new(control: &'a OwnedFd, in_use: &'a AtomicBool) -> io::Result<Self> {
+        if !in_use.swap(true, Ordering::Acquire) {
             return Ok(Self::Control {
                 socket: control,
-                turn: Turn(is_awaited),
+                turn: Turn(in_use),
             });
         }
-        let (ours, theirs) = pair()?;
-        set_bound(&ours)?;
-        Ok(Self::Apart { ours, theirs })
+        let (ours, theirs) = socket_pair()?;
+        set_reply_timeout(&ours)?;
+        Ok(Self::Dedicated { ours, theirs })
     }
 
-    /// What goes along with the request.
+    /// Returns the server's end of a dedicated socket, to be passed with the request.
     pub(crate) fn far_end(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Self::Control { .. } => None,
-            Self::Apart { theirs, .. } => Some(theirs.as_fd()),
+            Self::Dedicated { theirs, .. } => Some(theirs.as_fd()),
         }
     }
 
-    /// Waits for the answer to the request, which was sent.
-    pub(crate) fn wait(self, words: &Words) -> io::Result<Answer> {
+    /// Waits for the reply to the request, which has been sent.
+    pub(crate) fn wait(self, announcements: &Announcements) -> io::Result<Reply> {
         match self {
-            Self::Apart { ours, theirs } => {
+            Self::Dedicated { ours, theirs } => {
                 drop(theirs);
-                answer(&ours, words)
+                Reply::receive(&ours, announcements)
             }
             Self::Control { socket, turn } => {
-                let answer = answer(socket, words);
-                if let Ok(Answer::Silence { .. }) = answer {
-                    // What still comes is for nobody.
+                let reply = Reply::receive(socket, announcements);
+                if let Ok(Reply::Missing { .. }) = reply {
+                    // A late reply would be taken for that to another request: nobody waits here again.
                     std::mem::forget(turn);
                 }
-                answer
+                reply
             }
         }
     }
 }
 
-/// Bounds the waiting on `socket`.
-pub(crate) fn set_bound(socket: &OwnedFd) -> rustix::io::Result<()> {
-    set_socket_timeout(socket, Timeout::Recv, LAUNCH_BOUND)
+/// Limits the time that a reply on `socket` is awaited.
+pub(crate) fn set_reply_timeout(socket: &OwnedFd) -> rustix::io::Result<()> {
+    set_socket_timeout(socket, Timeout::Recv, Some(REPLY_TIMEOUT))
 }
 
 #[cfg(test)]
@@ -88,35 +92,35 @@ mod tests {
     use capspawn_raw::wire::Report;
 
     #[test]
-    fn one_answer_at_a_time_comes_on_the_control_socket_and_none_after_a_silence() {
-        let (control, theirs) = pair().expect("a socket");
+    fn the_control_socket_serves_one_reply_at_a_time_and_none_after_a_missing_one() {
+        let (control, theirs) = socket_pair().expect("a socket");
         set_socket_timeout(&control, Timeout::Recv, Some(Duration::from_millis(10)))
-            .expect("a bound");
-        let (words, _childrens) = Words::new().expect("a socket");
-        let is_awaited = AtomicBool::new(false);
-        let answers = || Answers::new(&control, &is_awaited).expect("a socket");
+            .expect("a timeout");
+        let (announcements, _childrens_end) = Announcements::new().expect("a socket");
+        let in_use = AtomicBool::new(false);
+        let slot = || ReplySlot::new(&control, &in_use).expect("a socket");
         let refused = Report::Refused {
             step: 1,
             errno: 2,
             pid: 0,
         };
         for _ in 0..2 {
-            let first = answers();
+            let first = slot();
             assert!(first.far_end().is_none());
-            let second = answers();
-            let socket = second.far_end().expect("it is apart");
-            for to in [socket, theirs.as_fd()] {
+            let second = slot();
+            let dedicated = second.far_end().expect("a dedicated socket");
+            for to in [dedicated, theirs.as_fd()] {
                 let sent = send(to, &refused.bytes(), SendFlags::empty());
                 assert_eq!(sent, Ok(16));
             }
-            for answer in [second, first].map(|answers| answers.wait(&words)) {
-                assert!(matches!(answer, Ok(Answer::Refused { step: 1, errno: 2 })));
+            for reply in [second, first].map(|slot| slot.wait(&announcements)) {
+                assert!(matches!(reply, Ok(Reply::Refused { step: 1, errno: 2 })));
             }
-            // Never sent.
-            drop(answers());
+            // A slot whose request was never sent.
+            drop(slot());
         }
-        let late = answers().wait(&words);
-        assert!(matches!(late, Ok(Answer::Silence { late: true })));
-        assert!(answers().far_end().is_some());
+        let late = slot().wait(&announcements);
+        assert!(matches!(late, Ok(Reply::Missing { timed_out: true })));
+        assert!(slot().far_end().is_some());
     }
 }

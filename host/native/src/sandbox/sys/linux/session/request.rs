@@ -10,7 +10,7 @@ use capspawn_raw::wire::{MAX_INLINE, SPAWN_DESCRIPTORS, STREAMS};
 use rustix::fs::MemfdFlags;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use super::reply_slot::Answers;
+use super::reply_slot::ReplySlot;
 use crate::launch::{ChildStdio, Plan};
 use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::spawner::rlimits;
@@ -29,7 +29,7 @@ impl<'a> Request<'a> {
         plan: &'a Plan,
         affinity: Option<&Affinity>,
         stdio: &'a ChildStdio,
-        answers: &'a Answers<'_>,
+        answers: &'a ReplySlot<'_>,
         fault: Fault,
     ) -> io::Result<Self> {
         let strings = strings(plan)?;

@@ -1,15 +1,16 @@
-//! Sessions, with real children.
+//! Sessions with real children.
 
 mod affinity;
 mod faults;
-mod holes;
+mod filter_pass;
 mod isolation;
-mod key;
 mod leaks;
 mod lifecycle;
 mod limits;
+mod masked;
+mod pool;
 mod random;
 mod root;
-mod served;
+mod server;
 mod streams;
 mod support;

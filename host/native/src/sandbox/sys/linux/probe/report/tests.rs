@@ -1,15 +1,15 @@
-//! What each finding makes of the report.
+//! How each finding affects the report.
 
 use super::*;
-use crate::sandbox::sys::linux::probe::findings::TIER_HINT;
+use crate::sandbox::sys::linux::probe::findings::SESSION_HINT;
 
-const SOUND: Findings = Findings {
+const NO_BREACH: Findings = Findings {
     tier: Tier::B,
-    forced: false,
-    no_session: TIER_HINT,
+    tier_required: false,
+    session_hint: SESSION_HINT,
     landlock: 7,
-    open: Ok(0),
-    root: false,
+    breaches: Ok(0),
+    keeps_root: false,
 };
 
 fn unmet(findings: Findings, confinement: &Confinement) -> String {
@@ -17,23 +17,23 @@ fn unmet(findings: Findings, confinement: &Confinement) -> String {
 }
 
 #[test]
-fn a_sound_host_meets_the_demand() {
+fn a_host_without_breaches_meets_the_demand() {
     let confinement = Confinement::default();
-    assert_eq!(unmet(SOUND, &confinement), "");
+    assert_eq!(unmet(NO_BREACH, &confinement), "");
     let open = Confinement {
         network: Network::Host,
         ..confinement.clone()
     };
-    assert_eq!(unmet(SOUND, &open), "");
+    assert_eq!(unmet(NO_BREACH, &open), "");
     let loopback = Confinement {
         network: Network::Loopback,
         ..confinement
     };
-    assert_eq!(unmet(SOUND, &loopback), "network-ip, network-unix");
+    assert_eq!(unmet(NO_BREACH, &loopback), "network-ip, network-unix");
 }
 
 #[test]
-fn each_thing_the_probe_could_do_is_a_demand_not_met() {
+fn each_breach_is_an_unmet_demand() {
     let names = [
         (READ, "fs-read"),
         (WRITE, "fs-write"),
@@ -46,29 +46,29 @@ fn each_thing_the_probe_could_do_is_a_demand_not_met() {
     ];
     for (bit, name) in names {
         let findings = Findings {
-            open: Ok(bit),
-            ..SOUND
+            breaches: Ok(bit),
+            ..NO_BREACH
         };
         assert_eq!(unmet(findings, &Confinement::default()), name);
     }
 }
 
 #[test]
-fn an_old_landlock_root_and_a_failed_probe_are_refused() {
+fn an_old_landlock_a_root_user_and_a_failed_probe_are_refused() {
     let confinement = Confinement::default();
     let old = Findings {
         landlock: 5,
-        ..SOUND
+        ..NO_BREACH
     };
     assert_eq!(unmet(old, &confinement), "cross-process");
     let root = Findings {
-        root: true,
-        ..SOUND
+        keeps_root: true,
+        ..NO_BREACH
     };
     assert_eq!(unmet(root, &confinement), "privileges");
     let failed = Findings {
-        open: Err("a hint"),
-        ..SOUND
+        breaches: Err("a hint"),
+        ..NO_BREACH
     };
     let report = report(&failed, &confinement);
     assert!(!report.admits(Sandbox::Required));
@@ -77,12 +77,26 @@ fn an_old_landlock_root_and_a_failed_probe_are_refused() {
 }
 
 #[test]
-fn no_sandbox_is_not_understated() {
+fn an_unavailable_tier_is_refused_where_it_is_required_even_for_best_effort() {
+    for (tier_required, best_effort) in [(false, true), (true, false)] {
+        let unavailable = Findings {
+            tier_required,
+            breaches: Err("a hint"),
+            ..NO_BREACH
+        };
+        let report = report(&unavailable, &Confinement::default());
+        assert!(!report.admits(Sandbox::Required));
+        assert_eq!(report.admits(Sandbox::BestEffort), best_effort);
+    }
+}
+
+#[test]
+fn without_a_sandbox_the_limits_still_count_as_partial() {
     let none = Confinement {
         sandbox: Sandbox::None,
         ..Confinement::default()
     };
-    let report = report(&SOUND, &none);
+    let report = report(&NO_BREACH, &none);
     let level = |name| match report.dimensions().iter().find(|(known, _)| *known == name) {
         Some((_, Enforced::Full { .. })) => "full",
         Some((_, Enforced::Partial { .. })) => "partial",
@@ -109,10 +123,10 @@ fn no_sandbox_is_not_understated() {
 }
 
 #[test]
-fn a_session_needs_no_landlock() {
+fn a_session_meets_the_demand_without_landlock() {
     let session = Findings {
         tier: Tier::A,
-        ..SOUND
+        ..NO_BREACH
     };
     for landlock in [0, 5] {
         let old = Findings {
@@ -121,13 +135,13 @@ fn a_session_needs_no_landlock() {
         };
         assert_eq!(unmet(old, &Confinement::default()), "");
         let report = report(&old, &Confinement::default());
-        let says = |(_, level): &(_, Enforced)| matches!(level, Enforced::Full { mechanism } if mechanism.contains("Landlock"));
-        assert_eq!(report.dimensions().iter().any(says), landlock > 0);
+        let names_landlock = |(_, level): &(_, Enforced)| matches!(level, Enforced::Full { mechanism } if mechanism.contains("Landlock"));
+        assert_eq!(report.dimensions().iter().any(names_landlock), landlock > 0);
     }
 }
 
 #[test]
-fn the_cap_on_tasks_is_exact_in_a_session_but_for_root() {
+fn the_limit_on_tasks_is_exact_in_a_session_except_for_root() {
     for (tier, root, exact) in [
         (Tier::A, false, true),
         (Tier::A, true, false),
@@ -135,13 +149,17 @@ fn the_cap_on_tasks_is_exact_in_a_session_but_for_root() {
     ] {
         let findings = Findings {
             tier,
-            root,
-            ..SOUND
+            keeps_root: root,
+            ..NO_BREACH
         };
         let report = report(&findings, &Confinement::default());
-        let says = |(name, level): &(Dimension, Enforced)| {
+        let is_exact = |(name, level): &(Dimension, Enforced)| {
             *name == Dimension::Processes && matches!(level, Enforced::Full { .. })
         };
-        assert_eq!(report.dimensions().iter().any(says), exact, "{tier} {root}");
+        assert_eq!(
+            report.dimensions().iter().any(is_exact),
+            exact,
+            "{tier} {root}"
+        );
     }
 }

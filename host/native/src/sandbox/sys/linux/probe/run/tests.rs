@@ -1,4 +1,4 @@
-//! The self-test sees what is open: it is worth nothing where it cannot.
+//! The self-test finds breaches: a self-test that cannot would prove nothing.
 
 use super::*;
 use crate::sandbox::sys::linux::probe::findings::{PRIVILEGES, READ, SIGNAL, WRITE};
@@ -9,18 +9,18 @@ fn spawner() -> Spawner {
 }
 
 #[test]
-fn without_a_confinement_the_probe_gets_through() {
+fn without_a_confinement_the_self_test_finds_every_breach_but_privileges() {
     let spawner = spawner();
-    let open = test(&spawner, &Policy::open()).expect("it starts");
-    assert_eq!(open, !PRIVILEGES, "{open:#010b}");
+    let breaches = test(&spawner, &Policy::open()).expect("it starts");
+    assert_eq!(breaches, !PRIVILEGES, "{breaches:#010b}");
 }
 
-/// The signal above all: the filter lets it through, and a root host is no target of it.
+/// The signal matters most: the filter allows it, and a root host would not receive it.
 #[test]
-fn without_landlock_the_probe_opens_files_and_signals() {
+fn without_landlock_the_self_test_opens_files_and_signals() {
     let spawner = spawner();
-    let open = test_alone(&spawner, Tier::C).expect("it starts");
-    assert_eq!(open, READ | WRITE | SIGNAL, "{open:#010b}");
+    let breaches = test_alone(&spawner, Tier::C).expect("it starts");
+    assert_eq!(breaches, READ | WRITE | SIGNAL, "{breaches:#010b}");
     if landlock::abi() >= 6 {
         assert_eq!(test_alone(&spawner, Tier::B).expect("it starts"), 0);
     }

@@ -1,4 +1,4 @@
-//! Faults at every step of a session and of its children.
+//! A fault at each step of a session and of its children.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ fn failing(step: Step) -> Spawner {
 }
 
 #[test]
-fn a_session_that_fails_says_where() {
+fn a_failed_start_of_a_session_names_its_stage() {
     let steps = [
         (Step::Identity, Stage::Identity),
         (Step::Namespaces, Stage::Namespaces),
@@ -33,7 +33,7 @@ fn a_session_that_fails_says_where() {
 }
 
 #[test]
-fn a_child_that_fails_says_where_and_the_next_one_starts() {
+fn a_failed_start_of_a_child_names_its_stage_and_the_session_stays_alive() {
     let steps = [
         (Step::Signals, Stage::Signals),
         (Step::Session, Stage::Session),

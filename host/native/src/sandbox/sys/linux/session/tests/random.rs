@@ -1,11 +1,11 @@
-//! The formats, on random bytes and there and back.
+//! The wire formats: random bytes, and round trips.
 
 use std::ffi::CString;
 
 use capspawn_raw::wire::{Configuration, Operation, Report, Spawn};
 use proptest::prelude::*;
 
-/// Bytes that look like a message in their first words.
+/// Returns bytes whose first words resemble a message.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let word = prop_oneof![0..8u32, any::<u32>()].prop_map(u32::to_ne_bytes);
     let words = prop::collection::vec(word, 0..16).prop_map(|words| words.concat());
@@ -15,7 +15,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn nothing_panics(bytes in bytes()) {
+    fn random_bytes_cause_no_panic(bytes in bytes()) {
         if let Some(spawn) = Spawn::read(&bytes) {
             prop_assert!(spawn.limits().count() <= 16);
             let mut pointers = [std::ptr::null(); 64];
@@ -30,7 +30,7 @@ proptest! {
     }
 
     #[test]
-    fn a_request_of_random_strings_is_split_as_it_was_made(
+    fn a_request_is_split_into_the_strings_that_it_was_made_of(
         strings in prop::collection::vec("[a-z/=]{0,9}", 3..20),
         cut in 0..20usize,
     ) {
@@ -58,7 +58,7 @@ proptest! {
             prop_assert_eq!(offset(slot), expected);
             expected += string.len() + 1;
         }
-        // One string less or more, or too little room, is refused.
+        // A missing string, an additional one, and too little room are refused.
         prop_assert!(spawn.split(&blob[..blob.len() - 1], &mut pointers).is_none());
         prop_assert!(spawn.split(&[blob.as_slice(), b"\0"].concat(), &mut pointers).is_none());
         let room = pointers.len() - 1;
@@ -66,7 +66,7 @@ proptest! {
     }
 
     #[test]
-    fn reports_come_back(errno in any::<i32>(), pid in any::<u32>()) {
+    fn reports_round_trip(errno in any::<i32>(), pid in any::<u32>()) {
         let all = [
             Report::Started { pid },
             Report::Failed { step: 3, errno, operation: 4 },
@@ -83,7 +83,7 @@ proptest! {
 }
 
 #[test]
-fn a_request_says_what_comes_along() {
+fn a_request_names_its_descriptors() {
     // One argument; no limits, affinity or fault.
     let read = |streams: u32, apart: u32, shared: u32| {
         let words = [1, 0, 0, 0, 0, 0, streams, apart, shared];
@@ -99,7 +99,7 @@ fn a_request_says_what_comes_along() {
 }
 
 #[test]
-fn operations_come_back() {
+fn operations_round_trip() {
     let (path, at) = (c"/a/b", c"/c");
     let all = [
         Operation::Bind {
@@ -130,7 +130,7 @@ fn operations_come_back() {
 }
 
 #[test]
-fn a_path_is_absolute_and_ends_where_it_says() {
+fn a_path_must_be_absolute_and_end_where_its_length_says() {
     for (path, good) in [
         (&b"/a\0"[..], true),
         (b"a\0", false),

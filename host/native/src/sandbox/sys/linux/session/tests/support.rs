@@ -1,4 +1,4 @@
-//! What the tests of sessions share.
+//! Profiles, plans and runs for the tests of sessions.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -23,12 +23,12 @@ pub(crate) fn spawner() -> Spawner {
     failing(NO_FAULT)
 }
 
-/// A spawner with a fault at one step.
+/// Returns a spawner with a fault at one step.
 pub(crate) fn failing(fault: Fault) -> Spawner {
     Spawner::new(default_user(), false, fault)
 }
 
-/// A spawner whose children run as the user and the group `id`.
+/// Returns a spawner whose children run as the user and the group `id`.
 pub(crate) fn spawner_as(id: u32) -> Spawner {
     let user = Identity { uid: id, gid: id };
     Spawner::new(Some(user), false, NO_FAULT)
@@ -78,7 +78,7 @@ pub(crate) fn plan(program: &str, arguments: &[&str]) -> Plan {
     }
 }
 
-/// A shell with this script.
+/// Returns the plan of a shell that runs `text`.
 pub(crate) fn script(text: &str) -> Plan {
     plan("/bin/sh", &["-c", text])
 }
@@ -87,7 +87,7 @@ pub(crate) fn null() -> ChildStdio {
     ChildStdio::default()
 }
 
-/// Streams whose output, both together, can be read from the descriptor.
+/// Returns streams, and a descriptor from which standard output and standard error can be read.
 pub(crate) fn piped() -> (ChildStdio, OwnedFd) {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let stdio = ChildStdio {
@@ -98,7 +98,7 @@ pub(crate) fn piped() -> (ChildStdio, OwnedFd) {
     (stdio, reader)
 }
 
-/// Starts `plan`; the host keeps nothing of the streams.
+/// Starts `plan`, and drops the host's copies of the streams.
 pub(crate) fn launch(
     session: &Arc<Session>,
     plan: &Plan,
@@ -107,7 +107,7 @@ pub(crate) fn launch(
     session.launch(plan, &stdio)
 }
 
-/// Waits for the leader's end, and releases it.
+/// Waits until the leader has ended, and reaps it.
 pub(crate) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
     loop {
         let fd = process.exit_fd();
@@ -123,10 +123,17 @@ pub(crate) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
     }
 }
 
-/// Runs `plan` to its end: what it wrote, and how it ended.
+/// Runs `plan` to its end, and returns its output and how it ended.
 pub(crate) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
+    run_with(|stdio| launch(session, plan, stdio))
+}
+
+/// Runs the child that `start` starts to its end, and returns its output and how it ended.
+pub(crate) fn run_with(
+    start: impl FnOnce(ChildStdio) -> Result<SessionChild, LaunchError>,
+) -> (String, Exit) {
     let (stdio, reader) = piped();
-    let child = launch(session, plan, stdio).expect("it starts");
+    let child = start(stdio).expect("it starts");
     let mut output = String::new();
     File::from(reader)
         .read_to_string(&mut output)
@@ -135,18 +142,18 @@ pub(crate) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
     (output, exit)
 }
 
-/// What a script writes.
+/// Runs a script, and returns its output.
 pub(crate) fn output(session: &Arc<Session>, text: &str) -> String {
     run(session, &script(text)).0
 }
 
-/// The system's Python.
+/// Returns the path of the system's Python.
 pub(crate) fn python() -> String {
     let path = std::fs::canonicalize("/usr/bin/python3").expect("tests need Python");
     path.into_os_string().into_string().expect("text")
 }
 
-/// A directory that whoever children run as can reach and write.
+/// Returns a directory that the children's user can reach and write.
 pub(crate) fn folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
 
@@ -156,7 +163,7 @@ pub(crate) fn folder() -> tempfile::TempDir {
     folder
 }
 
-/// Pid 1 of the session and its server.
+/// Returns pid 1 of the session, and its server.
 pub(crate) fn processes(session: &Session) -> [Pid; 2] {
     let server = session.server();
     let group = server.as_raw_nonzero().to_string();

@@ -1,4 +1,4 @@
-//! Denied paths inside granted ones.
+//! Denied paths within granted roots.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -9,7 +9,7 @@ use crate::confinement::{Confinement, FsRoot, FsRules};
 use crate::launch::Stage;
 use crate::sandbox::sys::linux::session::{Profile, Session};
 
-/// A writable working tree whose `.git/hooks` and `secret` are denied.
+/// Creates a writable working tree, and returns a profile in which its `.git/hooks` and `secret` are denied.
 fn tree(root: &Path) -> Profile {
     fs::create_dir_all(root.join("work/.git/hooks")).expect("room");
     fs::write(root.join("work/.git/config"), "config").expect("room");
@@ -28,7 +28,7 @@ fn tree(root: &Path) -> Profile {
     denying(root, &["work/.git/hooks", "work/secret"])
 }
 
-/// A denied path, whether or not it exists.
+/// Returns a denied path, whether or not it exists.
 fn at(path: &Path) -> FsRoot {
     FsRoot::resolve(path).unwrap_or_else(|_| path.into())
 }
@@ -45,7 +45,7 @@ fn denying(root: &Path, deny: &[&str]) -> Profile {
 }
 
 #[test]
-fn a_hole_in_a_writable_root_holds() {
+fn a_denied_path_in_a_writable_root_cannot_be_reached_or_replaced() {
     let folder = folder();
     let profile = tree(folder.path());
     let session = session(&profile);
@@ -69,20 +69,20 @@ fn a_hole_in_a_writable_root_holds() {
         "umount .git/hooks",
     ];
     for text in refused {
-        let said = output(&session, &format!("{enter}{text} && echo done"));
-        assert!(!said.contains("done"), "{text}: {said}");
+        let output = output(&session, &format!("{enter}{text} && echo done"));
+        assert!(!output.contains("done"), "{text}: {output}");
     }
-    // The way around a hole whose parents can be renamed.
+    // The attack on a mask whose parent directories can be renamed.
     let text = "mv .git x; mkdir -p .git/hooks; touch .git/hooks/evil; ls -d x .git/hooks/evil; mv .git x 2>&1 | grep -c busy";
-    let said = output(&session, &format!("{enter}{text}"));
-    assert!(said.ends_with("1\n"), "{said}");
+    let renamed = output(&session, &format!("{enter}{text}"));
+    assert!(renamed.ends_with("1\n"), "{renamed}");
     assert!(!folder.path().join("work/x").exists());
     assert!(!folder.path().join("work/.git/hooks/evil").exists());
     assert_eq!(
         fs::read(folder.path().join("work/secret")).expect("it is there"),
         b"secret"
     );
-    // What lies beside the holes is writable.
+    // Everything next to the masked paths is writable.
     let text = "echo new > .git/config && touch .git/index beside && mv beside other && mkdir sub && mv sub renamed && cat .git/config";
     assert_eq!(output(&session, &format!("{enter}{text}")), "new\n");
     assert_eq!(
@@ -92,7 +92,7 @@ fn a_hole_in_a_writable_root_holds() {
 }
 
 #[test]
-fn a_hole_in_a_writable_root_must_exist_and_be_no_link() {
+fn a_denied_path_in_a_writable_root_must_exist_and_must_not_be_a_link() {
     let folder = folder();
     tree(folder.path());
     symlink("secret", folder.path().join("work/link")).expect("room");
@@ -115,7 +115,7 @@ fn a_hole_in_a_writable_root_must_exist_and_be_no_link() {
 }
 
 #[test]
-fn a_hole_in_a_readable_root_may_be_missing() {
+fn a_denied_path_in_a_readable_root_may_be_missing() {
     let folder = folder();
     tree(folder.path());
     let deny = ["work/.git/hooks", "work/absent", "elsewhere"];
@@ -138,9 +138,9 @@ fn a_hole_in_a_readable_root_may_be_missing() {
 }
 
 #[test]
-fn a_hole_that_nobody_inside_can_reach_hides_what_is_closed() {
+fn a_denied_path_is_masked_even_where_children_cannot_reach_it() {
     if !rustix::process::geteuid().is_root() {
-        // Without root there is no directory that children cannot reach and the host can.
+        // Without root, children can reach every directory that the host can reach.
         return;
     }
     let folder = folder();
