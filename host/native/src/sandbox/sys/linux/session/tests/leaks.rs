@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
-use super::support::{launch, null, plan, processes, profile, script, spawner, wait};
+use super::support::{children, launch, null, plan, profile, script, spawner, wait};
 use crate::launch::{ChildStdio, Exit};
 use crate::sandbox::sys::linux::session::Session;
 
@@ -19,21 +19,11 @@ const NAME: &str = "sandbox::sys::linux::session::tests::leaks::a_thousand_sessi
 
 /// Returns the counts of descriptors, children (zombies included), threads and mounts of this process.
 fn held() -> [usize; 4] {
-    let own = "/proc/thread-self/children";
-    assert!(fs::exists(own).expect("a /proc"), "CONFIG_PROC_CHILDREN");
     let count = |path: &str| fs::read_dir(path).expect("it is there").count();
-    let children = fs::read_dir("/proc/self/task")
-        .expect("it is there")
-        .flatten();
-    let children = children
-        // A thread that has ended meanwhile has no children.
-        .map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default())
-        .map(|line| line.split_whitespace().count())
-        .sum();
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("it is there");
     [
         count("/proc/self/fd"),
-        children,
+        children().len(),
         count("/proc/self/task"),
         mounts.lines().count(),
     ]
@@ -103,7 +93,7 @@ fn a_server_killed_during_requests_leaves_nothing() {
     let text = script("sleep 1000 & exec sleep 1000");
     let one = |after: Duration| {
         let session = Arc::new(Session::start(&spawner, &profile).expect("it starts"));
-        let [_, server] = processes(&session);
+        let server = session.server();
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| while launch(&session, &text, null()).is_ok() {});

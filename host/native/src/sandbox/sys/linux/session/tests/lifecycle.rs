@@ -2,26 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal as RawSignal, kill_process, pidfd_open};
+use rustix::process::{Signal as RawSignal, kill_process};
 
 use super::support::{
-    launch, null, output, piped, plan, processes, profile, python, run, script, session, spawner,
-    wait,
+    await_end, launch, null, output, pidfd, piped, plan, processes, profile, python, run, script,
+    session, spawner, wait,
 };
 use crate::launch::{ChildStdio, Exit, Process, Stage};
 use crate::sandbox::sys::linux::session::Session;
 use crate::sandbox::sys::linux::spawner::helper::IMAGE;
 use crate::status::Signal;
-
-/// Waits until the process has ended, without reaping it.
-fn await_end(process: BorrowedFd<'_>) {
-    let mut fds = [PollFd::new(&process, PollFlags::IN)];
-    poll(&mut fds, None).expect("it can be polled");
-}
 
 #[test]
 fn a_child_starts_and_its_exit_is_reported() {
@@ -255,10 +248,6 @@ fn orphans_are_reaped_while_an_ended_leader_is_not() {
     assert_eq!(wait(&held), Ok(Exit::Code(0)));
 }
 
-fn pidfd(pid: Pid) -> OwnedFd {
-    pidfd_open(pid, PidfdFlags::empty()).expect("it is not reaped")
-}
-
 /// Asserts that a request fails as one to a session that has ended.
 fn assert_ended(session: &Arc<Session>) {
     let error = launch(session, &plan("/bin/true", &[]), null()).expect_err("it has ended");
@@ -300,7 +289,7 @@ fn a_killed_server_starts_no_more_children_and_the_present_ones_live() {
         ..null()
     };
     let child = launch(&session, &script("read line; exit 3"), stdio).expect("it starts");
-    let [_, server] = processes(&session);
+    let server = session.server();
     kill_process(server, RawSignal::KILL).expect("it runs");
     await_end(pidfd(server).as_fd());
     assert!(!session.is_alive());
@@ -315,7 +304,7 @@ fn a_request_whose_server_is_killed_fails_as_one_to_an_ended_session() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let child = launch(&session, &script("sleep 1000"), stdio).expect("it starts");
-    let [_, server] = processes(&session);
+    let server = session.server();
     kill_process(server, RawSignal::STOP).expect("it runs");
     std::thread::scope(|scope| {
         let (sender, receiver) = std::sync::mpsc::channel();

@@ -2,14 +2,15 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{
-    folder, null, plan, processes, profile, rules, run, run_with, script, spawner, wait,
+    await_end, folder, null, pidfd, plan, processes, profile, rules, run, run_with, script,
+    spawner, wait,
 };
 use crate::confinement::{Confinement, FsRoot, FsRules};
 use crate::launch::{Exit, LaunchError, Plan, Scope, Stage};
@@ -72,11 +73,11 @@ fn confined(mut plan: Plan, number: u64) -> Plan {
     plan
 }
 
-/// Kills a process of a session, and waits until it has ended: pid 1 once no child is left.
+/// Kills a process of a session, and waits until it has ended. Pid 1 ends once no child is left.
 fn kill(pid: Pid) {
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("it is not reaped");
+    let pidfd = pidfd(pid);
     kill_process(pid, Signal::KILL).expect("it runs");
-    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], None).expect("it can be polled");
+    await_end(pidfd.as_fd());
 }
 
 #[test]

@@ -2,14 +2,16 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, getpgid, kill_process};
 
 use super::leaks::is_alone;
 use super::support::{
-    folder, launch, null, plan, processes, profile, profile_of, python, rules, run, session,
+    await_end, children, folder, launch, null, pidfd, plan, processes, profile, profile_of, python,
+    rules, run, session,
 };
 use crate::confinement::{Confinement, FsRoot};
 use crate::launch::Stage;
@@ -29,26 +31,21 @@ fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Returns the fields of `/proc/PID/stat` after the name; the first is the state.
-fn stat(pid: Pid) -> Option<Vec<String>> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    let (_, fields) = stat.rsplit_once(") ")?;
-    Some(fields.split(' ').map(str::to_owned).collect())
-}
-
-/// Returns the scheduling policy: SCHED_OTHER (0) or SCHED_BATCH (3).
-fn policy(pid: Pid) -> Option<String> {
-    stat(pid)?.get(38).cloned()
+/// Returns the scheduling policy of a process, also of one that `/proc` hides.
+#[expect(unsafe_code, reason = "rustix does not have this call")]
+fn policy(pid: Pid) -> i32 {
+    // SAFETY: the call takes a number and no pointer.
+    unsafe { libc::sched_getscheduler(pid.as_raw_nonzero().get()) }
 }
 
 #[test]
 fn the_server_waits_under_sched_batch_and_its_children_do_not_inherit_that() {
     let session = session(&profile());
     let own = policy(rustix::process::getpid());
-    assert_eq!(own.as_deref(), Some("0"), "the tests run under SCHED_OTHER");
+    assert_eq!(own, libc::SCHED_OTHER, "the policy of the tests");
     for _ in 0..2 {
         eventually("waiting server", || {
-            policy(session.server()).as_deref() == Some("3")
+            policy(session.server()) == libc::SCHED_BATCH
         });
         let script = "import os; print(os.sched_getscheduler(0))";
         assert_eq!(run(&session, &plan(&python(), &["-ISc", script])).0, "0\n");
@@ -104,10 +101,9 @@ fn a_child_that_its_killed_server_did_not_report_is_reaped() {
             child = about_to_execute(&session);
             child.is_some()
         });
+        let server = pidfd(session.server());
         kill_process(session.server(), Signal::KILL).expect("it runs");
-        eventually("end of the server", || {
-            stat(session.server()).is_none_or(|fields| fields[0] == "Z")
-        });
+        await_end(server.as_fd());
         // The child executes, which closes its copy of the server's socket.
         drop(lease.stdin.take());
         (child, request.join().expect("it does not panic"))
@@ -117,25 +113,14 @@ fn a_child_that_its_killed_server_did_not_report_is_reaped() {
     lease.wait().expect("it ends");
     drop(session);
     let child = child.expect("it was found");
-    eventually("reaped child", || stat(child).is_none());
+    eventually("reaped child", || getpgid(Some(child)).is_err());
 }
 
-/// Returns a child of this process that the server has started, that leads a process group, and that
-/// still executes `capspawn-init`.
+/// Returns a child that the server has started and that leads a process group of its own. The lease
+/// keeps it from executing its program.
 fn about_to_execute(session: &Session) -> Option<Pid> {
     let known = processes(session);
-    let own = std::process::id().to_string();
-    let all = fs::read_dir("/proc").expect("it is there").flatten();
-    let mut pids = all.filter_map(|entry| {
-        let number = entry.file_name().to_str()?.parse().ok()?;
-        Pid::from_raw(number)
-    });
-    pids.find(|pid| {
-        let leads = stat(*pid).is_some_and(|fields| {
-            fields[1] == own && fields[2] == pid.as_raw_nonzero().to_string()
-        });
-        let name = fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_nonzero()));
-        let name = name.unwrap_or_default();
-        leads && !known.contains(pid) && name.starts_with("memfd:")
-    })
+    let leads_group = |pid: &Pid| getpgid(Some(*pid)) == Ok(*pid);
+    let mut started = children().into_iter().filter(|pid| !known.contains(pid));
+    started.find(leads_group)
 }

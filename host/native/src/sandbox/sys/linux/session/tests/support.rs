@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
 use capspawn_raw::steps::Fault;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, getpgid, pidfd_open};
 
 use crate::confinement::{Confinement, FsRoot, FsRules};
 use crate::launch::{
@@ -163,19 +163,45 @@ pub(crate) fn folder() -> tempfile::TempDir {
     folder
 }
 
+/// Returns the children of this process, zombies included. `/proc` lists them also where it hides
+/// the processes of other users (`hidepid`), as it does those that are not dumpable.
+pub(crate) fn children() -> Vec<Pid> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("a /proc");
+    // A thread that has ended meanwhile has no children.
+    let lists =
+        tasks.map(|task| std::fs::read_to_string(task.expect("a task").path().join("children")));
+    let lists: Vec<_> = lists.flatten().collect();
+    assert!(!lists.is_empty(), "CONFIG_PROC_CHILDREN");
+    let pids = lists.iter().flat_map(|list| list.split_whitespace());
+    pids.filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+        .collect()
+}
+
 /// Returns pid 1 of the session, and its server.
 pub(crate) fn processes(session: &Session) -> [Pid; 2] {
     let server = session.server();
-    let group = server.as_raw_nonzero().to_string();
-    let all = std::fs::read_dir("/proc").expect("it is there").flatten();
-    let mut numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let first = numbers.find(|number| {
-        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-        // After the name in parentheses: the state, the parent, the group.
-        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' '));
-        let of_group = fields.is_some_and(|mut fields| fields.nth(2) == Some(&group));
-        of_group && *number != server.as_raw_nonzero().get()
-    });
-    let first = first.and_then(Pid::from_raw).expect("it runs");
-    [first, server]
+    let is_pid_1 = |pid: &Pid| *pid != server && getpgid(Some(*pid)) == Ok(server);
+    let first = children().into_iter().find(is_pid_1);
+    [first.expect("it runs"), server]
+}
+
+/// Returns the status of a process, or none where `/proc` hides the process (`hidepid`).
+pub(crate) fn status(pid: Pid) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
+    if status.is_err() {
+        getpgid(Some(pid)).expect("it is hidden, and not gone");
+        println!("/proc hides process {pid:?}");
+    }
+    status.ok()
+}
+
+/// Waits until the process has ended, without reaping it.
+pub(crate) fn await_end(process: BorrowedFd<'_>) {
+    let mut fds = [PollFd::new(&process, PollFlags::IN)];
+    poll(&mut fds, None).expect("it can be polled");
+}
+
+/// Opens a process that is not reaped.
+pub(crate) fn pidfd(pid: Pid) -> OwnedFd {
+    pidfd_open(pid, PidfdFlags::empty()).expect("it is not reaped")
 }
