@@ -52,8 +52,7 @@ pub fn item_name(item: DeniedItem) -> &'static str {
         DeniedItem::Argument => "argument",
         DeniedItem::Environment => "environment",
         DeniedItem::WorkingDirectory => "working directory",
-        DeniedItem::Stdio => "stdio",
-        DeniedItem::Timeout => "timeout",
+        DeniedItem::Stdio => "standard input",
         DeniedItem::Detach => "detach",
     }
 }

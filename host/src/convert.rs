@@ -36,7 +36,6 @@ macro_rules! conversions {
                     capspawn_native::DeniedItem::Environment => Self::Environment,
                     capspawn_native::DeniedItem::WorkingDirectory => Self::WorkingDirectory,
                     capspawn_native::DeniedItem::Stdio => Self::Stdio,
-                    capspawn_native::DeniedItem::Timeout => Self::Timeout,
                     capspawn_native::DeniedItem::Detach => Self::Detach,
                 }
             }

@@ -57,7 +57,9 @@ impl ProcessCtxBuilder {
 
     /// Builds the context.
     pub fn build(self) -> ProcessCtx {
-        let grant = self.grant.unwrap_or_else(|| Grant::none(&self.component));
+        let grant = self
+            .grant
+            .unwrap_or_else(|| Grant::deny_all(&self.component));
         ProcessCtx {
             guest: Arc::new(self.registry.guest(grant, &self.tenant)),
             options_bytes: 0,

@@ -28,8 +28,7 @@ fn main() {
                 DeniedItem::Argument => "another argument may be allowed",
                 DeniedItem::Environment => "leave out the variable",
                 DeniedItem::WorkingDirectory => "leave the directory at its default",
-                DeniedItem::Stdio => "use captured output",
-                DeniedItem::Timeout => "request less time",
+                DeniedItem::Stdio => "send no standard input",
                 DeniedItem::Detach => "keep the handle instead",
             };
             println!("denied ({}): {advice}", item_name(*item));

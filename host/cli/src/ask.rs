@@ -13,7 +13,6 @@ use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush};
 use tokio::sync::oneshot;
 
-use crate::confinement;
 use crate::output::quoted;
 
 /// How often an open question checks whether it was withdrawn: 100 ms.
@@ -131,14 +130,14 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
     writeln!(text, "  directory  {}", quoted(&question.cwd))?;
     writeln!(text, "  variables  {}", list(&question.env_names))?;
     writeln!(text, "  input      {} bytes", question.stdin_bytes)?;
-    let sandbox = confinement::sandbox(rules.sandbox);
+    let sandbox = rules.sandbox;
     if rules.sandbox == Sandbox::None {
         writeln!(
             text,
             "  sandbox    {sandbox}: the program can use all your files and your network"
         )?;
     } else {
-        let network = confinement::network(rules.network);
+        let network = rules.network;
         writeln!(text, "  sandbox    {sandbox}")?;
         writeln!(text, "  network    {network}")?;
         writeln!(text, "  reads      {}", list(&rules.fs.read))?;

@@ -51,10 +51,12 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
         for pattern in &command.args {
             write!(text, " {pattern}")?;
         }
-        let sandbox = confinement::sandbox(command.confinement.sandbox);
-        writeln!(text, "; sandbox {sandbox}")?;
+        if !command.stdin {
+            write!(text, "; no standard input")?;
+        }
+        writeln!(text, "; sandbox {}", command.confinement.sandbox)?;
     }
-    for line in grant.advice() {
+    for line in grant.warnings() {
         writeln!(text, "  warning: {line}")?;
     }
     Ok(())
@@ -72,9 +74,10 @@ fn object(grant: &Grant) -> Value {
             "program": command.program,
             "fixed": command.fixed,
             "args": command.args,
+            "stdin": command.stdin,
             "rule": command.place.map(|(line, column)| json!({ "line": line, "column": column })),
-            "sandbox": confinement::sandbox(rules.sandbox),
-            "network": confinement::network(rules.network),
+            "sandbox": rules.sandbox.name(),
+            "network": rules.network.name(),
             "fs": confinement::fs(&rules.fs),
         })
     });
@@ -84,6 +87,6 @@ fn object(grant: &Grant) -> Value {
         "max_total": quotas.max_total,
         "rate": rate.map(|rate| json!({ "count": rate.count, "seconds": rate.per.as_secs_f64() })),
         "commands": commands.collect::<Vec<_>>(),
-        "warnings": grant.advice(),
+        "warnings": grant.warnings(),
     })
 }

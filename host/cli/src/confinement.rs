@@ -1,27 +1,9 @@
-//! A confinement in the words of the grant, for people and for JSON.
+//! The file rules of a confinement as JSON.
 
 use std::path::Path;
 
-use capspawn_native::sandbox::{FsRoot, FsRules, Network, Sandbox};
+use capspawn_native::confinement::{FsRoot, FsRules};
 use serde_json::{Value, json};
-
-/// Returns the grant's word for `sandbox`.
-pub(crate) fn sandbox(sandbox: Sandbox) -> &'static str {
-    match sandbox {
-        Sandbox::Required => "required",
-        Sandbox::BestEffort => "best-effort",
-        Sandbox::None => "none",
-    }
-}
-
-/// Returns the grant's word for `network`.
-pub(crate) fn network(network: Network) -> &'static str {
-    match network {
-        Network::None => "none",
-        Network::Loopback => "loopback",
-        Network::Host => "host",
-    }
-}
 
 /// Returns the grant's table `fs` as JSON.
 pub(crate) fn fs(rules: &FsRules) -> Value {

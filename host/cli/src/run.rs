@@ -94,7 +94,7 @@ async fn elapsed(timeout: Option<Duration>) {
 /// file the grant denies everything.
 fn grant(args: &RunArgs, name: &str, bytes: &[u8]) -> Result<Arc<Grant>> {
     match &args.grants {
-        None => Ok(Grant::none(name)),
+        None => Ok(Grant::deny_all(name)),
         Some(file) => {
             let hash = Sha256::digest(bytes).into();
             Ok(load::grants(file, args.sandbox.run_as.identity())?

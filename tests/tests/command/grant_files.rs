@@ -143,7 +143,7 @@ fn check_refuses_a_write_root_that_children_cannot_write() {
     mode(&out, 0o755);
     let refused = check("54321:54321");
     let line = refused.complaint();
-    let expected = "out: 54321:54321, whom children run as, cannot write it: chown it";
+    let expected = "out: the user that children run as (54321:54321) cannot write it: chown it";
     assert!(line.contains(expected), "{line}");
     let place = line.split(": write root").next().unwrap();
     let is_number = |it: &str| it.parse::<u32>().is_ok();
