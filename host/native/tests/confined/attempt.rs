@@ -6,7 +6,7 @@
 //! output.
 
 use std::env;
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io;
 use std::process::exit;
 
@@ -112,6 +112,16 @@ impl Run {
     }
 }
 
+impl fmt::Display for Run {
+    /// Writes the outcome of the attempt, or all that is known of the child.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.outcome() {
+            Some(outcome) => write!(f, "{outcome:?}"),
+            None => write!(f, "{self:?}"),
+        }
+    }
+}
+
 /// Runs the child, and asserts that its attempt fails with `errno`.
 #[track_caller]
 pub(crate) fn assert_fails(spec: &Spec, errno: i32) {
@@ -127,5 +137,9 @@ pub(crate) fn assert_succeeds(spec: &Spec) {
 #[track_caller]
 fn assert_outcome(spec: &Spec, expected: Outcome) {
     let run = spec.run();
-    assert_eq!(run.outcome(), Some(expected), "{}: {run:?}", spec.env[NAME]);
+    let name = &spec.env[NAME];
+    assert!(
+        run.outcome() == Some(expected),
+        "{name}: expected {expected:?}, got {run}"
+    );
 }

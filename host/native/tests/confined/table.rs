@@ -117,7 +117,7 @@ impl Row {
         self.with_child(|child| {
             let run = child.run();
             (run.outcome() != Some(expected))
-                .then(|| format!("{name}: expected {expected:?} in tier {tier}, got {run:?}"))
+                .then(|| format!("{name}: expected {expected:?} in tier {tier}, got {run}"))
         })
     }
 
@@ -137,7 +137,9 @@ impl Row {
                     println!("{name}: not shown, this machine lacks what the attack uses");
                     None
                 }
-                _ => Some(format!("{name}: shows nothing, unconfined it is {run:?}")),
+                _ => Some(format!(
+                    "{name}: shows nothing, without a sandbox it is {run}"
+                )),
             }
         })
     }

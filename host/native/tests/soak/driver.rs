@@ -107,6 +107,9 @@ impl<'f> Driver<'f> {
             {
                 self.tally.failed += 1;
             }
+            // Pid 1 of the session was killed: the kernel then reports ENOMEM for a new process in
+            // the pid namespace.
+            Err(SpawnError::OutOfMemory) => self.tally.failed += 1,
             Err(other) => panic!("{other}"),
         }
         if self.held.len() > MAX_HELD {
