@@ -100,7 +100,7 @@ impl<'w> Driver<'w> {
             }
             // The watcher or the session was killed, and so was the one that took its place.
             Err(SpawnError::Launch(error))
-                if [Stage::Watch, Stage::Request].contains(&error.stage) =>
+                if [Stage::Announce, Stage::Request].contains(&error.stage) =>
             {
                 self.tally.failed += 1;
             }

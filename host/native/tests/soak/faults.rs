@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use capspawn_raw::wire::InitArgs;
 use rustix::process::{
     Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
 };
@@ -42,12 +43,12 @@ pub(crate) fn kill_helper(random: &mut Random) -> bool {
         .is_some_and(|chosen| kill(helpers[chosen]))
 }
 
-/// Its orders are hexadecimal words in `argv[0]`; bit 2 of the first says to watch, bit 3 to
-/// be a session's server or its pid 1.
+/// Whether it is the watcher, or the server or pid 1 of a session, by its `argv[0]`.
 fn is_helper(pid: i32) -> bool {
-    let orders = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let mode = orders.get(..8).map(|word| u32::from_str_radix(word, 16));
-    mode.is_some_and(|mode| mode.is_ok_and(|mode| mode & 12 != 0))
+    let arguments = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let own = arguments.split(|byte| *byte == 0).next();
+    let task = own.and_then(InitArgs::read);
+    matches!(task, Some(InitArgs::Watch { .. } | InitArgs::Session(_)))
 }
 
 /// Runs `start`, and kills what it starts at a random moment; says whether.

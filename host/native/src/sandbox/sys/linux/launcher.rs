@@ -6,14 +6,13 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use super::fd::cstrings::CStrings;
-use super::fd::stdio::{Above, null, raised};
+use super::fd::stdio::{AboveStdio, above_stdio, null};
 use super::policy::cache::Policies;
 use super::probe::findings::{Findings, Probed};
 use super::probe::{report, run as probe};
 use super::session::Sessions;
-use super::spawner::helper::Mode;
-use super::spawner::job::Job;
 use super::spawner::process::Child;
+use super::spawner::start::Start;
 use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
@@ -70,25 +69,23 @@ impl NativeLauncher {
         let stdin = stream(stdio.stdin).map_err(at(Stage::Stdio))?;
         let stdout = stream(stdio.stdout).map_err(at(Stage::Stdio))?;
         let stderr = stream(stdio.stderr).map_err(at(Stage::Stdio))?;
-        let program = Above::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
-        let cwd = Above::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
+        let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
+        let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
         let limits = rlimits::resources(&plan.limits);
-        let mut job = Job {
+        let mut start = Start {
             program: program.as_fd(),
             argv: plan.argv.iter().map(String::as_str).collect(),
             env,
             cwd: cwd.as_fd(),
             stdio: [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
             limits: &limits,
-            mode: Mode::Execute,
-            canary: 0,
         };
         let watcher = self.spawner.watcher()?;
         let mut child = self
             .spawner
-            .start(&policy, &mut job, Some(Arc::clone(&watcher)));
+            .start(&policy, &mut start, Some(Arc::clone(&watcher)));
         let gone = |error: &LaunchError| {
-            error.stage == Stage::Watch && error.source.kind() == io::ErrorKind::BrokenPipe
+            error.stage == Stage::Announce && error.source.kind() == io::ErrorKind::BrokenPipe
         };
         if child.as_ref().is_err_and(gone) {
             tracing::warn!(
@@ -97,7 +94,7 @@ impl NativeLauncher {
             self.spawner.give_up(&watcher);
             child = self
                 .spawner
-                .start(&policy, &mut job, Some(self.spawner.watcher()?));
+                .start(&policy, &mut start, Some(self.spawner.watcher()?));
         }
         child
     }
@@ -105,7 +102,7 @@ impl NativeLauncher {
 
 /// A stream above the standard ones, or the null device.
 fn stream(stream: Option<OwnedFd>) -> io::Result<OwnedFd> {
-    raised(stream.map_or_else(null, Ok)?)
+    above_stdio(stream.map_or_else(null, Ok)?)
 }
 
 impl Launcher for NativeLauncher {

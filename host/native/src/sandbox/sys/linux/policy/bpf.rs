@@ -9,7 +9,7 @@
 //! Jumps go forward only and by at most 255, so that the program is built from
 //! its end: a leaf exists before whatever jumps to it.
 
-use capspawn_raw::steps::Instruction;
+use capspawn_raw::filter::Instruction;
 
 use super::pass_key::Key;
 

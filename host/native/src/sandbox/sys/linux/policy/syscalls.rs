@@ -7,7 +7,7 @@
 //! reason.) `openat2` and `clone3` keep their arguments in memory, where a filter
 //! cannot look: they do not exist either, and libraries fall back.
 
-use capspawn_raw::steps::Instruction;
+use capspawn_raw::filter::Instruction;
 
 use super::bpf::{Answer, Test, Verdict, compile};
 use super::pass_key::Key;

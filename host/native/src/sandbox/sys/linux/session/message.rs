@@ -13,13 +13,13 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-use crate::sandbox::sys::linux::fd::stdio::raised;
+use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
 /// Two ends that keep messages apart. A host may have closed its standard streams.
 pub(crate) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let kind = SocketType::SEQPACKET;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-    Ok((raised(ours)?, raised(theirs)?))
+    Ok((above_stdio(ours)?, above_stdio(theirs)?))
 }
 
 /// A message.

@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use capspawn_raw::step::Step;
 use capspawn_raw::wire::Report;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -23,7 +24,7 @@ pub(crate) enum Answer {
     /// The program executes.
     Started(Spawned),
     /// A step failed, and nothing is left.
-    Refused { step: u32, errno: i32 },
+    Refused { step: Option<Step>, errno: i32 },
     /// Nobody answers, within the bound or any more. There may be a child.
     Silence { late: bool },
 }
@@ -125,16 +126,28 @@ mod tests {
     #[test]
     fn a_refusal_is_told_with_or_without_a_child() {
         let refused = |pid| Report::Refused {
-            step: 7,
+            step: Some(Step::Exec),
             errno: 2,
             pid,
         };
-        let alone = told(Some(&refused(0).bytes()));
-        assert!(matches!(alone, Answer::Refused { step: 7, errno: 2 }));
+        let alone = told(Some(&refused(0).to_bytes()));
+        assert!(matches!(
+            alone,
+            Answer::Refused {
+                step: Some(Step::Exec),
+                errno: 2
+            }
+        ));
         let mut child = std::process::Command::new("/bin/true").spawn();
         let number = child.as_mut().expect("it starts").id();
-        let reaped = told(Some(&refused(number).bytes()));
-        assert!(matches!(reaped, Answer::Refused { step: 7, errno: 2 }));
+        let reaped = told(Some(&refused(number).to_bytes()));
+        assert!(matches!(
+            reaped,
+            Answer::Refused {
+                step: Some(Step::Exec),
+                errno: 2
+            }
+        ));
         let again = child.expect("it started").wait();
         assert_eq!(
             again.expect_err("it is reaped").raw_os_error(),
@@ -147,7 +160,7 @@ mod tests {
         let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn();
         let child = child.as_mut().expect("it starts");
         let report = Report::Started { pid: child.id() };
-        let Answer::Started(spawned) = told(Some(&report.bytes())) else {
+        let Answer::Started(spawned) = told(Some(&report.to_bytes())) else {
             panic!("it has started");
         };
         assert_eq!(spawned.pid, Pid::from_child(child));

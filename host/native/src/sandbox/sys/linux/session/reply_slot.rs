@@ -85,6 +85,7 @@ mod tests {
     use rustix::net::{SendFlags, send};
 
     use super::*;
+    use capspawn_raw::step::Step;
     use capspawn_raw::wire::Report;
 
     #[test]
@@ -96,7 +97,7 @@ mod tests {
         let is_awaited = AtomicBool::new(false);
         let answers = || Answers::new(&control, &is_awaited).expect("a socket");
         let refused = Report::Refused {
-            step: 1,
+            step: Some(Step::Exec),
             errno: 2,
             pid: 0,
         };
@@ -106,11 +107,17 @@ mod tests {
             let second = answers();
             let socket = second.far_end().expect("it is apart");
             for to in [socket, theirs.as_fd()] {
-                let sent = send(to, &refused.bytes(), SendFlags::empty());
+                let sent = send(to, &refused.to_bytes(), SendFlags::empty());
                 assert_eq!(sent, Ok(16));
             }
             for answer in [second, first].map(|answers| answers.wait(&words)) {
-                assert!(matches!(answer, Ok(Answer::Refused { step: 1, errno: 2 })));
+                assert!(matches!(
+                    answer,
+                    Ok(Answer::Refused {
+                        step: Some(Step::Exec),
+                        errno: 2
+                    })
+                ));
             }
             // Never sent.
             drop(answers());

@@ -25,14 +25,14 @@ use super::request::Request;
 use super::view::View;
 use crate::launch::{ChildStdio, Plan};
 use crate::launch::{LaunchError, Stage};
-use crate::sandbox::sys::linux::fd::stdio::raised;
+use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::policy::landlock;
 use crate::sandbox::sys::linux::policy::pass_key::Key;
 use crate::sandbox::sys::linux::spawner::Spawner;
 use crate::sandbox::sys::linux::spawner::process::Child;
-use crate::sandbox::sys::linux::spawner::start::SessionFiles;
-use crate::sandbox::sys::linux::spawner::vfork::{Spawned, stage_of};
-use capspawn_raw::steps::{Fault, Step};
+use crate::sandbox::sys::linux::spawner::services::SessionFiles;
+use crate::sandbox::sys::linux::spawner::vfork::Spawned;
+use capspawn_raw::step::{Fault, Step};
 use capspawn_raw::wire::Report;
 
 /// How long a request may wait for room in the socket: the server never waits for
@@ -81,11 +81,11 @@ impl Session {
         let ruleset =
             landlock::session_ruleset(&profile.confinement).map_err(at(Stage::Ruleset))?;
         let ruleset = ruleset
-            .map(raised)
+            .map(above_stdio)
             .transpose()
             .map_err(at(Stage::Ruleset))?;
         let key = Key::draw().map_err(at(Stage::Spawn))?;
-        let file = configuration::file(profile, &view, spawner.user(), key).and_then(raised);
+        let file = configuration::file(profile, &view, spawner.user(), key).and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, theirs) = pair().map_err(at(Stage::Spawn))?;
         let (lifeline, firsts) = pair().map_err(at(Stage::Spawn))?;
@@ -98,7 +98,7 @@ impl Session {
             configuration: file.as_fd(),
             control: theirs.as_fd(),
             lifeline: firsts.as_fd(),
-            words: childrens.as_fd(),
+            announcements: childrens.as_fd(),
             ruleset: ruleset.as_ref(),
         };
         let server = spawner.start_session(&files, own)?;
@@ -157,10 +157,13 @@ impl Session {
         match answers.wait(&processes.words).map_err(at(Stage::Request))? {
             Answer::Started(spawned) => Ok(spawned),
             // Nobody is born where pid 1 has gone.
-            Answer::Refused { step: 0, .. } if !self.has_pid_1() => Err(ended()),
+            Answer::Refused { step: None, .. } if !self.has_pid_1() => Err(ended()),
             Answer::Refused { step, errno } => {
                 let source = io::Error::from_raw_os_error(errno);
-                Err(LaunchError::new(stage_of(step), source))
+                Err(LaunchError::new(
+                    step.map_or(Stage::Spawn, Stage::from),
+                    source,
+                ))
             }
             Answer::Silence { late } => {
                 // Nobody can say what the server is at. (It never lacks descriptors for what comes along: it holds
@@ -251,12 +254,12 @@ fn ready(control: &OwnedFd, view: &View) -> Result<(), LaunchError> {
             errno,
             operation,
         }) => {
-            let source = if step == Step::Root as u32 {
+            let source = if step == Step::Root {
                 view.error(operation, errno)
             } else {
                 io::Error::from_raw_os_error(errno)
             };
-            Err(LaunchError::new(stage_of(step), source))
+            Err(LaunchError::new(step.into(), source))
         }
         _ => Err(ended()),
     }
@@ -264,9 +267,9 @@ fn ready(control: &OwnedFd, view: &View) -> Result<(), LaunchError> {
 
 /// Which faults are the session's and which its children's.
 fn faults(fault: Fault) -> (Fault, Fault) {
-    let none = Fault { step: 0, errno: 0 };
+    let none = Fault::NONE;
     let own = [Step::Identity, Step::Namespaces, Step::Root];
-    if own.iter().any(|step| *step as u32 == fault.step) {
+    if fault.step.is_some_and(|step| own.contains(&step)) {
         (fault, none)
     } else {
         (none, fault)

@@ -8,7 +8,6 @@ mod key;
 mod leaks;
 mod lifecycle;
 mod limits;
-mod random;
 mod root;
 mod served;
 mod streams;

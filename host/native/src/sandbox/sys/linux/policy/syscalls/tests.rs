@@ -1,6 +1,6 @@
 //! The program, interpreted: every number meets the answer it should.
 
-use capspawn_raw::steps::Instruction;
+use capspawn_raw::filter::Instruction;
 
 use super::{program, session};
 use crate::confinement::Network;

@@ -14,7 +14,7 @@ use super::support::{
 };
 use crate::launch::{ChildStdio, Exit, Process, Stage};
 use crate::sandbox::sys::linux::session::Session;
-use crate::sandbox::sys::linux::spawner::helper::IMAGE;
+use crate::sandbox::sys::linux::spawner::init::IMAGE;
 use crate::status::Signal;
 
 /// Waits until the process has ended; reaps nothing.
