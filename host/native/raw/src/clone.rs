@@ -2,14 +2,13 @@
 //!
 //! With `CLONE_VM` the child must not return from the function that made it: it would pop
 //! the parent's stack frames. So the call is made in one block of assembly, in which the
-//! child, on a stack of its own, calls [`child::main`](crate::child::main). The host's launcher and the server of
-//! a session both clone this way.
+//! child, on a stack of its own, calls `child::main`. The host's launcher and the server of a
+//! session both clone this way.
 
 use crate::child::{self, ChildArgs};
 
 /// Makes the system call `number`, `clone` or `clone3`. The child runs
-/// [`child::main`](crate::child::main) with `child_args`; the parent gets the child's pid
-/// or a negative error number.
+/// `child::main` with `child_args`; the parent gets the child's pid or a negative error number.
 ///
 /// The fifth and the sixth argument of the call carry [`ChildArgs::filter_pass`]: without
 /// `CLONE_SETTLS` the kernel reads neither.
