@@ -19,13 +19,11 @@ const MAX_FILTER: usize = 1024 * INSTRUCTION_BYTES;
 /// Executes the program, or reports why not and exits.
 pub(crate) fn run(args: &ExecuteArgs, argv: StringArray<'_>, envp: StringArray<'_>) -> ! {
     let executed = confine(args).and_then(|()| {
-        args.fault.guard(Step::Exec, || {
-            Err::<(), _>(confine::execute(args.program, argv, envp))
-        })
+        let execute = || confine::execute(args.program, argv, envp);
+        args.fault.guard(Step::Exec, execute)
     });
-    if let Err(failure) = executed {
-        report(args.report, failure);
-    }
+    let Err(failure) = executed;
+    report(args.report, failure);
     exit(127)
 }
 

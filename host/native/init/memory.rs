@@ -1,6 +1,5 @@
 //! The functions that the compiler calls for large values and comparisons. No library is
-//! linked that has them. The string instructions are short and, for large blocks, as fast
-//! as any loop.
+//! linked that has them. The processor's string instructions keep them short.
 
 /// Fills `count` bytes at `to` with `value`.
 ///

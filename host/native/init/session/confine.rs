@@ -43,9 +43,9 @@ pub(super) fn server(
 fn child_ruleset(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
     const MAKE_BLOCK: u64 = 1 << 11;
     const REFER: u64 = 1 << 13;
-    // A ruleset must handle some right. Every domain that does not allow REFER (to move a file to another directory)
-    // denies it, so this one handles and allows it. A kernel that does not know it yet denies nothing by this domain
-    // that the server's does not deny everywhere: MAKE_BLOCK.
+    // A ruleset must handle some right. Every domain denies REFER (to move a file to another directory) unless it
+    // allows it, so this one handles and allows REFER. On a kernel that does not know it yet, the ruleset handles
+    // MAKE_BLOCK, which the server's domain denies everywhere.
     let refer = configuration.write_rights & REFER;
     let handled = if refer == 0 { MAKE_BLOCK } else { refer };
     // A `struct landlock_ruleset_attr`: file system, network, scopes. A kernel that knows fewer fields accepts the

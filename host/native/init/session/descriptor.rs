@@ -24,13 +24,13 @@ impl Descriptor {
     }
 
     /// Returns the attributes of the file, as `fstat(2)`.
-    pub(super) fn stat(&self) -> Result<Stat, i32> {
+    pub(super) fn stat(&self) -> Result<FileStat, i32> {
         let mut words = [0u64; 18];
         let args = [self.arg(), (&raw mut words).expose_provenance(), 0, 0, 0, 0];
         // SAFETY: the kernel stores the 144 bytes of a `struct stat` in `words`.
         unsafe { call(number::FSTAT, args)? };
         let [device, inode, _, mode_uid, _, special, size, ..] = words;
-        Ok(Stat {
+        Ok(FileStat {
             device,
             inode,
             format: mode_uid as u32 & 0o170_000,
@@ -48,7 +48,7 @@ impl Drop for Descriptor {
 }
 
 /// The attributes of a file that the session looks at.
-pub(super) struct Stat {
+pub(super) struct FileStat {
     pub(super) device: u64,
     pub(super) inode: u64,
     /// The file's type: the `S_IFMT` bits of its mode.

@@ -30,7 +30,7 @@ pub(super) const NO_PASS: FilterPass = [0; 2];
 
 const EAGAIN: i32 = 11;
 /// How often a path is tried. The kernel gives up (EAGAIN) on a path with `..` if any process renames or mounts
-/// anything meanwhile: one time in three, if a process does nothing else.
+/// anything meanwhile; if one does nothing else, that is one time in three.
 const TRIES: u32 = 100;
 
 fn open(

@@ -113,13 +113,11 @@ pub(crate) unsafe extern "C" fn main(args: *const ChildArgs<'_>) -> ! {
 fn run(args: &ChildArgs<'_>) -> Failure {
     let executed = prepare(args).and_then(|()| {
         args.fault.guard(Step::Exec, || {
-            Err(confine::execute(args.program, args.argv, args.envp))
+            confine::execute(args.program, args.argv, args.envp)
         })
     });
-    match executed {
-        Ok(never) => never,
-        Err(failure) => failure,
-    }
+    let Err(failure) = executed;
+    failure
 }
 
 fn prepare(args: &ChildArgs<'_>) -> Result<(), Failure> {

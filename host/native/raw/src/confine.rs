@@ -4,6 +4,8 @@
 //! comes last because it denies calls of the earlier steps. The vfork child and
 //! `capspawn-init` take the same steps through the same code.
 
+use core::convert::Infallible;
+
 use crate::filter::FilterProgram;
 use crate::step::{Failure, Fault, Step};
 use crate::string_array::StringArray;
@@ -147,9 +149,16 @@ pub fn confine(confine: &Confine<'_>, fault: Fault) -> Result<(), Failure> {
     })
 }
 
-/// Executes the open file `program`, as `fexecve(3)`. Returns only if that failed, with the
-/// error number.
-pub fn execute(program: i32, argv: StringArray<'_>, envp: StringArray<'_>) -> i32 {
+/// Executes the open file `program`, as `fexecve(3)`. Returns only if that failed.
+///
+/// # Errors
+///
+/// The error number of `execveat(2)`.
+pub fn execute(
+    program: i32,
+    argv: StringArray<'_>,
+    envp: StringArray<'_>,
+) -> Result<Infallible, i32> {
     let args = [
         descriptor(program),
         c"".as_ptr().expose_provenance(),
@@ -160,5 +169,6 @@ pub fn execute(program: i32, argv: StringArray<'_>, envp: StringArray<'_>) -> i3
     ];
     // SAFETY: the path is an empty C string and both arrays are null-terminated arrays of C strings, by the contract
     // of `StringArray`; the kernel reads them.
-    unsafe { call(number::EXECVEAT, args) }.err().unwrap_or(0)
+    let failed = unsafe { call(number::EXECVEAT, args) };
+    Err(failed.err().unwrap_or(0))
 }

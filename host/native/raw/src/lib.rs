@@ -13,8 +13,8 @@
 //! and iterator forms instead.
 //!
 //! Cargo builds the crate for the host. The build script of `capspawn-native` builds it
-//! once more for `capspawn-init`, small and without unwinding. Rejected: source files
-//! that both include by `#[path]`, which no lint and no documentation covered.
+//! once more for `capspawn-init`, small and without unwinding. Rejected: source files that
+//! both include by `#[path]`; what one of the two did not use had to be allowed as dead code.
 
 #![no_std]
 #![cfg(all(target_os = "linux", target_arch = "x86_64"))]

@@ -5,7 +5,7 @@
 
 use core::ops::Deref;
 
-/// The most limits of a child; a grant sets five.
+/// The most limits of a child; the host sets five.
 pub const MAX_LIMITS: usize = 8;
 
 /// One resource limit.

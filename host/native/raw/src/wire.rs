@@ -13,7 +13,8 @@
 //! Each module holds a format's writer and its reader. Integers have the native byte order,
 //! since both ends are one machine and one build. The readers are pure functions over
 //! bytes: they check every length, index nothing and accept only what a writer produces.
-//! Rejected: a serialization library, which would need an allocator in `capspawn-init`.
+//! Rejected: a serialization library, which the build script could not compile with `rustc`
+//! alone.
 
 mod args;
 mod configuration;

@@ -1,7 +1,8 @@
 //! A request to a session's server: start a child.
 //!
 //! It is one datagram with descriptors. The strings follow its head, or come in a sealed
-//! memfd where they are many: a datagram that large would be copied twice.
+//! memfd if they are longer than [`MAX_INLINE`]: the server's buffer for a datagram stays
+//! small.
 
 use core::ffi::{CStr, c_char};
 
