@@ -1,9 +1,9 @@
-//! Builds the program `capspawn-init` and leaves it where the crate embeds it.
+//! Builds the program `capspawn-init`, which the crate embeds.
 //!
-//! With the compiler that builds the crate, and no extra target: an artifact
-//! dependency of Cargo would do the same and is not stable. The program and the
-//! crate that it shares with the host (`raw`) are built with the same flags, and
-//! linked with link-time optimisation: what the program does not call is left out.
+//! It calls the compiler that builds the crate, for the same target: first for the library
+//! that the program shares with the host (`raw`), then for the program, both with the same
+//! flags. Link-time optimisation leaves out what the program does not call. Rejected: an
+//! artifact dependency of Cargo, which does the same and is not stable.
 
 #![expect(clippy::disallowed_types, reason = "the build runs the compiler")]
 
@@ -12,11 +12,12 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The sources of the program, and of the crate that it shares with the host.
+/// The sources of the program and of the shared library. The build script runs again when one
+/// of them changes.
 const SOURCES: [&str; 2] = ["init", "raw/src"];
 
-/// How both are compiled: small, without unwinding, and without checks whose
-/// failure nobody could report.
+/// The flags for both: small code, no unwinding, and no overflow checks, whose failure the
+/// program could not report.
 const FLAGS: [&str; 12] = [
     "--edition=2024",
     "-Dwarnings",
@@ -58,7 +59,7 @@ fn variable(name: &str) -> String {
     env::var(name).unwrap_or_default()
 }
 
-/// Returns a call of the compiler for one crate, to which its source is to be added.
+/// Returns a call of the compiler for one crate; the caller adds the source.
 fn rustc(name: &str, kind: &str, output: &Path) -> Command {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--crate-name", name, "--crate-type", kind]);

@@ -16,10 +16,10 @@ pub enum Stage {
     Spawn,
     /// Resetting the signals.
     Signals,
-    /// Making a session of its own.
-    Session,
-    /// Telling the watcher.
-    Watch,
+    /// Making the child the leader of a session of its own (`setsid`).
+    Setsid,
+    /// Announcing the child to the process that would end it if the host died.
+    Announce,
     /// Putting the standard streams in place.
     Stdio,
     /// Closing the host's descriptors.
@@ -54,8 +54,8 @@ impl fmt::Display for Stage {
             Self::OpenProgram => "opening the program",
             Self::Spawn => "creating the process",
             Self::Signals => "resetting the signals",
-            Self::Session => "making a session",
-            Self::Watch => "telling the watcher",
+            Self::Setsid => "making the child a session leader",
+            Self::Announce => "announcing the child",
             Self::Stdio => "putting the standard streams in place",
             Self::Descriptors => "closing the host's descriptors",
             Self::WorkingDirectory => "entering the working directory",

@@ -103,7 +103,7 @@ impl<'f> Driver<'f> {
             }
             // The watcher or the session was killed, and so was its replacement.
             Err(SpawnError::Launch(error))
-                if [Stage::Watch, Stage::Request].contains(&error.stage) =>
+                if [Stage::Announce, Stage::Request].contains(&error.stage) =>
             {
                 self.tally.failed += 1;
             }

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use capspawn_raw::wire::InitArgs;
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, pidfd_send_signal, setrlimit};
 use test_kit::{pidfd, try_children};
 
@@ -42,16 +43,16 @@ pub(crate) fn kill_helper(random: &mut Random) -> bool {
         .is_some_and(|chosen| kill(helpers[chosen]))
 }
 
-/// The helper gets its arguments as hexadecimal words in `argv[0]`. Bit 2 of the first one makes it
-/// a watcher, and bit 3 a session's server or pid 1.
+/// Whether it is the watcher, or the server or pid 1 of a session, by its `argv[0]`.
 ///
 /// With the mount option `hidepid` an unprivileged user does not see it, because it is not dumpable.
 /// Every other child is.
 fn is_helper(pid: u32) -> bool {
-    match fs::read_to_string(format!("/proc/{pid}/cmdline")) {
+    match fs::read(format!("/proc/{pid}/cmdline")) {
         Ok(arguments) => {
-            let mode = arguments.get(..8).map(|word| u32::from_str_radix(word, 16));
-            mode.is_some_and(|mode| mode.is_ok_and(|mode| mode & 12 != 0))
+            let own = arguments.split(|byte| *byte == 0).next();
+            let task = own.and_then(InitArgs::read);
+            matches!(task, Some(InitArgs::Watch { .. } | InitArgs::Session(_)))
         }
         Err(error) => {
             let hidden = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];

@@ -1,4 +1,4 @@
-//! What an embedder may say about a launcher.
+//! The settings of a launcher.
 
 use super::launcher::NativeLauncher;
 use super::spawner::{NO_FAULT, Spawner, default_user};
@@ -14,23 +14,24 @@ pub struct NativeLauncherBuilder {
 }
 
 impl NativeLauncherBuilder {
-    /// Confines by `tier` and by no other. Where the host does not have it,
-    /// nothing confined is started, by `best-effort` neither.
+    /// Confines children by `tier` and by no other. If the host does not support that tier, the
+    /// launcher starts no confined child, not even under `best-effort`.
     pub fn tier(mut self, tier: Tier) -> Self {
         self.tier = Some(tier);
         self
     }
 
-    /// Runs children as the user `uid` and the group `gid`, without further
-    /// groups. It takes a root host: elsewhere every launch fails. Root's own
-    /// ids are possible, and `privileges` is then partial. Grants are then loaded for
-    /// the same identity: [`Grants::load_as`](crate::Grants::load_as).
+    /// Runs children as the user `uid` and the group `gid`, without supplementary groups.
+    ///
+    /// This requires a host that runs as root; on any other, every launch fails. With root's
+    /// own ids the enforcement of `privileges` is partial. Load grants for the same identity,
+    /// with [`Grants::load_as`](crate::Grants::load_as).
     pub fn run_as(mut self, uid: u32, gid: u32) -> Self {
         self.run_as = Some(Identity { uid, gid });
         self
     }
 
-    /// Builds the launcher. Nothing is probed before it is needed.
+    /// Builds the launcher. It probes the host when it first needs the result.
     pub fn build(self) -> NativeLauncher {
         let run_as = self.run_as.or(default_user());
         NativeLauncher::over(Spawner::new(run_as, false, NO_FAULT), self.tier)
@@ -44,13 +45,13 @@ impl Default for NativeLauncher {
 }
 
 impl NativeLauncher {
-    /// Returns the launcher of [`NativeLauncher::builder`] as it is.
+    /// Returns a launcher with the default settings of [`NativeLauncher::builder`].
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// Returns a builder: the best tier that the host has, and children that run
-    /// as the host's user, or as 65534:65534 where that is root.
+    /// Returns a builder. By default the launcher uses the best tier that the host supports, and
+    /// children run as the host's user, or as 65534:65534 if that is root.
     pub fn builder() -> NativeLauncherBuilder {
         NativeLauncherBuilder::default()
     }

@@ -6,16 +6,15 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use super::fd::cstrings::CStrings;
-use super::fd::stdio::{Above, null, raised};
+use super::fd::stdio::{AboveStdio, above_stdio, null};
 use super::policy::cache::PolicyCache;
 use super::probe::findings::{Findings, Probed};
 use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
 use super::session::SessionPool;
-use super::spawner::helper::Mode;
-use super::spawner::job::Job;
 use super::spawner::process::Child;
+use super::spawner::start::Start;
 use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
@@ -80,25 +79,23 @@ impl NativeLauncher {
         let stdin = stream(stdio.stdin).map_err(at(Stage::Stdio))?;
         let stdout = stream(stdio.stdout).map_err(at(Stage::Stdio))?;
         let stderr = stream(stdio.stderr).map_err(at(Stage::Stdio))?;
-        let program = Above::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
-        let cwd = Above::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
+        let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
+        let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
         let limits = rlimits::resources(&plan.limits);
-        let mut job = Job {
+        let mut start = Start {
             program: program.as_fd(),
             argv: plan.argv.iter().map(String::as_str).collect(),
             env,
             cwd: cwd.as_fd(),
             stdio: [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
             limits: &limits,
-            mode: Mode::Execute,
-            canary: 0,
         };
         let watcher = self.spawner.watcher()?;
         let mut child = self
             .spawner
-            .start(&policy, &mut job, Some(Arc::clone(&watcher)));
+            .start(&policy, &mut start, Some(Arc::clone(&watcher)));
         let watcher_is_gone = |error: &LaunchError| {
-            error.stage == Stage::Watch && error.source.kind() == io::ErrorKind::BrokenPipe
+            error.stage == Stage::Announce && error.source.kind() == io::ErrorKind::BrokenPipe
         };
         if child.as_ref().is_err_and(watcher_is_gone) {
             tracing::warn!(
@@ -107,7 +104,7 @@ impl NativeLauncher {
             self.spawner.give_up(&watcher);
             child = self
                 .spawner
-                .start(&policy, &mut job, Some(self.spawner.watcher()?));
+                .start(&policy, &mut start, Some(self.spawner.watcher()?));
         }
         child
     }
@@ -115,7 +112,7 @@ impl NativeLauncher {
 
 /// Returns a stream, or the null device, above the standard streams.
 fn stream(stream: Option<OwnedFd>) -> io::Result<OwnedFd> {
-    raised(stream.map_or_else(null, Ok)?)
+    above_stdio(stream.map_or_else(null, Ok)?)
 }
 
 impl Launcher for NativeLauncher {

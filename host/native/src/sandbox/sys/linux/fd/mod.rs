@@ -1,4 +1,4 @@
-//! Descriptors and the memory behind them, as a launch needs them.
+//! Descriptors, and the memory that goes into a child.
 
 pub(crate) mod cstrings;
 pub(crate) mod memfd;

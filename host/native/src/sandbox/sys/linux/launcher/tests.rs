@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
-use capspawn_raw::steps::{Fault, Step};
+use capspawn_raw::step::{Fault, Step};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
@@ -16,21 +16,12 @@ use crate::launch::{
 };
 use crate::sandbox::sys::linux::spawner::{NO_FAULT, Spawner, default_user};
 
-const STEPS: [(Step, Stage); 13] = [
-    (Step::Signals, Stage::Signals),
-    (Step::Session, Stage::Session),
-    (Step::Watch, Stage::Watch),
-    (Step::Stdio, Stage::Stdio),
-    (Step::Descriptors, Stage::Descriptors),
-    (Step::WorkingDirectory, Stage::WorkingDirectory),
-    (Step::Limits, Stage::Limits),
-    (Step::Identity, Stage::Identity),
-    (Step::NoNewPrivileges, Stage::Privileges),
-    (Step::Capabilities, Stage::Privileges),
-    (Step::Landlock, Stage::Ruleset),
-    (Step::Seccomp, Stage::Filter),
-    (Step::Exec, Stage::Exec),
-];
+/// The steps of a child in tier B, in either form.
+fn steps() -> impl Iterator<Item = Step> {
+    let of_sessions = [Step::Namespaces, Step::Root, Step::Request];
+    let all = Step::ALL.iter().copied();
+    all.filter(move |step| !of_sessions.contains(step))
+}
 
 fn plan() -> Plan {
     let root = |path| FsRoot::resolve(path).expect("it exists");
@@ -98,9 +89,10 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
             // The watcher process.
             let before = children();
             assert_eq!(before, 1);
-            for (step, stage) in STEPS {
+            for step in steps() {
+                let stage = Stage::from(step);
                 let fault = Fault {
-                    step: step as u32,
+                    step: Some(step),
                     errno: libc::EXDEV,
                 };
                 let launcher = self::launcher(run_as, legacy, fault);
@@ -229,7 +221,7 @@ fn a_probe_that_met_a_shortage_is_repeated_and_its_report_is_not_cached() {
         (libc::EPERM, false),
     ] {
         let fault = Fault {
-            step: Step::Namespaces as u32,
+            step: Some(Step::Namespaces),
             errno,
         };
         let spawner = Spawner::new(default_user(), false, fault);
@@ -254,7 +246,7 @@ fn a_probe_that_met_a_shortage_is_repeated_and_its_report_is_not_cached() {
 #[test]
 fn a_shortage_does_not_select_a_weaker_tier() {
     let fault = Fault {
-        step: Step::Namespaces as u32,
+        step: Some(Step::Namespaces),
         errno: libc::ENFILE,
     };
     let spawner = Spawner::new(default_user(), false, fault);

@@ -12,7 +12,7 @@
 //! Jumps go forward only and by at most 255 instructions, so the program is built from
 //! its end: a leaf exists before the jumps that lead to it.
 
-use capspawn_raw::steps::Instruction;
+use capspawn_raw::filter::Instruction;
 
 use super::filter_pass::FilterPass;
 

@@ -4,14 +4,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use capspawn_raw::steps::Instruction;
+use capspawn_raw::filter::Instruction;
 use parking_lot::Mutex;
 
 use super::{landlock, syscalls};
 use crate::confinement::{Confinement, Sandbox, Tier};
 use crate::launch::Program;
 use crate::sandbox::sys::linux::fd::memfd;
-use crate::sandbox::sys::linux::fd::stdio::raised;
+use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
 /// Policies kept; a grant has a handful of commands.
 const CAPACITY: usize = 64;
@@ -54,9 +54,9 @@ impl Policy {
                 landlock::ruleset(confinement, program.map(|program| &program.file))?
             }
         };
-        let ruleset = ruleset.map(raised).transpose()?;
+        let ruleset = ruleset.map(above_stdio).transpose()?;
         let filter = syscalls::program(confinement.network);
-        let filter_file = Some(raised(memfd::filter(&filter)?)?);
+        let filter_file = Some(above_stdio(memfd::filter(&filter)?)?);
         Ok(Self {
             ruleset,
             filter,

@@ -10,7 +10,7 @@
 //! table of allowed calls. It breaks harmless programs, and a call that is allowed for a
 //! good reason is as dangerous in either table.
 
-use capspawn_raw::steps::Instruction;
+use capspawn_raw::filter::Instruction;
 
 use super::bpf::{Action, ArgTest, CallRule, compile};
 use super::filter_pass::FilterPass;

@@ -1,5 +1,7 @@
 //! What a probe of the host found.
 
+use capspawn_raw::wire::ProbeFinding;
+
 use crate::confinement::Tier;
 
 /// What a probe found.
@@ -11,7 +13,7 @@ pub(crate) struct Findings {
     pub(crate) tier_required: bool,
     /// The kernel's Landlock ABI, 0 for none.
     pub(crate) landlock: u32,
-    /// What the self-test could do that it should not, as a set of the bits below; a hint for
+    /// What the self-test could do that it should not, as the bits of [`ProbeFinding`]; a hint for
     /// the operator where it did not run.
     pub(crate) breaches: Result<u8, &'static str>,
     /// Whether children keep the user id 0.
@@ -29,14 +31,14 @@ pub(crate) enum Probed {
     Transient(Findings),
 }
 
-pub(crate) const READ: u8 = 1;
-pub(crate) const WRITE: u8 = 1 << 1;
-pub(crate) const INET: u8 = 1 << 2;
-pub(crate) const UNIX: u8 = 1 << 3;
-pub(crate) const SIGNAL: u8 = 1 << 4;
-pub(crate) const PRIVILEGES: u8 = 1 << 5;
-pub(crate) const CALLS: u8 = 1 << 6;
-pub(crate) const GROUP: u8 = 1 << 7;
+pub(crate) const READ: u8 = ProbeFinding::Read.bit();
+pub(crate) const WRITE: u8 = ProbeFinding::Write.bit();
+pub(crate) const INET: u8 = ProbeFinding::Inet.bit();
+pub(crate) const UNIX: u8 = ProbeFinding::Unix.bit();
+pub(crate) const SIGNAL: u8 = ProbeFinding::Signal.bit();
+pub(crate) const PRIVILEGES: u8 = ProbeFinding::Privileges.bit();
+pub(crate) const CALLS: u8 = ProbeFinding::Syscalls.bit();
+pub(crate) const GROUP: u8 = ProbeFinding::Group.bit();
 
 pub(crate) const LANDLOCK_HINT: &str =
     "needs Linux 6.12 with Landlock: add `landlock` to the kernel's `lsm=` parameter";

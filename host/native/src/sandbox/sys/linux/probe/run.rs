@@ -19,7 +19,7 @@ use super::findings::{Findings, LANDLOCK_HINT, Probed, SECCOMP_HINT, SESSION_HIN
 use crate::confinement::{Confinement, FsRules, Network, Sandbox, Tier};
 use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage, errno_within};
 use crate::sandbox::sys::linux::fd::memfd::NotExecutable;
-use crate::sandbox::sys::linux::fd::stdio::raised;
+use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::policy::cache::Policy;
 use crate::sandbox::sys::linux::policy::landlock;
 use crate::sandbox::sys::linux::session::{Profile, Session};
@@ -46,7 +46,7 @@ impl Canary {
     fn start(spawner: &Spawner) -> Result<Self, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         let (theirs, ours) = pipe().map_err(at(Stage::Pipe))?;
-        let theirs = raised(theirs.into()).map_err(at(Stage::Pipe))?;
+        let theirs = above_stdio(theirs.into()).map_err(at(Stage::Pipe))?;
         let process = spawner.start_canary(theirs.as_fd())?;
         Ok(Self {
             process,

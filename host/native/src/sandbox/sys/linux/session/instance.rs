@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use capspawn_raw::steps::Fault;
+use capspawn_raw::step::Fault;
 use parking_lot::Mutex;
 use rustix::event::PollFlags;
 
@@ -20,7 +20,7 @@ use crate::launch::{ChildStdio, LaunchError, Plan, Stage};
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::spawner::process::Child;
-use crate::sandbox::sys::linux::spawner::vfork::{Spawned, stage_of};
+use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 
 /// Namespaces, their pid 1 and the server. Dropping it ends all processes in them.
 #[derive(Debug)]
@@ -88,10 +88,13 @@ impl Session {
         match reply.map_err(at(Stage::Request))? {
             Reply::Started(spawned) => Ok(spawned),
             // Without its pid 1 a namespace admits no new process.
-            Reply::Refused { step: 0, .. } if !self.has_pid_1() => Err(session_ended()),
+            Reply::Refused { step: None, .. } if !self.has_pid_1() => Err(session_ended()),
             Reply::Refused { step, errno } => {
                 let source = io::Error::from_raw_os_error(errno);
-                Err(LaunchError::new(stage_of(step), source))
+                Err(LaunchError::new(
+                    step.map_or(Stage::Spawn, Stage::from),
+                    source,
+                ))
             }
             Reply::Missing { timed_out } => {
                 // What the server is doing is unknown. (It is not short of descriptors for those of a request: it

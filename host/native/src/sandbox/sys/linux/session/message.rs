@@ -13,14 +13,14 @@ use rustix::net::{
 };
 use rustix::process::Pid;
 
-use crate::sandbox::sys::linux::fd::stdio::raised;
+use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
 /// Returns a connected pair of sockets that keep message boundaries. Both numbers are above the
 /// standard streams, also in a host that has closed its own.
 pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let kind = SocketType::SEQPACKET;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-    Ok((raised(ours)?, raised(theirs)?))
+    Ok((above_stdio(ours)?, above_stdio(theirs)?))
 }
 
 /// A message.

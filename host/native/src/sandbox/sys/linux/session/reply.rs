@@ -6,6 +6,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use capspawn_raw::step::Step;
 use capspawn_raw::wire::Report;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
@@ -23,7 +24,7 @@ pub(crate) enum Reply {
     /// The program executes.
     Started(Spawned),
     /// A step failed, and no process is left.
-    Refused { step: u32, errno: i32 },
+    Refused { step: Option<Step>, errno: i32 },
     /// No reply came in time, or the server has ended. There may be a child.
     Missing { timed_out: bool },
 }
@@ -133,16 +134,28 @@ mod tests {
     #[test]
     fn a_refusal_is_returned_and_its_child_reaped() {
         let refused = |pid| Report::Refused {
-            step: 7,
+            step: Some(Step::Exec),
             errno: 2,
             pid,
         };
-        let childless = reply_to(Some(&refused(0).bytes()));
-        assert!(matches!(childless, Reply::Refused { step: 7, errno: 2 }));
+        let childless = reply_to(Some(&refused(0).to_bytes()));
+        assert!(matches!(
+            childless,
+            Reply::Refused {
+                step: Some(Step::Exec),
+                errno: 2
+            }
+        ));
         let mut child = std::process::Command::new("/bin/true").spawn();
         let pid = child.as_mut().expect("it starts").id();
-        let reply = reply_to(Some(&refused(pid).bytes()));
-        assert!(matches!(reply, Reply::Refused { step: 7, errno: 2 }));
+        let reply = reply_to(Some(&refused(pid).to_bytes()));
+        assert!(matches!(
+            reply,
+            Reply::Refused {
+                step: Some(Step::Exec),
+                errno: 2
+            }
+        ));
         let again = child.expect("it started").wait();
         assert_eq!(
             again.expect_err("it is reaped").raw_os_error(),
@@ -155,7 +168,7 @@ mod tests {
         let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn();
         let child = child.as_mut().expect("it starts");
         let report = Report::Started { pid: child.id() };
-        let Reply::Started(spawned) = reply_to(Some(&report.bytes())) else {
+        let Reply::Started(spawned) = reply_to(Some(&report.to_bytes())) else {
             panic!("it has started");
         };
         assert_eq!(spawned.pid, Pid::from_child(child));

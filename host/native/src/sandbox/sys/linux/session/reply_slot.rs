@@ -89,6 +89,7 @@ mod tests {
     use rustix::net::{SendFlags, send};
 
     use super::*;
+    use capspawn_raw::step::Step;
     use capspawn_raw::wire::Report;
 
     #[test]
@@ -100,7 +101,7 @@ mod tests {
         let in_use = AtomicBool::new(false);
         let slot = || ReplySlot::new(&control, &in_use).expect("a socket");
         let refused = Report::Refused {
-            step: 1,
+            step: Some(Step::Exec),
             errno: 2,
             pid: 0,
         };
@@ -110,11 +111,17 @@ mod tests {
             let second = slot();
             let dedicated = second.far_end().expect("a dedicated socket");
             for to in [dedicated, theirs.as_fd()] {
-                let sent = send(to, &refused.bytes(), SendFlags::empty());
+                let sent = send(to, &refused.to_bytes(), SendFlags::empty());
                 assert_eq!(sent, Ok(16));
             }
             for reply in [second, first].map(|slot| slot.wait(&announcements)) {
-                assert!(matches!(reply, Ok(Reply::Refused { step: 1, errno: 2 })));
+                assert!(matches!(
+                    reply,
+                    Ok(Reply::Refused {
+                        step: Some(Step::Exec),
+                        errno: 2
+                    })
+                ));
             }
             // A slot whose request was never sent.
             drop(slot());

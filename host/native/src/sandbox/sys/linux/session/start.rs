@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use capspawn_raw::steps::{Fault, Step};
+use capspawn_raw::step::{Fault, Step};
 use capspawn_raw::wire::Report;
 use parking_lot::Mutex;
 use rustix::net::{RecvFlags, sockopt};
@@ -19,11 +19,10 @@ use super::profile::Profile;
 use super::reply_slot;
 use super::root_layout::RootLayout;
 use crate::launch::{LaunchError, Stage};
-use crate::sandbox::sys::linux::fd::stdio::raised;
+use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
-use crate::sandbox::sys::linux::spawner::start::SessionFiles;
-use crate::sandbox::sys::linux::spawner::vfork::stage_of;
+use crate::sandbox::sys::linux::spawner::services::SessionFiles;
 use crate::sandbox::sys::linux::spawner::{NO_FAULT, Spawner};
 
 /// How long a request may wait for room in the control socket: the server never waits
@@ -47,11 +46,12 @@ impl Session {
         let ruleset =
             landlock::session_ruleset(&profile.confinement).map_err(at(Stage::Ruleset))?;
         let ruleset = ruleset
-            .map(raised)
+            .map(above_stdio)
             .transpose()
             .map_err(at(Stage::Ruleset))?;
         let pass = FilterPass::draw().map_err(at(Stage::Spawn))?;
-        let file = configuration::file(profile, &layout, spawner.user(), pass).and_then(raised);
+        let file =
+            configuration::file(profile, &layout, spawner.user(), pass).and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, servers_end) = socket_pair().map_err(at(Stage::Spawn))?;
         let (lifeline, pid_1s_end) = socket_pair().map_err(at(Stage::Spawn))?;
@@ -64,7 +64,7 @@ impl Session {
             configuration: file.as_fd(),
             control: servers_end.as_fd(),
             lifeline: pid_1s_end.as_fd(),
-            words: childrens_end.as_fd(),
+            announcements: childrens_end.as_fd(),
             ruleset: ruleset.as_ref(),
         };
         let server = spawner.start_session(&files, faults.session)?;
@@ -109,12 +109,12 @@ fn wait_until_ready(control: &OwnedFd, layout: &RootLayout) -> Result<(), Launch
             errno,
             operation,
         }) => {
-            let source = if step == Step::Root as u32 {
+            let source = if step == Step::Root {
                 layout.error(operation, errno)
             } else {
                 std::io::Error::from_raw_os_error(errno)
             };
-            Err(LaunchError::new(stage_of(step), source))
+            Err(LaunchError::new(step.into(), source))
         }
         _ => Err(session_ended()),
     }
@@ -129,7 +129,7 @@ struct Faults {
 impl Faults {
     fn of(fault: Fault) -> Self {
         let steps = [Step::Identity, Step::Namespaces, Step::Root];
-        let (session, child) = if steps.iter().any(|step| *step as u32 == fault.step) {
+        let (session, child) = if fault.step.is_some_and(|step| steps.contains(&step)) {
             (fault, NO_FAULT)
         } else {
             (NO_FAULT, fault)

@@ -14,7 +14,6 @@ mod lifecycle;
 mod limits;
 mod masked;
 mod pool;
-mod random;
 mod root;
 mod server;
 mod streams;

@@ -1,10 +1,9 @@
-//! How a child ended that somebody else has reaped.
+//! The exit status of a child that other code of the host has reaped.
 //!
-//! A host that ignores SIGCHLD, or whose other code waits for whatever child has
-//! ended, takes the status away from `waitid`. From Linux 6.15 on the kernel keeps
-//! it in the pidfd.
+//! If the host ignores SIGCHLD, or its other code waits for any child, `waitid(2)` no longer
+//! returns the status. Since Linux 6.15 the kernel keeps it in the pidfd.
 
-#![allow(unsafe_code, reason = "rustix does not have the request")]
+#![allow(unsafe_code, reason = "rustix lacks the request")]
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -12,7 +11,7 @@ use crate::launch::Exit;
 
 /// `_IOWR(0xff, 11, struct pidfd_info)`, whose first version has 64 bytes.
 const PIDFD_GET_INFO: libc::Ioctl = 0xc040_ff0b_u32 as libc::Ioctl;
-/// Asked for and, where the process is reaped, answered: how it ended.
+/// The field for the exit status: set in a request, and in the reply if the process is reaped.
 const INFO_EXIT: u64 = 1 << 3;
 
 /// The kernel's `struct pidfd_info`.
@@ -23,17 +22,17 @@ struct Info {
     cgroup: u64,
     /// Process, thread group, parent; four user and four group ids.
     ids: [u32; 11],
-    /// As `wait(2)` has it.
+    /// The exit status, encoded as by `wait(2)`.
     status: i32,
 }
 
-/// Says how the process of `pidfd` ended, which is reaped; none where the kernel does not.
-pub(crate) fn recall(pidfd: BorrowedFd<'_>) -> Option<Exit> {
+/// Returns the exit status of a reaped process; `None` if the kernel does not keep it.
+pub(crate) fn of_reaped(pidfd: BorrowedFd<'_>) -> Option<Exit> {
     let mut info = Info {
         mask: INFO_EXIT,
         ..Info::default()
     };
-    // SAFETY: the request writes no more than the 64 bytes that its number names, which `Info` has.
+    // SAFETY: the kernel stores at most the 64 bytes that the request encodes, which `Info` has.
     let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
     if result != 0 || info.mask & INFO_EXIT == 0 {
         return None;

@@ -1,4 +1,4 @@
-//! Which privileges the host itself has.
+//! The privileges that the host itself has.
 
 use rustix::thread::{CapabilitySet, capabilities};
 

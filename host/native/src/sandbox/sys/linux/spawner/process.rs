@@ -1,9 +1,8 @@
-//! A started child, held by its pidfd.
+//! A started child, referred to by its pidfd.
 //!
-//! The process id alone would name a stranger once the child is reaped; the
-//! pidfd never does. Only the tree has no descriptor: it is the process group,
-//! whose number stays taken as long as the leader is unreaped, and the filter
-//! keeps every descendant in it.
+//! A pid may belong to another process once the child is reaped; a pidfd never does. The
+//! child's tree has no descriptor: it is the process group, whose number stays in use until
+//! the leader is reaped, and the filter keeps every descendant in it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,21 +13,21 @@ use rustix::process::{
     Signal as RawSignal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
 };
 
-use super::exit_info::recall;
+use super::exit_info;
 use super::vfork::Spawned;
 use super::watcher::Watcher;
 use crate::launch::{Exit, Process};
 use crate::status::Signal;
 
 impl Spawned {
-    /// Waits for the end and reaps: for a child that is known to end at once.
+    /// Waits until the child has ended, and reaps it.
     pub(crate) fn wait(&self) {
         let id = || WaitId::PidFd(self.pidfd.as_fd());
         let _ = retry_on_intr(|| waitid(id(), WaitIdOptions::EXITED));
     }
 }
 
-/// A child, and the watcher that knows its group.
+/// A child, and the watcher to which it has announced its group.
 #[derive(Debug)]
 pub(crate) struct Child {
     spawned: Spawned,
@@ -40,31 +39,31 @@ impl Child {
         Self { spawned, watcher }
     }
 
-    /// Waits for the end and reaps: for a child that is known to end at once.
+    /// Waits until the child has ended, and reaps it.
     pub(crate) fn wait(&self) {
         self.forget();
         self.spawned.wait();
     }
 
-    /// Reaps the leader if it has ended, and says whether it is gone.
+    /// Reaps the leader if it has ended, and returns whether it is gone.
     pub(crate) fn try_reap(&self) -> io::Result<bool> {
-        // Still running is no reason to forget it; the registry reaps what has ended.
+        // The watcher forgets only a child that is about to be reaped.
         match self.try_exit() {
             Ok(None) => return Ok(false),
-            // Reaped by somebody else, on a kernel that does not remember.
+            // Other code has reaped it, and the kernel does not keep the status.
             Err(error) if error.raw_os_error() != Some(libc::ECHILD) => return Err(error),
             _ => {}
         }
         self.forget();
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         match waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options) {
-            // Somebody else has.
+            // On ECHILD other code has reaped it.
             Ok(_) | Err(Errno::CHILD) => Ok(true),
             Err(errno) => Err(errno.into()),
         }
     }
 
-    /// Once it is reaped, the group's number may be a stranger's.
+    /// Takes the group back: once the leader is reaped, its number may be another group's.
     fn forget(&self) {
         if let Some(watcher) = &self.watcher {
             watcher.forget(&self.spawned);
@@ -88,7 +87,7 @@ impl Process for Child {
             Ok(Some(status)) => status,
             Ok(None) => return Ok(None),
             Err(Errno::CHILD) => {
-                let exit = recall(pidfd);
+                let exit = exit_info::of_reaped(pidfd);
                 return exit.map(Some).ok_or_else(|| Errno::CHILD.into());
             }
             Err(errno) => return Err(errno.into()),
@@ -115,7 +114,7 @@ impl Process for Child {
     }
 }
 
-/// That a process is gone is no failure of a signal.
+/// Returns the result of a signal; it is no failure that the process is gone.
 pub(crate) fn unless_gone(result: rustix::io::Result<()>) -> io::Result<()> {
     match result {
         Ok(()) | Err(Errno::SRCH) => Ok(()),
@@ -123,7 +122,7 @@ pub(crate) fn unless_gone(result: rustix::io::Result<()>) -> io::Result<()> {
     }
 }
 
-/// The signal as the system knows it.
+/// Returns the system's signal.
 pub(crate) fn raw(signal: Signal) -> RawSignal {
     match signal {
         Signal::Hangup => RawSignal::HUP,

@@ -1,38 +1,33 @@
 //! A grant's limits as resource limits of one process.
 //!
-//! They bound each process, not the tree: what they mean for the tree is the
-//! registry's to watch. `RLIMIT_DATA` and not `RLIMIT_AS`, which breaks programs
-//! that reserve address space (node, java); `RLIMIT_NPROC` not at all, because
-//! it counts the user's processes everywhere.
+//! They bound each process and not the tree; the registry watches what the tree uses.
+//! `RLIMIT_DATA` bounds memory. Rejected: `RLIMIT_AS`, which breaks programs that reserve
+//! address space (node, java), and `RLIMIT_NPROC`, which counts all processes of the user.
 
 use std::time::Duration;
 
-use capspawn_raw::child::Limit;
+use capspawn_raw::limit::{Limit, LimitList};
 use rustix::process::{Resource, getrlimit};
 
 use crate::limits::Limits;
 
-/// Returns the resource limits for `limits`, none above what the host has itself.
-pub(crate) fn resources(limits: &Limits) -> Vec<Limit> {
-    let mut resources = vec![limit(Resource::Core, 0, 0)];
-    if let Some(cpu) = limits.cpu {
-        let seconds = whole_seconds(cpu);
-        // SIGXCPU first; SIGKILL for those that ignore it.
-        resources.push(limit(Resource::Cpu, seconds, seconds.saturating_add(1)));
-    }
-    let alike = [
-        (Resource::Data, limits.memory_bytes),
-        (Resource::Nofile, limits.open_files),
-        (Resource::Fsize, limits.file_size_bytes),
-    ];
-    for (resource, value) in alike {
-        if let Some(value) = value {
-            resources.push(limit(resource, value, value));
-        }
-    }
-    resources
+/// Returns the resource limits for `limits`, none of them above the host's own.
+pub(crate) fn resources(limits: &Limits) -> LimitList {
+    let alike = |resource, value: Option<u64>| value.map(|value| limit(resource, value, value));
+    LimitList::from([
+        alike(Resource::Core, Some(0)),
+        // SIGXCPU at the soft limit; a second later SIGKILL, for a program that ignores it.
+        limits
+            .cpu
+            .map(whole_seconds)
+            .map(|seconds| limit(Resource::Cpu, seconds, seconds.saturating_add(1))),
+        alike(Resource::Data, limits.memory_bytes),
+        alike(Resource::Nofile, limits.open_files),
+        alike(Resource::Fsize, limits.file_size_bytes),
+    ])
 }
 
+/// Rounds up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
@@ -60,13 +55,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_part_of_a_second_counts_as_one() {
+    fn a_fraction_of_a_second_counts_as_a_second() {
         assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
         assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
     }
 
     #[test]
-    fn what_is_not_limited_is_left_alone_but_for_core_dumps() {
+    fn only_core_dumps_are_limited_without_a_limit() {
         let none = Limits {
             cpu: None,
             memory_bytes: None,
@@ -78,7 +73,7 @@ mod tests {
             resource: libc::RLIMIT_CORE,
             values: [0, 0],
         };
-        assert_eq!(resources(&none), [core]);
+        assert_eq!(*resources(&none), [core]);
         assert_eq!(resources(&Limits::default()).len(), 5);
     }
 }

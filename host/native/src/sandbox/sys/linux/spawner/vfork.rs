@@ -1,78 +1,35 @@
-//! A child by `clone3` with the host's memory shared until it executes.
+//! A child by `clone3(2)` that shares the host's memory until it executes.
 //!
-//! `Command::pre_exec` turns posix_spawn into fork, which copies the page tables
-//! of the whole host: 50 times slower at 1 GiB resident. A launcher program
-//! between (posix_spawn, confine, execute) costs a second exec, 1.35 times. So
-//! the child is cloned with `CLONE_VM | CLONE_VFORK` and confines itself before
-//! it executes, at the price of plain posix_spawn. It runs on a stack of its
-//! own, below a guard page, with every signal blocked around the clone: no
-//! handler of the host can run in it.
+//! The child is cloned with `CLONE_VM | CLONE_VFORK` and prepares itself before it executes,
+//! at the cost of a plain `posix_spawn(3)`. It runs on a stack of its own above a guard page.
+//! Every signal is blocked during the clone, so that no signal handler of the host runs in
+//! the child.
+//!
+//! Rejected: `Command::pre_exec`, which turns `posix_spawn` into a fork that copies the page
+//! tables of the whole host, 50 times slower at 1 GiB resident. Rejected too: a launcher
+//! program in between (`posix_spawn`, confine, execute), whose second exec costs 1.35 times.
 
-#![allow(
-    unsafe_code,
-    reason = "clone3, its stack and its trampoline have no safe form"
-)]
+#![allow(unsafe_code, reason = "clone3 has no safe form")]
 
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use capspawn_raw::child::Prepared;
+use capspawn_raw::child::ChildArgs;
 use capspawn_raw::clone::trampoline;
-use capspawn_raw::steps::Step;
 use parking_lot::Mutex;
 use rustix::process::Pid;
 
+use super::stack::{STACK_BYTES, Stack};
 use crate::launch::{LaunchError, Stage};
 
-const STACK_BYTES: usize = 64 * 1024;
-const GUARD_BYTES: usize = 4096;
-/// Stacks kept for the next child; more than this many launches at once map new ones.
+/// Stacks that are kept for later children; more launches at once map new ones.
 const KEPT_STACKS: usize = 8;
 
-/// A mapped stack whose lowest page cannot be touched.
-struct Stack(NonNull<libc::c_void>);
+/// Blocks every signal for the thread, until dropped.
+struct BlockedSignals(u64);
 
-// SAFETY: the mapping belongs to this value alone and to no thread.
-unsafe impl Send for Stack {}
-
-impl Stack {
-    fn new() -> io::Result<Self> {
-        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK;
-        let size = GUARD_BYTES + STACK_BYTES;
-        let base = std::ptr::null_mut();
-        // SAFETY: a new anonymous mapping at an address of the kernel's choice.
-        let base = unsafe { libc::mmap(base, size, libc::PROT_NONE, flags, -1, 0) };
-        if base == libc::MAP_FAILED {
-            return Err(io::Error::last_os_error());
-        }
-        let stack = Self(NonNull::new(base).ok_or(io::ErrorKind::OutOfMemory)?);
-        let usable = base.wrapping_byte_add(GUARD_BYTES);
-        // SAFETY: within the mapping made above, which nothing else uses.
-        match unsafe { libc::mprotect(usable, STACK_BYTES, libc::PROT_READ | libc::PROT_WRITE) } {
-            0 => Ok(stack),
-            _ => Err(io::Error::last_os_error()),
-        }
-    }
-
-    /// The lowest usable address.
-    fn bottom(&self) -> usize {
-        self.0.addr().get() + GUARD_BYTES
-    }
-}
-
-impl Drop for Stack {
-    fn drop(&mut self) {
-        // SAFETY: the mapping made in `new`; no child runs on it any more, since the clone has returned.
-        let _ = unsafe { libc::munmap(self.0.as_ptr(), GUARD_BYTES + STACK_BYTES) };
-    }
-}
-
-/// Every signal blocked, until dropped.
-struct Blocked(u64);
-
-impl Blocked {
+impl BlockedSignals {
     fn new() -> io::Result<Self> {
         let mut old = 0;
         swap_mask(u64::MAX, &mut old)?;
@@ -80,26 +37,26 @@ impl Blocked {
     }
 }
 
-impl Drop for Blocked {
+impl Drop for BlockedSignals {
     fn drop(&mut self) {
         let mut ignored = 0;
         let _ = swap_mask(self.0, &mut ignored);
     }
 }
 
-/// Sets the thread's signal mask. By the raw call: libc's own leaves out the two
-/// signals it uses itself, and their handlers may not run in the child either.
+/// Sets the thread's signal mask, by the raw call: the C library's function never blocks the
+/// two signals that the library uses, and their handlers must not run in the child either.
 fn swap_mask(new: u64, old: &mut u64) -> io::Result<()> {
     let (how, size) = (libc::SIG_SETMASK, size_of::<u64>());
     let (new, old) = (&raw const new, std::ptr::from_mut(old));
-    // SAFETY: both point to signal sets of 8 bytes.
+    // SAFETY: the kernel reads one signal set of 8 bytes and stores another.
     match unsafe { libc::syscall(libc::SYS_rt_sigprocmask, how, new, old, size) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// A child that executes, unreaped.
+/// A child that executes its program, unreaped.
 #[derive(Debug)]
 pub(crate) struct Spawned {
     pub(crate) pid: Pid,
@@ -109,12 +66,12 @@ pub(crate) struct Spawned {
 /// Starts children by vfork.
 pub(crate) struct Vfork {
     stacks: Mutex<Vec<Stack>>,
-    /// Set once clone3 turned out to be missing (a container's filter, an old kernel).
+    /// Whether to use clone: set once clone3 was missing (a container's filter, an old kernel).
     legacy: AtomicBool,
 }
 
 impl Vfork {
-    /// Starts with clone3, or with clone right away where `legacy`.
+    /// Returns a value that tries clone3 first, unless `legacy`.
     pub(crate) fn new(legacy: bool) -> Self {
         Self {
             stacks: Mutex::default(),
@@ -122,23 +79,23 @@ impl Vfork {
         }
     }
 
-    /// Starts the child that `prepared` describes and returns once it executes.
-    /// One that fails before is handed to `failed`, unreaped, and then reaped.
+    /// Starts the child that `args` describe, and returns once it executes.
     ///
-    /// # Safety
+    /// # Errors
     ///
-    /// `prepared` must keep what [`Prepared`] promises.
-    pub(crate) unsafe fn spawn(
+    /// The step that failed. A child that was cloned is passed to `failed`, unreaped, and
+    /// reaped after that.
+    pub(crate) fn spawn(
         &self,
-        prepared: &Prepared,
+        args: &ChildArgs<'_>,
         failed: impl FnOnce(&Spawned),
     ) -> Result<Spawned, LaunchError> {
         let spawn_error = |source| LaunchError::new(Stage::Spawn, source);
         let kept = self.stacks.lock().pop();
         let stack = kept.map_or_else(Stack::new, Ok).map_err(spawn_error)?;
         let cloned = {
-            let _blocked = Blocked::new().map_err(spawn_error)?;
-            self.clone_child(&stack, prepared)
+            let _blocked = BlockedSignals::new().map_err(spawn_error)?;
+            self.clone_child(&stack, args)
         };
         let mut stacks = self.stacks.lock();
         if stacks.len() < KEPT_STACKS {
@@ -146,35 +103,31 @@ impl Vfork {
         }
         drop(stacks);
         let spawned = cloned.map_err(spawn_error)?;
-        let step = prepared.failed_step.load(Ordering::Acquire);
-        if step == 0 {
+        let Some(failure) = args.failure.load() else {
             return Ok(spawned);
-        }
-        // It has called `_exit` already, so that this does not block for long.
+        };
+        // It has called `_exit` already, so that this waits only briefly.
         failed(&spawned);
         spawned.wait();
-        let errno = prepared.failed_errno.load(Ordering::Relaxed);
-        Err(LaunchError::new(
-            stage_of(step),
-            io::Error::from_raw_os_error(errno),
-        ))
+        Err(failure.into())
     }
 
-    fn clone_child(&self, stack: &Stack, prepared: &Prepared) -> io::Result<Spawned> {
+    /// Clones with every signal blocked.
+    fn clone_child(&self, stack: &Stack, args: &ChildArgs<'_>) -> io::Result<Spawned> {
         let mut pidfd = -1;
         let mut result = -libc::ENOSYS as isize;
         if !self.legacy.load(Ordering::Relaxed) {
-            result = clone3(stack, &mut pidfd, prepared);
+            result = clone3(stack, &mut pidfd, args);
         }
         if result == -libc::ENOSYS as isize {
             self.legacy.store(true, Ordering::Relaxed);
-            result = clone(stack, &mut pidfd, prepared);
+            result = clone(stack, &mut pidfd, args);
         }
-        // A negative number is the error; `from_raw` takes none.
+        // A negative number is the error, which `from_raw` must not get.
         let pid = i32::try_from(result).ok().filter(|pid| *pid > 0);
         match pid.and_then(Pid::from_raw) {
             Some(pid) => {
-                // SAFETY: a successful clone with CLONE_PIDFD has stored a new descriptor, which nobody else owns.
+                // SAFETY: a successful clone with CLONE_PIDFD has stored a new descriptor, which has no other owner.
                 let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
                 Ok(Spawned { pid, pidfd })
             }
@@ -183,30 +136,6 @@ impl Vfork {
             )),
         }
     }
-}
-
-/// The stage that a child's step is reported as.
-pub(crate) fn stage_of(step: u32) -> Stage {
-    const STAGES: [(Step, Stage); 16] = [
-        (Step::Signals, Stage::Signals),
-        (Step::Session, Stage::Session),
-        (Step::Watch, Stage::Watch),
-        (Step::Stdio, Stage::Stdio),
-        (Step::Descriptors, Stage::Descriptors),
-        (Step::WorkingDirectory, Stage::WorkingDirectory),
-        (Step::Limits, Stage::Limits),
-        (Step::Identity, Stage::Identity),
-        (Step::NoNewPrivileges, Stage::Privileges),
-        (Step::Capabilities, Stage::Privileges),
-        (Step::Landlock, Stage::Ruleset),
-        (Step::Seccomp, Stage::Filter),
-        (Step::Exec, Stage::Exec),
-        (Step::Namespaces, Stage::Namespaces),
-        (Step::Root, Stage::Root),
-        (Step::Request, Stage::Request),
-    ];
-    let found = STAGES.iter().find(|(known, _)| *known as u32 == step);
-    found.map_or(Stage::Spawn, |(_, stage)| *stage)
 }
 
 #[allow(clippy::cast_sign_loss, reason = "bits, not numbers")]
@@ -231,30 +160,31 @@ struct CloneArgs {
     tls: u64,
 }
 
-/// Clones with clone3; the child runs `main` and never comes back here.
-fn clone3(stack: &Stack, pidfd: &mut i32, prepared: &Prepared) -> isize {
+/// Makes the call `clone3`, which also resets the signal handlers.
+fn clone3(stack: &Stack, pidfd: &mut i32, child_args: &ChildArgs<'_>) -> isize {
     let args = CloneArgs {
         flags: FLAGS | CLEAR_SIGHAND,
-        pidfd: std::ptr::from_mut(pidfd).addr() as u64,
+        pidfd: std::ptr::from_mut(pidfd).expose_provenance() as u64,
         exit_signal: EXIT_SIGNAL,
         stack: stack.bottom() as u64,
         stack_size: STACK_BYTES as u64,
         ..CloneArgs::default()
     };
-    trampoline(
-        CLONE3,
-        [(&raw const args).addr(), size_of::<CloneArgs>(), 0, 0],
-        prepared,
-    )
+    let address = (&raw const args).expose_provenance();
+    let args = [address, size_of::<CloneArgs>(), 0, 0];
+    // SAFETY: these are the arguments of clone3: a `struct clone_args` of the size that is passed. The stack belongs to
+    // this child alone until the call returns, and the caller has blocked all signals.
+    unsafe { trampoline(CLONE3, args, child_args) }
 }
 
-/// Clones with clone, which takes no CLEAR_SIGHAND: the child's first step resets
-/// the handlers, and until then all signals are blocked.
-fn clone(stack: &Stack, pidfd: &mut i32, prepared: &Prepared) -> isize {
+/// Makes the call `clone`, which leaves the signal handlers: the child's first step resets
+/// them, and until then all signals are blocked.
+fn clone(stack: &Stack, pidfd: &mut i32, child_args: &ChildArgs<'_>) -> isize {
     let flags = usize::try_from(FLAGS | EXIT_SIGNAL).unwrap_or(0);
-    let top = stack.bottom() + STACK_BYTES;
-    let args = [flags, top, std::ptr::from_mut(pidfd).addr(), 0];
-    trampoline(CLONE, args, prepared)
+    let pidfd = std::ptr::from_mut(pidfd).expose_provenance();
+    // SAFETY: these are the arguments of clone on x86_64. The stack belongs to this child alone until the call returns,
+    // and the caller has blocked all signals.
+    unsafe { trampoline(CLONE, [flags, stack.top(), pidfd, 0], child_args) }
 }
 
 impl std::fmt::Debug for Vfork {

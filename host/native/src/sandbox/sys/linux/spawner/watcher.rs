@@ -1,34 +1,36 @@
-//! The watcher process: what kills the children of a host that was killed.
+//! The watcher: a process that kills the children of a host that was killed.
 //!
-//! `PR_SET_PDEATHSIG` follows the *thread* that started a child: a pruned worker
-//! thread would kill it. So the helper, in a session of its own, holds one end of
-//! a socket whose other end only the host has. Every child says its process group
-//! there itself, before it executes; the host takes it back when it reaps.
+//! It is a `capspawn-init` in a session of its own, which holds one end of a socket; the host
+//! has the other end. Every child sends its process group there before it executes, and the
+//! host takes it back when it reaps the child. Rejected: `PR_SET_PDEATHSIG`. It follows the
+//! thread that started a child, so that the end of a worker thread would kill the child.
 
 use std::io::{self, Write};
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
-use super::vfork::Spawned;
-use crate::sandbox::sys::linux::fd::stdio::raised;
+use capspawn_raw::wire::GroupChange;
 
-/// A running watcher. Dropped, it kills what has not been taken back, and ends.
+use super::vfork::Spawned;
+use crate::sandbox::sys::linux::fd::stdio::above_stdio;
+
+/// A running watcher. When dropped it kills the groups that were not taken back, and ends.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    /// None only while dropping.
+    /// `None` only while it is dropped.
     socket: Option<UnixStream>,
     pub(crate) process: Spawned,
 }
 
 impl Watcher {
-    /// Starts one with `start`, which gets the watcher's end of the socket.
+    /// Starts a watcher through `start`, which gets the watcher's end of the socket.
     pub(crate) fn new<E: From<io::Error>>(
         start: impl FnOnce(BorrowedFd<'_>) -> Result<Spawned, E>,
     ) -> Result<Self, E> {
         let (ours, theirs) = UnixStream::pair()?;
-        let theirs = raised(theirs.into())?;
-        let ours = raised(ours.into())?;
+        let theirs = above_stdio(theirs.into())?;
+        let ours = above_stdio(ours.into())?;
         let process = start(theirs.as_fd())?;
         Ok(Self {
             socket: Some(ours.into()),
@@ -36,30 +38,30 @@ impl Watcher {
         })
     }
 
-    /// The descriptor to which a child writes its number, 3 or higher.
-    pub(crate) fn descriptor(&self) -> i32 {
-        self.socket.as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    /// Returns the descriptor on which a child announces its group, 3 or higher.
+    pub(crate) fn descriptor(&self) -> Option<i32> {
+        self.socket.as_ref().map(AsRawFd::as_raw_fd)
     }
 
-    /// Takes a group back that is about to be reaped.
+    /// Takes back a group whose leader is about to be reaped.
     pub(crate) fn forget(&self, leader: &Spawned) {
-        let group = leader.pid.as_raw_nonzero().get();
-        // A watcher that is gone holds nothing against the group either.
+        let change = GroupChange::Gone(leader.pid.as_raw_nonzero().get());
+        // A watcher that has ended kills no group either.
         let _ = self
             .socket
             .as_ref()
-            .map(|mut socket| socket.write_all(&(-group).to_ne_bytes()));
+            .map(|mut socket| socket.write_all(&change.to_bytes()));
     }
 }
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        // Not only closed: a copy in a process that was forked may keep it open.
+        // Not only closed: a process that the host has forked may hold a copy.
         let _ = self
             .socket
             .take()
             .map(|socket| socket.shutdown(Shutdown::Both));
-        // The end of the socket ends it at once.
+        // The process ends with the socket, at once.
         self.process.wait();
     }
 }

@@ -13,7 +13,7 @@ use super::support::{
 };
 use crate::launch::{ChildStdio, Exit, Process, Stage};
 use crate::sandbox::sys::linux::session::Session;
-use crate::sandbox::sys::linux::spawner::helper::IMAGE;
+use crate::sandbox::sys::linux::spawner::init::IMAGE;
 use crate::status::Signal;
 
 #[test]

@@ -1,6 +1,6 @@
 //! An interpreter of seccomp programs, as the kernel defines them.
 
-use capspawn_raw::steps::Instruction;
+use capspawn_raw::filter::Instruction;
 
 pub(super) const X86_64: u32 = 0xc000_003e;
 pub(super) const I386: u32 = 0x4000_0003;
