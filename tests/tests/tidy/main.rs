@@ -109,6 +109,7 @@ fn the_operating_system_is_named_where_the_sandbox_begins() {
     let roots = [
         "host/native/src/sandbox/sys/mod.rs",
         "host/native/raw/src/lib.rs",
+        "host/native/raw/tests/wire/main.rs",
     ];
     nowhere_but(&roots, &["target_os"]);
 }
