@@ -52,8 +52,8 @@ pub struct Scope(pub u64);
 pub trait Launcher: Send + Sync + fmt::Debug {
     /// Returns what this launcher would enforce for `confinement` on this host.
     ///
-    /// The registry calls this for every spawn; a launcher whose report costs more than
-    /// a lookup caches it.
+    /// The registry calls this at every spawn, so a launcher should build a report once
+    /// for each confinement.
     fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement>;
 
     /// Starts what `plan` says, for the guest `scope`. Returns once the program

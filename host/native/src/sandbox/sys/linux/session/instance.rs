@@ -37,7 +37,7 @@ pub(crate) struct Session {
     pub(super) processes: Option<Processes>,
     /// Children that were killed when their handles were dropped, and are not reaped yet.
     pub(super) unreaped: Mutex<Vec<Arc<Child>>>,
-    /// Masked paths that did not exist at the start, so that the session does not mask them.
+    /// Denied paths that did not exist at the start, so that the session does not mask them.
     pub(super) unmasked: Vec<PathBuf>,
     /// The fault that a test arranged in children.
     pub(super) fault: Fault,
@@ -48,7 +48,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Returns whether a child may be started in this session: it is alive, and it masks all
-    /// masked paths that exist by now. (Present children see a path that was created later.)
+    /// denied paths that exist by now. (Present children see a path that was created later.)
     pub(crate) fn is_usable(&self) -> bool {
         self.is_alive() && !self.unmasked.iter().any(|path| exists(path))
     }

@@ -6,8 +6,8 @@
 //! its last child has ended.
 //!
 //! A spawn checks only the session that it uses: one `poll(2)`, and one `lstat(2)` for
-//! each masked path that was missing when the session started. Rejected: checking all
-//! sessions of the guest at each spawn, which makes a spawn dearer with every profile.
+//! each denied path that was missing when the session started. Rejected: checking all
+//! sessions of the guest at each spawn, whose cost grows with the number of profiles.
 //! The pool finds a dead session of another profile when that profile is used next, or
 //! when the session's room is needed.
 
@@ -125,7 +125,7 @@ impl SessionPool {
             let slot = slots.iter().find(|slot| slot.profile == *profile)?;
             Arc::clone(&slot.session)
         };
-        // Not under the lock: a masked path may be on a file system that hangs.
+        // Not under the lock: a denied path may be on a file system that hangs.
         if session.is_usable() {
             return Some(session);
         }
