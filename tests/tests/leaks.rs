@@ -6,8 +6,6 @@
 //! the descriptors of the whole process. The ways that need no guest are in
 //! `host/native/tests/registry/leak_matrix.rs`.
 
-#![expect(clippy::disallowed_types, reason = "a test runs itself again")]
-
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process;
