@@ -11,11 +11,6 @@
 //! whole process. It runs in each tier of the machine, or in the one that
 //! `CAPSPAWN_REQUIRE_TIER` demands; as root once more as an unprivileged user.
 
-#![expect(
-    clippy::disallowed_types,
-    reason = "the tests start processes of their own"
-)]
-
 mod driver;
 mod faults;
 mod fixture;
