@@ -7,7 +7,7 @@
 //! While it serves, the server runs as SCHED_OTHER, so that it replies although the child
 //! runs; the child inherits that policy.
 
-use capspawn_raw::child::Affinity;
+use capspawn_raw::affinity::Affinity;
 use capspawn_raw::syscall::{call, number};
 
 const SCHED_OTHER: usize = 0;

@@ -10,16 +10,13 @@
 use core::fmt;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
+use crate::affinity::Affinity;
 use crate::confine::{self, Confine};
 use crate::limit::Limit;
 use crate::step::{Failure, Fault, Step};
 use crate::string_array::StringArray;
 use crate::syscall::{call, descriptor, exit, number};
 use crate::wire::GroupChange;
-
-/// The processors on which a task may run, as `sched_setaffinity(2)` takes them: a bit
-/// each. There are 1024, as in the C library's `cpu_set_t`.
-pub type Affinity = [u8; 128];
 
 /// The values that a call carries in the last two of its arguments, by which a session's
 /// filter lets the call pass. Without a filter they are zero.

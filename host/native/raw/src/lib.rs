@@ -27,6 +27,7 @@
     clippy::unwrap_used
 )]
 
+pub mod affinity;
 pub mod child;
 pub mod clone;
 pub mod confine;

@@ -7,7 +7,7 @@
 use core::ffi::{CStr, c_char};
 
 use super::{Reader, Writer};
-use crate::child::Affinity;
+use crate::affinity::Affinity;
 use crate::limit::{Limit, LimitList, MAX_LIMITS};
 use crate::step::Fault;
 use crate::string_array::StringArray;

@@ -5,7 +5,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use capspawn_raw::child::Affinity;
+use capspawn_raw::affinity::Affinity;
 use capspawn_raw::step::Fault;
 use capspawn_raw::wire::{MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest};
 use rustix::fs::MemfdFlags;
