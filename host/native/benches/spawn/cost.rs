@@ -17,7 +17,7 @@ pub(crate) fn spawn(form: &Form, report: &mut Report) {
     let figure = |name| Figure {
         name,
         baseline: "std",
-        target: "1.10 (A), 1.25 (B), 1.5 (B with the helper)",
+        target: "1.10 (A), 1.25 (B), 1.5 (B by init)",
     };
     by_launcher(form, report, figure("launch and wait"));
     by_registry(form, report, figure("spawn and wait"));

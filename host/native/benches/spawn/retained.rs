@@ -44,7 +44,7 @@ pub(crate) fn measure(form: &Form, report: &mut Report) {
     );
     let figure = Figure {
         name: "spawn and wait with 10,000 retained entries",
-        baseline: "beside none",
+        baseline: "without retained entries",
         target: "1.05",
     };
     report.pair(form, figure, &pair);

@@ -27,10 +27,10 @@ wait";
 
 pub(crate) fn measure(form: &Form, report: &mut Report) {
     let leader = Arc::new(AtomicU32::new(0));
-    let told = Arc::clone(&leader);
+    let recorded = Arc::clone(&leader);
     let registry = form.registry().on_event(move |event| {
         if let EventKind::Spawn { pid, .. } = event.kind {
-            told.store(pid, Ordering::Relaxed);
+            recorded.store(pid, Ordering::Relaxed);
         }
     });
     let guest = forms::guest(&forms::build(registry), None);

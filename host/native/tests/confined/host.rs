@@ -55,7 +55,7 @@ fn a_host_that_cannot_execute_memory_files_names_the_sysctl_that_forbids_it() {
         let error = Spec::new("/bin/true")
             .start()
             .err()
-            .expect("the helper cannot start");
+            .expect("capspawn-init cannot start");
         assert_eq!(error.stage, Stage::Spawn);
         assert!(error.to_string().contains("vm.memfd_noexec"), "{error}");
         let report = launcher().enforcement(&Confinement::default());

@@ -3,7 +3,7 @@
 //!
 //! Attacks are rows of the escape table, see [`table`]. The tests run in the tier
 //! that `CAPSPAWN_REQUIRE_TIER` demands, or in the best one of this machine. As
-//! root they run twice: once as root, with the helper process, and once more as
+//! root they run twice: once as root, with `capspawn-init`, and once more as
 //! an unprivileged user, without it.
 
 #![expect(
@@ -36,7 +36,7 @@ mod trees;
 
 use test_kit::{SUITE_TIMEOUT, Unprivileged, exit_status, is_root};
 
-/// The launcher works without root privileges too, and then without the helper.
+/// The launcher works without root privileges too, and then without `capspawn-init`.
 #[test]
 fn all_tests_pass_as_an_unprivileged_user() {
     if !is_root() {

@@ -32,7 +32,7 @@ fn a_host_short_of_descriptors_is_at_capacity_at_every_step() {
     let grants = load(GRANT);
     let registry = registry();
     let guest = registry.guest(grants.component("test"), "");
-    // The launcher keeps a watcher, or the two processes of a session.
+    // The launcher keeps a watchdog, or the two processes of a session.
     let kept = kept(&guest, &registry);
     let whole = getrlimit(Resource::Nofile);
     for name in ["listed", "true", "/bin/true"] {
@@ -113,5 +113,5 @@ fn a_child_that_was_started_is_watched_even_if_no_descriptor_is_left() {
         assert_eq!(status, expected);
     }
     // These children are not confined, so there is no session.
-    eventually("no child but the watcher", || children().len() == 1);
+    eventually("no child but the watchdog", || children().len() == 1);
 }

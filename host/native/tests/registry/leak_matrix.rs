@@ -104,7 +104,7 @@ fn nothing_is_left_of_any_tree_however_it_is_left() {
             let marker = held.marker.clone();
             end(held);
             eventually(tree.name, || processes(&marker).is_empty());
-            // The watcher and the registry's thread end with the last handle.
+            // The watchdog and the registry's thread end with the last handle.
             eventually("no zombie", || children().is_empty());
             eventually("no descriptor", || descriptors() <= before);
         }

@@ -30,7 +30,7 @@ fn ten_thousand_children_leave_no_descriptor_zombie_or_slot() {
     eventually("the end of the first child", || registry.is_empty());
     // A child's last descriptor is closed a moment after its slot is free.
     let before = settled_descriptors();
-    // The watcher, which the launcher keeps.
+    // The watchdog, which the launcher keeps.
     assert_eq!(children().len(), 1);
     for _ in 0..10_000 {
         let child = guest
@@ -40,7 +40,7 @@ fn ten_thousand_children_leave_no_descriptor_zombie_or_slot() {
     }
     eventually("free slots", || registry.is_empty());
     assert_eq!(settled_descriptors(), before);
-    eventually("no child but the watcher", || children().len() == 1);
+    eventually("no child but the watchdog", || children().len() == 1);
     drop((guest, registry));
-    eventually("the watcher's end", || children().is_empty());
+    eventually("the watchdog's end", || children().is_empty());
 }

@@ -101,7 +101,7 @@ impl<'f> Driver<'f> {
             Err(SpawnError::Quota(Quota::LiveChildren | Quota::HostCapacity)) => {
                 self.tally.over_quota += 1;
             }
-            // The watcher or the session was killed, and so was its replacement.
+            // The watchdog or the session was killed, and so was its replacement.
             Err(SpawnError::Launch(error))
                 if [Stage::Announce, Stage::Request].contains(&error.stage) =>
             {

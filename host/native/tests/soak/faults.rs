@@ -32,18 +32,18 @@ pub(crate) fn open_descriptors() -> u64 {
     u64::try_from(open).unwrap_or_default()
 }
 
-/// Kills the watcher or one of the two processes of a session; returns whether there was one.
+/// Kills the watchdog or one of the two processes of a session; returns whether there was one.
 pub(crate) fn kill_helper(random: &mut Random) -> bool {
-    let helpers: Vec<_> = children()
+    let processes: Vec<_> = children()
         .into_iter()
         .filter(|pid| is_helper(*pid))
         .collect();
     random
-        .index(helpers.len())
-        .is_some_and(|chosen| kill(helpers[chosen]))
+        .index(processes.len())
+        .is_some_and(|chosen| kill(processes[chosen]))
 }
 
-/// Whether it is the watcher, or the server or pid 1 of a session, by its `argv[0]`.
+/// Whether it is the watchdog, or the server or pid 1 of a session, by its `argv[0]`.
 ///
 /// With the mount option `hidepid` an unprivileged user does not see it, because it is not dumpable.
 /// Every other child is.

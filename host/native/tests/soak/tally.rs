@@ -12,7 +12,7 @@ pub(crate) struct Tally {
     pub(crate) over_quota: u64,
     /// Spawns that were refused because no descriptor was left.
     pub(crate) exhausted: u64,
-    /// Watchers, and processes of sessions.
+    /// Watchdogs, and processes of sessions.
     pub(crate) helpers_killed: u64,
     /// Children that were killed while they started.
     pub(crate) starts_killed: u64,

@@ -1,7 +1,9 @@
 //! The settings of a launcher.
 
+use capspawn_raw::step::Fault;
+
 use super::launcher::NativeLauncher;
-use super::spawner::{NO_FAULT, Spawner, default_user};
+use super::spawner::{Spawner, default_user};
 use crate::confinement::Tier;
 use crate::launch::Identity;
 
@@ -34,7 +36,7 @@ impl NativeLauncherBuilder {
     /// Builds the launcher. It probes the host when it first needs the result.
     pub fn build(self) -> NativeLauncher {
         let run_as = self.run_as.or(default_user());
-        NativeLauncher::over(Spawner::new(run_as, false, NO_FAULT), self.tier)
+        NativeLauncher::over(Spawner::new(run_as, false, Fault::NONE), self.tier)
     }
 }
 

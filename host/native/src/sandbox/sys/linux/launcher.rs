@@ -90,21 +90,21 @@ impl NativeLauncher {
             stdio: [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
             limits: &limits,
         };
-        let watcher = self.spawner.watcher()?;
+        let watchdog = self.spawner.watchdog()?;
         let mut child = self
             .spawner
-            .start(&policy, &mut start, Some(Arc::clone(&watcher)));
-        let watcher_is_gone = |error: &LaunchError| {
+            .start(&policy, &mut start, Some(Arc::clone(&watchdog)));
+        let watchdog_is_gone = |error: &LaunchError| {
             error.stage == Stage::Announce && error.source.kind() == io::ErrorKind::BrokenPipe
         };
-        if child.as_ref().is_err_and(watcher_is_gone) {
+        if child.as_ref().is_err_and(watchdog_is_gone) {
             tracing::warn!(
-                "the watcher process was killed and is restarted: children that run now survive if the host is killed"
+                "the watchdog process was killed and is restarted: children that run now survive if the host is killed"
             );
-            self.spawner.give_up(&watcher);
+            self.spawner.give_up(&watchdog);
             child = self
                 .spawner
-                .start(&policy, &mut start, Some(self.spawner.watcher()?));
+                .start(&policy, &mut start, Some(self.spawner.watchdog()?));
         }
         child
     }

@@ -16,7 +16,7 @@ mod stack;
 mod stage;
 pub(crate) mod start;
 pub(crate) mod vfork;
-pub(crate) mod watcher;
+pub(crate) mod watchdog;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,12 +27,9 @@ use capspawn_raw::step::{Fault, Step};
 use parking_lot::Mutex;
 
 use self::vfork::{Spawned, Vfork};
-use self::watcher::Watcher;
+use self::watchdog::Watchdog;
 use super::fd::stdio::above_stdio;
 use crate::launch::{Identity, LaunchError, Stage};
-
-/// No fault: outside of tests there is none.
-pub(crate) const NO_FAULT: Fault = Fault::NONE;
 
 /// Returns the user that children become by default: nobody, if the host is root.
 pub(crate) fn default_user() -> Option<Identity> {
@@ -46,7 +43,7 @@ pub(crate) struct Spawner {
     vfork: Vfork,
     /// The sealed memfd with `capspawn-init`.
     init_image: OnceLock<OwnedFd>,
-    watcher: Mutex<Option<Arc<Watcher>>>,
+    watchdog: Mutex<Option<Arc<Watchdog>>>,
     /// The user that children become. `None` for the host's own, for which the vfork child confines itself.
     run_as: Option<Identity>,
     lock_securebits: bool,
@@ -60,7 +57,7 @@ impl Spawner {
         Self {
             vfork: Vfork::new(legacy_clone),
             init_image: OnceLock::new(),
-            watcher: Mutex::new(None),
+            watchdog: Mutex::new(None),
             run_as,
             lock_securebits: privileges::may_lock_securebits(),
             fault,
@@ -116,15 +113,15 @@ impl Spawner {
         Ok(self.init_image.get_or_init(|| image).as_fd())
     }
 
-    /// Clones a child. If one fails before it executes, `watcher` forgets its group.
+    /// Clones a child. If one fails before it executes, `watchdog` forgets its group.
     fn clone_child(
         &self,
         args: &ChildArgs<'_>,
-        watcher: Option<&Watcher>,
+        watchdog: Option<&Watchdog>,
     ) -> Result<Spawned, LaunchError> {
         self.vfork.spawn(args, |child| {
-            if let Some(watcher) = watcher {
-                watcher.forget(child);
+            if let Some(watchdog) = watchdog {
+                watchdog.forget(child);
             }
         })
     }

@@ -14,7 +14,7 @@ use crate::confinement::{Confinement, FsRoot, FsRules, Sandbox, Tier};
 use crate::launch::{
     ChildStdio, Exit, Identity, Launcher, Plan, Process, Program, Scope, Stage, WorkingDirectory,
 };
-use crate::sandbox::sys::linux::spawner::{NO_FAULT, Spawner, default_user};
+use crate::sandbox::sys::linux::spawner::{Spawner, default_user};
 
 /// The steps of a child in tier B, in either form.
 fn steps() -> impl Iterator<Item = Step> {
@@ -81,12 +81,12 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
     let plan = plan();
     for run_as in identities() {
         for legacy in [false, true] {
-            let faultless = self::launcher(run_as, legacy, NO_FAULT);
+            let faultless = self::launcher(run_as, legacy, Fault::NONE);
             let process = faultless
                 .launch(Scope(0), &plan, null())
                 .expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
-            // The watcher process.
+            // The watchdog process.
             let before = children();
             assert_eq!(before, 1);
             for step in steps() {
@@ -115,7 +115,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
 fn an_error_of_the_kernel_is_reported_with_its_stage() {
     let plan = plan();
     for run_as in identities() {
-        let launcher = self::launcher(run_as, false, NO_FAULT);
+        let launcher = self::launcher(run_as, false, Fault::NONE);
         let mut broken = plan.clone();
         let file = File::open("/etc/passwd").expect("it exists");
         broken.cwd.dir = Arc::new(file.into());
@@ -152,7 +152,7 @@ fn an_error_of_the_kernel_is_reported_with_its_stage() {
 fn threads_start_children_at_the_same_time_and_the_host_stays_dumpable() {
     let plan = plan();
     for run_as in identities() {
-        let launcher = self::launcher(run_as, false, NO_FAULT);
+        let launcher = self::launcher(run_as, false, Fault::NONE);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -169,11 +169,11 @@ fn threads_start_children_at_the_same_time_and_the_host_stays_dumpable() {
 }
 
 #[test]
-fn a_killed_watcher_is_replaced() {
+fn a_killed_watchdog_is_replaced() {
     let plan = plan();
     for run_as in identities() {
-        let launcher = self::launcher(run_as, false, NO_FAULT);
-        let first = launcher.spawner.watcher().expect("it starts");
+        let launcher = self::launcher(run_as, false, Fault::NONE);
+        let first = launcher.spawner.watchdog().expect("it starts");
         let pidfd = &first.process.pidfd;
         pidfd_send_signal(pidfd, Signal::KILL).expect("it runs");
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -187,29 +187,29 @@ fn a_killed_watcher_is_replaced() {
         let replaced = (0..100).any(|_| {
             let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
-            launcher.spawner.watcher().expect("it runs").process.pid != first
+            launcher.spawner.watchdog().expect("it runs").process.pid != first
         });
         assert!(replaced);
         drop(launcher);
-        assert_eq!(children(), 0, "a watcher is left");
+        assert_eq!(children(), 0, "a watchdog is left");
     }
 }
 
 #[test]
-fn giving_up_a_watcher_that_was_replaced_keeps_the_new_one() {
-    let launcher = self::launcher(None, false, NO_FAULT);
-    let failed = launcher.spawner.watcher().expect("it starts");
+fn giving_up_a_watchdog_that_was_replaced_keeps_the_new_one() {
+    let launcher = self::launcher(None, false, Fault::NONE);
+    let failed = launcher.spawner.watchdog().expect("it starts");
     assert!(Arc::ptr_eq(
         &failed,
-        &launcher.spawner.watcher().expect("it runs")
+        &launcher.spawner.watchdog().expect("it runs")
     ));
     launcher.spawner.give_up(&failed);
-    let second = launcher.spawner.watcher().expect("it starts");
+    let second = launcher.spawner.watchdog().expect("it starts");
     assert!(!Arc::ptr_eq(&failed, &second));
     launcher.spawner.give_up(&failed);
     assert!(Arc::ptr_eq(
         &second,
-        &launcher.spawner.watcher().expect("it runs")
+        &launcher.spawner.watchdog().expect("it runs")
     ));
 }
 
@@ -232,7 +232,7 @@ fn a_probe_that_met_a_shortage_is_repeated_and_its_report_is_not_cached() {
         };
         assert!(!required(&launcher), "errno {errno}");
         assert!(launcher.findings().breaches.is_err(), "errno {errno}");
-        launcher.spawner.set_fault(NO_FAULT);
+        launcher.spawner.set_fault(Fault::NONE);
         assert_eq!(required(&launcher), again, "errno {errno}");
         assert_eq!(
             launcher.findings().breaches.is_ok(),
@@ -270,7 +270,7 @@ fn an_unreaped_child_ends_with_its_launcher() {
     plan.program = Arc::new(Program::open("/bin/sleep").expect("it exists"));
     plan.argv = vec!["sleep".into(), "60".into()];
     for run_as in identities() {
-        let launcher = self::launcher(run_as, false, NO_FAULT);
+        let launcher = self::launcher(run_as, false, Fault::NONE);
         let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
         let pidfd = process
             .exit_fd()

@@ -22,10 +22,8 @@
 //! path by `openat2`, which reaches nothing that `open` does not, but may leave a set-id
 //! bit on a file that it creates.
 
-use std::{fmt, io};
-
-use rustix::io::retry_on_intr;
-use rustix::rand::{GetRandomFlags, getrandom};
+use std::fmt;
+use std::io;
 
 /// The required value of the last two arguments of a call.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -35,11 +33,7 @@ impl FilterPass {
     /// Draws a random pass.
     pub(crate) fn draw() -> io::Result<Self> {
         let mut bytes = [0; 16];
-        // The kernel returns up to 256 bytes in one piece.
-        let drawn = retry_on_intr(|| getrandom(&mut bytes, GetRandomFlags::empty()))?;
-        if drawn != bytes.len() {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+        getrandom::fill(&mut bytes)?;
         let number = u128::from_ne_bytes(bytes);
         #[allow(clippy::cast_possible_truncation, reason = "cut in two")]
         Ok(Self([number as u64, (number >> 64) as u64]))

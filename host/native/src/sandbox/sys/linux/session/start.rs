@@ -22,8 +22,8 @@ use crate::launch::{LaunchError, Stage};
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
+use crate::sandbox::sys::linux::spawner::Spawner;
 use crate::sandbox::sys::linux::spawner::services::SessionFiles;
-use crate::sandbox::sys::linux::spawner::{NO_FAULT, Spawner};
 
 /// How long a request may wait for room in the control socket: the server never waits
 /// longer than one child takes to execute.
@@ -130,9 +130,9 @@ impl Faults {
     fn of(fault: Fault) -> Self {
         let steps = [Step::Identity, Step::Namespaces, Step::Root];
         let (session, child) = if fault.step.is_some_and(|step| steps.contains(&step)) {
-            (fault, NO_FAULT)
+            (fault, Fault::NONE)
         } else {
-            (NO_FAULT, fault)
+            (Fault::NONE, fault)
         };
         Self { session, child }
     }

@@ -17,24 +17,24 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::process::Child;
 use super::start::Start;
-use super::watcher::Watcher;
+use super::watchdog::Watchdog;
 use super::{Spawner, init, spawn_error};
 use crate::launch::{Identity, LaunchError, Stage};
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::policy::cache::Policy;
 
 impl Spawner {
-    /// Starts a child under `policy` as this host needs it. `watcher` kills the child if the
+    /// Starts a child under `policy` as this host needs it. `watchdog` kills the child if the
     /// host dies.
     pub(crate) fn start(
         &self,
         policy: &Policy,
         start: &mut Start<'_>,
-        watcher: Option<Arc<Watcher>>,
+        watchdog: Option<Arc<Watchdog>>,
     ) -> Result<Child, LaunchError> {
         match self.run_as {
-            None => self.start_directly(policy, start, watcher),
-            Some(user) => self.start_by_init(policy, start, watcher, user),
+            None => self.start_directly(policy, start, watchdog),
+            Some(user) => self.start_by_init(policy, start, watchdog, user),
         }
     }
 
@@ -43,11 +43,11 @@ impl Spawner {
         &self,
         policy: &Policy,
         start: &mut Start<'_>,
-        watcher: Option<Arc<Watcher>>,
+        watchdog: Option<Arc<Watchdog>>,
     ) -> Result<Child, LaunchError> {
         let mut arguments = start.arguments(None)?;
         let args = ChildArgs {
-            announce: watcher.as_deref().and_then(Watcher::descriptor),
+            announce: watchdog.as_deref().and_then(Watchdog::descriptor),
             confine: Some(Confine {
                 lock_securebits: self.lock_securebits,
                 ruleset: number(policy.ruleset.as_ref()),
@@ -56,8 +56,8 @@ impl Spawner {
             fault: self.fault,
             ..start.child_args(&mut arguments)
         };
-        let spawned = self.clone_child(&args, watcher.as_deref())?;
-        Ok(Child::new(spawned, watcher))
+        let spawned = self.clone_child(&args, watchdog.as_deref())?;
+        Ok(Child::new(spawned, watchdog))
     }
 
     /// Starts a child that executes `capspawn-init`, which becomes `user` and confines itself.
@@ -65,7 +65,7 @@ impl Spawner {
         &self,
         policy: &Policy,
         start: &mut Start<'_>,
-        watcher: Option<Arc<Watcher>>,
+        watchdog: Option<Arc<Watchdog>>,
         user: Identity,
     ) -> Result<Child, LaunchError> {
         let pipe = pipe_with(PipeFlags::CLOEXEC).map_err(io::Error::from);
@@ -88,18 +88,18 @@ impl Spawner {
         let args = ChildArgs {
             program: image.as_raw_fd(),
             keep: &keep,
-            announce: watcher.as_deref().and_then(Watcher::descriptor),
+            announce: watchdog.as_deref().and_then(Watchdog::descriptor),
             fault: self.vfork_fault(),
             ..start.child_args(&mut arguments)
         };
-        let spawned = self.clone_child(&args, watcher.as_deref());
+        let spawned = self.clone_child(&args, watchdog.as_deref());
         let spawned = spawned.map_err(|error| match error.stage {
             // The program that could not be executed is `capspawn-init`, not the guest's.
             Stage::Exec => spawn_error(error.source),
             _ => error,
         })?;
         drop(report);
-        let child = Child::new(spawned, watcher);
+        let child = Child::new(spawned, watchdog);
         // A process that has reported a failure has exited already, or is about to.
         init::outcome(outcome).inspect_err(|_| child.wait())?;
         Ok(child)

@@ -15,7 +15,7 @@ use rustix::process::{
 
 use super::exit_info;
 use super::vfork::Spawned;
-use super::watcher::Watcher;
+use super::watchdog::Watchdog;
 use crate::launch::{Exit, Process};
 use crate::status::Signal;
 
@@ -27,16 +27,16 @@ impl Spawned {
     }
 }
 
-/// A child, and the watcher to which it has announced its group.
+/// A child, and the watchdog to which it has announced its group.
 #[derive(Debug)]
 pub(crate) struct Child {
     spawned: Spawned,
-    watcher: Option<Arc<Watcher>>,
+    watchdog: Option<Arc<Watchdog>>,
 }
 
 impl Child {
-    pub(crate) fn new(spawned: Spawned, watcher: Option<Arc<Watcher>>) -> Self {
-        Self { spawned, watcher }
+    pub(crate) fn new(spawned: Spawned, watchdog: Option<Arc<Watchdog>>) -> Self {
+        Self { spawned, watchdog }
     }
 
     /// Waits until the child has ended, and reaps it.
@@ -47,7 +47,7 @@ impl Child {
 
     /// Reaps the leader if it has ended, and returns whether it is gone.
     pub(crate) fn try_reap(&self) -> io::Result<bool> {
-        // The watcher forgets only a child that is about to be reaped.
+        // The watchdog forgets only a child that is about to be reaped.
         match self.try_exit() {
             Ok(None) => return Ok(false),
             // Other code has reaped it, and the kernel does not keep the status.
@@ -65,8 +65,8 @@ impl Child {
 
     /// Takes the group back: once the leader is reaped, its number may be another group's.
     fn forget(&self) {
-        if let Some(watcher) = &self.watcher {
-            watcher.forget(&self.spawned);
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.forget(&self.spawned);
         }
     }
 }

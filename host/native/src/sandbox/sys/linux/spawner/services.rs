@@ -1,4 +1,4 @@
-//! The host's own processes, all of them of `capspawn-init`: the watcher, the probe with its
+//! The host's own processes, all of them of `capspawn-init`: the watchdog, the probe with its
 //! canary, and sessions.
 
 use std::io;
@@ -12,7 +12,7 @@ use capspawn_raw::wire::{InitArgs, SessionArgs};
 use super::process::Child;
 use super::start::Surroundings;
 use super::vfork::Spawned;
-use super::watcher::Watcher;
+use super::watchdog::Watchdog;
 use super::{Spawner, spawn_error};
 use crate::launch::{LaunchError, Plan, Program, WorkingDirectory};
 use crate::sandbox::sys::linux::policy::cache::Policy;
@@ -32,31 +32,31 @@ pub(crate) struct SessionFiles<'a> {
 }
 
 impl Spawner {
-    /// Returns the watcher, which is started now if none runs.
-    pub(crate) fn watcher(&self) -> Result<Arc<Watcher>, LaunchError> {
-        if let Some(watcher) = &*self.watcher.lock() {
-            return Ok(Arc::clone(watcher));
+    /// Returns the watchdog, which is started now if none runs.
+    pub(crate) fn watchdog(&self) -> Result<Arc<Watchdog>, LaunchError> {
+        if let Some(watchdog) = &*self.watchdog.lock() {
+            return Ok(Arc::clone(watchdog));
         }
-        // Not under the lock: it starts a process. Two first launches at once start one watcher too many.
-        let started = Watcher::new(|socket| self.start_watcher(socket));
+        // Not under the lock: it starts a process. Two first launches at once start one watchdog too many.
+        let started = Watchdog::new(|socket| self.start_watchdog(socket));
         let started = Arc::new(started.map_err(spawn_error)?);
-        let mut kept = self.watcher.lock();
-        let watcher = Arc::clone(kept.get_or_insert_with(|| Arc::clone(&started)));
+        let mut kept = self.watchdog.lock();
+        let watchdog = Arc::clone(kept.get_or_insert_with(|| Arc::clone(&started)));
         drop(kept);
-        Ok(watcher)
+        Ok(watchdog)
     }
 
-    /// Drops a watcher that has failed, unless another has already taken its place.
-    pub(crate) fn give_up(&self, failed: &Arc<Watcher>) {
-        let mut kept = self.watcher.lock();
-        let is_failed = |watcher: &mut Arc<Watcher>| Arc::ptr_eq(watcher, failed);
+    /// Drops a watchdog that has failed, unless another has already taken its place.
+    pub(crate) fn give_up(&self, failed: &Arc<Watchdog>) {
+        let mut kept = self.watchdog.lock();
+        let is_failed = |watchdog: &mut Arc<Watchdog>| Arc::ptr_eq(watchdog, failed);
         let gone = kept.take_if(is_failed);
         drop(kept);
         // Not under the lock: dropping the last reference waits for the end of the process.
         drop(gone);
     }
 
-    fn start_watcher(&self, socket: BorrowedFd<'_>) -> io::Result<Spawned> {
+    fn start_watchdog(&self, socket: BorrowedFd<'_>) -> io::Result<Spawned> {
         let socket = socket.as_raw_fd();
         self.start_init(InitArgs::Watch { socket }, &[socket])
             .map_err(|error| error.source)
@@ -73,7 +73,7 @@ impl Spawner {
 
     /// Starts a process of the children's user that does nothing until `stdin` ends.
     pub(crate) fn start_canary(&self, stdin: BorrowedFd<'_>) -> Result<Child, LaunchError> {
-        // A watcher without groups. Starting it as a child makes sure that it has become that user when this returns.
+        // A watchdog without groups. Starting it as a child makes sure that it has become that user when this returns.
         self.start_confined_init(InitArgs::Watch { socket: 0 }, &Policy::open(), Some(stdin))
     }
 

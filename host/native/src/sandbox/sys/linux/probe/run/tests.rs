@@ -1,11 +1,13 @@
 //! The self-test finds breaches: a self-test that cannot would prove nothing.
 
+use capspawn_raw::step::Fault;
+
 use super::*;
 use crate::sandbox::sys::linux::probe::findings::{PRIVILEGES, READ, SIGNAL, WRITE};
-use crate::sandbox::sys::linux::spawner::{NO_FAULT, default_user};
+use crate::sandbox::sys::linux::spawner::default_user;
 
 fn spawner() -> Spawner {
-    Spawner::new(default_user(), false, NO_FAULT)
+    Spawner::new(default_user(), false, Fault::NONE)
 }
 
 #[test]

@@ -17,10 +17,10 @@ use crate::launch::{
 };
 use crate::sandbox::sys::linux::session::child::SessionChild;
 use crate::sandbox::sys::linux::session::{Profile, Session};
-use crate::sandbox::sys::linux::spawner::{NO_FAULT, Spawner, default_user};
+use crate::sandbox::sys::linux::spawner::{Spawner, default_user};
 
 pub(crate) fn spawner() -> Spawner {
-    failing(NO_FAULT)
+    failing(Fault::NONE)
 }
 
 /// Returns a spawner with a fault at one step.
@@ -31,7 +31,7 @@ pub(crate) fn failing(fault: Fault) -> Spawner {
 /// Returns a spawner whose children run as the user and the group `id`.
 pub(crate) fn spawner_as(id: u32) -> Spawner {
     let user = Identity { uid: id, gid: id };
-    Spawner::new(Some(user), false, NO_FAULT)
+    Spawner::new(Some(user), false, Fault::NONE)
 }
 
 pub(crate) fn rules() -> FsRules {

@@ -1,4 +1,4 @@
-//! The watcher: a process that kills the children of a host that was killed.
+//! The watchdog: a process that kills the children of a host that was killed.
 //!
 //! It is a `capspawn-init` in a session of its own, which holds one end of a socket; the host
 //! has the other end. Every child sends its process group there before it executes, and the
@@ -15,16 +15,16 @@ use capspawn_raw::wire::GroupChange;
 use super::vfork::Spawned;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
-/// A running watcher. When dropped it kills the groups that were not taken back, and ends.
+/// A running watchdog. When dropped it kills the groups that were not taken back, and ends.
 #[derive(Debug)]
-pub(crate) struct Watcher {
+pub(crate) struct Watchdog {
     /// `None` only while it is dropped.
     socket: Option<UnixStream>,
     pub(crate) process: Spawned,
 }
 
-impl Watcher {
-    /// Starts a watcher through `start`, which gets the watcher's end of the socket.
+impl Watchdog {
+    /// Starts a watchdog through `start`, which gets the watchdog's end of the socket.
     pub(crate) fn new<E: From<io::Error>>(
         start: impl FnOnce(BorrowedFd<'_>) -> Result<Spawned, E>,
     ) -> Result<Self, E> {
@@ -46,7 +46,7 @@ impl Watcher {
     /// Takes back a group whose leader is about to be reaped.
     pub(crate) fn forget(&self, leader: &Spawned) {
         let change = GroupChange::Gone(leader.pid.as_raw_nonzero().get());
-        // A watcher that has ended kills no group either.
+        // A watchdog that has ended kills no group either.
         let _ = self
             .socket
             .as_ref()
@@ -54,7 +54,7 @@ impl Watcher {
     }
 }
 
-impl Drop for Watcher {
+impl Drop for Watchdog {
     fn drop(&mut self) {
         // Not only closed: a process that the host has forked may hold a copy.
         let _ = self
