@@ -38,8 +38,9 @@ impl RetainedBytes {
         self.used.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn is_full(&self) -> bool {
-        self.used() >= self.max
+    /// Whether `bytes` more would be over the bound, which could hold them if it were empty.
+    pub(crate) fn is_short_of(&self, bytes: usize) -> bool {
+        self.used().saturating_add(bytes.min(self.max)) > self.max
     }
 
     /// Takes as much of `wanted` as the bound leaves.
@@ -92,6 +93,11 @@ impl Capture {
             // Nothing is kept after a gap: later offsets would be wrong.
             self.cap = self.data.len();
         }
+    }
+
+    /// Returns how many of `bytes` the cap lets it keep.
+    pub(crate) fn room_for(&self, bytes: usize) -> usize {
+        bytes.min(self.cap - self.data.len())
     }
 
     /// Counts bytes that the guest reads itself.
@@ -174,7 +180,7 @@ mod tests {
             (b.read(0).data.as_slice(), b.read(0).dropped),
             (&b"ab"[..], 1)
         );
-        assert!(retained.is_full());
+        assert!(retained.is_short_of(1));
         a.discard(&retained);
         assert_eq!(retained.used(), 2);
         assert_eq!(a.read(0).dropped, 3);

@@ -222,9 +222,9 @@ impl Core {
         verb(&mut self.table.lock())
     }
 
-    /// Evicts ended entries while captured output is at its bound.
-    pub(super) fn make_room(&self) {
-        while self.retained.is_full() {
+    /// Evicts ended entries until `bytes` more of captured output fit.
+    pub(super) fn make_room(&self, bytes: usize) {
+        while self.retained.is_short_of(bytes) {
             let Some(evicted) = self.table.lock().evict_oldest() else {
                 return;
             };

@@ -130,7 +130,8 @@ impl<'a> Pump<'a> {
             self.finish();
             return Ok(0);
         }
-        self.core.make_room();
+        let kept = self.capture.lock().room_for(read);
+        self.core.make_room(kept);
         self.capture
             .lock()
             .append(&buffer[..read], self.core.retained());

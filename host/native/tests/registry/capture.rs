@@ -84,8 +84,25 @@ fn the_cap_on_all_captured_output_evicts_that_of_ended_children() {
         .spawn(&sh("head -c 80000 /dev/zero; head -c 10000 /dev/zero"))
         .expect("the grant allows it");
     let (_, out, _) = output(&second);
-    assert_eq!(out.data.len() as u64 + out.dropped, 90_000);
-    assert!(first.captured(0, 0).0.data.len() + out.data.len() <= 100_000);
+    assert_eq!((out.data.len(), out.dropped), (90_000, 0));
+    assert_eq!(first.captured(0, 0).0.data, b"", "it made room");
+}
+
+#[test]
+fn running_children_share_the_cap_on_all_captured_output() {
+    let registry = build(Registry::builder().max_retained_bytes(100_000));
+    let guest = registry.guest(grant("test", ""), "");
+    let running = guest
+        .spawn(&sh("head -c 80000 /dev/zero; exec sleep 600"))
+        .expect("the grant allows it");
+    eventually("the output of the first child", || {
+        running.captured(0, 0).0.data.len() == 80_000
+    });
+    let second = guest
+        .spawn(&sh("head -c 90000 /dev/zero"))
+        .expect("the grant allows it");
+    let (_, out, _) = output(&second);
+    assert_eq!((out.data.len(), out.dropped), (20_000, 70_000));
 }
 
 #[test]
