@@ -127,10 +127,7 @@ impl From<SpawnError> for ErrorCode {
                 tracing::error!(%error, "launch failed");
                 Self::Other(Some(format!("the host failed while {}", error.stage)))
             }
-            error => {
-                tracing::error!(%error, "spawn failed with an unknown error");
-                Self::Other(None)
-            }
+            SpawnError::Unsupported => Self::Unsupported,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Why a child was not started: one part for the guest, the rest for the operator.
 
 use std::fmt;
+use std::io;
 
 use crate::confinement::Enforcement;
 use crate::launch::{LaunchError, Stage, errno_within};
@@ -71,7 +72,7 @@ impl fmt::Display for Denial {
             write!(f, "; nearest rule: {nearest}")?;
         }
         if let Some(line) = &self.would_allow {
-            write!(f, "; this would allow it: {line}")?;
+            write!(f, "; the grant would allow it with: {line}")?;
         }
         Ok(())
     }
@@ -103,8 +104,9 @@ impl fmt::Display for Quota {
 
 /// Why a child was not started, attached or detached. In every case nothing was
 /// started, no slot and no quota is held, and a running child is unchanged.
+///
+/// Exhaustive on purpose: a host that translates it for guests must name each case.
 #[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SpawnError {
     /// The grant refuses it. POSIX: `EACCES`, `EPERM`.
     #[error("{0}")]
@@ -134,6 +136,9 @@ pub enum SpawnError {
     /// The grant demands a confinement that this host does not enforce.
     #[error("the sandbox that the grant requires is unavailable on this host: {}", .0.unmet())]
     SandboxUnavailable(Box<Enforcement>),
+    /// This system has no launcher. POSIX: `ENOSYS`.
+    #[error("this system has no sandbox: capspawn starts children on Linux on x86_64 only")]
+    Unsupported,
     /// The registry has been shut down.
     #[error("the registry is shut down")]
     Shutdown,
@@ -167,6 +172,8 @@ impl From<LaunchError> for SpawnError {
                 Stage::OpenProgram | Stage::Exec,
                 Some(Errno::NOEXEC | Errno::ACCESS | Errno::ISDIR | Errno::PERM | Errno::TXTBSY),
             ) => Self::NotExecutable,
+            // An error of the system's own (`ENOSYS`) is a failed launch.
+            (_, None) if error.source.kind() == io::ErrorKind::Unsupported => Self::Unsupported,
             _ => Self::Launch(error),
         }
     }
@@ -174,8 +181,6 @@ impl From<LaunchError> for SpawnError {
 
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     fn failed(stage: Stage, errno: rustix::io::Errno) -> SpawnError {
@@ -212,6 +217,12 @@ mod tests {
             failed(Stage::Spawn, Errno::NOSYS),
             SpawnError::Launch(_)
         ));
+    }
+
+    #[test]
+    fn a_system_without_a_launcher_is_no_failed_launch() {
+        let missing = LaunchError::new(Stage::Spawn, io::ErrorKind::Unsupported.into());
+        assert!(matches!(missing.into(), SpawnError::Unsupported));
     }
 
     #[test]

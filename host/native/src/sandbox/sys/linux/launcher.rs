@@ -130,7 +130,7 @@ impl Launcher for NativeLauncher {
         stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError> {
         let tier = match plan.confinement.sandbox {
-            // Nothing is confined, so the tiers are not probed.
+            // Nothing is confined, so no tier is needed.
             Sandbox::None => Tier::C,
             Sandbox::Required | Sandbox::BestEffort => self.findings().tier,
         };
