@@ -1,4 +1,5 @@
-//! What the command writes for people: results, errors, and text of the guest.
+//! What the command writes for people: results, errors, and strings that come from the
+//! guest.
 
 use std::fmt::Debug;
 use std::io::Write as _;
@@ -48,7 +49,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Control characters, line separators, bidirectional controls, a no-break
-    /// space, and a tag character that would join the quote.
+    /// space, and a tag character that would combine with the quote.
     pub(crate) const HOSTILE: &str = "a\x1b[2J\r\n\t\u{7f}\u{9b}\u{2028}\u{2029}\u{61c}\u{200b}\
         \u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\
         \u{a0}\u{feff}\u{e0041}\"\\";

@@ -1,7 +1,8 @@
 //! Executes a program as another user, confined.
 //!
 //! A vfork child cannot change its user: `set*uid` in a child that shares the host's memory
-//! makes the host undumpable.
+//! makes the host undumpable. So the vfork child executes this program, which changes the
+//! user and then executes the granted one.
 
 use core::mem::MaybeUninit;
 

@@ -91,16 +91,16 @@ fn stays_in_group() -> bool {
     const SIGCHLD: usize = 17;
     const P_PID: usize = 1;
     const WEXITED: usize = 4;
-    let before = (group(), session());
+    let before = (group(), session_id());
     // SAFETY: without CLONE_VM the child gets a copy of the memory, with the stack at the same address.
     match unsafe { call(number::CLONE, [SIGCHLD, 0, 0, 0, 0, 0]) } {
         Ok(0) => {
             // SAFETY: the call takes no pointer.
             let moved = unsafe { call(number::SETPGID, [0; 6]) };
-            let unmoved = moved == Ok(0) && (group(), session()) == before;
+            let unmoved = moved == Ok(0) && (group(), session_id()) == before;
             // SAFETY: the call takes no pointer.
             let left = unsafe { call(number::SETSID, [0; 6]) };
-            let stayed = left == Ok(0) && (group(), session()) == before;
+            let stayed = left == Ok(0) && (group(), session_id()) == before;
             exit(usize::from(!(unmoved && stayed)))
         }
         Ok(child) => {
@@ -128,7 +128,7 @@ fn group() -> Result<usize, i32> {
     unsafe { call(number::GETPGID, [0; 6]) }
 }
 
-fn session() -> Result<usize, i32> {
+fn session_id() -> Result<usize, i32> {
     // SAFETY: the call takes no pointer.
     unsafe { call(number::GETSID, [0; 6]) }
 }

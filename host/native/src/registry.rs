@@ -1,9 +1,10 @@
-//! The capped registry: slots, owners, retained results, one thread.
+//! The registry: it limits the children of each owner and of the host, and keeps their
+//! results.
 //!
 //! A slot and the quotas are taken before anything starts, and a request over a cap
 //! is refused at once. Rejected: queueing it, because the guest that would free a
-//! slot may be the one that waits. Ended entries make room for new ones; running
-//! ones never do. No lock is held across a launch or the embedder's code.
+//! slot may be the one that waits. An ended entry may be
+//! evicted for a new one; a running one never is. No lock is held across a launch or the embedder's code.
 
 pub(crate) mod builder;
 mod core;

@@ -1,4 +1,4 @@
-//! Folders that children of any user can reach.
+//! Temporary folders that every user can enter.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-/// Creates a folder in `/tmp` that every user may write, and removes it with
-/// the returned value.
+/// Creates a folder in `/tmp` that every user may write. Dropping the returned value
+/// removes it.
 ///
-/// Children of a host that runs as root have another user than the test.
+/// Children of a host that runs as root run as a different user from the test.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! The rules of direction, shown on small crates.
+//! Tests the rules of `direction.rs` on small made-up crates.
 
 use crate::direction::{climbs, file_circles, folder_circles};
 use crate::modules::{Crate, Sources};

@@ -1,4 +1,4 @@
-//! How a process of the session ends that cannot do its part.
+//! Reports why a process of the session failed, and exits.
 
 use super::descriptor::Descriptor;
 use super::socket;

@@ -1,5 +1,5 @@
-//! The session's namespaces, except for the network's (see `network`), and the fork of their
-//! pid 1.
+//! Makes the session's namespaces, except the network namespace (see `network`), and forks
+//! their pid 1.
 
 use core::ffi::CStr;
 

@@ -1,9 +1,10 @@
 //! Pid 1 of the session: it makes the root and then waits.
 //!
-//! A `/proc` shows the processes of the pid namespace in which it is mounted, so the root is
-//! made from inside. After that pid 1 does nothing: it ignores SIGCHLD, so that the kernel
-//! reaps the orphans that become its children, and its own end ends the whole namespace. It
-//! keeps one descriptor, a socket whose other end is the host's, and ends with the host.
+//! A `/proc` shows the processes of the pid namespace in which it is mounted, so pid 1 makes
+//! the root inside its namespace. After that it does nothing: it ignores SIGCHLD, so that
+//! the kernel reaps the orphans that become its children, and when it exits, the kernel kills
+//! every process of the namespace. It keeps one descriptor, a socket whose other end the host
+//! holds, and exits when the host does.
 
 use super::descriptor::{Descriptor, Mapped};
 use super::failure::fail;
@@ -20,10 +21,10 @@ const EINTR: i32 = 4;
 pub(super) struct Pid1 {
     pub(super) control: Descriptor,
     pub(super) ruleset: Option<Descriptor>,
-    /// Ends with the host.
+    /// The socket whose other end the host holds.
     pub(super) lifeline: Descriptor,
     /// The server notifies pid 1 here that the network namespace is made. Pid 1 notifies the
-    /// server that the root is made, and ends the socket when it has given up its rights.
+    /// server that the root is made, and closes the socket after dropping its privileges.
     pub(super) server: Descriptor,
     /// The server's namespaces.
     pub(super) namespaces: Descriptor,

@@ -37,10 +37,10 @@ const LINKS: [(&CStr, &CStr); 4] = [
 ];
 
 /// An error number, and the index of the operation that failed.
-type Failure = (i32, u32);
+type OperationFailure = (i32, u32);
 
 /// A root that is being made.
-struct RootLayout {
+struct NewRoot {
     root: Descriptor,
     /// The device numbers of the session's own file systems: the root, `/dev` and `/tmp`.
     own: [Option<u64>; 3],
@@ -52,12 +52,12 @@ struct RootLayout {
 }
 
 /// Makes the root by the operations of the configuration, and makes it the process's root.
-pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), Failure> {
+pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), OperationFailure> {
     let first = configuration.operations().next();
     let whole = matches!(first, Some(Ok(Operation::Bind { path, .. })) if path == c"/");
     let old = umask(0);
     let keeps_root = configuration.uid == 0;
-    let root = mount::detach_propagation().and_then(|()| RootLayout::new(whole, first, keeps_root));
+    let root = mount::detach_propagation().and_then(|()| NewRoot::new(whole, first, keeps_root));
     let mut root = root.map_err(|errno| (errno, 0))?;
     for (index, operation) in (0..).zip(configuration.operations()) {
         let operation = operation.map_err(|Malformed| (EINVAL, index))?;
@@ -75,7 +75,7 @@ fn umask(mask: usize) -> usize {
     unsafe { call(number::UMASK, [mask, 0, 0, 0, 0, 0]) }.unwrap_or(0o22)
 }
 
-impl RootLayout {
+impl NewRoot {
     fn new(
         whole: bool,
         first: Option<Result<Operation<'_>, Malformed>>,

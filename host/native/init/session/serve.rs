@@ -26,8 +26,8 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
             Ok(0) => exit(0),
             Ok(count) => count,
             Err(EINTR) => continue,
-            // Too large, or too many descriptors. Where the host awaits the reply is unknown, so the server's end
-            // is the reply.
+            // Too large, or too many descriptors. The socket for the reply is unknown: exiting reports the failure
+            // to the host.
             Err(_) => exit(1),
         };
         let Some(request) = SpawnRequest::read(datagram.get(..count).unwrap_or(&[])) else {

@@ -51,7 +51,7 @@ pub(super) fn spawn(
     descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
 ) {
     let Some(PassedFds { files, reply }) = passed_fds::take(request, descriptors) else {
-        // Where the host awaits the reply is unknown, so the server's end is the reply.
+        // The socket for the reply is unknown: exiting reports the failure to the host.
         exit(1)
     };
     let reply = reply.as_ref().unwrap_or(server.control);

@@ -1,7 +1,7 @@
 //! The steps of a launch, and how one fails.
 //!
 //! A child cannot print why it failed: it reports the step and the error number. The host
-//! names the step in its own error. Each step has a number, since the report is bytes.
+//! names the step in its own error. Each step has a number, because the report is sent as bytes.
 
 /// Defines [`Step`], the list of all and the conversion of a number from one list, so that
 /// no step can be missing in one of them.

@@ -11,8 +11,9 @@
 //! | [`ProbeFinding`] | the probe | the host | its exit status, a bit each |
 //!
 //! Each module holds a format's writer and its reader. Integers have the native byte order,
-//! since both ends are one machine and one build. The readers are pure functions over
-//! bytes: they check every length, index nothing and accept only what a writer produces.
+//! because both ends run on one machine, from one build. The readers are pure functions over
+//! bytes: they check every length, never index a slice, and accept only what a writer
+//! produces.
 //! Rejected: a serialization library, which the build script could not compile with `rustc`
 //! alone.
 

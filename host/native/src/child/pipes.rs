@@ -57,7 +57,7 @@ impl Pipes {
             }
             Stdin::Bytes(bytes) if !bytes.is_empty() => {
                 let (child, host) = input()?;
-                rest = feed(host, bytes);
+                rest = fill(host, bytes);
                 Some(child)
             }
             Stdin::Null | Stdin::Bytes(_) => None,
@@ -100,7 +100,7 @@ fn input() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Writes as much as the pipe takes now, usually everything, and returns the rest.
-fn feed(host: OwnedFd, bytes: &Bytes) -> Option<(OwnedFd, Bytes)> {
+fn fill(host: OwnedFd, bytes: &Bytes) -> Option<(OwnedFd, Bytes)> {
     let written = rustix::io::write(&host, bytes).unwrap_or(0);
     let rest = bytes.slice(written..);
     (!rest.is_empty()).then_some((host, rest))

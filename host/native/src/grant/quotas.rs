@@ -1,4 +1,4 @@
-//! How many children a component may have.
+//! How many children a component may run, and how long a detached child may live.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl Rate {
 pub struct Detach {
     /// Whether children may outlive their guest; false by default.
     pub allow: bool,
-    /// The longest time after the end of the guest; 10 minutes by default.
+    /// How long a detached child may run unattached; 10 minutes by default.
     pub max_life: Duration,
 }
 
@@ -77,7 +77,7 @@ impl Default for Detach {
 }
 
 impl Detach {
-    /// Returns what both allow.
+    /// Returns the stricter of the two.
     pub(super) fn stricter(self, other: Self) -> Self {
         Self {
             allow: self.allow && other.allow,

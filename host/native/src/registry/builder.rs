@@ -127,7 +127,7 @@ impl RegistryBuilder {
     ///
     /// # Errors
     ///
-    /// Where the system gives no thread or no event queue.
+    /// The system cannot create a thread or an event queue.
     pub fn build(self) -> io::Result<Registry> {
         let launcher = self.launcher;
         let thread = thread::start(|handle| {

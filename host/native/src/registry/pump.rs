@@ -17,8 +17,8 @@ use crate::sandbox::sys::register_fd;
 /// Bytes read at once: the size of a pipe.
 const READ_BYTES: usize = 64 * 1024;
 
-/// The most that is read before the status is published: a pipe's content and as
-/// much again. Bounds how long a grandchild that writes on can delay the status.
+/// The most that is read before the status is published: twice the capacity of a pipe.
+/// Bounds how long a grandchild that keeps writing can delay the status.
 const DRAIN_BYTES: u64 = 2 * 64 * 1024;
 
 /// Writes the rest of the request's standard input. The descriptor is dropped when

@@ -1,7 +1,7 @@
-//! Supervises one child from its start until nothing of it is left.
+//! Supervises one child from its start until its whole process tree is gone.
 //!
-//! Each child has one task, on the registry's own thread. Exit, kill and deadline
-//! meet in it and nowhere else, and the status is written once. After the leader
+//! Each child has one task, on the registry's own thread. Only this task handles exit,
+//! kill and deadline, and the status is written once. After the leader
 //! has ended, its output is read before its status is published; its pipes may
 //! deliver for [`DRAIN_GRACE`]; the rest of the tree is killed; and the leader is
 //! reaped last, so that its process id and group cannot be reused while a signal
@@ -48,7 +48,7 @@ impl Supervised {
         }
     }
 
-    /// Supervises the child to its end.
+    /// Supervises the child until its tree is gone.
     pub(crate) async fn run(self, stdio: HostStdio, exit_fd: rustix::io::Result<OwnedFd>) {
         let finish = FinishGuard(&self);
         if let Err(error) = self.supervise(stdio, exit_fd).await {

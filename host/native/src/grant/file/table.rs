@@ -1,5 +1,5 @@
-//! Reads a tree key by key. A key becomes known by being read, so that an unknown key is
-//! one that nothing reads.
+//! Reads one table of the grant file, key by key. A key that no code has asked for is
+//! reported as unknown, so no list of known keys has to be kept.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! The table against a model: whatever the order of its verbs, both give the same
-//! answers and hold the same counts.
+//! Applies random operations to the table and to a simple model, and compares their
+//! answers and counts.
 //!
-//! The model is a list of children, from which each count is computed anew; the
-//! table keeps the counts. It knows nothing of the spawn rate, which depends on the
-//! clock and has tests of its own.
+//! The model is a list of children, from which it computes each count; the table keeps
+//! the counts. The spawn rate is left out: it depends on the clock and has tests of its
+//! own.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ const CAPS: Caps = Caps {
 
 const QUOTAS: [(u32, u64); 3] = [(2, 6), (3, 1000), (1, 4)];
 
-/// A verb; numbers choose among what there is.
+/// An operation; each number selects an existing guest or child.
 #[derive(Debug, Clone, Copy)]
 enum Verb {
     Enter { owner: usize },
@@ -78,7 +78,7 @@ struct Guest {
 struct Model {
     closed: bool,
     guests: Vec<Guest>,
-    /// Of guests that are gone no place is left: the caller holds the guest.
+    /// Reservations. A guest does not leave while it holds one.
     places: Vec<Scope>,
     children: Vec<Child>,
     receipts: Vec<(OwnerKey, u64)>,
@@ -114,7 +114,7 @@ impl Model {
         self.children.retain(|child| child.id != id);
     }
 
-    /// The complete child that goes first.
+    /// Returns the complete child to evict first.
     fn oldest(&self, owner: Option<&OwnerKey>) -> Option<u64> {
         let complete = self.children.iter();
         let complete = complete.filter(|child| child.phase == SlotPhase::Complete);
@@ -411,7 +411,7 @@ impl Run {
         }
     }
 
-    /// Ends everything: nothing of any owner is left.
+    /// Ends all children and guests, and checks that nothing of any owner is left.
     fn wind_up(&mut self) {
         let Self { table, model } = self;
         for place in std::mem::take(&mut model.places) {

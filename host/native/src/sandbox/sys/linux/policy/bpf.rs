@@ -4,8 +4,8 @@
 //! number of every ABI, so the cost of a spawn grows with the sum of the path lengths. A
 //! linear chain of 285 instructions takes 430 µs to install.
 //!
-//! The way chosen: a foreign architecture ends after three instructions, and all other
-//! calls go through a binary search over ranges of equal rules, whose leaves are shared.
+//! The way chosen: a call of another architecture is decided within three instructions,
+//! and all other calls go through a binary search over ranges of equal rules, whose leaves are shared.
 //! That takes a tenth of the time. Rejected: the seccompiler crate, which generates the
 //! linear chain, and libseccomp, which is a C library.
 //!

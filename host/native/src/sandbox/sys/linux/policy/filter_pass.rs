@@ -1,4 +1,5 @@
-//! The random number by which a session's server passes the filter that its children share.
+//! The random number that lets a session's server make calls which the filter, shared with
+//! its children, denies to them.
 //!
 //! The problem: the server must make three calls that its children must not make, and
 //! all processes of a session have one filter, which is inherited. A filter sees nothing

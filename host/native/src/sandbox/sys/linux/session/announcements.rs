@@ -5,8 +5,8 @@
 //!
 //! The way chosen: each child sends a message before it leaves the server's process
 //! group, and the kernel attaches the pid of the sender (`SCM_CREDENTIALS`). A reply
-//! that reports the child settles its announcement. What remains when the server has
-//! been killed are the children to reap.
+//! that reports the child removes its announcement. If the server is killed, the
+//! remaining announcements name the children to reap.
 //!
 //! Rejected: announcing on the socket on which the host waits for the reply. The message
 //! would wake the waiting thread too early, perhaps on another processor, which costs

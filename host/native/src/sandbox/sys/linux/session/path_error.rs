@@ -1,4 +1,4 @@
-//! An error about one path.
+//! An I/O error that names the path that caused it.
 
 use std::io;
 

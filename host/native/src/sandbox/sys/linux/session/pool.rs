@@ -99,7 +99,7 @@ impl SessionPool {
         if let Some(session) = self.find(scope, profile) {
             return Ok(session);
         }
-        self.make_room(scope)?;
+        self.drop_unused(scope)?;
         // Not under the lock: it takes milliseconds. Two first launches at once start one session too many.
         let session = Arc::new(Session::start(spawner, profile)?);
         let mut all = self.0.lock();
@@ -135,7 +135,7 @@ impl SessionPool {
 
     /// Makes room for one more session of a guest. Where there is none, removes the unusable
     /// sessions, and where all are usable, the oldest that has no child.
-    fn make_room(&self, scope: Scope) -> Result<(), LaunchError> {
+    fn drop_unused(&self, scope: Scope) -> Result<(), LaunchError> {
         let sessions = self.sessions(scope);
         if sessions.len() < MAX_SESSIONS {
             return Ok(());

@@ -1,8 +1,8 @@
-//! The watchdog: a process that kills the children of a host that was killed.
+//! The host's side of the watchdog, a process that kills the children of a killed host.
 //!
-//! It is a `capspawn-init` in a session of its own, which holds one end of a socket; the host
-//! has the other end. Every child sends its process group there before it executes, and the
-//! host takes it back when it reaps the child. Rejected: `PR_SET_PDEATHSIG`. It follows the
+//! The process is a `capspawn-init` that has called `setsid` and holds one end of a socket;
+//! the host has the other end. Every child sends its process group there before it executes,
+//! and the host reports the group as gone when it reaps the child. Rejected: `PR_SET_PDEATHSIG`. It follows the
 //! thread that started a child, so that the end of a worker thread would kill the child.
 
 use std::io::{self, Write};

@@ -37,7 +37,8 @@ fn arguments_environment_directory_and_streams_arrive() {
     assert_eq!(wait(&child), Ok(Exit::Code(0)));
 }
 
-/// Writes to the streams that are not the null device, and exits with a bit for each that is.
+/// Writes to the streams that are not the null device. The exit code has one bit for each
+/// stream that is.
 const STREAMS: &str = "\
 import os, sys
 null = [os.fstat(n).st_rdev == os.makedev(1, 3) for n in range(3)]
