@@ -284,8 +284,10 @@ impl Child {
 
     fn seen(&self, phase: Phase) -> Option<ExitStatus> {
         let (status, _) = phase.ended()?;
-        if !self.observed.swap(true, Ordering::AcqRel) {
+        if !self.observed.load(Ordering::Acquire) {
+            // Before the flag: another thread that sees it may rely on the registry.
             self.registry.core().observe(&self.record);
+            self.observed.store(true, Ordering::Release);
         }
         Some(status)
     }

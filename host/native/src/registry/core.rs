@@ -1,7 +1,7 @@
 //! What the registry, its handles and its supervisors share: the table under its
 //! lock, and what the embedder set.
 //!
-//! No lock is held across a launch or the embedder's code.
+//! The lock is not held across a launch or the embedder's code.
 
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -59,6 +59,9 @@ pub(crate) struct Core {
     child_started: Notify,
     /// The table became idle.
     idle: Notify,
+    /// The same for threads that block. Waiting here needs no timer of the registry's
+    /// thread, which the embedder's code may hold up.
+    idle_blocking: Condvar,
 }
 
 impl fmt::Debug for Core {
@@ -87,6 +90,7 @@ impl Core {
             table: Mutex::new(Table::new(caps)),
             child_started: Notify::new(),
             idle: Notify::new(),
+            idle_blocking: Condvar::new(),
         }
     }
 
@@ -114,7 +118,8 @@ impl Core {
         self.read_buffer.lock()
     }
 
-    /// Returns a number that no child of this registry has had.
+    /// Returns a number that no child of this registry has had. Not from the table: the
+    /// record has its number before the table has the record.
     pub(crate) fn next_id(&self) -> u64 {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
@@ -217,7 +222,7 @@ impl Core {
         self.discard(removed);
     }
 
-    /// Runs `verb` on the table, and drops the output of an entry that it removed.
+    /// Runs `verb` on the table.
     pub(super) fn with_table<R>(&self, verb: impl FnOnce(&mut Table<Arc<Record>>) -> R) -> R {
         verb(&mut self.table.lock())
     }
@@ -281,9 +286,32 @@ impl Core {
         }
     }
 
+    /// Blocks the thread until [`Core::is_idle`] or `timeout` has passed, and returns
+    /// which.
+    pub(super) fn wait_idle_blocking(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut table = self.table.lock();
+        while !table.is_idle() {
+            match deadline {
+                None => self.idle_blocking.wait(&mut table),
+                Some(deadline) => {
+                    if self
+                        .idle_blocking
+                        .wait_until(&mut table, deadline)
+                        .timed_out()
+                    {
+                        return table.is_idle();
+                    }
+                }
+            }
+        }
+        true
+    }
+
     fn notify_if(&self, is_idle: bool) {
         if is_idle {
             self.idle.notify_waiters();
+            self.idle_blocking.notify_all();
         }
     }
 

@@ -10,9 +10,13 @@ use super::Registry;
 impl Registry {
     /// Kills every child, detached ones too, refuses new ones from now on, and
     /// waits at most `timeout` until all are reaped. Returns whether they are.
-    /// Blocks the thread; may be called again, and from several threads at once.
+    /// Blocks the thread; may be called again, and from several threads at once. The
+    /// calling thread keeps the time itself: it returns even if the registry's thread
+    /// is held up by the embedder's code.
     pub fn shutdown(&self, timeout: Duration) -> bool {
-        pollster::block_on(self.shutdown_async(timeout))
+        let core = self.core();
+        core.close();
+        core.wait_idle_blocking(timeout)
     }
 
     /// Does what [`Registry::shutdown`] does, for async code: it does not block the

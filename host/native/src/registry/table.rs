@@ -182,7 +182,7 @@ impl<E: Entry> Table<E> {
         }
         let rate = self.usage(&guest.owner).charge_rate(quotas.rate, now);
         rate.map_err(Refusal::Quota)?;
-        self.readmit(guest, quotas)
+        self.reserve(guest, quotas)
     }
 
     /// Does what [`Table::admit`] does for a request whose rate is charged already.
@@ -194,6 +194,10 @@ impl<E: Entry> Table<E> {
         if self.closed {
             return Err(Refusal::Shutdown);
         }
+        self.reserve(guest, quotas)
+    }
+
+    fn reserve(&mut self, guest: &GuestKey, quotas: &Quotas) -> Result<Option<E>, Refusal> {
         if self.unfinished >= self.caps.entries {
             return Err(Refusal::Quota(Quota::HostCapacity));
         }

@@ -1,8 +1,9 @@
 //! Shutting a registry down: with a bound, repeatedly, and from any thread.
 
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use capspawn_native::{ExitStatus, KillReason, SpawnError};
+use capspawn_native::{EventKind, ExitStatus, KillReason, Registry, SpawnError};
 
 use crate::support::*;
 
@@ -58,5 +59,53 @@ fn a_shutdown_with_a_timeout_of_zero_still_kills_every_child() {
     // The child may have ended by then or not, so both results are right.
     let _ = registry.shutdown(Duration::ZERO);
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Host));
+    assert!(registry.shutdown(TEST_TIMEOUT));
+}
+
+/// The registry's thread is held up by the embedder's event hook: the bound of a shutdown is
+/// kept by its caller.
+#[test]
+fn a_shutdown_keeps_its_timeout_while_the_event_hook_blocks() {
+    let (entered, is_entered) = std::sync::mpsc::channel();
+    let (go, may_go) = std::sync::mpsc::channel::<()>();
+    let (entered, may_go) = (Mutex::new(entered), Mutex::new(may_go));
+    let registry = build(builder().on_event(move |event| {
+        if matches!(event.kind, EventKind::Exit { .. }) {
+            let _ = entered.lock().expect("no panic").send(());
+            let _ = may_go.lock().expect("no panic").recv_timeout(TEST_TIMEOUT);
+        }
+    }));
+    let guest = registry.guest(grant("test", ""), "");
+    let child = guest.spawn(&sh("true")).expect("the grant allows it");
+    is_entered.recv_timeout(TEST_TIMEOUT).expect("it ends");
+    assert!(
+        !registry.shutdown(Duration::from_millis(100)),
+        "the hook blocks"
+    );
+    drop(go);
+    assert!(registry.shutdown(TEST_TIMEOUT));
+    assert_eq!(child.poll(), Some(ExitStatus::Exited(0)));
+}
+
+/// A hook that shuts its own registry down runs on the thread that would end the children.
+#[test]
+fn a_shutdown_from_the_event_hook_returns() {
+    let slot: Arc<OnceLock<Registry>> = Arc::default();
+    let own = Arc::clone(&slot);
+    let (result, results) = std::sync::mpsc::channel();
+    let result = Mutex::new(result);
+    let registry = build(builder().on_event(move |event| {
+        if matches!(event.kind, EventKind::Exit { .. }) {
+            let registry = own.get().expect("it is set before the child ends");
+            let is_over = registry.shutdown(Duration::from_millis(100));
+            let _ = result.lock().expect("no panic").send(is_over);
+        }
+    }));
+    slot.set(registry.clone()).expect("it is set once");
+    let guest = registry.guest(grant("test", ""), "");
+    let _child = guest.spawn(&sh("true")).expect("the grant allows it");
+    let is_over = results.recv_timeout(TEST_TIMEOUT).expect("it returns");
+    assert!(!is_over, "the child of the event is not complete yet");
+    // The hook holds a clone of the registry.
     assert!(registry.shutdown(TEST_TIMEOUT));
 }
