@@ -165,13 +165,13 @@ impl Grant {
         self.pass(command).map(Decision::from)
     }
 
-    /// Decides again on a request that [`Grant::decide`] has already validated: the
-    /// file system may have changed since, the request has not.
+    /// Decides on a request that [`Command::validate`] has passed, as often as needed: the
+    /// file system may change in between, the request does not.
     ///
     /// # Errors
     ///
     /// As [`Grant::decide`].
-    pub(crate) fn decide_again(&self, command: &Command) -> Result<Decision, SpawnError> {
+    pub(crate) fn decide_valid(&self, command: &Command) -> Result<Decision, SpawnError> {
         self.pass_in(command, None).map(Decision::from)
     }
 

@@ -107,8 +107,10 @@ impl Guest {
     }
 
     fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
+        // First: a request that no grant can allow costs its owner nothing.
+        command.validate()?;
         let permit = Permit::admit(self)?;
-        match self.grant.decide(command)? {
+        match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => start(permit, plan),
             Decision::Ask(plan) => Err(approval::denied(
                 &plan.name,
@@ -118,8 +120,9 @@ impl Guest {
     }
 
     async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
+        command.validate()?;
         let permit = Permit::admit(self)?;
-        let approved = match self.grant.decide(command)? {
+        let approved = match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => return start(permit, plan),
             Decision::Ask(plan) => {
                 let approved = Approved::new(self.key.owner(), &plan)?;
@@ -136,7 +139,7 @@ impl Guest {
         self.approvals.ask(core.hooks(), sleep, &approved).await?;
         let permit = Permit::readmit(self)?;
         // The program and the directory may have changed meanwhile.
-        let plan = self.grant.decide_again(command)?.into_plan();
+        let plan = self.grant.decide_valid(command)?.into_plan();
         if Approved::new(self.key.owner(), &plan)? != approved {
             let reason = "it is no longer what was approved";
             return Err(approval::denied(&plan.name, reason));
