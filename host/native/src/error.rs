@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use crate::confinement::Enforcement;
-use crate::launch::{LaunchError, Stage, errno_within};
+use crate::launch::{LaunchError, NoLauncher, Stage, errno_within};
 
 /// The part of a request that the grant refuses. A guest learns nothing else about
 /// a denial.
@@ -172,11 +172,16 @@ impl From<LaunchError> for SpawnError {
                 Stage::OpenProgram | Stage::Exec,
                 Some(Errno::NOEXEC | Errno::ACCESS | Errno::ISDIR | Errno::PERM | Errno::TXTBSY),
             ) => Self::NotExecutable,
-            // An error of the system's own (`ENOSYS`) is a failed launch.
-            (_, None) if error.source.kind() == io::ErrorKind::Unsupported => Self::Unsupported,
+            (_, None) if is_no_launcher(&error.source) => Self::Unsupported,
             _ => Self::Launch(error),
         }
     }
+}
+
+fn is_no_launcher(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<NoLauncher>())
 }
 
 #[cfg(test)]
@@ -221,8 +226,10 @@ mod tests {
 
     #[test]
     fn a_system_without_a_launcher_is_no_failed_launch() {
-        let missing = LaunchError::new(Stage::Spawn, io::ErrorKind::Unsupported.into());
+        let missing = LaunchError::new(Stage::Spawn, io::Error::other(NoLauncher));
         assert!(matches!(missing.into(), SpawnError::Unsupported));
+        let other = LaunchError::new(Stage::Spawn, io::ErrorKind::Unsupported.into());
+        assert!(matches!(other.into(), SpawnError::Launch(_)));
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! A slot and the quotas are taken before anything starts, and a request over a cap
 //! is refused at once. Rejected: queueing it, because the guest that would free a
 //! slot may be the one that waits. An ended entry may be
-//! evicted for a new one; a running one never is. No lock is held across a launch or the embedder's code.
+//! evicted for a new one; a running one never is. The table's lock is not held across a launch or the
+//! embedder's code.
 
 pub(crate) mod builder;
 mod core;

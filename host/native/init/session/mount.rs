@@ -6,7 +6,7 @@
 use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
-use capspawn_raw::child::FilterPass;
+use capspawn_raw::child::PassArguments;
 use capspawn_raw::syscall::{call, number};
 
 pub(super) const RDONLY: usize = 1;
@@ -26,7 +26,7 @@ const NO_SYMLINKS: u64 = 4;
 const IN_ROOT: u64 = 0x10;
 
 /// The pass for calls that are made before the filter is installed.
-pub(super) const NO_PASS: FilterPass = [0; 2];
+pub(super) const NO_PASS: PassArguments = [0; 2];
 
 const EAGAIN: i32 = 11;
 /// How often a path is tried. The kernel gives up (EAGAIN) on a path with `..` if any process renames or mounts
@@ -38,7 +38,7 @@ fn open(
     path: &CStr,
     flags: u64,
     resolve: u64,
-    pass: FilterPass,
+    pass: PassArguments,
 ) -> Result<Descriptor, i32> {
     let [first, second] = pass;
     // A `struct open_how`: flags, mode, resolve.
@@ -74,7 +74,7 @@ pub(super) fn below(root: &Descriptor, path: &CStr) -> Result<Descriptor, i32> {
 }
 
 /// Opens `path` in the process's own root, following symbolic links within it.
-pub(super) fn inside(path: &CStr, directory: bool, pass: FilterPass) -> Result<Descriptor, i32> {
+pub(super) fn inside(path: &CStr, directory: bool, pass: PassArguments) -> Result<Descriptor, i32> {
     let flags = if directory { O_DIRECTORY } else { 0 };
     open(AT_FDCWD, path, flags, NO_MAGICLINKS | IN_ROOT, pass)
 }

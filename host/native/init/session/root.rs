@@ -123,7 +123,7 @@ impl NewRoot {
                 let place = mount::below(&self.root, path)?;
                 mount::attach(&mount::copy(&place)?, &place)
             }
-            Operation::Hole { path, required } => self.hole(path, *required),
+            Operation::Mask { path, required } => self.mask(path, *required),
             Operation::Alias { path, at } => self.alias(path, at),
         }
     }
@@ -194,7 +194,7 @@ impl NewRoot {
         }
     }
 
-    fn hole(&self, path: &CStr, required: bool) -> Result<(), i32> {
+    fn mask(&self, path: &CStr, required: bool) -> Result<(), i32> {
         let mut buffer = [0u8; 4097];
         let bytes = path.to_bytes();
         let (text, _) = buffer

@@ -3,7 +3,7 @@
 use core::ffi::c_char;
 
 use super::descriptor::{Descriptor, guard, memory};
-use capspawn_raw::child::FilterPass;
+use capspawn_raw::child::PassArguments;
 use capspawn_raw::wire::MAX_STRINGS;
 
 const PAGE: usize = 4096;
@@ -12,7 +12,7 @@ const STACK: usize = 64 * 1024;
 /// The server's descriptors and memory.
 pub(super) struct Server<'a> {
     /// What the server's own calls carry, by which the filter lets them pass.
-    pub(super) filter_pass: FilterPass,
+    pub(super) filter_pass: PassArguments,
     /// The Landlock ruleset of each child's own domain, where the kernel has Landlock.
     pub(super) child_ruleset: Option<Descriptor>,
     /// `/tmp`, once a child has started there.

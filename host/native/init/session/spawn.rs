@@ -7,7 +7,7 @@ use super::mount;
 use super::passed_fds::{self, PassedFds};
 use super::server::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
-use capspawn_raw::child::{ChildArgs, FailureSlot, FilterPass};
+use capspawn_raw::child::{ChildArgs, FailureSlot, PassArguments};
 use capspawn_raw::clone::trampoline;
 use capspawn_raw::confine::Confine;
 use capspawn_raw::filter::FilterProgram;
@@ -149,7 +149,7 @@ fn start(
 
 /// Opens `path` in the private root if that is the file `program`: the child's
 /// `/proc/self/exe` then names a path that the child can see.
-fn same_file(path: &CStr, program: &Descriptor, pass: FilterPass) -> Option<Descriptor> {
+fn same_file(path: &CStr, program: &Descriptor, pass: PassArguments) -> Option<Descriptor> {
     if path.is_empty() {
         return None;
     }

@@ -20,7 +20,7 @@ use crate::wire::GroupChange;
 
 /// The values that a call carries in the last two of its arguments, by which a session's
 /// filter lets the call pass. Without a filter they are zero.
-pub type FilterPass = [usize; 2];
+pub type PassArguments = [usize; 2];
 
 /// Everything the child reads, and the one place to which it writes.
 ///
@@ -39,7 +39,7 @@ pub struct ChildArgs<'a> {
     /// Descriptors that the program inherits in addition to its standard streams.
     pub keep: &'a [i32],
     /// What the clone and `setsid(2)` carry for the filter.
-    pub filter_pass: FilterPass,
+    pub filter_pass: PassArguments,
     /// The socket on which the child announces its pid.
     pub announce: Option<i32>,
     /// `None` if the program confines itself, as `capspawn-init` does.

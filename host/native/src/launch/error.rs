@@ -67,10 +67,15 @@ impl fmt::Display for Stage {
             Self::Exec => "executing the program",
             Self::Namespaces => "making the namespaces",
             Self::Root => "making the root directory",
-            Self::Request => "asking the session",
+            Self::Request => "sending the request to the session",
         })
     }
 }
+
+/// The source of a launch that failed because this system has no launcher.
+#[derive(Debug, thiserror::Error)]
+#[error("this system has no launcher")]
+pub(crate) struct NoLauncher;
 
 /// A launch that failed: the step, and the system's error.
 #[derive(Debug, thiserror::Error)]

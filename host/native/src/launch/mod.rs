@@ -12,8 +12,8 @@ mod plan;
 mod process;
 mod stamp;
 
-pub(crate) use error::errno_within;
 pub use error::{LaunchError, Stage};
+pub(crate) use error::{NoLauncher, errno_within};
 pub use identity::Identity;
 pub use launcher::{Launcher, Scope};
 pub use plan::{ChildStdio, Plan, Program, Request, WorkingDirectory};

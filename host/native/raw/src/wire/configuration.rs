@@ -168,7 +168,7 @@ pub enum Operation<'a> {
         path: &'a CStr,
     },
     /// Hides a path, as the masked paths of an OCI container.
-    Hole {
+    Mask {
         /// The path.
         path: &'a CStr,
         /// Whether it is an error that the path does not exist.
@@ -188,7 +188,7 @@ const DEV: u32 = 2;
 const PROC: u32 = 3;
 const TMP: u32 = 4;
 const PIN: u32 = 5;
-const HOLE: u32 = 6;
+const MASK: u32 = 6;
 const ALIAS: u32 = 7;
 
 impl<'a> Operation<'a> {
@@ -219,8 +219,8 @@ impl<'a> Operation<'a> {
                 writer.word(PIN);
                 writer.path(path);
             }
-            Self::Hole { path, required } => {
-                writer.word(HOLE);
+            Self::Mask { path, required } => {
+                writer.word(MASK);
                 writer.flag(required);
                 writer.path(path);
             }
@@ -249,7 +249,7 @@ impl<'a> Operation<'a> {
             PIN => Self::Pin {
                 path: reader.path()?,
             },
-            HOLE => Self::Hole {
+            MASK => Self::Mask {
                 required: reader.flag()?,
                 path: reader.path()?,
             },

@@ -91,7 +91,7 @@ fn operations_come_back() {
         Operation::Proc,
         Operation::Tmp { bytes: u64::MAX },
         Operation::Pin { path },
-        Operation::Hole {
+        Operation::Mask {
             path,
             required: true,
         },

@@ -28,26 +28,43 @@ const STICKY: u32 = 0o1000;
 /// yes if some entry of the list could allow the access.
 pub(super) fn permits(identity: Identity, path: &Path, metadata: &Metadata, bits: u32) -> bool {
     let allows = |class: u32| (metadata.mode() >> class) & bits == bits;
-    if identity.is_root() {
+    if permits_by_mode(identity, metadata, bits) {
         return true;
     }
     if identity.uid == metadata.uid() {
-        return allows(USER_CLASS);
+        return false;
+    }
+    // With a list the group class is its mask, the most that an entry can allow.
+    has_acl(path) && (allows(GROUP_CLASS) || allows(OTHER_CLASS))
+}
+
+/// Returns whether the mode lets `identity` access a file in every way in `bits`.
+fn permits_by_mode(identity: Identity, metadata: &Metadata, bits: u32) -> bool {
+    if identity.is_root() {
+        return true;
     }
     // As in path_resolution(7), the first class that fits decides.
-    let class = match identity.is_in(metadata.gid()) {
-        true => GROUP_CLASS,
-        false => OTHER_CLASS,
+    let class = if identity.uid == metadata.uid() {
+        USER_CLASS
+    } else if identity.is_in(metadata.gid()) {
+        GROUP_CLASS
+    } else {
+        OTHER_CLASS
     };
-    // With a list the group class is its mask, the most that an entry can allow.
-    allows(class) || (has_acl(path) && (allows(GROUP_CLASS) || allows(OTHER_CLASS)))
+    (metadata.mode() >> class) & bits == bits
 }
 
 /// Returns whether `identity` may replace what is at `path`: write the file, or rename
 /// what is in the folder. An owner may, since it can always change the mode.
 pub(super) fn may_replace(identity: Identity, path: &Path, metadata: &Metadata) -> bool {
+    may_replace_by_mode(identity, metadata)
+        || (!is_sticky(metadata) && permits(identity, path, metadata, WRITE))
+}
+
+/// Returns whether owner and mode alone let `identity` replace what has this metadata.
+pub(super) fn may_replace_by_mode(identity: Identity, metadata: &Metadata) -> bool {
     let owns = identity.uid == metadata.uid();
-    owns || (!is_sticky(metadata) && permits(identity, path, metadata, WRITE))
+    owns || (!is_sticky(metadata) && permits_by_mode(identity, metadata, WRITE))
 }
 
 /// Returns whether every user may replace what has this metadata.

@@ -7,7 +7,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::permissions::{anyone_may_replace, may_replace};
+use super::permissions::{anyone_may_replace, may_replace, may_replace_by_mode};
 use crate::confinement::{FsRoot, Sandbox};
 use crate::grant::paths::{is_under, trail};
 use crate::launch::Identity;
@@ -74,10 +74,16 @@ fn writer(path: &Path, children: &Children) -> Option<String> {
     if children.sandbox == Sandbox::Required || identity.is_root() {
         return None;
     }
-    may_replace(identity, path, &metadata).then(|| {
-        format!(
+    if may_replace_by_mode(identity, &metadata) {
+        return Some(format!(
             "the user that children run as ({identity}) can write {shown}: \
              chown it, or set sandbox = \"required\""
+        ));
+    }
+    may_replace(identity, path, &metadata).then(|| {
+        format!(
+            "the access control list of {shown} may let the user that children run as \
+             ({identity}) write it: remove the list, or set sandbox = \"required\""
         )
     })
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use crate::confinement::{Confinement, Enforcement, Tier};
-use crate::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
+use crate::launch::{ChildStdio, LaunchError, Launcher, NoLauncher, Plan, Process, Scope, Stage};
 
 /// Refuses every launch: this system has no sandbox.
 #[derive(Debug, Default)]
@@ -56,9 +56,6 @@ impl Launcher for NativeLauncher {
         _plan: &Plan,
         _stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError> {
-        Err(LaunchError::new(
-            Stage::Spawn,
-            io::ErrorKind::Unsupported.into(),
-        ))
+        Err(LaunchError::new(Stage::Spawn, io::Error::other(NoLauncher)))
     }
 }

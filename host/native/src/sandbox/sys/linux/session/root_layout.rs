@@ -122,7 +122,7 @@ impl RootLayout {
         for mask in masks {
             let writable = mask.writable;
             let path = c_string(&mask.path)?;
-            let operation = Operation::Hole {
+            let operation = Operation::Mask {
                 path: &path,
                 required: writable,
             };
