@@ -20,11 +20,11 @@ const CAPACITY: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Policy {
     /// None where Landlock is missing and not required.
-    pub(crate) ruleset: Option<OwnedFd>,
+    ruleset: Option<OwnedFd>,
     /// Empty for `sandbox = "none"`.
-    pub(crate) filter: Vec<Instruction>,
+    filter: Vec<Instruction>,
     /// The same filter, for `capspawn-init`.
-    pub(crate) filter_file: Option<OwnedFd>,
+    filter_file: Option<OwnedFd>,
 }
 
 impl Policy {
@@ -36,6 +36,21 @@ impl Policy {
             filter: Vec::new(),
             filter_file: None,
         }
+    }
+
+    /// The Landlock ruleset, if any.
+    pub(crate) fn ruleset(&self) -> Option<&OwnedFd> {
+        self.ruleset.as_ref()
+    }
+
+    /// The system call filter; empty where there is none.
+    pub(crate) fn filter(&self) -> &[Instruction] {
+        &self.filter
+    }
+
+    /// The same filter in a memory file, for `capspawn-init`.
+    pub(crate) fn filter_file(&self) -> Option<&OwnedFd> {
+        self.filter_file.as_ref()
     }
 
     /// Prepares `confinement`, under which `program` can be executed; in tier C without

@@ -50,8 +50,8 @@ impl Spawner {
             announce: watchdog.as_deref().and_then(Watchdog::descriptor),
             confine: Some(Confine {
                 lock_securebits: self.lock_securebits,
-                ruleset: number(policy.ruleset.as_ref()),
-                filter: FilterProgram::new(&policy.filter),
+                ruleset: number(policy.ruleset()),
+                filter: FilterProgram::new(policy.filter()),
             }),
             fault: self.fault,
             ..start.child_args(&mut arguments)
@@ -76,8 +76,8 @@ impl Spawner {
             report: report.as_raw_fd(),
             uid: user.uid,
             gid: user.gid,
-            ruleset: number(policy.ruleset.as_ref()),
-            filter: number(policy.filter_file.as_ref()),
+            ruleset: number(policy.ruleset()),
+            filter: number(policy.filter_file()),
             fault: self.fault,
         };
         let mut keep = vec![init_args.program, init_args.report];
