@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A small language server for the example `lsp`: it marks lines that say TODO."""
+"""A small language server for the example `lsp`: it reports lines that contain TODO."""
 
 import json
 import sys

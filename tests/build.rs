@@ -1,9 +1,11 @@
 //! Builds the guests as components, copies them to `target/guests`, and lists
 //! them for the tests.
 //!
-//! Three ways to a toolchain, in this order: the target is installed; rustup
-//! installs it; Debian's packages of the compiler and its library sources are
+//! The toolchain is the first of these that works: the target is installed; rustup
+//! installs the target; Debian's packages of the compiler and its library sources are
 //! installed, and cargo builds the library.
+
+#![expect(clippy::disallowed_types, reason = "the build runs cargo and rustup")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -12,10 +14,10 @@ use std::{env, fs, process};
 
 const TARGET: &str = "wasm32-wasip2";
 
-/// Folders whose `src/bin/*.rs` are guests.
+/// The folders whose `src/bin/*.rs` are guests.
 const WORKSPACES: [&str; 3] = ["guest-examples", "tests/guests", "tests/guests-p3"];
 
-const ADVICE: &str = "no toolchain for wasm32-wasip2: run `rustup target add wasm32-wasip2`, or \
+const NO_TOOLCHAIN: &str = "no toolchain for wasm32-wasip2: run `rustup target add wasm32-wasip2`, or \
     `apt-get install --no-install-recommends rustc-web rust-web-src wasi-libc`, and build again";
 
 fn main() {
@@ -45,11 +47,11 @@ fn main() {
     fs::write(out.join("guests.rs"), listing(&built)).expect("OUT_DIR is writable");
 }
 
-/// How to compile for [`TARGET`].
+/// A compiler for [`TARGET`].
 enum Toolchain {
     /// The compiler that builds these tests.
     Own,
-    /// Debian's compiler; cargo builds the standard library too.
+    /// Debian's compiler. Cargo also builds the standard library.
     Debian,
 }
 
@@ -75,18 +77,18 @@ impl Toolchain {
             );
             return Self::Debian;
         }
-        fail(ADVICE)
+        fail(NO_TOOLCHAIN)
     }
 
-    /// Builds one workspace; returns where its components are.
+    /// Builds one workspace and returns the folder of its components.
     fn build(&self, workspace: &Path, target_dir: &Path) -> PathBuf {
         let mut cargo = Command::new(env::var_os("CARGO").expect("cargo sets it"));
         cargo
             .current_dir(workspace)
             .args(["build", "--release", "--locked", "--bins", "--examples"])
             .args(["--target", TARGET])
-            // The outer cargo holds the lock of its own target directory, and
-            // its flags are for another target.
+            // The outer cargo holds the lock of its own target directory, and its
+            // flags are for another target.
             .env("CARGO_TARGET_DIR", target_dir)
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .env_remove("RUSTFLAGS")
@@ -106,7 +108,10 @@ impl Toolchain {
                     "CARGO_TARGET_WASM32_WASIP2_LINKER",
                     tools.join("wasm-component-ld"),
                 )
-                .env("PATH", env::join_paths(paths).expect("PATH was one before"));
+                .env(
+                    "PATH",
+                    env::join_paths(paths).expect("its parts came from PATH"),
+                );
         }
         match cargo.status() {
             Ok(status) if status.success() => target_dir.join(TARGET).join("release"),
@@ -121,8 +126,8 @@ impl Toolchain {
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
-/// Says whether Debian's packages are there, and puts wasi-libc where their
-/// compiler looks for it.
+/// Returns whether Debian's packages are installed. Links wasi-libc to where their
+/// compiler searches for it.
 fn debian_is_ready() -> bool {
     let libc = Path::new("/usr/lib/wasm32-wasi");
     let expected = Path::new("/usr/lib/rustlib")
@@ -143,7 +148,7 @@ fn debian_is_ready() -> bool {
         })
 }
 
-/// Where rustup's toolchain has its linkers.
+/// Returns the folder of the linkers of rustup's toolchain.
 fn host_tools() -> PathBuf {
     let host = env::var("HOST").expect("cargo sets it");
     sysroot().join("lib/rustlib").join(host).join("bin")
@@ -156,8 +161,8 @@ fn sysroot() -> PathBuf {
     PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
 }
 
-/// Where cargo has put a guest: a program, or a library that exports `run@0.3`,
-/// of which a package may have many as examples only.
+/// Returns the file of a guest. It is a program, or a library that exports `run@0.3`;
+/// a package can have more than one library only as examples.
 fn artifact(artifacts: &Path, name: &str) -> PathBuf {
     let library = format!("examples/{}.wasm", name.replace('-', "_"));
     [format!("{name}.wasm"), library]
@@ -167,7 +172,7 @@ fn artifact(artifacts: &Path, name: &str) -> PathBuf {
         .unwrap_or_else(|| fail(&format!("guest {name} was not built")))
 }
 
-/// The names of a workspace's guests: its `src/bin/NAME.rs`.
+/// Returns the names of a workspace's guests: its `src/bin/NAME.rs`.
 fn binaries(workspace: &Path) -> Vec<String> {
     let entries = fs::read_dir(workspace.join("src/bin")).expect("a guest workspace has src/bin");
     let mut names: Vec<String> = entries
@@ -180,7 +185,8 @@ fn binaries(workspace: &Path) -> Vec<String> {
     names
 }
 
-/// The constants, and a macro that calls another one with every guest's name.
+/// Returns the source of the constants, and of a macro that calls another macro with
+/// the name of every guest.
 fn listing(guests: &[(String, PathBuf)]) -> String {
     let mut constants = String::new();
     let mut calls = String::new();
@@ -206,7 +212,7 @@ fn listing(guests: &[(String, PathBuf)]) -> String {
     )
 }
 
-/// Ends the build with one line that says what to do.
+/// Ends the build with an error of one line.
 fn fail(line: &str) -> ! {
     println!("cargo::error={line}");
     process::exit(1)

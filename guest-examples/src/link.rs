@@ -1,8 +1,9 @@
-//! Bytes from stream to stream, several pairs at once.
+//! Copies bytes from stream to stream, for several pairs at once.
 //!
-//! One thread serves all pairs, and waits for none alone: a child that is stuck
-//! because nobody reads its output would never read its input again. `splice`
-//! moves the bytes inside the host; they never enter the component's memory.
+//! One thread serves all pairs and never waits for a single one: a child that
+//! blocks because its output is not read would never read its input again.
+//! `splice` copies the bytes inside the host; they never enter the component's
+//! memory.
 
 use wasip2::io::poll::{Pollable, poll};
 use wasip2::io::streams::{InputStream, OutputStream, StreamError};
@@ -10,58 +11,59 @@ use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 use crate::spawn::process_error_code;
 use crate::types::ErrorCode;
 
-/// A source, and where its bytes go. Dropping it closes both.
+/// A source and the destination of its bytes. Dropping the link closes both.
 pub struct Link {
     pub from: InputStream,
     pub to: OutputStream,
 }
 
-/// Moves bytes along all links until the last one has ended; a link whose source
-/// has ended, or whose sink takes no more, is dropped at once.
+/// Copies bytes along all links until `last` has ended. A link whose source has
+/// ended, or whose destination is closed, is dropped at once.
 ///
 /// # Errors
 ///
-/// A stream failed otherwise, in the host's words.
+/// The description of any other failure of a stream.
 pub fn connect(mut links: Vec<Link>, last: Link) -> Result<(), String> {
     loop {
         // A pollable must be dropped before its stream.
-        let mut waits = Vec::new();
-        let mut going = Vec::new();
+        let mut pollables = Vec::new();
+        let mut open = Vec::new();
         for link in links {
-            if let Some(wait) = link.step()? {
-                waits.push(wait);
-                going.push(link);
+            if let Some(pollable) = link.step()? {
+                pollables.push(pollable);
+                open.push(link);
             }
         }
-        links = going;
+        links = open;
         match last.step()? {
-            Some(wait) => waits.push(wait),
+            Some(pollable) => pollables.push(pollable),
             None => return Ok(()),
         }
-        poll(&waits.iter().collect::<Vec<_>>());
+        poll(&pollables.iter().collect::<Vec<_>>());
     }
 }
 
 impl Link {
-    /// Moves what can be moved now, and returns what to wait for; none at the end.
+    /// Copies what can be copied now, and returns a pollable for the rest; none at
+    /// the end.
     fn step(&self) -> Result<Option<Pollable>, String> {
         loop {
             match self.to.splice(&self.from, u64::MAX) {
                 Ok(0) => break,
                 Ok(_) => {}
-                Err(error) => return ended(&error),
+                Err(error) => return end_or_failure(&error),
             }
         }
         match self.to.check_write() {
             Ok(0) => Ok(Some(self.to.subscribe())),
             Ok(_) => Ok(Some(self.from.subscribe())),
-            Err(error) => ended(&error),
+            Err(error) => end_or_failure(&error),
         }
     }
 }
 
-/// Tells an end from a failure: a child that closes its input has had enough.
-fn ended(error: &StreamError) -> Result<Option<Pollable>, String> {
+/// Returns none for an end, which includes a child that closed its input.
+fn end_or_failure(error: &StreamError) -> Result<Option<Pollable>, String> {
     match error {
         StreamError::Closed => Ok(None),
         StreamError::LastOperationFailed(error) => match process_error_code(error) {

@@ -1,7 +1,7 @@
-//! A host for components that nobody has read: every bound in its place.
+//! A host for components that it does not trust, with every limit in its place.
 //!
-//! `reference-host GRANTS.toml GUEST.wasm` runs one component. What each bound
-//! stops is written beside it; the numbers are examples.
+//! `reference-host GRANTS.toml GUEST.wasm` runs one component. A comment at each
+//! limit says what it stops. The numbers are examples.
 
 use std::error::Error;
 use std::path::Path;
@@ -15,13 +15,13 @@ use wasmtime_wasi::p2::bindings::Command;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 
 /// How long one call may take, host calls included.
-const CALL_BOUND: Duration = Duration::from_secs(60);
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long a guest may compute before it gives way.
+/// How long a guest may compute before it yields to other tasks.
 const TICK: Duration = Duration::from_millis(10);
 
-/// How long the end of the host waits for its killed children to be gone.
-const SHUTDOWN_BOUND: Duration = Duration::from_secs(2);
+/// How long the shutdown waits until the killed children are reaped.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct State {
     table: ResourceTable,
@@ -48,11 +48,11 @@ impl ProcessView for State {
     }
 }
 
-/// Once per host: an engine that interrupts its guests.
+/// Returns an engine that interrupts its guests. Once for each host.
 fn engine() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
-    // A guest that computes for ever would keep its thread, and no time-out
-    // around the call would ever be looked at.
+    // A guest that computes without end would occupy its thread, and no timeout
+    // around the call would ever fire.
     config.epoch_interruption(true);
     let engine = Engine::new(&config)?;
     let clock = engine.weak();
@@ -66,7 +66,7 @@ fn engine() -> wasmtime::Result<Engine> {
     Ok(engine)
 }
 
-/// Once per call: a store with its bounds.
+/// Returns a store with its limits. Once for each call.
 fn store(engine: &Engine, process: ProcessCtx) -> Store<State> {
     let limits = StoreLimitsBuilder::new()
         .memory_size(256 << 20)
@@ -83,12 +83,12 @@ fn store(engine: &Engine, process: ProcessCtx) -> Store<State> {
     };
     let mut store = Store::new(engine, state);
     store.limiter(|state| &mut state.limits);
-    // What one call may copy into the host before anything looks at it.
+    // Limits what one host call may copy into the host's memory.
     store.set_hostcall_fuel(64 << 20);
-    // Handles cost the host memory, and a guest makes them for nothing.
+    // Each handle uses the host's memory, and costs a guest nothing.
     store.set_max_component_handles(10_000);
     store.set_epoch_deadline(1);
-    // Gives way through the runtime, which then looks at its timers: with
+    // Yields through the runtime, which then polls its timers. With
     // `epoch_deadline_async_yield_and_update` a runtime of one thread does not.
     store.epoch_deadline_callback(|_| {
         let pause = Box::pin(tokio::task::yield_now());
@@ -98,7 +98,7 @@ fn store(engine: &Engine, process: ProcessCtx) -> Store<State> {
 }
 
 async fn run(grants: &Path, guest: &Path) -> Result<(), Box<dyn Error>> {
-    // Once per host: caps that hold for all guests together.
+    // Once for each host: limits for all guests together.
     let registry = Registry::builder().max_entries(256).build()?;
     let grants = Grants::load(grants)?;
     let engine = engine()?;
@@ -116,22 +116,22 @@ async fn run(grants: &Path, guest: &Path) -> Result<(), Box<dyn Error>> {
         let command = Command::instantiate_async(&mut store, &component, &linker).await?;
         command.wasi_cli_run().call_run(&mut store).await
     };
-    // Covers waiting inside host calls, which no epoch sees.
-    let outcome = tokio::time::timeout(CALL_BOUND, call).await;
+    // Also ends a call that waits in the host, which no epoch interrupts.
+    let outcome = tokio::time::timeout(CALL_TIMEOUT, call).await;
 
-    // Dropping the store kills what the guest still runs. A host that keeps the
-    // store of an abandoned call does this instead:
+    // Dropping the store kills all children that the guest still runs. A host that
+    // keeps the store of an abandoned call must call `kill_all` instead:
     for child in store.data().process.live() {
         eprintln!("left running: {} ({})", child.program, child.id);
     }
     store.data().process.kill_all();
     drop(store);
-    // Ends the detached too, and says whether all of it is gone.
-    if !registry.shutdown_async(SHUTDOWN_BOUND).await {
-        eprintln!("some children are not reaped yet");
+    // Kills detached children too. False if some are not reaped in time.
+    if !registry.shutdown_async(SHUTDOWN_TIMEOUT).await {
+        eprintln!("some children are not reaped after {SHUTDOWN_TIMEOUT:?}");
     }
     match outcome {
-        Err(_) => Err(format!("the guest did not end within {CALL_BOUND:?}").into()),
+        Err(_) => Err(format!("the guest did not end within {CALL_TIMEOUT:?}").into()),
         Ok(Err(trap)) => Err(trap.into()),
         Ok(Ok(Err(()))) => Err("the guest failed".into()),
         Ok(Ok(Ok(()))) => Ok(()),
@@ -143,7 +143,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(grants), Some(guest)) = (args.next(), args.next()) else {
         return Err("usage: reference-host GRANTS.toml GUEST.wasm".into());
     };
-    // One thread is enough: the hard case.
+    // One thread is the hard case: nothing else could poll the timers.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

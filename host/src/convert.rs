@@ -1,10 +1,11 @@
-//! Between the generated types and the native ones: no decisions, only names.
+//! Conversions between the generated types and the native ones. They decide
+//! nothing.
 //!
-//! Each version of the interface has types of its own, alike in every name, and
-//! no trait tells them apart: a macro, called once by each version, instead of
-//! the same hundred lines twice.
+//! Each version of the interface has types of its own. They have the same names
+//! and fields, and no common trait, so a macro writes the conversions once for
+//! both versions.
 
-/// Converts the types of one version, whose module `types` is in scope.
+/// Implements the conversions of one version, whose generated module is `$types`.
 macro_rules! conversions {
     ($types:ident) => {
         impl From<crate::ErrorCode> for $types::ErrorCode {
@@ -35,7 +36,6 @@ macro_rules! conversions {
                     capspawn_native::DeniedItem::Environment => Self::Environment,
                     capspawn_native::DeniedItem::WorkingDirectory => Self::WorkingDirectory,
                     capspawn_native::DeniedItem::Stdio => Self::Stdio,
-                    capspawn_native::DeniedItem::Timeout => Self::Timeout,
                     capspawn_native::DeniedItem::Detach => Self::Detach,
                 }
             }
@@ -89,6 +89,28 @@ macro_rules! conversions {
             }
         }
 
+        impl
+            From<(
+                capspawn_native::ExitStatus,
+                capspawn_native::Captured,
+                capspawn_native::Captured,
+            )> for $types::Output
+        {
+            fn from(
+                (status, stdout, stderr): (
+                    capspawn_native::ExitStatus,
+                    capspawn_native::Captured,
+                    capspawn_native::Captured,
+                ),
+            ) -> Self {
+                Self {
+                    status: status.into(),
+                    stdout: stdout.into(),
+                    stderr: stderr.into(),
+                }
+            }
+        }
+
         impl From<capspawn_native::ChildInfo> for $types::ChildInfo {
             fn from(info: capspawn_native::ChildInfo) -> Self {
                 Self {
@@ -103,7 +125,7 @@ macro_rules! conversions {
         }
 
         impl From<std::time::SystemTime> for $types::Datetime {
-            /// A clock before 1970 reads as 1970.
+            /// Converts a time before 1970 to 1970.
             fn from(time: std::time::SystemTime) -> Self {
                 let since = time
                     .duration_since(std::time::UNIX_EPOCH)
@@ -134,7 +156,7 @@ macro_rules! conversions {
                 match stdin {
                     $types::Stdin::Null => Self::Null,
                     $types::Stdin::Piped => Self::Piped,
-                    $types::Stdin::Bytes(bytes) => Self::Bytes(bytes),
+                    $types::Stdin::Bytes(bytes) => Self::Bytes(bytes.into()),
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What a host method fails with: a value for the guest, or a trap.
+//! Errors of host methods: an error code for the guest, or a trap.
 
 use std::io;
 
@@ -12,7 +12,7 @@ pub enum ErrorCode {
     /// The grant refuses this part of the request.
     #[error("access denied: {0}")]
     AccessDenied(DeniedItem),
-    /// A cap of the grant or of the host is reached.
+    /// A limit of the grant or of the host is reached.
     #[error("quota exceeded: {0}")]
     QuotaExceeded(Quota),
     /// The program does not exist, or no child of this owner has the key.
@@ -21,7 +21,7 @@ pub enum ErrorCode {
     /// The program cannot be executed here.
     #[error("not executable")]
     NotExecutable,
-    /// The working directory does not exist or is none.
+    /// The working directory does not exist, or is not a directory.
     #[error("no such working directory")]
     WorkingDirectoryNotFound,
     /// A request that no grant can allow.
@@ -33,19 +33,19 @@ pub enum ErrorCode {
     /// The host has no memory for the child.
     #[error("insufficient memory")]
     InsufficientMemory,
-    /// The grant demands a confinement that this host cannot enforce.
+    /// The grant requires a confinement that this host cannot enforce.
     #[error("sandbox unavailable")]
     SandboxUnavailable,
-    /// A stream taken twice, or one that is not piped.
+    /// The stream was taken before, or is not piped.
     #[error("invalid state")]
     InvalidState,
     /// The child closed its end of the stream.
     #[error("broken pipe")]
     BrokenPipe,
-    /// This host does not offer it.
+    /// This host does not support the operation.
     #[error("unsupported")]
     Unsupported,
-    /// Anything else.
+    /// Any other failure, with an optional description.
     #[error("{}", .0.as_deref().unwrap_or("other error"))]
     Other(Option<String>),
 }
@@ -53,12 +53,27 @@ pub enum ErrorCode {
 /// A failed host method.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
-    /// The guest gets this value.
+    /// The host method returns this error code to the guest.
     #[error(transparent)]
     Code(#[from] ErrorCode),
-    /// The guest broke the rules of the component model, or the host is broken.
+    /// The guest traps: it used a handle that does not exist, or the host has a
+    /// defect.
     #[error("{0}")]
     Trap(wasmtime::Error),
+}
+
+impl ProcessError {
+    /// Returns the error code as one version's type.
+    ///
+    /// # Errors
+    ///
+    /// The trap, if this is one.
+    pub(crate) fn into_code<C: From<ErrorCode>>(self) -> wasmtime::Result<C> {
+        match self {
+            Self::Code(code) => Ok(code.into()),
+            Self::Trap(error) => Err(error),
+        }
+    }
 }
 
 impl From<ResourceTableError> for ProcessError {
@@ -74,7 +89,7 @@ impl From<SpawnError> for ProcessError {
 }
 
 impl From<io::Error> for ErrorCode {
-    /// Names what went wrong with a child's pipe.
+    /// Converts the error of a child's pipe. An unexpected one is logged.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::BrokenPipe,
@@ -88,8 +103,8 @@ impl From<io::Error> for ErrorCode {
 }
 
 impl From<SpawnError> for ErrorCode {
-    /// Reduces an error to what the guest may know. The rest of a denial is in
-    /// the registry's event; an error that nobody expects is logged here.
+    /// Reduces an error to what the guest may know. The reason of a denial is in
+    /// the registry's event. What only the operator can mend is logged here.
     fn from(error: SpawnError) -> Self {
         match error {
             SpawnError::Denied(denial) => Self::AccessDenied(denial.item),
@@ -104,18 +119,15 @@ impl From<SpawnError> for ErrorCode {
             SpawnError::TooBig => Self::TooBig,
             SpawnError::OutOfMemory => Self::InsufficientMemory,
             SpawnError::SandboxUnavailable(enforcement) => {
-                tracing::warn!(unmet = %enforcement.unmet(), "sandbox unavailable");
+                tracing::warn!(unmet = %enforcement.unmet(), "this host cannot enforce the sandbox that the grant requires");
                 Self::SandboxUnavailable
             }
-            SpawnError::Shutdown => Self::Other(Some("the host shuts down".to_owned())),
+            SpawnError::Shutdown => Self::Other(Some("the host is shutting down".to_owned())),
             SpawnError::Launch(error) => {
                 tracing::error!(%error, "launch failed");
                 Self::Other(Some(format!("the host failed while {}", error.stage)))
             }
-            error => {
-                tracing::error!(%error, "spawn failed in a way unknown to the plugin");
-                Self::Other(None)
-            }
+            SpawnError::Unsupported => Self::Unsupported,
         }
     }
 }

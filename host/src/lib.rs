@@ -1,12 +1,12 @@
 //! Child processes for WebAssembly components.
 //!
-//! A [wasmtime] host plugin for the interfaces `capspawn:process`, in the versions
-//! 0.2 ([`p2`]) and 0.3 ([`p3`]): a
-//! component asks for a program by name; what that name stands for, which
-//! arguments it takes and what it is confined to is written in a [`Grant`]. All
-//! children of a host live in one [`Registry`], which caps them and reaps them.
+//! A [wasmtime] host plugin for the interface `capspawn:process`, in the versions
+//! 0.2 ([`p2`]) and 0.3 ([`p3`]). A component requests a program by name. A
+//! [`Grant`] defines what the name stands for, which arguments are allowed, and
+//! what the child process is confined to. One [`Registry`] for each host holds all
+//! children: it limits, watches and reaps them.
 //!
-//! # A whole embedding
+//! # A complete embedding
 //!
 //! ```no_run
 //! use std::path::Path;
@@ -17,7 +17,7 @@
 //! use wasmtime_wasi::p2::bindings::Command;
 //! use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 //!
-//! // What one store holds: WASI, our context, and the table they share.
+//! // The data of a store: WASI, the context for processes, and their shared table.
 //! struct State {
 //!     table: ResourceTable,
 //!     wasi: WasiCtx,
@@ -37,19 +37,19 @@
 //! }
 //!
 //! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
-//! // Once per host process: the registry and the grants.
+//! // Once for each host process: the registry and the grants.
 //! let registry = Registry::builder().max_entries(1024).build()?;
 //! let grants = Grants::load("grants.toml")?;
 //!
-//! // Once per component: compile and link. Linking never depends on a grant.
+//! // Once for each component: compile and link. Linking never depends on a grant.
 //! let engine = Engine::default();
 //! let mut linker: Linker<State> = Linker::new(&engine);
 //! wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
 //! capspawn::p2::add_to_linker(&mut linker)?;
 //! let component = Component::from_file(&engine, Path::new("report-builder.wasm"))?;
 //!
-//! // Once per guest: a context with its grant. Dropping the store kills what
-//! // the guest still runs.
+//! // Once for each guest: a context with its grant. Dropping the store kills all
+//! // children that the guest still runs.
 //! let process = ProcessCtx::builder(&registry)
 //!     .grant(grants.component("report-builder"))
 //!     .build();
@@ -63,27 +63,27 @@
 //! # }
 //! ```
 //!
-//! # Who kills, and when
+//! # When children are killed
 //!
-//! A guest that drops a `child` handle, a store that is dropped, and a
-//! [`ProcessCtx`] that is dropped each kill what they own, without waiting and
-//! without needing a tokio runtime. A guest that trapped, or whose call was
-//! dropped, keeps its children until its store goes: a host that keeps such a
-//! store calls [`ProcessCtx::kill_all`].
+//! Dropping a `child` handle, a store, or a [`ProcessCtx`] kills the children that
+//! it owns. The drop does not wait and needs no tokio runtime. The children of a
+//! guest that trapped, or whose call was dropped, run until its store is dropped: a
+//! host that keeps such a store must call [`ProcessCtx::kill_all`].
 //!
-//! What a guest detached (where its grant allows it) is no longer its own: it is
-//! the registry's, until a guest of the same component and tenant attaches.
+//! A child that a guest detached, where its grant allows it, belongs to the
+//! registry until a guest of the same component and tenant attaches to it.
 //!
-//! # What bounds a guest itself
+//! # Limits on the guest itself
 //!
-//! A grant bounds what a guest starts, not what it computes. The file
-//! `examples/reference-host.rs` of this crate adds what a host of strangers'
-//! components needs: epoch interruption, limits on memory, tables, handles and
-//! on the bytes of one call, a time-out around the call, and a bounded shutdown.
-//! The command `capspawn run` is built the same way.
+//! A grant limits what a guest starts, not what it computes. The file
+//! `examples/reference-host.rs` of this crate shows what a host needs for
+//! components that it does not trust: epoch interruption, limits on memory, tables,
+//! handles and on the bytes of one call, a timeout around the call, and a shutdown
+//! with a time limit. The command `capspawn run` is built the same way.
 //!
-//! Programs that use no wasm take the same core from the crate
-//! `capspawn-native`.
+//! Programs without WebAssembly use the same core, the crate `capspawn-native`.
+
+#![doc(test(attr(deny(warnings), allow(dead_code))))]
 
 mod child;
 mod convert;

@@ -1,29 +1,30 @@
-//! `spawn-options`: what a guest has set so far, and what that costs the host.
+//! The resource `spawn-options`: what a guest has set so far, in all versions of
+//! the interface.
 //!
-//! A guest may set megabytes and never spawn, so that each setter charges the
-//! guest's budget; a check at the spawn alone would come too late. Alike in all
-//! versions of the interface but for the generated names.
+//! A guest can set megabytes of options and never spawn. Therefore each setter
+//! charges the guest's budget; a check at the spawn would come too late.
 
 use std::time::Duration;
 
 use capspawn_native::{Command, Stdin, Stdio};
 use wasmtime::component::Resource;
 
-use crate::ctx::MAX_OPTIONS_BYTES;
-use crate::{ErrorCode, ProcessCtxView, ProcessError};
+use crate::ctx::{MAX_OPTIONS_BYTES, ProcessCtxView};
+use crate::error::{ErrorCode, ProcessError};
 
-/// What a guest's `spawn-options` handle stands for: a command without its
+/// The host's value of a guest's `spawn-options` handle: a command without its
 /// program and arguments.
 #[derive(Debug, Default)]
 pub struct SpawnOptions {
-    command: Command,
-    /// What this value holds, charged to the context.
+    template: Command,
+    /// The bytes that the template holds, charged to the context.
     bytes: usize,
-    /// A setter got more than the guest may hold: every spawn is `too-big`.
+    /// A setter was called with more than the guest may hold. Every spawn with
+    /// these options then fails as `too-big`.
     too_big: bool,
 }
 
-/// What one setter sets.
+/// The value that one setter sets.
 pub(crate) enum Setting {
     Env(Vec<(String, String)>),
     Cwd(String),
@@ -34,25 +35,25 @@ pub(crate) enum Setting {
 }
 
 impl Setting {
-    /// What it takes in the host's memory, in bytes, and what that which it
-    /// replaces takes.
-    fn bytes(&self, replaced: &Command) -> (usize, usize) {
+    /// Returns the bytes of this value, and of the value in `template` that it
+    /// replaces.
+    fn bytes(&self, template: &Command) -> (usize, usize) {
         match self {
-            Self::Env(env) => (env_bytes(env), env_bytes(&replaced.env)),
-            Self::Cwd(path) => (path.len(), replaced.cwd.as_ref().map_or(0, String::len)),
-            Self::Stdin(stdin) => (stdin_bytes(stdin), stdin_bytes(&replaced.stdin)),
+            Self::Env(env) => (env_bytes(env), env_bytes(&template.env)),
+            Self::Cwd(path) => (path.len(), template.cwd.as_ref().map_or(0, String::len)),
+            Self::Stdin(stdin) => (stdin_bytes(stdin), stdin_bytes(&template.stdin)),
             Self::Stdout(_) | Self::Stderr(_) | Self::Timeout(_) => (0, 0),
         }
     }
 
-    fn apply(self, command: &mut Command) {
+    fn apply(self, template: &mut Command) {
         match self {
-            Self::Env(env) => command.env = env,
-            Self::Cwd(path) => command.cwd = Some(path),
-            Self::Stdin(stdin) => command.stdin = stdin,
-            Self::Stdout(stdout) => command.stdout = stdout,
-            Self::Stderr(stderr) => command.stderr = stderr,
-            Self::Timeout(timeout) => command.timeout = Some(timeout),
+            Self::Env(env) => template.env = env,
+            Self::Cwd(path) => template.cwd = Some(path),
+            Self::Stdin(stdin) => template.stdin = stdin,
+            Self::Stdout(stdout) => template.stdout = stdout,
+            Self::Stderr(stderr) => template.stderr = stderr,
+            Self::Timeout(timeout) => template.timeout = Some(timeout),
         }
     }
 }
@@ -71,7 +72,7 @@ fn stdin_bytes(stdin: &Stdin) -> usize {
 }
 
 impl ProcessCtxView<'_> {
-    /// Makes the one value that is decided on and executed.
+    /// Builds the command: the one value on which the grant decides.
     pub(crate) fn command(
         &self,
         program: String,
@@ -85,7 +86,7 @@ impl ProcessCtxView<'_> {
                 if options.too_big {
                     return Err(ErrorCode::TooBig.into());
                 }
-                options.command.clone()
+                options.template.clone()
             }
         };
         Ok(Command {
@@ -95,7 +96,8 @@ impl ProcessCtxView<'_> {
         })
     }
 
-    /// The same for `run`, where nobody holds a child to take a pipe from.
+    /// Builds the command of `run`, which returns no child whose pipes the guest
+    /// could take.
     pub(crate) fn command_to_run(
         &self,
         program: String,
@@ -109,14 +111,14 @@ impl ProcessCtxView<'_> {
         Ok(command)
     }
 
-    /// Changes options, unless the guest would hold too much then.
-    pub(crate) fn set(
+    /// Sets one option, unless the guest would exceed its budget.
+    pub(crate) fn set_option(
         &mut self,
         options: &Resource<SpawnOptions>,
         setting: Setting,
     ) -> wasmtime::Result<()> {
         let options = self.table.get_mut(options)?;
-        let (added, freed) = setting.bytes(&options.command);
+        let (added, freed) = setting.bytes(&options.template);
         let total = self.ctx.options_bytes - freed + added;
         if total > MAX_OPTIONS_BYTES {
             options.too_big = true;
@@ -124,7 +126,7 @@ impl ProcessCtxView<'_> {
         }
         self.ctx.options_bytes = total;
         options.bytes = options.bytes - freed + added;
-        setting.apply(&mut options.command);
+        setting.apply(&mut options.template);
         Ok(())
     }
 
@@ -135,13 +137,13 @@ impl ProcessCtxView<'_> {
     }
 }
 
-pub(crate) fn has_pipes(command: &Command) -> bool {
+fn has_pipes(command: &Command) -> bool {
     command.stdin == Stdin::Piped
         || command.stdout == Stdio::Piped
         || command.stderr == Stdio::Piped
 }
 
-/// Implements the resource for one version, whose module `types` is in scope.
+/// Implements the resource of one version, whose generated module is `$types`.
 macro_rules! host_spawn_options {
     ($types:ident) => {
         impl $types::HostSpawnOptions for crate::ProcessCtxView<'_> {
@@ -154,7 +156,7 @@ macro_rules! host_spawn_options {
                 this: Resource<SpawnOptions>,
                 variables: Vec<(String, String)>,
             ) -> wasmtime::Result<()> {
-                self.set(&this, Setting::Env(variables))
+                self.set_option(&this, Setting::Env(variables))
             }
 
             fn set_cwd(
@@ -162,7 +164,7 @@ macro_rules! host_spawn_options {
                 this: Resource<SpawnOptions>,
                 path: String,
             ) -> wasmtime::Result<()> {
-                self.set(&this, Setting::Cwd(path))
+                self.set_option(&this, Setting::Cwd(path))
             }
 
             fn set_stdin(
@@ -170,7 +172,7 @@ macro_rules! host_spawn_options {
                 this: Resource<SpawnOptions>,
                 stdin: $types::Stdin,
             ) -> wasmtime::Result<()> {
-                self.set(&this, Setting::Stdin(stdin.into()))
+                self.set_option(&this, Setting::Stdin(stdin.into()))
             }
 
             fn set_stdout(
@@ -178,7 +180,7 @@ macro_rules! host_spawn_options {
                 this: Resource<SpawnOptions>,
                 stdout: $types::Stdio,
             ) -> wasmtime::Result<()> {
-                self.set(&this, Setting::Stdout(stdout.into()))
+                self.set_option(&this, Setting::Stdout(stdout.into()))
             }
 
             fn set_stderr(
@@ -186,7 +188,7 @@ macro_rules! host_spawn_options {
                 this: Resource<SpawnOptions>,
                 stderr: $types::Stdio,
             ) -> wasmtime::Result<()> {
-                self.set(&this, Setting::Stderr(stderr.into()))
+                self.set_option(&this, Setting::Stderr(stderr.into()))
             }
 
             fn set_timeout(
@@ -194,7 +196,7 @@ macro_rules! host_spawn_options {
                 this: Resource<SpawnOptions>,
                 timeout: $types::Duration,
             ) -> wasmtime::Result<()> {
-                self.set(&this, Setting::Timeout(Duration::from_nanos(timeout)))
+                self.set_option(&this, Setting::Timeout(Duration::from_nanos(timeout)))
             }
 
             fn drop(&mut self, this: Resource<SpawnOptions>) -> wasmtime::Result<()> {

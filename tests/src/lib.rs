@@ -1,5 +1,5 @@
 //! The harness of the end-to-end tests: runs a guest in a host of its own, and
-//! reports all that it did.
+//! reports everything that the guest did.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -26,13 +26,13 @@ const GUEST_OUTPUT_BYTES: usize = 4 * 1024 * 1024;
 /// A component built by the build script.
 #[derive(Debug, Clone, Copy)]
 pub struct Guest {
-    /// Its name, as in `src/bin/NAME.rs`.
+    /// The guest's name, as in `src/bin/NAME.rs`.
     pub name: &'static str,
     /// The compiled component.
     pub path: &'static str,
 }
 
-/// What a guest's store holds.
+/// The data of a guest's store.
 #[derive(Debug)]
 pub struct State {
     table: ResourceTable,
@@ -42,7 +42,7 @@ pub struct State {
 }
 
 impl State {
-    /// Puts together what a guest gets.
+    /// Returns the data of a new store.
     pub fn new(wasi: WasiCtx, process: ProcessCtx) -> Self {
         Self {
             table: ResourceTable::new(),
@@ -79,10 +79,10 @@ impl ProcessView for State {
     }
 }
 
-/// The one engine of a test program; compiled code is kept between runs.
+/// The one engine of a test program. Compiled code is kept between runs.
 pub static ENGINE: LazyLock<Engine> = LazyLock::new(|| {
     let mut config = Config::new();
-    // Without a cache directory the tests are slower and no less right.
+    // Without a cache directory the tests are only slower.
     config.cache(Cache::new(CacheConfig::new()).ok());
     Engine::new(&config).expect("the configuration is valid")
 });
@@ -102,7 +102,7 @@ static COMPONENTS: LazyLock<Mutex<HashMap<&'static str, Component>>> =
     LazyLock::new(Mutex::default);
 
 impl Guest {
-    /// Compiles the guest, once a test program.
+    /// Returns the compiled guest. A test program compiles each guest once.
     pub fn component(&self) -> Component {
         let mut components = COMPONENTS.lock().expect("compiling does not panic");
         components
@@ -114,16 +114,16 @@ impl Guest {
     }
 }
 
-/// A registry in the tier that `CAPSPAWN_REQUIRE_TIER` demands, without which
-/// nothing is started.
+/// Returns a registry in the tier that `CAPSPAWN_REQUIRE_TIER` names: where the host
+/// does not support that tier, no child starts.
 ///
 /// # Panics
 ///
-/// The variable names no tier.
+/// The value of the variable is not a tier.
 pub fn registry() -> RegistryBuilder {
     let mut launcher = NativeLauncher::builder();
     if let Ok(tier) = std::env::var("CAPSPAWN_REQUIRE_TIER") {
-        launcher = launcher.tier(tier.parse().expect("the variable names a tier"));
+        launcher = launcher.tier(tier.parse().expect("CAPSPAWN_REQUIRE_TIER is A, B or C"));
     }
     Registry::builder().launcher(Arc::new(launcher.build()))
 }
@@ -146,7 +146,7 @@ impl Default for TestHost {
 }
 
 impl TestHost {
-    /// Returns a host without a grant; a guest may take 60 s.
+    /// Returns a host without a grant. A guest may run for 60 s.
     pub fn new() -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
         let sink = Arc::clone(&events);
@@ -164,11 +164,11 @@ impl TestHost {
         }
     }
 
-    /// Loads the grants; the guest's section is `[component.guest]`.
+    /// Loads the grants. The guest's section is `[component.guest]`.
     ///
     /// # Panics
     ///
-    /// They do not load.
+    /// The grants do not load.
     #[must_use]
     pub fn grant_toml(mut self, toml: impl AsRef<str>) -> Self {
         let grants = Grants::from_toml_str(toml.as_ref(), Path::new("/"));
@@ -184,7 +184,7 @@ impl TestHost {
         self
     }
 
-    /// Sets what the guest reads from its standard input; nothing otherwise.
+    /// Sets the guest's standard input, which is otherwise empty.
     #[must_use]
     pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.stdin = bytes.into();
@@ -198,7 +198,7 @@ impl TestHost {
         self
     }
 
-    /// Drops the guest's call after this long.
+    /// Sets the time after which the host drops the guest's call.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -221,8 +221,8 @@ impl TestHost {
         report
     }
 
-    /// Runs a guest in a store of its own, in a registry that goes on. Its events
-    /// go where that registry sends them.
+    /// Runs a guest in a store of its own, in a registry that the caller keeps. The
+    /// events go where that registry sends them.
     ///
     /// # Panics
     ///
@@ -254,7 +254,7 @@ impl TestHost {
             },
         };
         let left = store.data().process.live();
-        // What this kills says so: `released`. The shutdown's say `host`.
+        // Children that this kills end as `released`; the shutdown's end as `host`.
         drop(store);
         Report {
             guest,
@@ -267,9 +267,9 @@ impl TestHost {
     }
 }
 
-/// Calls the `run` of a guest, in the version that it exports.
+/// Calls the guest's `run`, in the version of WASI that the guest exports.
 async fn call(store: &mut Store<State>, guest: Guest) -> wasmtime::Result<Result<(), ()>> {
-    const LINKS: &str = "a guest links whatever its grant says";
+    const LINKS: &str = "a guest links, whatever its grant allows";
     let component = guest.component();
     if component
         .get_export_index(None, "wasi:cli/run@0.3.0")
@@ -289,28 +289,28 @@ async fn call(store: &mut Store<State>, guest: Guest) -> wasmtime::Result<Result
 /// How a guest ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {
-    /// With this exit code.
+    /// The guest exited with this code.
     Exited(i32),
-    /// With a trap, described here.
+    /// The guest trapped; this describes the trap.
     Trapped(String),
-    /// The call was dropped after the host's timeout.
+    /// The host dropped the call after its timeout.
     TimedOut,
 }
 
-/// What a guest did. Printed if the test that holds it panics.
+/// What a guest did. It is printed if the test that holds it panics.
 #[derive(Debug)]
 pub struct Report {
-    /// Who.
+    /// The guest that ran.
     pub guest: Guest,
-    /// How it ended.
+    /// How the guest ended.
     pub end: End,
-    /// What it wrote to its standard output.
+    /// The guest's standard output.
     pub stdout: String,
-    /// What it wrote to its standard error.
+    /// The guest's standard error.
     pub stderr: String,
-    /// Children that it still ran when it ended.
+    /// The children that still ran when the guest ended.
     pub left: Vec<ChildInfo>,
-    /// What the registry saw, its shutdown included.
+    /// The registry's events, those of its shutdown included.
     pub events: Vec<Event>,
 }
 
@@ -319,7 +319,7 @@ impl Report {
     ///
     /// # Panics
     ///
-    /// It did not.
+    /// The guest ended in another way.
     #[track_caller]
     pub fn assert_exit(&self, code: i32) -> &Self {
         assert_eq!(self.end, End::Exited(code), "{}", self.stderr);

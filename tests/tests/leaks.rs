@@ -1,7 +1,10 @@
-//! Whatever a guest or its host does, no process, no descriptor and no slot of a
-//! child is left: every way to end with every kind of tree, in both versions.
+//! However a guest or its host ends, no process, no descriptor and no slot of a
+//! child is left: every way to end, with every kind of process tree, in both
+//! versions of the interface.
 //!
-//! One test, one cell after the other: descriptors belong to the whole process.
+//! It is one test that runs each combination after the other, because it counts
+//! the descriptors of the whole process. The ways that need no guest are in
+//! `host/native/tests/registry/leak_matrix.rs`.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -12,25 +15,19 @@ use std::time::{Duration, Instant};
 
 use capspawn::{Grants, ProcessCtx, Registry};
 use e2e::{COMPONENT, State, guests};
+use test_kit::{
+    TEST_TIMEOUT, TREES, Tree, children, descriptors, eventually, grant_toml, processes, rerun,
+};
 use tokio::runtime::Runtime;
-
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Engine, Store, UpdateDeadline};
 use wasmtime_wasi::p2::pipe::MemoryOutputPipe;
 use wasmtime_wasi::{WasiCtx, p2, p3};
 
-#[path = "../../host/native/tests/registry/trees.rs"]
-mod trees;
-
-use trees::{TREES, Tree, children, descriptors, grant_toml, processes};
-
-/// Longer than anything here takes on a slow machine, short enough to fail.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Tells a copy of this program to be a host, and of which tree.
+/// Makes a second run of this program the host of the tree that it names.
 const KILLED_HOST: &str = "CAPSPAWN_TEST_KILLED_HOST";
 
-/// A way to end: what the guest does, and what its host does.
+/// A way to end: the argument that makes the guest do its part, and the part of the host.
 struct Ending {
     name: &'static str,
     guest: &'static str,
@@ -53,21 +50,21 @@ const fn ending(name: &'static str, guest: &'static str, host: fn(Host, &Cell)) 
     Ending { name, guest, host }
 }
 
-/// Which version of the interface the guest uses.
+/// The version of the interface that a guest uses.
 #[derive(Debug, Clone, Copy)]
 enum Version {
     P2,
     P3,
 }
 
-/// What the guests import, and the guest of each version.
+/// The imports of the guests, and the guest of each version.
 struct Imports {
     linker: Linker<State>,
     p2: Component,
     p3: Component,
 }
 
-/// An engine that interrupts guests.
+/// For an engine that interrupts a guest every 5 ms, so that one that computes can be dropped.
 static IMPORTS: LazyLock<Imports> = LazyLock::new(|| {
     let mut config = Config::new();
     config.epoch_interruption(true);
@@ -78,7 +75,7 @@ static IMPORTS: LazyLock<Imports> = LazyLock::new(|| {
         .and_then(|()| capspawn::p2::add_to_linker(&mut linker))
         .and_then(|()| p3::add_to_linker(&mut linker))
         .and_then(|()| capspawn::p3::add_to_linker(&mut linker))
-        .expect("an empty linker takes them");
+        .expect("the linker is empty");
     let component = |path| Component::from_file(&engine, path).expect("a guest is a component");
     let p2 = component(guests::LEAVES_CHILD.path);
     let p3 = component(guests::P3_LEAVES_CHILD.path);
@@ -92,7 +89,7 @@ static IMPORTS: LazyLock<Imports> = LazyLock::new(|| {
     Imports { linker, p2, p3 }
 });
 
-/// One combination.
+/// One combination of a version and a tree.
 struct Cell {
     version: Version,
     tree: Tree,
@@ -111,28 +108,19 @@ impl Cell {
         }
     }
 
-    /// The tree runs: what is to end it has not done so yet.
+    /// Asserts that the tree still runs.
     #[track_caller]
     fn assert_runs(&self) {
-        // Not at every instant: who executes another program just then has no environment.
-        eventually("a process", || {
+        // A process has no environment at the instant in which it executes another program.
+        eventually("a process of the tree", || {
             !self.tree.stays || !processes(&self.marker).is_empty()
         });
     }
 
+    /// Waits until no process of the tree is left.
     #[track_caller]
     fn assert_ends(&self) {
-        eventually("no process", || processes(&self.marker).is_empty());
-    }
-}
-
-/// Waits until `condition` holds, and fails where it does not.
-#[track_caller]
-fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "never came: {what}");
-        thread::yield_now();
+        eventually("the end of the tree", || processes(&self.marker).is_empty());
     }
 }
 
@@ -141,7 +129,7 @@ fn runtime() -> Runtime {
         .worker_threads(1)
         .enable_all()
         .build()
-        .expect("a runtime")
+        .expect("the runtime starts")
 }
 
 /// A guest, ready to be called.
@@ -210,40 +198,40 @@ impl Host {
         }
     }
 
-    /// Calls the guest to its end.
+    /// Calls the guest, and waits until it returns.
     fn call(&mut self) -> wasmtime::Result<Result<(), ()>> {
         let call = self.command.run(&mut self.store);
         self.runtime.block_on(call)
     }
 
-    /// Calls the guest, and drops the call once it holds its tree.
+    /// Calls the guest, and drops the call once its tree runs.
     fn abandon_call(&mut self) {
         let call = self.command.run(&mut self.store);
         let stdout = self.stdout.clone();
         self.runtime.block_on(async {
             tokio::select! {
                 result = call => panic!("the guest returned: {result:?}"),
-                () = holds(&stdout) => {}
+                () = tree_runs(&stdout) => {}
             }
         });
     }
 }
 
-/// Waits until the guest says that it goes on to its ending.
-async fn holds(stdout: &MemoryOutputPipe) {
-    let said = async {
+/// Waits until the guest prints that its tree runs.
+async fn tree_runs(stdout: &MemoryOutputPipe) {
+    let printed = async {
         while stdout.contents().is_empty() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    let said = tokio::time::timeout(PATIENCE, said).await;
-    said.expect("the guest has its tree");
+    let printed = tokio::time::timeout(TEST_TIMEOUT, printed).await;
+    printed.expect("the tree of the guest runs");
 }
 
 fn guest_drops(mut host: Host, cell: &Cell) {
     assert!(matches!(host.call(), Ok(Ok(()))));
     cell.assert_ends();
-    eventually("no slot", || cell.registry.is_empty());
+    eventually("a free slot", || cell.registry.is_empty());
 }
 
 fn guest_forgets(mut host: Host, cell: &Cell) {
@@ -283,7 +271,7 @@ fn call_dropped(mut host: Host, cell: &Cell) {
     cell.assert_runs();
     host.store.data().process.kill_all();
     cell.assert_ends();
-    eventually("nothing live", || {
+    eventually("a list of live children that is empty", || {
         host.store.data().process.live().is_empty()
     });
     drop(host.store);
@@ -297,7 +285,7 @@ fn runtime_dropped(host: Host, cell: &Cell) {
         runtime,
     } = host;
     runtime.spawn(async move { command.run(&mut store).await });
-    runtime.block_on(holds(&stdout));
+    runtime.block_on(tree_runs(&stdout));
     cell.assert_runs();
     drop(runtime);
 }
@@ -310,30 +298,30 @@ fn thread_drops(mut host: Host, cell: &Cell) {
     dropped.join().expect("a drop does not panic");
 }
 
-/// Runs one cell; afterwards nothing of it is left.
+/// Runs one combination with one way to end, and asserts that nothing is left.
 fn check(version: Version, tree: Tree, ending: &Ending) {
     let number = process::id();
     let marker = format!("{number}-{version:?}-{}-{}", tree.name, ending.name);
     let cell = Cell::new(version, tree, marker.replace([' ', '\''], "-"));
     (ending.host)(Host::new(&cell, ending.guest), &cell);
     cell.assert_ends();
-    eventually("no slot", || cell.registry.is_empty());
-    assert!(cell.registry.shutdown(PATIENCE));
+    eventually("a free slot", || cell.registry.is_empty());
+    assert!(cell.registry.shutdown(TEST_TIMEOUT));
 }
 
 #[test]
-fn nothing_is_left_of_any_tree_whatever_ends_it() {
-    // What a process opens once and keeps.
+fn nothing_is_left_of_any_tree_however_it_ends() {
+    // The first guest of each version opens files that the process keeps.
     check(Version::P2, TREES[0], &ENDINGS[0]);
     check(Version::P3, TREES[0], &ENDINGS[0]);
-    eventually("no child", || children() == 0);
+    eventually("no child", || children().is_empty());
     let before = descriptors();
     for version in [Version::P2, Version::P3] {
         for ending in &ENDINGS {
             for tree in TREES {
                 let started = Instant::now();
                 check(version, tree, ending);
-                eventually("no zombie", || children() == 0);
+                eventually("no zombie", || children().is_empty());
                 eventually("no descriptor", || descriptors() <= before);
                 let (ending, tree) = (ending.name, tree.name);
                 eprintln!("{version:?}, {ending}, {tree}: {:?}", started.elapsed());
@@ -343,23 +331,21 @@ fn nothing_is_left_of_any_tree_whatever_ends_it() {
     nothing_is_left_when_the_host_is_killed();
 }
 
-/// The last row: the host gets SIGKILL.
+/// One more way to end: the host is killed by `SIGKILL`.
 fn nothing_is_left_when_the_host_is_killed() {
-    let own = std::env::current_exe().expect("this test is a program");
     let versions = [Version::P2, Version::P3];
     let cells = TREES.iter().enumerate();
     for ((index, tree), version) in cells.flat_map(|cell| versions.map(|version| (cell, version))) {
         let marker = format!("killed-{}-{version:?}-{index}", process::id());
-        let mut host = process::Command::new(&own)
-            .args(["--exact", "the_host_that_is_killed", "--nocapture"])
+        let mut host = rerun("the_host_that_is_killed")
             .env(KILLED_HOST, format!("{index} {version:?} {marker}"))
             .stdout(process::Stdio::piped())
             .spawn()
             .expect("it starts");
-        let stdout = BufReader::new(host.stdout.take().expect("piped"));
-        let mut lines = stdout.lines().map(|line| line.expect("text"));
-        let holds = lines.any(|line| line.ends_with("holds"));
-        assert!(holds, "{}: the host failed", tree.name);
+        let stdout = BufReader::new(host.stdout.take().expect("it is a pipe"));
+        let mut lines = stdout.lines().map(|line| line.expect("the output is text"));
+        let runs = lines.any(|line| line == "the tree runs");
+        assert!(runs, "{}: the host failed", tree.name);
         eventually(tree.name, || !tree.stays || !processes(&marker).is_empty());
         host.kill().expect("it runs");
         host.wait().expect("it was killed");
@@ -367,24 +353,24 @@ fn nothing_is_left_when_the_host_is_killed() {
     }
 }
 
-/// Not a test but the host of the one above, where that is wanted.
+/// Not a test, but the host of the one above.
 #[test]
 fn the_host_that_is_killed() {
-    let Ok(order) = std::env::var(KILLED_HOST) else {
+    let Ok(words) = std::env::var(KILLED_HOST) else {
         return;
     };
-    let mut words = order.splitn(3, ' ');
+    let mut words = words.splitn(3, ' ');
     let mut word = || words.next().expect("INDEX VERSION MARKER");
     let (index, version, marker) = (word(), word(), word());
     let version = match version {
         "P3" => Version::P3,
         _ => Version::P2,
     };
-    let tree = TREES[index.parse::<usize>().expect("a number")];
+    let tree = TREES[index.parse::<usize>().expect("INDEX is a number")];
     let cell = Cell::new(version, tree, marker.to_owned());
     let mut host = Host::new(&cell, "wait");
     host.abandon_call();
-    println!("\nholds");
-    // Not for ever: who is to kill it may have been killed itself.
-    thread::park_timeout(PATIENCE);
+    println!("\nthe tree runs");
+    // Not for ever: the test that kills this process may have been killed itself.
+    thread::park_timeout(TEST_TIMEOUT);
 }

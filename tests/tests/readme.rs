@@ -1,24 +1,47 @@
-//! The README says what is true: its blocks are run, loaded or compared. (The
-//! embedder's block is a documentation test of capspawn-cli.)
+//! Checks that README.md and the pages below `host` are true: their blocks are
+//! run, loaded or compared, and their links lead somewhere. (The embedder's block is
+//! a documentation test of capspawn-cli.)
+
+#![expect(clippy::disallowed_types, reason = "the tests run the command")]
 
 mod support;
 
-use std::fs;
+use std::collections::HashSet;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use capspawn_native::grant::Grants;
 use capspawn_native::{grant, limits};
 use support::{capspawn, exec, program, root};
+use tempfile::TempDir;
 
 fn readme() -> String {
-    fs::read_to_string(root().join("README.md")).expect("there is a README")
+    page(&root().join("README.md"))
 }
 
-/// The blocks with this info string.
-fn blocks(info: &str) -> Vec<String> {
-    let readme = readme();
+fn page(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The README, and the pages that it links to.
+fn pages() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("host")).expect("the plugin's folder");
+    let mut pages: Vec<_> = entries
+        .map(|entry| entry.expect("readable").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    assert!(!pages.is_empty(), "no pages below host");
+    pages.push(root().join("README.md"));
+    pages
+}
+
+/// The blocks of a page with this info string.
+fn blocks(page: &str, info: &str) -> Vec<String> {
     let mut blocks = Vec::new();
-    let mut lines = readme.lines();
+    let mut lines = page.lines();
     while let Some(line) = lines.next() {
         let Some(found) = line.strip_prefix("```") else {
             continue;
@@ -39,63 +62,126 @@ fn blocks(info: &str) -> Vec<String> {
 #[test]
 fn the_component_is_the_example() {
     let example = root().join("guest-examples/src/bin/run-once.rs");
-    assert_eq!(
-        blocks("rust,ignore"),
-        [fs::read_to_string(example).unwrap()]
-    );
+    assert_eq!(blocks(&readme(), "rust,ignore"), [page(&example)]);
+}
+
+/// A folder with what a reader has after the first of the two commands, and the
+/// README's grant.
+fn clone() -> TempDir {
+    let clone = tempfile::tempdir().expect("a temporary folder");
+    let path = clone.path();
+    // Children of a root host run as another user.
+    fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it is ours");
+    let [grant] = blocks(&readme(), "toml").try_into().expect("one grant");
+    fs::write(path.join("grants.toml"), here(&grant)).expect("it is empty");
+    for folder in ["guest-examples", "target"] {
+        fs::create_dir(path.join(folder)).expect("it is empty");
+    }
+    let file = "guest-examples/grants.toml";
+    fs::copy(root().join(file), path.join(file)).expect("it is empty");
+    let folder_of = |file: &'static Path| file.parent().expect("a file has a folder");
+    symlink(folder_of(capspawn()), path.join("target/debug")).expect("it is empty");
+    symlink(folder_of(Path::new(exec())), path.join("target/guests")).expect("it is empty");
+    clone
+}
+
+/// Replaces the paths of programs, which this machine may keep elsewhere.
+fn here(text: &str) -> String {
+    ["git", "wc"].iter().fold(text.to_owned(), |text, name| {
+        let path = program(name);
+        let path = path.to_str().expect("the path is UTF-8");
+        text.replace(&format!("/usr/bin/{name}"), path)
+    })
 }
 
 #[test]
-fn the_grant_lets_the_command_print_what_it_prints() {
-    let dir = tempfile::tempdir().unwrap();
-    let [grant] = blocks("toml").try_into().expect("one grant");
-    // The machine may keep git elsewhere.
-    let git = program("git");
-    let grant = grant.replace("/usr/bin/git", git.to_str().unwrap());
-    fs::write(dir.path().join("grants.toml"), grant).unwrap();
-    fs::copy(exec(), dir.path().join("exec.wasm")).unwrap();
+fn each_command_prints_what_is_shown() {
+    const END: &str = "-- the end of one command --";
+    let clone = clone();
+    for session in blocks(&here(&readme()), "console") {
+        // A command, and the lines that it prints.
+        let shown: Vec<_> = session
+            .strip_prefix("$ ")
+            .expect("a session begins with a command")
+            .split("\n$ ")
+            .map(|command| command.split_once('\n').unwrap_or((command, "")))
+            .collect();
+        let script: String = shown
+            .iter()
+            .map(|(command, _)| format!("{{ {command}; }} 2>&1; echo '{END}'\n"))
+            .collect();
+        let output = Command::new("/bin/sh")
+            .args(["-c", &script])
+            .current_dir(clone.path())
+            .output()
+            .unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let printed: Vec<_> = printed.split(&format!("{END}\n")).collect();
+        assert_eq!(printed.len(), shown.len() + 1, "{printed:?}");
+        for ((command, shown), printed) in shown.iter().zip(printed) {
+            assert_eq!(
+                without_numbers(printed),
+                without_numbers(shown),
+                "{command}"
+            );
+        }
+    }
+}
 
-    let sessions = blocks("console");
-    let session = sessions.iter().find(|text| text.contains("exec.wasm"));
-    let session = session.expect("it shows the grant above it");
-    let (line, printed) = session.split_once('\n').expect("a command and its output");
-    let mut words = line.split(' ');
-    assert_eq!((words.next(), words.next()), (Some("$"), Some("capspawn")));
-    let output = Command::new(capspawn())
-        .args(words)
-        .current_dir(dir.path())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    // All but the version.
-    let stdout = String::from_utf8(output.stdout).unwrap();
-    let words = |text: &str| {
-        text.split(' ')
-            .take(2)
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
+/// The lines, with one `N` for each number: versions and sizes differ.
+fn without_numbers(text: &str) -> Vec<String> {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    text.lines()
+        .map(|line| {
+            let words = line
+                .split(' ')
+                .map(|word| match word.chars().all(is_number) {
+                    true => "N",
+                    false => word,
+                });
+            words.collect::<Vec<_>>().join(" ")
+        })
+        .collect()
+}
+
+#[test]
+fn the_reference_of_grants_loads() {
+    let text = page(&root().join("host/GRANTS.md"));
+    for block in blocks(&text, "toml") {
+        let grants = Grants::from_toml_str(&block, Path::new("/"));
+        let grants = grants.unwrap_or_else(|error| panic!("{error}"));
+        assert!(grants.components().count() > 0);
+    }
+    // What the schema names, the page names too.
+    let schema = page(&root().join("host/native/grants.schema.json"));
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let mut keys = Vec::new();
+    collect_keys(&schema, &mut keys);
+    assert!(keys.len() > 40, "the rule no longer sees the keys");
+    let words: HashSet<_> = text
+        .split(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        .collect();
+    for key in keys {
+        assert!(
+            words.contains(key.as_str()),
+            "the page does not name the key {key}"
+        );
+    }
+}
+
+/// The names of all properties in a schema.
+fn collect_keys(schema: &serde_json::Value, keys: &mut Vec<String>) {
+    if let Some(properties) = schema["properties"].as_object() {
+        keys.extend(properties.keys().cloned());
+    }
+    let children: Vec<_> = match schema {
+        serde_json::Value::Object(map) => map.values().collect(),
+        serde_json::Value::Array(items) => items.iter().collect(),
+        _ => Vec::new(),
     };
-    assert_eq!(words(&stdout), words(printed));
-}
-
-#[test]
-fn the_stream_example_prints_what_it_prints() {
-    let sessions = blocks("console");
-    let session = sessions.iter().find(|text| text.contains("pipe-through"));
-    let (line, printed) = session
-        .and_then(|text| text.split_once('\n'))
-        .expect("a command and its output");
-    let script = line.strip_prefix("$ ").expect("a command");
-    let folder = std::path::Path::new(capspawn()).parent().expect("a folder");
-    let path = std::env::var("PATH").unwrap_or_default();
-    let output = Command::new("/bin/sh")
-        .args(["-c", script])
-        .env("PATH", format!("{}:{path}", folder.display()))
-        .current_dir(root())
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{output:?}");
-    assert_eq!(String::from_utf8(output.stdout).unwrap(), printed);
+    for child in children {
+        collect_keys(child, keys);
+    }
 }
 
 #[test]
@@ -111,22 +197,23 @@ fn the_grants_of_the_examples_load() {
 
 #[test]
 fn the_two_commands_exist() {
-    let commands = &blocks("sh")[0];
+    let commands = &blocks(&readme(), "sh")[0];
     let commands: Vec<_> = commands
         .lines()
         .map(|line| line.split('#').next().unwrap_or(line).trim())
         .collect();
     assert_eq!(commands, ["cargo demo", "cargo test --workspace"]);
-    let config = fs::read_to_string(root().join(".cargo/config.toml")).unwrap();
+    let config = page(&root().join(".cargo/config.toml"));
     assert!(config.contains("demo = \"run "), "the alias is gone");
     assert!(root().join("tests/src/bin/demo.rs").is_file());
-    let ci = fs::read_to_string(root().join(".ci/run")).unwrap();
+    let ci = page(&root().join(".ci/run"));
     assert!(ci.contains(commands[1]), "CI runs another command");
 }
 
 #[test]
 fn the_limits_are_the_constants() {
     let readme = readme();
+    let (_, section) = readme.split_once("\n## Limits\n").expect("a section");
     let child = limits::Limits::default();
     let set = |limit: Option<u64>| limit.expect("limited by default");
     let rows = [
@@ -200,14 +287,17 @@ fn the_limits_are_the_constants() {
         ),
         (
             "Wait for the end of a released child",
-            time(limits::RELEASE_BOUND),
+            time(limits::RELEASE_TIMEOUT),
         ),
     ];
     for (what, value) in &rows {
         let row = format!("| {what} | {value} | ");
-        assert!(readme.contains(&row), "the README lacks {row}");
+        assert!(section.contains(&row), "the README lacks {row}");
     }
-    let table = readme.lines().filter(|line| line.starts_with("| ")).count();
+    let table = section
+        .lines()
+        .filter(|line| line.starts_with("| "))
+        .count();
     assert_eq!(table, rows.len() + 1, "a row that nothing checks");
 }
 
@@ -233,21 +323,58 @@ fn time(duration: Duration) -> String {
 }
 
 #[test]
-fn its_own_links_lead_somewhere() {
-    let readme = readme();
-    let anchors: Vec<String> = readme
-        .lines()
-        .filter_map(|line| line.strip_prefix("## "))
-        .map(|title| {
-            let kept = title.to_lowercase().replace(' ', "-");
-            kept.chars()
+fn links_lead_somewhere() {
+    for path in pages() {
+        let text = page(&path);
+        let folder = path.parent().expect("a page has a folder");
+        for link in text.split("](").skip(1) {
+            let link = link.split(')').next().unwrap_or_default();
+            if link.starts_with("https://") {
+                continue;
+            }
+            let (file, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = match file {
+                "" => path.clone(),
+                file => folder.join(file),
+            };
+            let shown = format!("{}: {link}", path.display());
+            assert!(target.exists(), "{shown}");
+            if !anchor.is_empty() {
+                assert!(
+                    anchors(&page(&target)).iter().any(|it| it == anchor),
+                    "{shown}"
+                );
+            }
+        }
+    }
+}
+
+/// The anchors of a page's headings, as GitHub makes them.
+fn anchors(page: &str) -> Vec<String> {
+    let headings = page.lines().filter(|line| line.starts_with("##"));
+    headings
+        .map(|line| {
+            let title = line.trim_start_matches('#').trim().to_lowercase();
+            title
+                .replace(' ', "-")
+                .chars()
                 .filter(|c| c.is_alphanumeric() || *c == '-')
                 .collect()
         })
-        .collect();
-    for link in readme.split("](#").skip(1) {
-        let anchor = link.split(')').next().unwrap_or_default();
-        assert!(anchors.iter().any(|it| it == anchor), "no section {anchor}");
+        .collect()
+}
+
+#[test]
+fn each_page_is_linked_from_the_readme() {
+    let readme = readme();
+    for path in pages() {
+        let name = path.strip_prefix(root()).expect("below the root");
+        let link = format!("]({})", name.display());
+        assert!(
+            name == Path::new("README.md") || readme.contains(&link),
+            "no link to {}",
+            name.display()
+        );
     }
     for file in ["wit/p2", "guest-examples/src/lib.rs", "host/native"] {
         assert!(

@@ -1,9 +1,8 @@
-//! A program in a component's clothes: runs it, passes on its output, and
-//! exits as it did.
+//! Runs a program, prints its output, and exits with its exit code.
 //!
-//! Usage: `exec PROGRAM [ARGS]...`. The exit code is the child's own, or, as in
-//! shells and `timeout`: 128 + n for signal n, 124 for the time limit, 125 if
-//! the host could not run it, 126 if it is denied, 127 if it does not exist.
+//! Usage: `exec PROGRAM [ARGS]...`. The exit code is the program's own or, as in
+//! shells and `timeout`: 128 + n for signal n, 124 after the time limit, 125 if the
+//! host could not run the program, 126 if it is denied, 127 if it does not exist.
 
 use std::io::Write as _;
 
@@ -30,10 +29,10 @@ fn main() {
         }
     };
 
-    pass_on(&mut std::io::stdout(), &output.stdout);
-    pass_on(&mut std::io::stderr(), &output.stderr);
+    print(&mut std::io::stdout(), &output.stdout);
+    print(&mut std::io::stderr(), &output.stderr);
     exit(match output.status {
-        // The system keeps eight bits of a code; so does this.
+        // Systems keep the low eight bits of an exit code.
         ExitStatus::Exited(code) => (code & 0xff) as u8,
         ExitStatus::Signaled(signal) => 128 + signal,
         ExitStatus::Killed(reason) => {
@@ -47,8 +46,8 @@ fn main() {
     });
 }
 
-/// Writes what was captured, and admits what is missing.
-fn pass_on(to: &mut impl std::io::Write, capture: &Capture) {
+/// Writes the captured bytes, and reports how many are missing.
+fn print(to: &mut impl std::io::Write, capture: &Capture) {
     let written = to.write_all(&capture.data).and_then(|()| to.flush());
     if written.is_err() {
         exit(125);

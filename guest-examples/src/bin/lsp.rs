@@ -1,7 +1,7 @@
-//! A client of a language server: JSON messages with a `Content-Length` over the
-//! server's standard input and output.
+//! A client of a language server: JSON messages with a `Content-Length` header over
+//! the server's standard input and output.
 //!
-//! Usage: `lsp SERVER [ARGS]...` sends standard input as a document, and prints
+//! Usage: `lsp SERVER [ARGS]...` sends its standard input as a document, and prints
 //! the diagnostics that the server publishes for it.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -16,7 +16,7 @@ fn main() {
     let program = args.next().expect("usage: lsp SERVER [ARGS]...");
     let args: Vec<String> = args.collect();
 
-    // The server's log, its standard error, stays captured.
+    // Standard error, the server's log, stays captured.
     let options = SpawnOptions::new();
     options.set_stdin(&Stdin::Piped);
     options.set_stdout(Stdio::Piped);
@@ -44,8 +44,8 @@ fn main() {
     println!("{program} {}", ending(status));
 }
 
-/// From `initialize` to `exit`. The streams are dropped at its end, also where it
-/// fails: a server ends with its input.
+/// Runs a session from `initialize` to `exit`. The streams are dropped at its end,
+/// also after a failure, and the server exits at the end of its input.
 fn session(document: &str, mut to: impl Write, mut from: impl BufRead) -> io::Result<()> {
     send(
         &mut to,
@@ -79,7 +79,10 @@ fn session(document: &str, mut to: impl Write, mut from: impl BufRead) -> io::Re
 
     send(&mut to, &request(2, "shutdown", &Value::Null))?;
     receive_until(&mut from, |message| message["id"] == 2)?;
-    send(&mut to, &notification("exit", &Value::Null))
+    // The server exits once it has read this, perhaps before the write returns: its
+    // status, not a broken pipe, tells whether it succeeded.
+    let _ = send(&mut to, &notification("exit", &Value::Null));
+    Ok(())
 }
 
 fn request(id: u64, method: &str, params: &Value) -> Value {
@@ -100,7 +103,7 @@ fn send(to: &mut impl Write, message: &Value) -> io::Result<()> {
     to.flush()
 }
 
-/// Reads messages until the one that was waited for.
+/// Reads messages until a wanted one.
 fn receive_until(from: &mut impl BufRead, wanted: impl Fn(&Value) -> bool) -> io::Result<Value> {
     loop {
         let message = receive(from)?;

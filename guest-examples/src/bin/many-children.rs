@@ -1,7 +1,7 @@
-//! Several children at once, and one place to wait for all of them.
+//! Runs several children at once, and waits for all of them in one place.
 //!
-//! Usage: `many-children PROGRAM ARG...` starts PROGRAM once for every ARG, and
-//! reports in the order in which they end.
+//! Usage: `many-children PROGRAM ARG...` starts PROGRAM once for each ARG, and prints
+//! the results in the order in which the children end.
 
 use guest_examples::spawn::Child;
 use guest_examples::{ending, exit, reason};
@@ -26,7 +26,7 @@ fn main() {
             }
             Err(error) => {
                 eprintln!("{program} {arg}: {}", reason(&error));
-                // The children started so far are dropped, and so killed.
+                // Dropping the children that were started kills them.
                 drop(jobs);
                 exit(1);
             }
@@ -34,15 +34,15 @@ fn main() {
     }
 
     while !jobs.is_empty() {
-        // Blocks until at least one is ready, and says which. A clock's or a
-        // socket's pollable could stand in the same list.
+        // Blocks until at least one is ready, and returns which. The list could also
+        // contain pollables of clocks and sockets.
         let pollables: Vec<&Pollable> = jobs.iter().map(|job| &job.ended).collect();
         let ready = poll(&pollables);
-        // From the back, so that the indices in front stay right.
+        // From the back, so that the earlier indices stay valid.
         for index in ready.into_iter().rev() {
             let job = jobs.remove(index as usize);
-            // Releasing frees the slot now and answers at once: it has ended.
-            // The pollable may be dropped after its child.
+            // The child has ended, so the release returns at once and frees its
+            // slot. The pollable may be dropped after its child.
             let status = Child::release(job.child);
             println!("{program} {}: {}", job.arg, ending(status));
         }

@@ -1,9 +1,9 @@
-//! A filter: what comes in goes through a program, and what that writes comes out.
+//! A filter: copies standard input to a program, and its output to standard output.
 //!
 //! Usage: `pipe-through PROGRAM [ARGS]...`
 //!
-//! Streams of any length, in constant memory. A slow reader slows the program
-//! down, and the program the writer: the pipes between are the only buffers.
+//! The streams may have any length; memory use is constant. The pipes are the only
+//! buffers, so a slow reader slows the program, and the program slows the writer.
 
 use guest_examples::spawn::Child;
 use guest_examples::types::{ExitStatus, SpawnOptions, Stdin, Stdio};
@@ -15,7 +15,7 @@ fn main() {
     let program = args.next().expect("usage: pipe-through PROGRAM [ARGS]...");
     let args: Vec<String> = args.collect();
 
-    // Standard error stays captured, so that it can be shown afterwards.
+    // Standard error stays captured, and is printed at the end.
     let options = SpawnOptions::new();
     options.set_stdin(&Stdin::Piped);
     options.set_stdout(Stdio::Piped);
@@ -40,7 +40,7 @@ fn main() {
         exit(1);
     }
 
-    // Its output has ended; so has the program, or it will in a moment.
+    // The output has ended. The program has too, or will soon.
     let status = child.wait(None);
     let (_, stderr) = child.captured(0, 0);
     eprint!("{}", String::from_utf8_lossy(&stderr.data));

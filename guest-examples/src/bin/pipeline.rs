@@ -1,4 +1,4 @@
-//! Children connected: the output of one is the input of the next, without a shell.
+//! Connects children without a shell: the output of one is the input of the next.
 //!
 //! Usage: `pipeline PROGRAM [ARGS]... [: PROGRAM [ARGS]...]...`
 
@@ -26,7 +26,7 @@ fn main() {
             Ok(child) => children.push((program, child)),
             Err(error) => {
                 eprintln!("pipeline: {program}: {}", reason(&error));
-                // Those that run already are dropped, and so killed.
+                // Dropping the children that were started kills them.
                 drop(children);
                 exit(1);
             }
@@ -48,7 +48,7 @@ fn main() {
         exit(1);
     }
 
-    // As with a shell's `pipefail`: one that failed is a failure of the whole.
+    // As with `pipefail` in a shell, one failed program fails the pipeline.
     let mut failed = false;
     for (program, child) in &children {
         let status = child.wait(None).expect("without a timeout it waits");

@@ -1,10 +1,10 @@
-//! A child's output while it runs.
+//! Prints a child's output while it runs.
 //!
 //! Usage: `poll-progress PROGRAM [ARGS]...`
 //!
-//! The host collects what the child writes; the component asks for what is new
-//! since the last time. Nothing gets lost and the child is never held up by a
-//! component that is slow to ask.
+//! The host captures the output, and the component reads the bytes that are new
+//! since its last call. No bytes are lost, and a slow component never blocks the
+//! child.
 
 use std::io::Write as _;
 use std::thread::sleep;
@@ -13,12 +13,12 @@ use std::time::{Duration, Instant};
 use guest_examples::spawn::Child;
 use guest_examples::{ending, exit, reason};
 
-/// How often to look: every 20 milliseconds, in nanoseconds.
+/// The time between two reads: 20 milliseconds, in nanoseconds.
 const PERIOD: u64 = 20_000_000;
 
-/// How long after the child's end its output may still come: the host cuts it
-/// off after a quarter of a second.
-const CUT_OFF: Duration = Duration::from_millis(500);
+/// How long to wait for output after the child's end. The host stops reading after
+/// 250 ms.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -36,7 +36,7 @@ fn main() {
     let (mut stdout_seen, mut stderr_seen) = (0, 0);
     let mut ended = None;
     loop {
-        // Sleeps, but wakes up at once when the child ends.
+        // Waits for a period, or until the child ends.
         let status = child.wait(Some(PERIOD));
 
         let (stdout, stderr) = child.captured(stdout_seen, stderr_seen);
@@ -50,17 +50,17 @@ fn main() {
             std::io::stdout().flush().expect("standard output is open");
         }
 
-        // The end of the child is not the end of its output: bytes may still be
-        // on their way. `complete` says that they have all come, and never does
-        // where the host had to cut off what still held the output open.
+        // Output may still arrive after the child's end. `complete` is true once all
+        // of it has arrived. It stays false if another process holds the output open
+        // and the host stopped reading.
         if let Some(status) = status {
             let ended = *ended.get_or_insert_with(Instant::now);
-            if (stdout.complete && stderr.complete) || ended.elapsed() > CUT_OFF {
+            if (stdout.complete && stderr.complete) || ended.elapsed() > DRAIN_TIMEOUT {
                 println!("{program} {}", ending(status));
                 break;
             }
             sleep(Duration::from_nanos(PERIOD));
         }
     }
-    // Dropping the child here gives its slot back to the host.
+    // Dropping the child releases its slot.
 }

@@ -1,7 +1,7 @@
-//! A conversation, line by line, with a program that prompts.
+//! Talks to an interactive program, line by line.
 //!
-//! Usage: `repl PROMPT PROGRAM [ARGS]...` sends the lines of standard input, each
-//! after the program has shown PROMPT, and prints what it answers.
+//! Usage: `repl PROMPT PROGRAM [ARGS]...` sends each line of standard input after the
+//! program has printed PROMPT, and prints the replies.
 
 use std::io::{self, Read, Write};
 
@@ -16,8 +16,8 @@ fn main() {
     let program = args.next().expect(usage);
     let args: Vec<String> = args.collect();
 
-    // Python writes its prompt to standard error and its answers to standard
-    // output: merged they come in the order in which they were written.
+    // Python writes its prompt to standard error and its replies to standard output.
+    // Merged, they arrive in the order in which they were written.
     let options = SpawnOptions::new();
     options.set_stdin(&Stdin::Piped);
     options.set_stdout(Stdio::Piped);
@@ -35,7 +35,7 @@ fn main() {
     if let Err(error) = talk(&prompt, &mut input, &mut output) {
         eprintln!("repl: {program}: {error}");
     }
-    // The end of its input: the program says good-bye.
+    // The program exits at the end of its input.
     drop(input);
     let _ = output.read_to_end(&mut Vec::new());
     let status = child.wait(None).expect("without a timeout it waits");
@@ -43,23 +43,23 @@ fn main() {
 }
 
 fn talk(prompt: &str, input: &mut impl Write, output: &mut impl Read) -> io::Result<()> {
-    print!("{}", answer(prompt, output)?);
+    print!("{}", reply(prompt, output)?);
     for line in io::stdin().lines() {
         let line = line?;
         println!("{prompt}{line}");
         writeln!(input, "{line}")?;
         input.flush()?;
-        print!("{}", answer(prompt, output)?);
+        print!("{}", reply(prompt, output)?);
     }
     Ok(())
 }
 
-/// Reads until the prompt, which is left out.
-fn answer(prompt: &str, output: &mut impl Read) -> io::Result<String> {
+/// Reads until the prompt, and returns the text before it.
+fn reply(prompt: &str, output: &mut impl Read) -> io::Result<String> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
-    // A read returns what is there, and waits only where nothing is: waiting for
-    // a full chunk would be waiting for ever.
+    // A read returns the available bytes, and waits only if there are none. A read
+    // that waits for a full chunk would never return.
     while !bytes.ends_with(prompt.as_bytes()) {
         match output.read(&mut chunk)? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),

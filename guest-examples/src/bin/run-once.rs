@@ -1,7 +1,7 @@
 //! The shortest way: one call runs a program to its end.
 //!
-//! Usage: `run-once PROGRAM [ARGS]...`, where PROGRAM is a name that the grant
-//! lists: it is neither a path nor searched for.
+//! Usage: `run-once PROGRAM [ARGS]...`. PROGRAM is the name of a command in the
+//! grant, not a path, and is not searched for.
 
 use std::io::Write as _;
 
@@ -12,8 +12,8 @@ fn main() {
     let program = args.next().expect("usage: run-once PROGRAM [ARGS]...");
     let args: Vec<String> = args.collect();
 
-    // No options: no standard input, both outputs captured, and the working
-    // directory, environment and time limit that the grant sets.
+    // The defaults: no standard input, captured output, and the working directory,
+    // environment and time limit of the grant.
     match run::run(&program, &args, None) {
         // A program that ran and failed is a result, not an error.
         Ok(output) => {

@@ -1,4 +1,4 @@
-//! Options, and telling a timeout from a crash.
+//! Sets an option, and distinguishes a timeout from a crash.
 //!
 //! Usage: `with-timeout MILLISECONDS PROGRAM [ARGS]...`
 
@@ -12,16 +12,15 @@ fn main() {
     let program = args.next().expect(usage);
     let args: Vec<String> = args.collect();
 
-    // The interface counts in nanoseconds, as all of WASI does. The grant's own
-    // limit stays in force: a component can ask for less time, not for more.
+    // The interface uses nanoseconds, as all of WASI does. The grant's limit still
+    // applies: a component can request less time, but not more.
     let options = SpawnOptions::new();
     options.set_timeout(milliseconds * 1_000_000);
 
     match run::run(&program, &args, Some(&options)) {
         Ok(output) => match output.status {
-            // Only the host says `killed`, and it says why: a program that
-            // exits with 124 or dies of a signal of its own is not mistaken
-            // for one that was too slow.
+            // Only an end by the host is `killed`, with the reason. A program that
+            // exits with 124, or is ended by another signal, is distinct.
             ExitStatus::Killed(KillReason::Timeout) => println!("too slow"),
             ExitStatus::Exited(0) => println!("in time"),
             other => println!("failed in time: {}", ending(other)),

@@ -1,4 +1,4 @@
-//! The command line, and its manual.
+//! The command line and its manual.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -8,20 +8,20 @@ use capspawn_native::grant::Identity;
 use capspawn_native::sandbox::Tier;
 use clap::{Args as ClapArgs, Parser};
 
-const ABOUT: &str = "Run WebAssembly components that may start programs, as far as a grant allows";
+const ABOUT: &str = "Run WebAssembly components that may start the programs that a grant allows";
 
 const LONG_ABOUT: &str = "\
-Run WebAssembly components that may start programs, as far as a grant allows.
+Run WebAssembly components that may start the programs that a grant allows.
 
-A component that imports `capspawn:process` asks for a command by its name in a grant file, with \
-an argument vector. There is no shell, no search path and no inherited environment. What the grant \
-does not allow is denied, the component is told which part of its request was refused, and the \
-operator is told why.";
+A component that imports `capspawn:process` requests a command by its name in a grant file, with \
+an argument vector. There is no shell, no search path and no inherited environment. A request that \
+the grant does not allow is denied: the component learns which part of its request was refused, and \
+the operator learns why.";
 
 const FOOTER: &str = "\
 Exit codes:
   2      capspawn itself failed: a bad option, grant file or component; nothing was started
-  `capspawn run` otherwise exits with the component's code: see `capspawn run --help`
+  `capspawn run` otherwise exits with the component's code; each command's --help has its codes
 
 Example:
   capspawn run --grants grants.toml exec.wasm -- uname -sr";
@@ -31,66 +31,67 @@ const RUN_ABOUT: &str = "Run a component with the commands that a grant allows";
 const RUN_LONG_ABOUT: &str = "\
 Run a component (a `wasi:cli` command) with the commands that a grant allows.
 
-The component has this command's standard streams, the arguments after `--`, and the directories \
-and variables that are named here; it has no network. Programs that it starts get none of \
-these: what they get, the grant says. When the component ends, or capspawn is interrupted, \
-whatever it still runs is killed, what it detached included.";
+The component gets this command's standard streams, the arguments after `--`, and the directories \
+and variables of --dir and --env. It has no network. The programs that it starts get none of these: \
+they get what the grant gives them. When the component ends or a signal ends capspawn, capspawn \
+kills every child that still runs, detached children included.";
 
 const RUN_FOOTER: &str = "\
 Exit codes:
-  N      the component exited with N; 1 where it only said that it failed
-  2      capspawn itself failed: a bad option, grant file or component, a `--run-as` without root;
+  N      the component exited with code N; 1 if it reported failure without a code
+  2      capspawn itself failed: a bad option, grant file or component, or --run-as without root;
          nothing was started
   124    the component did not end within --timeout
   134    the component trapped
-  128+N  capspawn was ended by signal N (130 is an interrupt from the keyboard)
+  128+N  signal N ended capspawn (130 is an interrupt from the keyboard)
 
 Files:
   GRANTS      TOML, described in the README. A component without a section in it may run nothing.
-  EVENTS      One JSON object a line: event (spawn, denied, quota, failed, detached,
-              attached, exit), time, component,
-              command, args; an exit has its status and the bytes of each stream.
-  wasmtime's cache directory keeps compiled components: the first run of a large one takes
-  seconds, the next does not.
+  EVENTS      One JSON object a line: event (spawn, denied, quota, failed, detached, attached,
+              exit), time, component, command, args; an exit also has the status and the bytes
+              of each stream.
+  wasmtime's cache directory keeps compiled components: the first run of a large component
+  takes seconds, the next one does not.
 
 Environment:
-  CAPSPAWN_LOG    What to log to standard error, such as `debug` or `capspawn=trace`.
+  CAPSPAWN_LOG    A filter for the log on standard error, such as `debug` or `capspawn=trace`.
+                  Without it nothing is logged.
 
 Examples:
   Run git through the example component `exec`, which runs its arguments:
       capspawn run --grants grants.toml exec.wasm -- git --version
 
-  The section `[component.\"builder\"]`, a directory of its own, and a record of what it did:
+  Use the section `[component.\"builder\"]`, give the component a directory, record its events:
       capspawn run --grants grants.toml --component builder --dir ./site::/site \\
           --events events.jsonl build.wasm -- --all
 
-  See what a component asks for; without grants every request is denied:
+  See what a component requests; without a grant file every request is denied:
       capspawn run tool.wasm";
 
 const CHECK_ABOUT: &str = "Check a grant file, and show what it allows";
 
 const CHECK_LONG_ABOUT: &str = "\
-Load a grant file, try its `match` and `not-match` examples, and show what each component may run. \
-Nothing is started.";
+Load a grant file, test its `match` and `not-match` examples, and show what each component may run. \
+No program is started.";
 
 const CHECK_FOOTER: &str = "\
 Exit codes:
-  0  the file can be used
-  2  it cannot: each error is a line with its place";
+  0  the grant file is valid
+  2  the grant file is not valid: each error is printed on a line with its position";
 
-const EXPLAIN_ABOUT: &str = "Show the decision on one request, and why";
+const EXPLAIN_ABOUT: &str = "Show the decision on one request, and the reason";
 
 const EXPLAIN_LONG_ABOUT: &str = "\
-Show what a grant file says to one request: the decision, the rule, and the program, arguments, \
-environment, working directory and confinement that would be used. It is the code that decides \
-for `capspawn run`. Nothing is started.";
+Show how a grant file decides one request: the decision, the rule, and the program, arguments, \
+environment, working directory and confinement that would be used. `capspawn run` decides with the \
+same code. No program is started.";
 
 const EXPLAIN_FOOTER: &str = "\
 Exit codes:
   0  allowed
-  2  the file cannot be used
-  3  denied; so is an unknown component or command
-  4  allowed if somebody approves
+  2  the grant file is not valid
+  3  denied; an unknown component or command is denied too
+  4  allowed once the operator approves (`capspawn run --ask`)
 
 Example:
   capspawn explain grants.toml exec git -- log --oneline";
@@ -98,31 +99,32 @@ Example:
 const DOCTOR_ABOUT: &str = "Show what this host's sandbox enforces";
 
 const DOCTOR_LONG_ABOUT: &str = "\
-Show what this host enforces for a child under `sandbox = \"required\"` without network, dimension by \
-dimension: by what, with what gap, or why not and what would help. The first line is the tier, the \
-means by which children are confined. It is found out by trying, in a confined process that ends \
+Show what this host enforces for a child with `sandbox = \"required\"` and no network. The first \
+line is the tier: the mechanisms that confine children. Each further line is one dimension of the \
+confinement: the mechanism that enforces it and the gap that it leaves, or the reason why nothing \
+enforces it and what would help. capspawn finds this out by probing, in a confined process that ends \
 at once.";
 
 const DOCTOR_FOOTER: &str = "\
 Exit codes:
-  0  `required` can be met
-  1  it cannot: such grants start nothing here
-  2  a bad option, or a `--run-as` without root
+  0  this host can enforce `required`
+  1  it cannot: commands with `sandbox = \"required\"` do not start on this host
+  2  a bad option, or --run-as without root
 
-Examples:
-  What would hold where user namespaces are refused:
+Example:
+  Show what a host without user namespaces would enforce:
       capspawn doctor --tier B";
 
 /// The command line of `capspawn`.
 #[derive(Debug, Parser)]
 #[command(name = "capspawn", version, about = ABOUT, long_about = LONG_ABOUT, after_help = FOOTER)]
 pub(crate) struct Args {
-    /// What to do.
+    /// The command to run.
     #[command(subcommand)]
     pub(crate) command: Subcommand,
 }
 
-/// What to do.
+/// The commands of `capspawn`.
 #[derive(Debug, clap::Subcommand)]
 pub(crate) enum Subcommand {
     #[command(about = RUN_ABOUT, long_about = RUN_LONG_ABOUT, after_help = RUN_FOOTER)]
@@ -139,51 +141,51 @@ pub(crate) enum Subcommand {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RunArgs {
     /// The grant file; without one every request is denied
-    #[arg(long, value_name = "FILE", help_heading = "What the component may run")]
+    #[arg(long, value_name = "FILE", help_heading = "Commands of the component")]
     pub(crate) grants: Option<PathBuf>,
 
-    /// The component's section in the grant file [default: GUEST's name without `.wasm`]
-    #[arg(long, value_name = "NAME", help_heading = "What the component may run")]
+    /// The component's section in the grant file [default: GUEST's file name without `.wasm`]
+    #[arg(long, value_name = "NAME", help_heading = "Commands of the component")]
     pub(crate) component: Option<String>,
 
-    /// Ask on the terminal before what the grant says `ask` of; without this it is denied
+    /// Ask on the terminal about commands with `decision = "ask"`; without this they are denied
     ///
-    /// The question shows the program, its arguments and its confinement. `y` starts it, `a` also
-    /// does so whenever this run asks for the same again; any other line, no answer within a
-    /// minute, and no terminal (/dev/tty) deny it.
-    #[arg(long, requires = "grants", help_heading = "What the component may run")]
+    /// The question shows the program, its arguments and its confinement. `y` starts the program;
+    /// `a` also allows the same request later in this run. Any other line, no answer within a
+    /// minute, or no terminal (/dev/tty) denies the request.
+    #[arg(long, requires = "grants", help_heading = "Commands of the component")]
     pub(crate) ask: bool,
 
-    /// A directory that the component itself may read and write, at GUEST or under the same path
+    /// A directory that the component itself may read and write, as GUEST or under the same path
     #[arg(
         long = "dir",
         value_name = "HOST[::GUEST]",
-        help_heading = "What the component has"
+        help_heading = "Resources of the component"
     )]
     pub(crate) dirs: Vec<DirMapping>,
 
-    /// A variable of the component's own environment, which starts empty
+    /// A variable for the component's own environment, which is otherwise empty
     #[arg(
         long = "env",
         value_name = "NAME=VALUE",
-        help_heading = "What the component has"
+        help_heading = "Resources of the component"
     )]
     pub(crate) env: Vec<Variable>,
 
-    /// End the component, and whatever it still runs, after TIME (`250ms`, `30s`, `10min`)
+    /// End the component and its children after TIME (`250ms`, `30s`, `10min`)
     ///
-    /// Without it the component may run for as long as it likes. In either case it may use 1 GiB
-    /// of memory; what it starts, the grant bounds.
+    /// Without this option the component may run for any time. In either case each of its memories
+    /// may grow to 1 GiB. The grant limits the programs that it starts.
     #[arg(
         long,
         value_name = "TIME",
         value_parser = capspawn_native::grant::parse_duration,
-        help_heading = "What the component has"
+        help_heading = "Resources of the component"
     )]
     pub(crate) timeout: Option<Duration>,
 
-    /// Append every spawn, denial, quota refusal, detach, attach and exit to FILE
-    #[arg(long, value_name = "FILE", help_heading = "What the operator sees")]
+    /// Append every spawn, denial, quota refusal, failed start, detach, attach and exit to FILE
+    #[arg(long, value_name = "FILE", help_heading = "Events")]
     pub(crate) events: Option<PathBuf>,
 
     #[command(flatten)]
@@ -220,11 +222,11 @@ pub(crate) struct ExplainArgs {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// A variable that the component asks for
+    /// A variable that the request sets
     #[arg(long = "env", value_name = "NAME=VALUE", help_heading = "The request")]
     pub(crate) env: Vec<Variable>,
 
-    /// The working directory that it asks for
+    /// The working directory that the request names
     #[arg(long, value_name = "DIR", help_heading = "The request")]
     pub(crate) cwd: Option<String>,
 
@@ -235,7 +237,7 @@ pub(crate) struct ExplainArgs {
     #[arg(value_name = "GRANTS")]
     pub(crate) file: PathBuf,
 
-    /// The component that asks
+    /// The component that makes the request
     #[arg(value_name = "COMPONENT")]
     pub(crate) component: String,
 
@@ -243,7 +245,7 @@ pub(crate) struct ExplainArgs {
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
 
-    /// Its arguments
+    /// The command's arguments
     #[arg(value_name = "ARGS", last = true)]
     pub(crate) args: Vec<String>,
 }
@@ -259,44 +261,40 @@ pub(crate) struct DoctorArgs {
     pub(crate) sandbox: SandboxArgs,
 }
 
-/// How children are confined.
+/// The options that say how children are confined.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SandboxArgs {
-    /// Confine children by this tier and by no other [default: the best that the host has]
+    /// Confine children in this tier and in no other [default: the best that this host supports]
     ///
-    /// A is a session of namespaces with a private root, B Landlock and seccomp, C seccomp alone,
-    /// which does not confine files. Where the host does not have the tier, no confined child
-    /// starts, `sandbox = "best-effort"` included.
-    #[arg(long, value_name = "A|B|C", help_heading = "How children are confined")]
+    /// A is a session of namespaces with a private root, B is Landlock and seccomp, C is seccomp
+    /// alone, which does not confine files. If this host does not support the tier, no confined
+    /// child starts, not even with `sandbox = "best-effort"`.
+    #[arg(long, value_name = "A|B|C", help_heading = "Confinement of children")]
     pub(crate) tier: Option<Tier>,
 
     #[command(flatten)]
     pub(crate) run_as: RunAsArgs,
 }
 
-/// Whom children run as.
+/// The user and group that children run as.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RunAsArgs {
-    /// Whom children of a root host run as [default: 65534:65534]
+    /// The user and group that children run as [default: 65534:65534]
     ///
-    /// Two numbers. To start children as somebody takes root; a host that is not root starts them
-    /// as its own user.
-    #[arg(
-        long,
-        value_name = "UID:GID",
-        help_heading = "How children are confined"
-    )]
+    /// Two numbers. `run` and `doctor` accept this option only as root. Without root, children run
+    /// as the user that started capspawn.
+    #[arg(long, value_name = "UID:GID", help_heading = "Confinement of children")]
     pub(crate) run_as: Option<Identity>,
 }
 
 impl RunAsArgs {
-    /// Whom children run as.
+    /// Returns the user and group that children run as.
     pub(crate) fn identity(&self) -> Identity {
         self.run_as.unwrap_or_default()
     }
 }
 
-/// A directory on the host, and its path in the component.
+/// A directory of the host, and its path in the component.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DirMapping {
     pub(crate) host: String,
@@ -309,7 +307,7 @@ impl FromStr for DirMapping {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (host, guest) = text.split_once("::").unwrap_or((text, text));
         if host.is_empty() || guest.is_empty() {
-            return Err("write HOST or HOST::GUEST, neither of them empty");
+            return Err("expected HOST or HOST::GUEST, and neither may be empty");
         }
         Ok(Self {
             host: host.to_owned(),
@@ -318,7 +316,7 @@ impl FromStr for DirMapping {
     }
 }
 
-/// A variable of the component.
+/// An environment variable.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Variable {
     pub(crate) name: String,
@@ -334,7 +332,7 @@ impl FromStr for Variable {
                 name: name.to_owned(),
                 value: value.to_owned(),
             }),
-            _ => Err("write NAME=VALUE"),
+            _ => Err("expected NAME=VALUE"),
         }
     }
 }
@@ -353,7 +351,7 @@ mod tests {
     fn arguments_after_the_dashes_are_the_components() {
         let args = Args::parse_from(["capspawn", "run", "a.wasm", "--", "--grants", "-x"]);
         let Subcommand::Run(run) = args.command else {
-            panic!("another command")
+            panic!("not the expected command")
         };
         assert_eq!(run.args, ["--grants", "-x"]);
         assert_eq!(run.grants, None);
@@ -364,19 +362,19 @@ mod tests {
         let parse = |more: &[&str]| {
             let args = Args::try_parse_from([&["capspawn", "doctor"], more].concat())?;
             let Subcommand::Doctor(doctor) = args.command else {
-                panic!("another command")
+                panic!("not the expected command")
             };
             Ok::<_, clap::Error>((doctor.sandbox.tier, doctor.sandbox.run_as.run_as))
         };
-        let all = parse(&["--tier", "B", "--run-as", "1000:100"]).expect("both are sound");
+        let all = parse(&["--tier", "B", "--run-as", "1000:100"]).expect("both are valid");
         let identity = Identity {
             uid: 1000,
             gid: 100,
         };
         assert_eq!(all, (Some(Tier::B), Some(identity)));
-        assert_eq!(parse(&[]).expect("neither is needed"), (None, None));
+        assert_eq!(parse(&[]).expect("both are optional"), (None, None));
         for bad in [["--tier", "D"], ["--run-as", "nobody"], ["--run-as", "1"]] {
-            parse(&bad).expect_err("it is neither");
+            parse(&bad).expect_err("not a valid value");
         }
     }
 

@@ -1,4 +1,4 @@
-//! `--ask`: the person at the terminal decides what a grant says `ask` of.
+//! `--ask`: the operator decides at the terminal on commands with `decision = "ask"`.
 
 use std::fmt::{self, Debug, Write as _};
 use std::fs::{File, OpenOptions};
@@ -13,24 +13,26 @@ use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush};
 use tokio::sync::oneshot;
 
-/// How often an open question looks whether it is still asked.
+use crate::output::quoted;
+
+/// How often an open question checks whether it was withdrawn: 100 ms.
 const TICK: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 100_000_000,
 };
 
-/// Longer than any answer that allows.
-const MAX_LINE: usize = 1024;
+/// The longest line that is read: longer than each of the answers that allow.
+const MAX_LINE_BYTES: usize = 1024;
 
-/// A soft reset: the component writes to the same terminal, and could have left
-/// it with invisible text or another character set.
+/// A soft reset (DECSTR), no attributes, and column one. The component writes to the
+/// same terminal, and could have left invisible text or another character set on.
 const RESET: &str = "\x1b[!p\x1b[m\r";
 
-/// Asks on the terminal that controls the process, wherever its streams go.
+/// The controlling terminal of the process, whatever its standard streams are.
 #[derive(Debug, Default)]
 pub(crate) struct Terminal {
-    /// Held while a question is on the terminal. An abandoned one leaves it
-    /// within a tick, and until then the next must not share its input.
+    /// Held while a question is on the terminal. A withdrawn question releases the
+    /// terminal within a tick; until then the next one must not read its input.
     busy: Arc<Mutex<()>>,
 }
 
@@ -42,12 +44,12 @@ impl Approver for Terminal {
         Box::pin(async move {
             let busy = Arc::clone(&self.busy);
             let text = text(question);
-            // Dropping the receiver, with this future, is what abandons.
+            // Dropping this future drops the receiver, and so withdraws the question.
             let (sender, receiver) = oneshot::channel();
             tokio::task::spawn_blocking(move || {
                 let _busy = busy.lock().unwrap_or_else(PoisonError::into_inner);
                 let answer = prompt(&text, &|| sender.is_closed());
-                // An error means that nobody waits.
+                // An error means that the question was withdrawn.
                 let _ = sender.send(answer);
             });
             receiver.await.unwrap_or_else(|_| deny("the prompt failed"))
@@ -62,24 +64,26 @@ fn deny(reason: impl Into<String>) -> Answer {
 }
 
 /// Shows `text` and reads the answer to it.
-fn prompt(text: &str, abandoned: &dyn Fn() -> bool) -> Answer {
+fn prompt(text: &str, is_withdrawn: &dyn Fn() -> bool) -> Answer {
     let terminal = OpenOptions::new().read(true).write(true).open("/dev/tty");
     match terminal {
-        Ok(mut terminal) => read(&mut terminal, text, abandoned)
+        Ok(mut terminal) => read(&mut terminal, text, is_withdrawn)
             .unwrap_or_else(|error| deny(format!("the terminal failed: {error}"))),
-        Err(error) => deny(format!("there is no terminal to ask on: {error}")),
+        Err(error) => deny(format!(
+            "there is no terminal to ask on (/dev/tty): {error}"
+        )),
     }
 }
 
-fn read(terminal: &mut File, text: &str, abandoned: &dyn Fn() -> bool) -> io::Result<Answer> {
-    // What was typed before the question was shown is no answer to it.
+fn read(terminal: &mut File, text: &str, is_withdrawn: &dyn Fn() -> bool) -> io::Result<Answer> {
+    // Discards what was typed before the question was shown.
     tcflush(&*terminal, QueueSelector::IFlush)?;
     terminal.write_all(text.as_bytes())?;
     let mut line = Vec::new();
     loop {
-        if abandoned() {
-            terminal.write_all(b"\ncapspawn: no longer asked\n")?;
-            return Ok(deny("nobody waits for the answer"));
+        if is_withdrawn() {
+            terminal.write_all(b"\ncapspawn: the question was withdrawn\n")?;
+            return Ok(deny("the question was withdrawn"));
         }
         let mut ready = [PollFd::new(&*terminal, PollFlags::IN)];
         match poll(&mut ready, Some(&TICK)) {
@@ -90,13 +94,13 @@ fn read(terminal: &mut File, text: &str, abandoned: &dyn Fn() -> bool) -> io::Re
         let mut part = [0; 256];
         let count = terminal.read(&mut part)?;
         line.extend_from_slice(&part[..count]);
-        if count == 0 || line.ends_with(b"\n") || line.len() > MAX_LINE {
+        if count == 0 || line.ends_with(b"\n") || line.len() > MAX_LINE_BYTES {
             return Ok(answer(&line));
         }
     }
 }
 
-/// Returns what a line stands for: of all lines, two allow.
+/// Returns the answer that a line gives. Two lines allow; every other line denies.
 fn answer(line: &[u8]) -> Answer {
     match line {
         b"y\n" => Answer::AllowOnce,
@@ -105,7 +109,7 @@ fn answer(line: &[u8]) -> Answer {
     }
 }
 
-/// Returns what is shown. The strings are the guest's, and are quoted.
+/// Returns the question as it is shown. Strings of the guest are quoted.
 fn text(question: &Question) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -114,9 +118,9 @@ fn text(question: &Question) -> String {
 }
 
 fn describe(question: &Question, text: &mut String) -> fmt::Result {
-    let confinement = &question.confinement;
+    let rules = &question.confinement;
     let component = quoted(&question.component);
-    writeln!(text, "{RESET}capspawn: {component} asks for a program")?;
+    writeln!(text, "{RESET}capspawn: {component} requests a program")?;
     writeln!(text, "  command    {}", quoted(&question.command))?;
     writeln!(text, "  program    {}", quoted(&question.program))?;
     for (index, argument) in question.argv.iter().enumerate() {
@@ -126,23 +130,26 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
     writeln!(text, "  directory  {}", quoted(&question.cwd))?;
     writeln!(text, "  variables  {}", list(&question.env_names))?;
     writeln!(text, "  input      {} bytes", question.stdin_bytes)?;
-    let sandbox = crate::check::sandbox(confinement.sandbox);
-    if confinement.sandbox == Sandbox::None {
-        writeln!(text, "  sandbox    {sandbox}: all your files, your network")?;
+    let sandbox = rules.sandbox;
+    if rules.sandbox == Sandbox::None {
+        writeln!(
+            text,
+            "  sandbox    {sandbox}: the program can use all your files and your network"
+        )?;
     } else {
-        let network = crate::check::network(confinement.network);
+        let network = rules.network;
         writeln!(text, "  sandbox    {sandbox}")?;
         writeln!(text, "  network    {network}")?;
-        writeln!(text, "  reads      {}", list(&confinement.fs.read))?;
-        writeln!(text, "  writes     {}", list(&confinement.fs.write))?;
-        writeln!(text, "  never      {}", list(&confinement.fs.deny))?;
+        writeln!(text, "  reads      {}", list(&rules.fs.read))?;
+        writeln!(text, "  writes     {}", list(&rules.fs.write))?;
+        writeln!(text, "  denies     {}", list(&rules.fs.deny))?;
     }
-    // A long list may have scrolled the beginning away.
+    // Repeats the program: a long list may have scrolled its line off the screen.
     let arguments = question.argv.len().saturating_sub(1);
     write!(
         text,
         "Start {} with {arguments} arguments? \
-         y: once, a: whenever this guest asks for the same, N: no [y/a/N] ",
+         y: once, a: also for the same request later in this run, N: no [y/a/N] ",
         quoted(&question.program)
     )
 }
@@ -154,26 +161,12 @@ fn list<T: Debug>(items: &[T]) -> String {
     items.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// Returns a string or path in quotes, with what would move the cursor, break
-/// the line or change its direction escaped.
-pub(crate) fn quoted(text: impl Debug) -> String {
-    // Debug escapes what Unicode counts as control, format or separator.
-    format!("{text:?}")
-}
-
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use capspawn_native::sandbox::{Confinement, FsRules, Network};
 
     use super::*;
-
-    /// Control characters, line separators, bidirectional controls, a space that
-    /// is none, a combining mark that would join the quote.
-    const HOSTILE: &str = "a\x1b[2J\r\n\t\u{7f}\u{9b}\u{2028}\u{2029}\u{61c}\u{200b}\u{200e}\
-        \u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{a0}\
-        \u{feff}\u{e0041}\"\\";
+    use crate::output::tests::HOSTILE;
 
     fn question() -> Question {
         Question {
@@ -198,19 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn what_would_change_the_terminal_is_escaped() {
-        let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
-        for text in [quoted(HOSTILE), quoted(Path::new(HOSTILE))] {
-            assert!(plain(&text), "{text}");
-            assert!(text.starts_with("\"a\\u{1b}[2J\\r\\n\\t"), "{text}");
-            assert!(text.contains("\\u{202e}"), "{text}");
-            assert!(text.ends_with("\\\"\\\\\""), "{text}");
-        }
-        assert_eq!(quoted("Grüße, 世界"), "\"Grüße, 世界\"");
-    }
-
-    #[test]
-    fn everything_that_is_the_guests_is_quoted() {
+    fn every_string_of_the_guest_is_quoted() {
         let hostile = Question {
             component: HOSTILE.into(),
             command: HOSTILE.into(),
@@ -229,11 +210,11 @@ mod tests {
             ..question()
         };
         let text = text(&hostile);
-        let text = text.strip_prefix(RESET).expect("the reset first");
+        let text = text.strip_prefix(RESET).expect("the reset comes first");
         let stray = text.chars().find(|it| it.is_control() && *it != '\n');
         assert_eq!(stray, None, "{text}");
         assert!(text.is_ascii(), "{text}");
-        // A line for each item, three for the arguments, and the question.
+        // One line for each item, three for the arguments, and one for the question.
         assert_eq!(text.lines().count(), 15, "{text}");
     }
 
@@ -241,11 +222,11 @@ mod tests {
     fn the_question_shows_the_request_and_its_confinement() {
         let shown = text(&question());
         for line in [
-            "capspawn: \"exec\" asks for a program\n",
+            "capspawn: \"exec\" requests a program\n",
             "  program    \"/usr/bin/git\"\n  argv[0]    \"git\"\n  argv[1]    \"push\"\n",
             "  directory  \"/srv\"\n  variables  \"GIT_AUTHOR_DATE\"\n  input      3 bytes\n",
             "  sandbox    required\n  network    loopback\n  reads      \"/usr\"\n",
-            "  writes     \"/srv\" \"/var/a b\"\n  never      none\n",
+            "  writes     \"/srv\" \"/var/a b\"\n  denies     none\n",
             "Start \"/usr/bin/git\" with 1 arguments?",
         ] {
             assert!(shown.contains(line), "no {line:?} in {shown}");
@@ -255,12 +236,15 @@ mod tests {
         let mut unconfined = question();
         Arc::make_mut(&mut unconfined.confinement).sandbox = Sandbox::None;
         let shown = text(&unconfined);
-        assert!(shown.contains("none: all your files"), "{shown}");
+        assert!(
+            shown.contains("none: the program can use all your files"),
+            "{shown}"
+        );
         assert!(!shown.contains("loopback"), "{shown}");
     }
 
     #[test]
-    fn two_lines_allow() {
+    fn only_two_lines_allow() {
         assert_eq!(answer(b"y\n"), Answer::AllowOnce);
         assert_eq!(answer(b"a\n"), Answer::AllowForThisGuest);
         for line in ["", "y", "\n", "N\n", "n\n", "yes\n", "\x1b[0ny\n", "y\ny\n"] {

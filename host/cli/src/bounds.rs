@@ -1,11 +1,12 @@
-//! What bounds the component itself: the grant bounds only what it starts.
+//! Limits on the component itself. The grant limits only the programs that the
+//! component starts.
 //!
-//! A component that computes never returns to the host by itself: a clock
-//! advances the engine's epoch, and at each tick the component gives way, so that
-//! a time-out and a signal are served and dropping its call ends it. Fuel would
-//! count instructions exactly, and cost every one of them.
+//! A component that computes does not return to the host by itself. So a thread
+//! advances the engine's epoch, and at each tick the component yields: the host then
+//! handles time-outs and signals, and can end the component by dropping its call. Fuel
+//! would count instructions exactly, and every instruction would pay for it.
 //!
-//! `host/examples/reference-host.rs` is the same for embedders, in one file.
+//! `host/examples/reference-host.rs` shows the same limits to embedders, in one file.
 
 use std::thread;
 use std::time::Duration;
@@ -13,30 +14,28 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use wasmtime::{Engine, Store, StoreLimits, StoreLimitsBuilder, UpdateDeadline};
 
-use crate::guest::State;
-
-/// How long a component may compute before it gives way: 10 ms.
+/// How long a component may compute before it yields.
 const TICK: Duration = Duration::from_millis(10);
 
-/// What each of the component's memories may grow to: 1 GiB.
+/// The largest size of each of the component's memories: 1 GiB.
 const MAX_MEMORY_BYTES: usize = 1 << 30;
 
-/// What each of its tables may grow to, in elements.
+/// The largest size of each of its tables, in elements.
 const MAX_TABLE_ELEMENTS: usize = 1 << 20;
 
-/// Core instances, tables and memories of one component, each: stops an
-/// instantiation that multiplies them.
+/// The most core instances, tables and memories (each) of one component, so that
+/// instantiation cannot multiply them without bound.
 const MAX_ITEMS: usize = 1000;
 
-/// Bytes that one call may move from the component into the host: 64 MiB, four
-/// times the largest standard input. More traps.
+/// The most bytes that one call may move from the component into the host: 64 MiB,
+/// four times the largest standard input. A call that exceeds this traps.
 const MAX_CALL_BYTES: usize = 64 << 20;
 
-/// Handles (children, options, streams, pollables, files) that the component may
-/// hold at once. More trap.
+/// The most handles (children, options, streams, pollables, files) that the component
+/// may hold at once. One more traps.
 const MAX_HANDLES: usize = 10_000;
 
-/// Advances the engine's epoch until the engine is gone.
+/// Starts the thread that advances the engine's epoch until the engine is dropped.
 pub(crate) fn start_clock(engine: &Engine) -> Result<()> {
     let engine = engine.weak();
     let tick = move || {
@@ -47,11 +46,11 @@ pub(crate) fn start_clock(engine: &Engine) -> Result<()> {
         }
     };
     let clock = thread::Builder::new().name("capspawn-clock".into());
-    clock.spawn(tick).context("cannot start the clock")?;
+    clock.spawn(tick).context("cannot start the clock thread")?;
     Ok(())
 }
 
-/// What a component's memories and tables may grow to.
+/// Returns the limits on the component's memories and tables.
 pub(crate) fn limits() -> StoreLimits {
     StoreLimitsBuilder::new()
         .memory_size(MAX_MEMORY_BYTES)
@@ -62,14 +61,14 @@ pub(crate) fn limits() -> StoreLimits {
         .build()
 }
 
-/// Puts the bounds on a new store.
-pub(crate) fn bound(store: &mut Store<State>) {
-    store.limiter(|state| state.limits());
+/// Sets all limits on a new store, whose data keeps what [`limits`] returned.
+pub(crate) fn bound<T: 'static>(store: &mut Store<T>, limits: fn(&mut T) -> &mut StoreLimits) {
+    store.limiter(move |data| limits(data));
     store.set_hostcall_fuel(MAX_CALL_BYTES);
     store.set_max_component_handles(MAX_HANDLES);
     store.set_epoch_deadline(1);
-    // The runtime's own yield: one that wakes itself at once would keep a runtime
-    // with one thread from its timers.
+    // Yields through tokio. wasmtime's own yield wakes itself at once, and a runtime
+    // with one thread would then never serve its timers.
     store.epoch_deadline_callback(|_| {
         Ok(UpdateDeadline::YieldCustom(
             1,

@@ -1,22 +1,20 @@
 //! `capspawn check`: what a grant file lets each component run.
 
 use std::fmt::Write as _;
-use std::path::Path;
 
 use anyhow::Result;
 use capspawn_native::Grant;
-use capspawn_native::sandbox::{FsRoot, Network, Sandbox};
 use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
-use crate::load;
+use crate::{confinement, load, output};
 
-/// Loads the file, which tries its examples, and prints what it allows.
+/// Loads the file, which tests its examples, and prints what it allows.
 pub(crate) fn check(args: &CheckArgs) -> Result<u8> {
     let grants = load::grants(&args.file, args.run_as.identity())?;
     if args.json {
         let components: Vec<Value> = grants.components().map(|grant| object(&grant)).collect();
-        crate::print(&format!("{:#}\n", json!({ "components": components })))?;
+        output::print(&format!("{:#}\n", json!({ "components": components })))?;
         return Ok(0);
     }
     let mut text = String::new();
@@ -24,9 +22,9 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8> {
         describe(&grant, &mut text)?;
     }
     if text.is_empty() {
-        text.push_str("No component may run anything.\n");
+        text.push_str("The file has no component: every request is denied.\n");
     }
-    crate::print(&text)?;
+    output::print(&text)?;
     Ok(0)
 }
 
@@ -35,7 +33,7 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
     let (live, total) = (quotas.max_live, quotas.max_total);
     write!(
         text,
-        "{:?}: {live} at once, {total} in all",
+        "{:?}: at most {live} children at once, {total} in total",
         grant.component()
     )?;
     if let Some(rate) = quotas.rate {
@@ -53,15 +51,18 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
         for pattern in &command.args {
             write!(text, " {pattern}")?;
         }
-        writeln!(text, "; sandbox {}", sandbox(command.confinement.sandbox))?;
+        if !command.stdin {
+            write!(text, "; no standard input")?;
+        }
+        writeln!(text, "; sandbox {}", command.confinement.sandbox)?;
     }
-    for line in grant.advice() {
-        writeln!(text, "  note: {line}")?;
+    for line in grant.warnings() {
+        writeln!(text, "  warning: {line}")?;
     }
     Ok(())
 }
 
-/// Returns the same for programs.
+/// Returns one component of the JSON report.
 fn object(grant: &Grant) -> Value {
     let quotas = grant.quotas();
     let rate = quotas.rate;
@@ -73,14 +74,11 @@ fn object(grant: &Grant) -> Value {
             "program": command.program,
             "fixed": command.fixed,
             "args": command.args,
+            "stdin": command.stdin,
             "rule": command.place.map(|(line, column)| json!({ "line": line, "column": column })),
-            "sandbox": sandbox(rules.sandbox),
-            "network": network(rules.network),
-            "fs": {
-                "read": written(&rules.fs.read),
-                "write": written(&rules.fs.write),
-                "deny": written(&rules.fs.deny),
-            },
+            "sandbox": rules.sandbox.name(),
+            "network": rules.network.name(),
+            "fs": confinement::fs(&rules.fs),
         })
     });
     json!({
@@ -89,29 +87,6 @@ fn object(grant: &Grant) -> Value {
         "max_total": quotas.max_total,
         "rate": rate.map(|rate| json!({ "count": rate.count, "seconds": rate.per.as_secs_f64() })),
         "commands": commands.collect::<Vec<_>>(),
-        "advice": grant.advice(),
+        "warnings": grant.warnings(),
     })
-}
-
-/// Paths as the grant writes them.
-pub(crate) fn written(roots: &[FsRoot]) -> Vec<&Path> {
-    roots.iter().map(|root| root.written.as_path()).collect()
-}
-
-/// Returns the word that a grant uses for it.
-pub(crate) fn sandbox(sandbox: Sandbox) -> &'static str {
-    match sandbox {
-        Sandbox::Required => "required",
-        Sandbox::BestEffort => "best-effort",
-        Sandbox::None => "none",
-    }
-}
-
-/// Returns the word that a grant uses for it.
-pub(crate) fn network(network: Network) -> &'static str {
-    match network {
-        Network::None => "none",
-        Network::Loopback => "loopback",
-        Network::Host => "host",
-    }
 }

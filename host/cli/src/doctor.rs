@@ -9,11 +9,12 @@ use serde_json::{Map, Value, json};
 
 use crate::args::DoctorArgs;
 use crate::launcher::launcher;
+use crate::output;
 
-/// Exit code where `required` cannot be met.
+/// Exit code if this host cannot enforce `required`.
 const UNMET: u8 = 1;
 
-/// Probes the sandbox and prints what it found.
+/// Probes the sandbox and prints the report.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
     let report = launcher(&args.sandbox)?.enforcement(&Confinement::default());
     let text = if args.json {
@@ -21,7 +22,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
     } else {
         table(&report)?
     };
-    crate::print(&text)?;
+    output::print(&text)?;
     Ok(if report.admits(Sandbox::Required) {
         0
     } else {
@@ -32,14 +33,14 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
 fn table(report: &Enforcement) -> Result<String, std::fmt::Error> {
     let mut text = match report.tier() {
         Some(tier) => format!("tier {tier}: {}\n\n", meaning(tier)),
-        None => "no tier: nothing confines children here\n\n".to_owned(),
+        None => "no tier: this host cannot confine children\n\n".to_owned(),
     };
     for (dimension, level) in report.dimensions() {
         let name = dimension.name();
         match level {
             Enforced::Full { mechanism } => writeln!(text, "{name:<14} enforced  {mechanism}")?,
             Enforced::Partial { mechanism, gap } => {
-                writeln!(text, "{name:<14} partial   {mechanism}; open: {gap}")?;
+                writeln!(text, "{name:<14} partial   {mechanism}; gap: {gap}")?;
             }
             Enforced::None { reason, hint } => {
                 writeln!(text, "{name:<14} none      {reason}; {hint}")?;
@@ -48,18 +49,18 @@ fn table(report: &Enforcement) -> Result<String, std::fmt::Error> {
     }
     text.push('\n');
     if report.admits(Sandbox::Required) {
-        text.push_str("sandbox = \"required\" can be met here.\n");
+        text.push_str("This host can enforce sandbox = \"required\".\n");
     } else {
         writeln!(
             text,
-            "sandbox = \"required\" cannot be met here: {}",
+            "This host cannot enforce sandbox = \"required\": {}",
             report.unmet()
         )?;
     }
     Ok(text)
 }
 
-/// By what means a tier confines.
+/// Returns the mechanisms of a tier.
 fn meaning(tier: Tier) -> &'static str {
     match tier {
         Tier::A => {
@@ -70,7 +71,7 @@ fn meaning(tier: Tier) -> &'static str {
     }
 }
 
-/// Returns the same for programs.
+/// Returns the report as JSON.
 fn object(report: &Enforcement) -> Value {
     let level = |(dimension, level): &(Dimension, Enforced)| {
         let value = match level {

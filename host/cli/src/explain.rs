@@ -1,22 +1,19 @@
-//! `capspawn explain`: the decision on one request, by the code that decides.
+//! `capspawn explain`: the decision on one request, made by the code that `run` uses.
 
 use anyhow::Result;
-use capspawn_native::grant::Explanation;
-use capspawn_native::launch::Plan;
-use capspawn_native::{Command, Decision, SpawnError};
-use serde_json::{Value, json};
+use capspawn_native::{Command, Decision};
+use serde_json::json;
 
 use crate::args::ExplainArgs;
-use crate::check::written;
-use crate::load;
+use crate::{load, output};
 
-/// Exit code of a request that is refused.
+/// Exit code for a request that is denied.
 const DENIED: u8 = 3;
 
-/// Exit code of a request that waits for somebody's approval.
+/// Exit code for a request that needs the operator's approval.
 const ASK: u8 = 4;
 
-/// Prints the decision; nothing is started.
+/// Prints the decision. It starts no program.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
     let grants = load::grants(&args.file, args.run_as.identity())?;
     let mut request = Command::new(&args.name).args(&args.args);
@@ -29,72 +26,13 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
 
     let explanation = grants.component(&args.component).explain(&request);
     if args.json {
-        crate::print(&format!("{:#}\n", object(&explanation)))?;
+        output::print(&format!("{:#}\n", json!(explanation)))?;
     } else {
-        crate::print(&explanation.to_string())?;
+        output::print(&explanation.to_string())?;
     }
     Ok(match explanation.outcome {
         Ok(Decision::Allow(_)) => 0,
         Ok(Decision::Ask(_)) => ASK,
         Err(_) => DENIED,
-    })
-}
-
-/// Returns the same for programs.
-fn object(explanation: &Explanation) -> Value {
-    let mut object = match &explanation.outcome {
-        Ok(Decision::Allow(plan)) => planned("allow", plan),
-        Ok(Decision::Ask(plan)) => planned("ask", plan),
-        Err(SpawnError::Denied(denial)) => json!({
-            "decision": "deny",
-            "item": denial.item.to_string(),
-            "reason": denial.reason,
-            "nearest": denial.nearest,
-            "would_allow": denial.would_allow,
-        }),
-        Err(error) => json!({ "decision": "deny", "reason": error.to_string() }),
-    };
-    object["component"] = json!(explanation.component);
-    object["command"] = json!(explanation.command);
-    if let Some((line, column)) = explanation.place {
-        object["rule"] = json!({ "line": line, "column": column });
-    }
-    object
-}
-
-fn planned(decision: &str, plan: &Plan) -> Value {
-    let limits = &plan.limits;
-    let confinement = &plan.confinement;
-    let env: serde_json::Map<_, _> = plan
-        .env
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
-        .collect();
-    json!({
-        "decision": decision,
-        "program": plan.program.path,
-        "argv": plan.argv,
-        "env": env,
-        "cwd": plan.cwd.path,
-        "limits": {
-            "wall_seconds": limits.wall.as_secs_f64(),
-            "cpu_seconds": limits.cpu.map(|it| it.as_secs_f64()),
-            "memory_bytes": limits.memory_bytes,
-            "processes": limits.processes,
-            "open_files": limits.open_files,
-            "file_size_bytes": limits.file_size_bytes,
-            "tmpfs_bytes": limits.tmpfs_bytes,
-            "output_bytes": limits.output_bytes,
-            "stdout_bytes": plan.capture.stdout_bytes,
-            "stderr_bytes": plan.capture.stderr_bytes,
-        },
-        "sandbox": crate::check::sandbox(confinement.sandbox),
-        "network": crate::check::network(confinement.network),
-        "disclose_pid": plan.disclose_pid,
-        "fs": {
-            "read": written(&confinement.fs.read),
-            "write": written(&confinement.fs.write),
-            "deny": written(&confinement.fs.deny),
-        },
     })
 }

@@ -1,4 +1,4 @@
-//! The store's data, and how a component runs to its end.
+//! The data of the store, and one run of a component.
 
 use anyhow::{Context as _, Result, anyhow};
 use capspawn::{ProcessCtx, ProcessCtxView, ProcessView};
@@ -8,12 +8,12 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use crate::args::RunArgs;
-use crate::bounds;
+use crate::{bounds, output};
 
-/// Exit code of a component that trapped: what a shell makes of an abort.
+/// Exit code after a trap: a shell reports a process that aborted with the same code.
 const TRAPPED: u8 = 134;
 
-/// What the store holds for the component.
+/// The data of the component's store.
 pub(crate) struct State {
     table: ResourceTable,
     wasi: WasiCtx,
@@ -22,7 +22,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Puts together what the component gets.
+    /// Returns the data of a new store.
     pub(crate) fn new(wasi: WasiCtx, process: ProcessCtx) -> Self {
         Self {
             table: ResourceTable::new(),
@@ -30,11 +30,6 @@ impl State {
             process,
             limits: bounds::limits(),
         }
-    }
-
-    /// What the component's memory and tables may grow to.
-    pub(crate) fn limits(&mut self) -> &mut StoreLimits {
-        &mut self.limits
     }
 }
 
@@ -56,12 +51,13 @@ impl ProcessView for State {
     }
 }
 
-/// Returns what the component has of WASI: the standard streams, its arguments,
-/// the named variables and directories, clocks and random numbers. No network.
+/// Returns the component's WASI context: the standard streams, its arguments, the
+/// variables and directories that the options name, clocks and random numbers. No
+/// network.
 pub(crate) fn wasi(args: &RunArgs) -> Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     wasi.inherit_stdio();
-    // As a native program's: its own name first.
+    // The program's own name is the first argument, as for a native program.
     wasi.arg(args.guest.file_name().unwrap_or_default().to_string_lossy());
     wasi.args(&args.args);
     for variable in &args.env {
@@ -75,24 +71,27 @@ pub(crate) fn wasi(args: &RunArgs) -> Result<WasiCtx> {
     Ok(wasi.build())
 }
 
-/// Links the component with WASI and the capability.
+/// Links the component with WASI and `capspawn:process`.
 pub(crate) fn link(engine: &Engine, component: &Component) -> Result<CommandPre<State>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(anyhow::Error::from)?;
     capspawn::p2::add_to_linker(&mut linker).map_err(anyhow::Error::from)?;
-    let linked = linker
-        .instantiate_pre(component)
-        .map_err(|error| anyhow!("it imports what capspawn does not offer: {error:#}"))?;
-    CommandPre::new(linked)
-        .map_err(|_| anyhow!("it is a library: a command exports wasi:cli/run (version 0.2)"))
+    let linked = linker.instantiate_pre(component).map_err(|error| {
+        anyhow!("the component imports something that capspawn does not provide: {error:#}")
+    })?;
+    CommandPre::new(linked).map_err(|_| {
+        anyhow!("the component is a library: a command exports wasi:cli/run (version 0.2)")
+    })
 }
 
-/// Runs the component and returns its exit code. The store, and with it
-/// whatever the component still runs, is gone when this returns or is dropped; a
-/// component that computes gives way to its caller at every tick.
+/// Runs the component and returns its exit code.
+///
+/// The store and all children that the component still runs end when this future
+/// returns or is dropped. A component that computes yields at every tick, so that the
+/// caller can drop the future.
 pub(crate) async fn run(command: &CommandPre<State>, state: State) -> u8 {
     let mut store = Store::new(command.engine(), state);
-    bounds::bound(&mut store);
+    bounds::bound(&mut store, |state| &mut state.limits);
     let result = async {
         let command = command.instantiate_async(&mut store).await?;
         command.wasi_cli_run().call_run(&mut store).await
@@ -104,7 +103,7 @@ pub(crate) async fn run(command: &CommandPre<State>, state: State) -> u8 {
             // `exit-with-code` takes a u8.
             Some(I32Exit(code)) => u8::try_from(*code).unwrap_or(u8::MAX),
             None => {
-                let cause = crate::one_line(&error.root_cause().to_string());
+                let cause = output::one_line(&error.root_cause().to_string());
                 eprintln!("capspawn: the component trapped: {cause}");
                 TRAPPED
             }

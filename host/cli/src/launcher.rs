@@ -1,4 +1,4 @@
-//! The launcher that the command line asks for.
+//! The launcher that the options describe.
 
 use anyhow::{Result, bail};
 use capspawn_native::grant::Identity;
@@ -6,25 +6,30 @@ use capspawn_native::sandbox::NativeLauncher;
 
 use crate::args::SandboxArgs;
 
-/// Builds the launcher, which probes nothing yet. An identity that it could not
-/// give a child is an error here, not at the first child.
+/// Builds the launcher, which probes nothing yet.
+///
+/// # Errors
+///
+/// The launcher could not start children with the identity of `--run-as`: reported
+/// here, not at the first child.
 pub(crate) fn launcher(args: &SandboxArgs) -> Result<NativeLauncher> {
     let mut launcher = NativeLauncher::builder();
     if let Some(tier) = args.tier {
         launcher = launcher.tier(tier);
     }
     if let Some(identity) = args.run_as.run_as {
-        admit(identity, Identity::host())?;
+        check_run_as(identity, Identity::host())?;
         launcher = launcher.run_as(identity.uid, identity.gid);
     }
     Ok(launcher.build())
 }
 
-/// Refuses an identity that `host` cannot give.
-fn admit(identity: Identity, host: Identity) -> Result<()> {
+/// Refuses `--run-as` for a host that is not root.
+fn check_run_as(identity: Identity, host: Identity) -> Result<()> {
     if host.uid != 0 {
         bail!(
-            "--run-as {identity} takes root, and this is {host}: start capspawn as root, or leave it out"
+            "--run-as {identity} requires root, and capspawn runs as {host}: \
+             start capspawn as root, or omit --run-as"
         );
     }
     Ok(())
@@ -35,22 +40,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_root_runs_children_as_another() {
-        let somebody = Identity {
+    fn only_root_runs_children_as_another_user() {
+        let user = Identity {
             uid: 1000,
             gid: 100,
         };
         let root = Identity { uid: 0, gid: 0 };
-        let refusal = admit(Identity::NOBODY, somebody).expect_err("it is not root");
+        let refusal = check_run_as(Identity::NOBODY, user).expect_err("the host is not root");
         let refusal = refusal.to_string();
         assert!(
-            refusal.contains("--run-as 65534:65534 takes root"),
+            refusal.contains("--run-as 65534:65534 requires root"),
             "{refusal}"
         );
         assert!(refusal.contains("1000:100"), "{refusal}");
-        // Not even as itself: the launcher would have to change its groups.
-        admit(somebody, somebody).expect_err("it is not root");
-        admit(somebody, root).expect("root may");
-        admit(root, root).expect("it is written out");
+        // Not even as the host's own user: the launcher would have to change its groups.
+        check_run_as(user, user).expect_err("the host is not root");
+        check_run_as(user, root).expect("root may start children as any user");
+        check_run_as(root, root).expect("root may start children as root");
     }
 }

@@ -1,5 +1,5 @@
-//! From a file to a compiled component, with an answer for everything else
-//! that may be in the file.
+//! Reading and compiling a component, and loading a grant file. A file that is
+//! something else gets an error that names what it is.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -16,8 +16,8 @@ use wasmtime::{Cache, CacheConfig, Config, Engine};
 const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 const MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 
-/// Returns an engine that keeps what it compiles in wasmtime's cache directory,
-/// or compiles every time where there is none (no home directory, for one).
+/// Returns an engine that keeps compiled code in wasmtime's cache directory. Where
+/// there is none, for example without a home directory, it compiles every time.
 pub(crate) fn engine() -> Result<Engine> {
     let mut config = Config::new();
     config.epoch_interruption(true);
@@ -29,12 +29,12 @@ pub(crate) fn engine() -> Result<Engine> {
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let name = path.display();
     if path.is_dir() {
-        bail!("{name} is a directory: name the component in it");
+        bail!("{name} is a directory: pass the file of a component");
     }
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!("{name} does not exist: name the file of a component")
+            bail!("{name} does not exist: pass the file of a component")
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
     };
@@ -42,7 +42,7 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
         bail!("{name} is a core module, not a component: build it for wasm32-wasip2");
     }
     if !bytes.starts_with(&COMPONENT) {
-        bail!("{name} is not a component: build one for wasm32-wasip2");
+        bail!("{name} is not a component: build a component for wasm32-wasip2");
     }
     Ok(bytes)
 }
@@ -51,12 +51,12 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
 pub(crate) fn grants(path: &Path, identity: Identity) -> Result<Grants> {
     if path.is_dir() {
         let name = path.display();
-        bail!("{name}: is a directory, not a grant file: name the file in it");
+        bail!("{name}: is a directory, not a grant file: pass the file");
     }
     Ok(Grants::load_as(path, identity)?)
 }
 
-/// Compiles what was read from `path`.
+/// Compiles the bytes that were read from `path`.
 pub(crate) fn compile(engine: &Engine, path: &Path, bytes: &[u8]) -> Result<Component> {
     Component::new(engine, bytes)
         .map_err(|error| anyhow::anyhow!("{} cannot be compiled: {error:#}", path.display()))
@@ -71,11 +71,11 @@ mod tests {
         let file = dir.path().join("guest.wasm");
         fs::write(&file, content).expect("the temporary directory is writable");
         let compiled = read(&file).and_then(|it| compile(&Engine::default(), &file, &it));
-        compiled.expect_err("no component").to_string()
+        compiled.expect_err("not a component").to_string()
     }
 
     #[test]
-    fn what_is_no_component_is_named_for_what_it_is() {
+    fn the_error_names_what_the_file_is() {
         assert!(refusal(&MODULE).contains("is a core module"));
         assert!(refusal(b"").contains("is not a component"));
         assert!(refusal(b"#!/bin/sh\n").contains("is not a component"));

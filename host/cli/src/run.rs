@@ -1,4 +1,4 @@
-//! `capspawn run`.
+//! `capspawn run`: runs one component to its end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,21 +9,23 @@ use sha2::{Digest as _, Sha256};
 
 use crate::args::RunArgs;
 use crate::ask::Terminal;
-use crate::bounds;
 use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
-use crate::load;
-use crate::stop::Stop;
+use crate::signals::EndSignals;
+use crate::{bounds, load};
 
-/// How long the end of the command waits for its killed children to be gone.
-const SHUTDOWN_BOUND: Duration = Duration::from_secs(2);
+/// The longest that the command waits at its end until its killed children are gone.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Exit code of a component that ran for longer than it may, as `timeout(1)` has it.
+/// Exit code after `--timeout`, the same as that of `timeout(1)`.
 const TIMED_OUT: u8 = 124;
 
-/// Runs a component and returns the command's exit code. An error means that
-/// the component did not start.
+/// Runs a component and returns the command's exit code.
+///
+/// # Errors
+///
+/// The component did not start.
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let name = match &args.component {
         Some(name) => name.clone(),
@@ -45,7 +47,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     bounds::start_clock(&engine)?;
     let component = load::compile(&engine, &args.guest, &bytes)?;
     let command = guest::link(&engine, &component)
-        .with_context(|| format!("{} cannot run here", args.guest.display()))?;
+        .with_context(|| format!("cannot run {}", args.guest.display()))?;
 
     let registry = Registry::builder().launcher(launcher);
     let mut registry = registry.on_event(move |event| events.record(event));
@@ -63,35 +65,36 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .build()
         .context("cannot start the runtime")?;
     let code = runtime.block_on(async {
-        let mut stop = Stop::new()?;
+        let mut signals = EndSignals::listen()?;
         tokio::select! {
             code = guest::run(&command, State::new(wasi, process)) => Ok(code),
-            code = stop.asked() => Ok(code),
-            () = expired(args.timeout) => {
-                eprintln!("capspawn: the component did not end within --timeout");
+            code = signals.exit_code() => Ok(code),
+            () = elapsed(args.timeout) => {
+                eprintln!("capspawn: the component did not end within --timeout, and was stopped");
                 Ok(TIMED_OUT)
             }
         }
     });
-    // The store is gone by now, and with it the guest's handles.
-    registry.shutdown(SHUTDOWN_BOUND);
-    // A thread may still be reading standard input.
+    // The store has been dropped, and with it the guest's handles.
+    registry.shutdown(SHUTDOWN_TIMEOUT);
+    // Does not wait for a thread that still reads standard input.
     runtime.shutdown_background();
     code
 }
 
-/// Waits until the component has run for this long; for ever without a bound.
-async fn expired(timeout: Option<Duration>) {
+/// Waits for `timeout`; without one it never returns.
+async fn elapsed(timeout: Option<Duration>) {
     match timeout {
         Some(timeout) => tokio::time::sleep(timeout).await,
         None => std::future::pending().await,
     }
 }
 
-/// Returns the component's grant, by its hash or its name: nothing without a file.
+/// Returns the component's grant, found by its hash or its name. Without a grant
+/// file the grant denies everything.
 fn grant(args: &RunArgs, name: &str, bytes: &[u8]) -> Result<Arc<Grant>> {
     match &args.grants {
-        None => Ok(Grant::none(name)),
+        None => Ok(Grant::deny_all(name)),
         Some(file) => {
             let hash = Sha256::digest(bytes).into();
             Ok(load::grants(file, args.sandbox.run_as.identity())?

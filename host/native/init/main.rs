@@ -1,11 +1,15 @@
-//! `capspawn-init`: becomes an unprivileged user, confines itself and executes
-//! a program; or probes what its confinement really denies; or watches over the
-//! children of a host that may be killed; or is a session's server and its pid 1.
+//! `capspawn-init`: the program that capspawn runs where a vfork child cannot do the work.
 //!
-//! No standard library, no allocation, static, started from a memfd. Its orders
-//! are eleven hexadecimal words in `argv[0]`; the other arguments and the
-//! environment belong to the program. A failure goes to the status pipe as step
-//! and error number; the pipe is closed by the exec that succeeds.
+//! One process of it changes its user, confines itself and executes a program; another
+//! tries what its confinement should deny; another kills the children of a host that has
+//! died; and two are the server and the pid 1 of a session. The task and what it needs are
+//! in `argv[0]`, see [`InitArgs`]; the other arguments and the environment belong to the
+//! program that it executes.
+//!
+//! The program is static and linked with no library, not even the standard one: it starts
+//! from a memfd, in a root that may have no libraries, and each of its processes must be
+//! small. Rejected: one program for each task. They share most of their code, and the
+//! host would embed and seal each.
 
 #![no_std]
 #![no_main]
@@ -16,59 +20,21 @@
     clippy::multiple_unsafe_ops_per_block
 )]
 
-#[allow(
-    dead_code,
-    reason = "the host's other user of this file needs the rest"
-)]
-#[path = "../src/sandbox/sys/linux/raw.rs"]
-mod raw;
-#[allow(
-    dead_code,
-    reason = "the host's other user of this file needs the rest"
-)]
-#[path = "../src/sandbox/sys/linux/steps.rs"]
-mod steps;
-
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "the host's other user of this file needs the rest"
-)]
-#[path = "../src/sandbox/sys/linux/child.rs"]
-mod child;
-#[path = "../src/sandbox/sys/linux/clone.rs"]
-mod clone;
-#[allow(
-    dead_code,
-    reason = "the host's other user of this file needs the rest"
-)]
-#[path = "../src/sandbox/sys/linux/session/wire.rs"]
-mod wire;
-
+mod execute;
 mod memory;
 mod probe;
 mod session;
-mod watch;
+mod user;
+mod watchdog;
 
-use raw::{call, exit, number};
-use steps::{Confine, Failure, Fault, FilterProgram, Instruction, Step};
+use core::ffi::c_char;
 
-/// The longest filter there may be; the host's have some 250 instructions.
-const MAX_FILTER: usize = 1024;
+use capspawn_raw::string_array::StringArray;
+use capspawn_raw::syscall::exit;
+use capspawn_raw::wire::InitArgs;
 
-/// What the host orders; the same fields as in its `Orders`.
-struct Orders {
-    mode: u32,
-    program: i32,
-    ruleset: i32,
-    filter: i32,
-    status: i32,
-    uid: u32,
-    gid: u32,
-    canary: u32,
-    words: i32,
-    fault: Fault,
-}
+/// The exit status of a process that was not started by the host, or that panicked.
+const MISUSE: usize = 125;
 
 #[unsafe(naked)]
 #[unsafe(no_mangle)]
@@ -76,144 +42,58 @@ extern "C" fn _start() -> ! {
     core::arch::naked_asm!("mov rdi, rsp", "and rsp, -16", "call {main}", "ud2", main = sym main)
 }
 
-/// Gets the initial stack: the count, the arguments, null, the environment, null.
+/// The first function, with the initial stack: the number of arguments, the arguments, a
+/// null pointer, the environment, a null pointer.
 extern "C" fn main(stack: *const usize) -> ! {
-    // SAFETY: the kernel puts the argument count there.
+    // SAFETY: the kernel puts the number of arguments there.
     let count = unsafe { *stack };
     if count == 0 {
-        exit(125);
+        exit(MISUSE);
     }
-    let argv = stack.wrapping_add(1);
-    let envp = argv.wrapping_add(count + 1);
-    // SAFETY: with a count of 1 or more the first argument is a C string.
-    let orders = unsafe { *argv };
-    let orders = parse(orders as *const u8);
-    let fault = orders.fault;
-    if orders.mode & 8 != 0 {
-        session::run(&orders);
-    }
-    if let Err(failure) = confine(&orders) {
-        fail(&orders, failure);
-    }
-    if orders.mode & 4 != 0 {
-        watch::run(orders.status);
-    }
-    if orders.mode & 1 != 0 {
-        exit(probe::run(orders.canary, orders.mode & 16 != 0));
-    }
-    let done = fault.guard(Step::Exec, || {
-        // SAFETY: the kernel made both arrays; the program's arguments follow the orders.
-        match unsafe { steps::execute(orders.program, argv.wrapping_add(1).addr(), envp.addr()) } {
-            0 => Ok(()),
-            errno => Err(errno),
+    let first = stack.wrapping_add(1).cast::<*const c_char>();
+    // SAFETY: with at least one argument this is the first pointer of the argument vector.
+    let own = unsafe { *first };
+    let Some(args) = InitArgs::read(string(own.cast())) else {
+        exit(MISUSE)
+    };
+    match args {
+        InitArgs::Execute(args) => {
+            // SAFETY: the kernel ends the argument vector with a null pointer, so that its second pointer starts an
+            // array too. Both arrays lie on the initial stack, which nothing changes.
+            let argv = unsafe { StringArray::new(first.wrapping_add(1)) };
+            // SAFETY: after that null pointer the environment begins, which ends with one too.
+            let envp = unsafe { StringArray::new(first.wrapping_add(count + 1)) };
+            execute::run(&args, argv, envp)
         }
-    });
-    match done {
-        Ok(()) => exit(125),
-        Err(failure) => fail(&orders, failure),
+        InitArgs::Probe { canary, in_session } => exit(probe::run(canary, in_session)),
+        InitArgs::Watch { socket } => watchdog::run(socket),
+        InitArgs::Session(args) => session::run(&args),
     }
 }
 
-fn parse(mut text: *const u8) -> Orders {
-    let mut word = || {
-        let mut value = 0u32;
-        let mut digits = 0;
-        while digits < 8 {
-            // SAFETY: the string ends with a NUL, at which the pointer stays.
-            let byte = unsafe { *text };
-            let digit = match byte {
-                b'0'..=b'9' => byte - b'0',
-                b'a'..=b'f' => byte - b'a' + 10,
-                _ => exit(125),
-            };
-            value = value << 4 | u32::from(digit);
-            text = text.wrapping_add(1);
-            digits += 1;
+/// Returns the bytes of a C string without its NUL. Of one that is longer than the arguments
+/// it returns as many bytes as show that.
+fn string(start: *const u8) -> &'static [u8] {
+    let mut length = 0;
+    while length <= InitArgs::BYTES {
+        // SAFETY: the string ends with a NUL, which no earlier byte was.
+        if unsafe { *start.wrapping_add(length) } == 0 {
+            break;
         }
-        value
-    };
-    Orders {
-        mode: word(),
-        program: word().cast_signed(),
-        ruleset: word().cast_signed(),
-        filter: word().cast_signed(),
-        status: word().cast_signed(),
-        uid: word(),
-        gid: word(),
-        canary: word(),
-        words: word().cast_signed(),
-        fault: Fault {
-            step: word(),
-            errno: word().cast_signed(),
-        },
+        length += 1;
     }
-}
-
-fn fail(orders: &Orders, (step, errno): Failure) -> ! {
-    let report = [step as u32, errno.cast_unsigned()];
-    let bytes = (&raw const report).addr();
-    // SAFETY: 8 bytes of a local value, read only.
-    let _ = unsafe { call(number::WRITE, [orders.status as usize, bytes, 8, 0, 0, 0]) };
-    exit(127)
-}
-
-fn confine(orders: &Orders) -> Result<(), Failure> {
-    if orders.mode & 2 == 0 {
-        return Ok(());
-    }
-    let fault = orders.fault;
-    fault.guard(Step::Descriptors, steps::close_on_exec)?;
-    fault.guard(Step::Identity, || become_user(orders.uid, orders.gid))?;
-    let mut code = [const { core::mem::MaybeUninit::<Instruction>::uninit() }; MAX_FILTER];
-    let len = match orders.filter {
-        -1 => 0,
-        fd => {
-            let args = [
-                fd as usize,
-                code.as_mut_ptr().addr(),
-                size_of_val(&code),
-                0,
-                0,
-                0,
-            ];
-            // SAFETY: `code` is writable for as many bytes as are asked for.
-            let read = fault.guard(Step::Seccomp, || unsafe { call(number::PREAD64, args) })?;
-            read / size_of::<Instruction>()
-        }
-    };
-    let filter = FilterProgram {
-        len: len as u16,
-        code: code.as_ptr().cast(),
-    };
-    // The securebits are locked already: that needs a capability which the change of user took.
-    let confine = Confine {
-        lock_securebits: false,
-        ruleset: orders.ruleset,
-        filter,
-    };
-    steps::confine(&confine, fault)
-}
-
-fn become_user(uid: u32, gid: u32) -> Result<(), i32> {
-    let (uid, gid) = (uid as usize, gid as usize);
-    // SAFETY: an empty list; the process is single-threaded and shares no memory with the host.
-    unsafe { call(number::SETGROUPS, [0; 6])? };
-    // SAFETY: takes no pointer.
-    unsafe { call(number::SETRESGID, [gid, gid, gid, 0, 0, 0])? };
-    steps::lock_securebits()?;
-    // SAFETY: takes no pointer.
-    unsafe { call(number::SETRESUID, [uid, uid, uid, 0, 0, 0])? };
-    Ok(())
+    // SAFETY: these bytes were read above, and lie on the initial stack, which nothing changes.
+    unsafe { core::slice::from_raw_parts(start, length) }
 }
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    exit(125)
+    exit(MISUSE)
 }
 
-/// What the precompiled parts of `core` name as their unwinder. Nothing unwinds:
-/// a panic exits.
+/// The unwinder, which the precompiled parts of `core` refer to. Nothing unwinds: a panic
+/// exits.
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {
-    exit(125)
+    exit(MISUSE)
 }

@@ -1,14 +1,14 @@
-//! The functions that the compiler calls by itself for large values and comparisons; no
-//! library is linked that would have them.
+//! The functions that the compiler calls for large values and comparisons. No library is
+//! linked that has them. The processor's string instructions keep them short.
 
 /// Fills `count` bytes at `to` with `value`.
 ///
 /// # Safety
 ///
-/// They must be writable.
+/// The bytes must be writable.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(to: *mut u8, value: i32, count: usize) -> *mut u8 {
-    // SAFETY: the caller vouches for the bytes; the direction flag is clear by the calling convention.
+    // SAFETY: the caller vouches for the bytes. The calling convention clears the direction flag.
     unsafe {
         core::arch::asm!(
             "rep stosb",
@@ -19,14 +19,14 @@ unsafe extern "C" fn memset(to: *mut u8, value: i32, count: usize) -> *mut u8 {
     to
 }
 
-/// Copies `count` bytes from `from` to `to`, which do not overlap.
+/// Copies `count` bytes from `from` to `to`.
 ///
 /// # Safety
 ///
-/// They must be readable and writable.
+/// The bytes at `from` must be readable, those at `to` writable, and the two must not overlap.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut u8 {
-    // SAFETY: the caller vouches for the bytes; the direction flag is clear by the calling convention.
+    // SAFETY: the caller vouches for the bytes. The calling convention clears the direction flag.
     unsafe {
         core::arch::asm!(
             "rep movsb",
@@ -37,14 +37,15 @@ unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, count: usize) -> *mut 
     to
 }
 
-/// Compares `count` bytes.
+/// Compares `count` bytes: negative if the first that differ are less on the left.
 ///
 /// # Safety
 ///
-/// They must be readable.
+/// The bytes on both sides must be readable.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, count: usize) -> i32 {
     let mut at = 0;
+    // Volatile: the compiler would turn a plain loop into a call of this function.
     while at < count {
         // SAFETY: the caller vouches for the bytes.
         let a = unsafe { core::ptr::read_volatile(left.wrapping_add(at)) };
@@ -58,13 +59,13 @@ unsafe extern "C" fn memcmp(left: *const u8, right: *const u8, count: usize) -> 
     0
 }
 
-/// Tells whether `count` bytes differ.
+/// Compares `count` bytes: 0 if all are equal.
 ///
 /// # Safety
 ///
-/// They must be readable.
+/// As for [`memcmp`].
 #[unsafe(no_mangle)]
 unsafe extern "C" fn bcmp(left: *const u8, right: *const u8, count: usize) -> i32 {
-    // SAFETY: passed on to the caller.
+    // SAFETY: the caller keeps the contract of `memcmp`.
     unsafe { memcmp(left, right, count) }
 }

@@ -1,40 +1,16 @@
 //! A request to start a program, as plain data.
 //!
-//! A guest's request is normalised into one [`Command`], the grant decides on
-//! that value and the launcher executes what was decided on it. Nothing reads
-//! the guest's input a second time: scanning one field and running another is
-//! how filters in front of a spawn are usually defeated.
+//! A guest's request becomes one [`Command`], the grant decides on that value, and
+//! the launcher executes the plan that was decided. Nothing reads the guest's input
+//! a second time: a filter that checks one field while another one runs is how such
+//! filters are usually defeated.
 
 use std::time::Duration;
 
 use crate::error::SpawnError;
+use crate::launch::Request;
 use crate::limits::{MAX_ARGUMENT_BYTES, MAX_REQUEST_BYTES, MAX_STDIN_BYTES};
-
-/// Where a child's standard input comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Stdin {
-    /// End of file at once.
-    #[default]
-    Null,
-    /// A pipe whose writing end the caller takes.
-    Piped,
-    /// These bytes, then end of file.
-    Bytes(Vec<u8>),
-}
-
-/// Where a child's standard output or standard error goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Stdio {
-    /// Discarded.
-    Null,
-    /// A pipe whose reading end the caller takes.
-    Piped,
-    /// Kept by the registry up to the grant's cap.
-    #[default]
-    Captured,
-    /// Standard error alone: the same place as standard output.
-    Merged,
-}
+use crate::streams::{Stdin, Stdio};
 
 /// A request to start a program.
 ///
@@ -86,7 +62,16 @@ impl Command {
         self
     }
 
-    /// Checks what no grant can allow.
+    /// What events, approvals and the child's record show of the request.
+    pub(crate) fn request(&self) -> Request {
+        Request {
+            program: self.program.clone(),
+            args: self.args.clone(),
+            env_names: self.env.iter().map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
+    /// Refuses what no grant can allow.
     ///
     /// # Errors
     ///
@@ -123,7 +108,7 @@ impl Command {
         if total > MAX_REQUEST_BYTES {
             return Err(SpawnError::TooBig);
         }
-        if matches!(&self.stdin, Stdin::Bytes(bytes) if bytes.len() > MAX_STDIN_BYTES) {
+        if self.stdin.len() > MAX_STDIN_BYTES {
             return Err(SpawnError::TooBig);
         }
         for (name, _) in &self.env {

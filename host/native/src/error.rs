@@ -1,27 +1,25 @@
-//! Why a child was not started, in terms that a guest may see and terms that
-//! only the operator may.
+//! Why a child was not started: one part for the guest, the rest for the operator.
 
 use std::fmt;
 use std::io;
 
-use crate::sandbox::Enforcement;
+use crate::confinement::Enforcement;
+use crate::launch::{LaunchError, NoLauncher, Stage, errno_within};
 
-/// The part of a request that the grant refuses. All that a guest learns of a
-/// denial.
+/// The part of a request that the grant refuses. A guest learns nothing else about
+/// a denial.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeniedItem {
-    /// The program is not listed.
+    /// The program is not granted.
     Program,
-    /// An argument matches no pattern.
+    /// The arguments match no pattern.
     Argument,
-    /// A variable is not allowed.
+    /// A variable is not granted.
     Environment,
     /// The working directory lies outside the roots.
     WorkingDirectory,
-    /// The kind of standard stream is not allowed.
+    /// Standard input is not allowed.
     Stdio,
-    /// The time bound is not allowed.
-    Timeout,
     /// Detaching is not allowed.
     Detach,
 }
@@ -34,7 +32,6 @@ impl fmt::Display for DeniedItem {
             Self::Environment => "environment",
             Self::WorkingDirectory => "working directory",
             Self::Stdio => "stdio",
-            Self::Timeout => "timeout",
             Self::Detach => "detach",
         })
     }
@@ -42,22 +39,22 @@ impl fmt::Display for DeniedItem {
 
 /// A refusal by the grant, complete, for the operator.
 ///
-/// The guest is told [`Denial::item`] and nothing else: the rest would describe
-/// the policy to the one it holds back.
+/// The guest receives [`Denial::item`] only: the rest would describe the policy to
+/// the component that it restricts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
     /// What was refused.
     pub item: DeniedItem,
-    /// Why, in one sentence fragment.
+    /// Why, as a sentence fragment.
     pub reason: String,
-    /// The rule that came nearest, as a command's name.
+    /// The command whose rule came nearest.
     pub nearest: Option<String>,
     /// The line of the grant file that would allow it.
     pub would_allow: Option<String>,
 }
 
 impl Denial {
-    /// Returns a denial without a nearest rule or remedy.
+    /// Returns a denial without a nearest rule and without a line that would allow it.
     pub fn new(item: DeniedItem, reason: impl Into<String>) -> Self {
         Self {
             item,
@@ -75,7 +72,7 @@ impl fmt::Display for Denial {
             write!(f, "; nearest rule: {nearest}")?;
         }
         if let Some(line) = &self.would_allow {
-            write!(f, "; this would allow it: {line}")?;
+            write!(f, "; the grant would allow it with: {line}")?;
         }
         Ok(())
     }
@@ -84,13 +81,13 @@ impl fmt::Display for Denial {
 /// The quota that a request would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quota {
-    /// Children of the owner that run at once.
+    /// Children of the owner that run at the same time.
     LiveChildren,
     /// Children of the guest in all.
     TotalChildren,
-    /// Requests of the owner in a time.
+    /// Requests of the owner in a period.
     SpawnRate,
-    /// What the host as a whole can hold: entries, memory, descriptors.
+    /// What the host as a whole can hold: entries, descriptors, processes.
     HostCapacity,
 }
 
@@ -105,98 +102,11 @@ impl fmt::Display for Quota {
     }
 }
 
-/// A step of a launch, named in [`LaunchError`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Stage {
-    /// Making the key of a detached child.
-    Key,
-    /// Making the pipes of the standard streams.
-    Pipe,
-    /// Opening the program.
-    OpenProgram,
-    /// Creating the process.
-    Spawn,
-    /// Resetting the signals.
-    Signals,
-    /// Making a session of its own.
-    Session,
-    /// Telling the watcher.
-    Watch,
-    /// Putting the standard streams in place.
-    Stdio,
-    /// Closing the host's descriptors.
-    Descriptors,
-    /// Entering the working directory.
-    WorkingDirectory,
-    /// Setting the limits.
-    Limits,
-    /// Becoming the unprivileged user.
-    Identity,
-    /// Giving up privileges.
-    Privileges,
-    /// Confining the file system (Landlock).
-    Ruleset,
-    /// Confining the system calls (seccomp).
-    Filter,
-    /// Executing the program.
-    Exec,
-    /// Making the session's namespaces.
-    Namespaces,
-    /// Making the session's root directory.
-    Root,
-    /// Asking the session; it has ended where the error is a broken pipe.
-    Request,
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Key => "making a key",
-            Self::Pipe => "making the pipes",
-            Self::OpenProgram => "opening the program",
-            Self::Spawn => "creating the process",
-            Self::Signals => "resetting the signals",
-            Self::Session => "making a session",
-            Self::Watch => "telling the watcher",
-            Self::Stdio => "putting the standard streams in place",
-            Self::Descriptors => "closing the host's descriptors",
-            Self::WorkingDirectory => "entering the working directory",
-            Self::Limits => "setting the limits",
-            Self::Identity => "becoming the unprivileged user",
-            Self::Privileges => "giving up privileges",
-            Self::Ruleset => "confining the file system",
-            Self::Filter => "confining the system calls",
-            Self::Exec => "executing the program",
-            Self::Namespaces => "making the namespaces",
-            Self::Root => "making the root directory",
-            Self::Request => "asking the session",
-        })
-    }
-}
-
-/// A launch that failed: at which step, and with what error of the system.
+/// Why a child was not started, attached or detached. In every case nothing was
+/// started, no slot and no quota is held, and a running child is unchanged.
+///
+/// Exhaustive on purpose: a host that translates it for guests must name each case.
 #[derive(Debug, thiserror::Error)]
-#[error("failed while {stage}: {source}")]
-pub struct LaunchError {
-    /// The step that failed.
-    pub stage: Stage,
-    /// The system's error.
-    #[source]
-    pub source: io::Error,
-}
-
-impl LaunchError {
-    /// Returns the failure of `stage` with the system's `source`.
-    pub fn new(stage: Stage, source: io::Error) -> Self {
-        Self { stage, source }
-    }
-}
-
-/// Why a child was not started, attached to or detached. Whatever it is, nothing
-/// was started, no slot or quota is held, and a child that runs is as it was.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
 pub enum SpawnError {
     /// The grant refuses it. POSIX: `EACCES`, `EPERM`.
     #[error("{0}")]
@@ -210,7 +120,8 @@ pub enum SpawnError {
     /// The program cannot be executed here. POSIX: `ENOEXEC`, `EACCES`.
     #[error("not executable here")]
     NotExecutable,
-    /// The working directory does not exist or is none.
+    /// The working directory does not exist or is not a directory. POSIX: `ENOENT`,
+    /// `ENOTDIR`.
     #[error("no such working directory")]
     WorkingDirectoryNotFound,
     /// A request that no grant can allow. POSIX: `EINVAL`.
@@ -219,16 +130,19 @@ pub enum SpawnError {
     /// Arguments and environment are too large. POSIX: `E2BIG`.
     #[error("arguments and environment are too large")]
     TooBig,
-    /// The host has no memory for it. POSIX: `ENOMEM`.
+    /// The host is out of memory. POSIX: `ENOMEM`.
     #[error("out of memory")]
     OutOfMemory,
     /// The grant demands a confinement that this host does not enforce.
-    #[error("the sandbox that the grant requires is unavailable: {}", .0.unmet())]
+    #[error("the sandbox that the grant requires is unavailable on this host: {}", .0.unmet())]
     SandboxUnavailable(Box<Enforcement>),
+    /// This system has no launcher. POSIX: `ENOSYS`.
+    #[error("this system has no sandbox: capspawn starts children on Linux on x86_64 only")]
+    Unsupported,
     /// The registry has been shut down.
     #[error("the registry is shut down")]
     Shutdown,
-    /// Anything else the launch met.
+    /// Any other failure of the launch.
     #[error(transparent)]
     Launch(LaunchError),
 }
@@ -258,24 +172,16 @@ impl From<LaunchError> for SpawnError {
                 Stage::OpenProgram | Stage::Exec,
                 Some(Errno::NOEXEC | Errno::ACCESS | Errno::ISDIR | Errno::PERM | Errno::TXTBSY),
             ) => Self::NotExecutable,
+            (_, None) if is_no_launcher(&error.source) => Self::Unsupported,
             _ => Self::Launch(error),
         }
     }
 }
 
-/// The system's error, also where a library has wrapped it.
-pub(crate) fn errno_within(error: &io::Error) -> Option<rustix::io::Errno> {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(error) = cause {
-        cause = match error.downcast_ref::<io::Error>() {
-            Some(error) => match rustix::io::Errno::from_io_error(error) {
-                None => error.get_ref().map(|inner| inner as _),
-                errno => return errno,
-            },
-            None => error.source(),
-        };
-    }
-    None
+fn is_no_launcher(error: &io::Error) -> bool {
+    error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<NoLauncher>())
 }
 
 #[cfg(test)]
@@ -316,6 +222,14 @@ mod tests {
             failed(Stage::Spawn, Errno::NOSYS),
             SpawnError::Launch(_)
         ));
+    }
+
+    #[test]
+    fn a_system_without_a_launcher_is_no_failed_launch() {
+        let missing = LaunchError::new(Stage::Spawn, io::Error::other(NoLauncher));
+        assert!(matches!(missing.into(), SpawnError::Unsupported));
+        let other = LaunchError::new(Stage::Spawn, io::ErrorKind::Unsupported.into());
+        assert!(matches!(other.into(), SpawnError::Launch(_)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What the operator sees: every spawn, denial, quota refusal, detach,
-//! attach and exit.
+//! What the operator sees: every spawn, denial, quota refusal, detach, attach and
+//! exit.
 //!
-//! Argument vectors are lists, never a joined string; values of environment
+//! Argument vectors are lists, never one joined string. Values of environment
 //! variables and keys of detached children do not occur.
 
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use crate::error::{Denial, Quota, SpawnError};
 use crate::status::ExitStatus;
 
-/// One thing that happened, as one JSON object.
+/// One event; it serialises as one JSON object.
 #[derive(Debug, Clone, Serialize)]
 pub struct Event {
     /// What happened.
@@ -29,12 +29,12 @@ pub struct Event {
     pub args: Vec<String>,
 }
 
-/// The kinds of [`Event`], with what each adds.
+/// The kinds of [`Event`], each with its own fields.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum EventKind {
-    /// A child runs.
+    /// A child was started.
     Spawn {
         /// Its number in the registry.
         id: u64,
@@ -49,7 +49,7 @@ pub enum EventKind {
         item: String,
         /// Why.
         reason: String,
-        /// The rule that came nearest.
+        /// The command whose rule came nearest.
         #[serde(skip_serializing_if = "Option::is_none")]
         nearest: Option<String>,
         /// The line of the grant file that would allow it.
@@ -61,7 +61,7 @@ pub enum EventKind {
         /// Which.
         quota: String,
     },
-    /// A request was allowed and nothing started all the same.
+    /// A request was allowed, but its launch failed.
     Failed {
         /// Why.
         reason: String,
@@ -70,10 +70,10 @@ pub enum EventKind {
     Detached {
         /// Its number in the registry.
         id: u64,
-        /// How long it may run from now on, in seconds, unless attached to.
+        /// How long it may run from now on, in seconds, unless a guest attaches to it.
         max_life_seconds: f64,
     },
-    /// A detached child was taken up.
+    /// A guest attached to a detached child.
     Attached {
         /// Its number in the registry.
         id: u64,
@@ -89,11 +89,11 @@ pub enum EventKind {
         seconds: f64,
         /// Bytes of standard output.
         stdout_bytes: u64,
-        /// Of these, bytes that were not kept.
+        /// The part of these bytes that was not kept.
         stdout_dropped: u64,
         /// Bytes of standard error.
         stderr_bytes: u64,
-        /// Of these, bytes that were not kept.
+        /// The part of these bytes that was not kept.
         stderr_dropped: u64,
         /// How much of the demanded confinement was enforced.
         confinement: &'static str,
@@ -101,7 +101,7 @@ pub enum EventKind {
 }
 
 impl EventKind {
-    /// What the operator is told of a request that came to nothing.
+    /// Returns the event about a request that started nothing.
     pub(crate) fn refused(error: &SpawnError) -> Self {
         match error {
             SpawnError::Denied(denial) => Self::denied(denial),

@@ -1,17 +1,19 @@
-//! A capped registry of child processes, under grants, without WebAssembly.
+//! A capped registry of sandboxed child processes, under grants, without WebAssembly.
 //!
-//! A program that lets others (plugins, agents, scripts) start programs needs
-//! more than `std::process`: a decision about *what* may run, caps that refuse
-//! instead of queueing or killing a stranger, output that cannot fill the
-//! host's memory, and an end that nobody can forget. This crate is that, for
-//! any Rust program; the crate `capspawn` puts it behind a WIT interface.
+//! A program that lets others (plugins, agents, scripts) start programs needs more
+//! than `std::process`: a decision about *what* may run, caps that refuse instead of
+//! queueing, output that cannot fill the host's memory, and a guarantee that every
+//! child ends. This crate provides that to any Rust program; the crate `capspawn`
+//! puts it behind a WIT interface.
 //!
-//! One request takes one way, and each step sees only what the one before it
-//! decided:
+//! A request takes one path, and each step sees only what the step before it decided:
 //!
 //! [`Command`] (what a guest asks for) → [`Guest::spawn`] (slot and quotas) →
-//! [`grant::Grant::decide`] → [`launch::Plan`] → [`launch::Launcher`] →
-//! the supervisor (exit, kill or deadline; status written once) → [`Child`].
+//! [`grant::Grant::decide`] → [`launch::Plan`] → [`launch::Launcher`] → the supervisor
+//! (exit, kill or deadline; the status is written once) → [`Child`].
+//!
+//! The modules depend downwards only: `guest`, `handle`, `registry`, `approval`,
+//! `grant`, `child`, `sandbox`, `launch`, `confinement`.
 //!
 //! ```
 //! use capspawn_native::grant::Grants;
@@ -41,37 +43,33 @@
 //! ```
 
 mod approval;
-mod capture;
 mod child;
 mod command;
-mod entry;
+pub mod confinement;
 mod error;
 mod event;
 pub mod grant;
 mod guest;
-mod holder;
-mod key;
+mod handle;
 pub mod launch;
 pub mod limits;
-mod owner;
-mod pipes;
 mod registry;
 pub mod sandbox;
-mod stamp;
 mod status;
-mod stream;
-mod supervisor;
-mod tree_limits;
-mod usage;
+mod streams;
 
 pub use approval::{Answer, Approver, Question};
-pub use capture::Captured;
-pub use child::{Child, ChildInfo, Waiter};
-pub use command::{Command, Stdin, Stdio};
-pub use error::{Denial, DeniedItem, LaunchError, Quota, SpawnError, Stage};
+pub use child::capture::Captured;
+pub use child::info::ChildInfo;
+pub use child::pipe::{PipeReader, PipeWriter};
+pub use command::Command;
+pub use error::{Denial, DeniedItem, Quota, SpawnError};
 pub use event::{Event, EventKind};
 pub use grant::{Decision, Grant, GrantError, Grants};
 pub use guest::Guest;
-pub use registry::{Registry, RegistryBuilder};
+pub use handle::{Child, Waiter};
+pub use launch::{LaunchError, Stage};
+pub use registry::Registry;
+pub use registry::builder::RegistryBuilder;
 pub use status::{ExitStatus, KillReason, Receipt, Signal};
-pub use stream::{PipeReader, PipeWriter};
+pub use streams::{Stdin, Stdio, Streams};

@@ -1,5 +1,5 @@
-//! What bounds a child and its registry, each number with its unit, its
-//! default, and the attack or accident it stops.
+//! The limits of a child and of its registry: each with its unit, its default, and
+//! the attack or accident that it stops.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ pub const MAX_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 /// request is refused here rather than halfway through an exec.
 pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 
-/// The most bytes a request may carry as standard input: 16 MiB. They stay in
+/// The most bytes of standard input that a request may carry: 16 MiB. They stay in
 /// the host's memory until the child has read them.
 pub const MAX_STDIN_BYTES: usize = 16 * 1024 * 1024;
 
@@ -29,12 +29,12 @@ pub const DEFAULT_MAX_LIVE: u32 = 64;
 /// for ever; a grant's `max-total` replaces it.
 pub const DEFAULT_MAX_TOTAL: u64 = 10_000;
 
-/// Receipts of ended children that nobody has looked at: 1024, some hundred
-/// bytes each.
+/// Receipts of ended children that made room unobserved: 1024, some hundred bytes
+/// each.
 pub const DEFAULT_MAX_RECEIPTS: usize = 1024;
 
-/// Captured bytes that the whole registry retains: 256 MiB. Stops many small
-/// captures from adding up; past it the oldest ended entries go.
+/// Captured bytes that the whole registry keeps: 256 MiB. Stops many small captures
+/// from adding up; beyond it the oldest ended entries are evicted.
 pub const DEFAULT_MAX_RETAINED_BYTES: usize = 256 * 1024 * 1024;
 
 /// How long a child may run: 30 s, measured on the wall clock.
@@ -46,43 +46,43 @@ pub const DEFAULT_CAPTURE_STDOUT_BYTES: u64 = 1024 * 1024;
 /// Standard error kept for a child: 64 KiB; the rest is read and counted.
 pub const DEFAULT_CAPTURE_STDERR_BYTES: u64 = 64 * 1024;
 
-/// How long the pipes of an ended child may still deliver: 250 ms. A
+/// How long the pipes of an ended child may still deliver output: 250 ms. A
 /// grandchild that keeps a pipe open cannot keep the entry busy for longer.
 pub const DRAIN_GRACE: Duration = Duration::from_millis(250);
 
-/// How long a release waits for the reap of a child that it killed: 1 s.
-pub const RELEASE_BOUND: Duration = Duration::from_secs(1);
+/// How long a release waits until the child that it killed is reaped: 1 s.
+pub const RELEASE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Detached children of one owner that nobody has attached to: 64, as many as run
-/// by default. At the bound the oldest that has ended makes room (and leaves a
-/// receipt); where all run the detach is refused. Stops an owner from leaving its
-/// results in the whole registry.
+/// Detached children of one owner that nobody has attached to: 64, the default of
+/// `max-live`. At the bound the oldest ended one makes room and leaves a receipt; if
+/// all of them run, the detach is refused. Stops an owner from filling the registry
+/// with its results.
 pub const MAX_DETACHED: usize = 64;
 
-/// How long an approver may take for one answer: 60 s, past which the request is
-/// denied. Keeps a guest from waiting for ever on a person who has left.
-pub const DEFAULT_APPROVAL_BOUND: Duration = Duration::from_secs(60);
+/// How long an approver may take for one answer: 60 s. After that the request is
+/// denied, so that a guest does not wait for ever for a person who has left.
+pub const DEFAULT_APPROVAL_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Requests of one guest that wait for an approver, the open question included:
-/// 64. They hold no slot, so that nothing else bounds what they take in memory.
+/// Requests of one guest that wait for an approver, the open question included: 64.
+/// They hold no slot, so nothing else bounds the memory that they take.
 pub const MAX_WAITING_QUESTIONS: usize = 64;
 
-/// Approvals that are remembered for one guest: 1024, 32 bytes each. Past it the
-/// oldest is forgotten and asked for again.
+/// Approvals that are remembered for one guest: 1024, 32 bytes each. Beyond it the
+/// oldest is forgotten, and its command is asked about again.
 pub const MAX_REMEMBERED_APPROVALS: usize = 1024;
 
 /// The limits of one child, as the grant sets them.
 ///
-/// `None` is no limit of that kind. [`Limits::default`] is the built-in minimum
-/// of a grant without a `limits` table.
+/// `None` is no limit of that kind. [`Limits::default`] holds for a grant without a
+/// `limits` table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
     /// Time on the wall clock until the child is killed as `timeout`.
     pub wall: Duration,
     /// Processor time of the whole tree (`RLIMIT_CPU`).
     pub cpu: Option<Duration>,
-    /// Memory of the whole tree, in bytes (`RLIMIT_DATA` for each process, the
-    /// tree by looking).
+    /// Memory of the whole tree, in bytes (`RLIMIT_DATA` for each process; the tree
+    /// is sampled).
     pub memory_bytes: Option<u64>,
     /// Tasks of the whole tree, threads included.
     pub processes: Option<u64>,
@@ -90,16 +90,17 @@ pub struct Limits {
     pub open_files: Option<u64>,
     /// The largest file that may be written, in bytes (`RLIMIT_FSIZE`).
     pub file_size_bytes: Option<u64>,
-    /// What fits into a private `/tmp`, and as much again into `/dev/shm`, in
-    /// bytes, for the children of one session together.
+    /// The size of a private `/tmp`, and of `/dev/shm`, in bytes, for the children of
+    /// one session together.
     pub tmpfs_bytes: u64,
     /// Bytes of output, both streams together, after which the child is killed.
     pub output_bytes: Option<u64>,
 }
 
 impl Default for Limits {
-    /// Wall 30 s, cpu 10 s, memory 256 MiB, 256 tasks, 64 open files, files of
-    /// 64 MiB, 64 MiB of private `/tmp`, no bound on what is written to the (bounded) captures.
+    /// 30 s on the wall clock, 10 s of processor time, 256 MiB of memory, 256 tasks,
+    /// 64 open files, files of 64 MiB, 64 MiB of private `/tmp`, and no limit on
+    /// output, of which the captures keep a bounded part.
     fn default() -> Self {
         Self {
             wall: DEFAULT_WALL,

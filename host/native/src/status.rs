@@ -24,7 +24,7 @@ pub enum KillReason {
     Output,
     /// The life-time of a detached child.
     Lifetime,
-    /// The registry's shutdown, or a failure of the host's own.
+    /// The registry's shutdown, or a failure of the host.
     Host,
 }
 
@@ -45,11 +45,11 @@ impl fmt::Display for KillReason {
     }
 }
 
-/// How a child ended; written once.
+/// How a child ended. A child's status is written once and never changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ExitStatus {
-    /// It exited by itself, with this code, even if a kill or a deadline arrived
-    /// at the same moment.
+    /// It exited by itself with this code, even if a kill or a deadline came at the
+    /// same moment.
     Exited(i32),
     /// A signal that the host did not send ended it.
     Signaled(u8),
@@ -101,8 +101,8 @@ impl Signal {
     }
 }
 
-/// What remains of an ended child whose entry made room before anybody looked
-/// at it: how it ended and when, no output.
+/// What remains of an ended child whose entry made room for others before its end
+/// was observed: how and when it ended, without its output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// The child's number, unique in its registry.

@@ -18,7 +18,7 @@ mod generated {
             default: trappable,
         },
         trappable_error_type: {
-            "capspawn:process/types.error-code" => crate::ProcessError,
+            "capspawn:process/types.error-code" => crate::error::ProcessError,
         },
         require_store_data_send: true,
     });

@@ -1,4 +1,4 @@
-//! The conversions of this version's types.
+//! Conversions between this version's generated types and the native ones.
 
 use super::bindings::types;
 

@@ -1,5 +1,5 @@
-//! The host methods: each fetches from the table, calls the native core, and
-//! renames the answer.
+//! The host methods of version 0.2. Each looks a handle up, calls the native core
+//! and converts the result.
 
 use std::time::Duration;
 
@@ -9,13 +9,14 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, Pollable};
 
 use super::bindings::{run, spawn, types};
-use super::streams::{Reading, Writing};
-use crate::child::{Child, taken};
+use super::streams::{PipeInput, PipeOutput};
+use crate::child::{Child, require_pipe};
+use crate::ctx::ProcessCtxView;
+use crate::error::{ErrorCode, ProcessError};
 use crate::options::{Setting, SpawnOptions, host_spawn_options};
-use crate::{ErrorCode, ProcessCtxView, ProcessError};
 
-/// What a pollable of a child holds: not the child, so that the guest may drop
-/// either first.
+/// The source of a child's pollable. It does not hold the child, so that the guest
+/// may drop either of them first.
 struct Ended(native::Waiter);
 
 #[async_trait]
@@ -27,10 +28,7 @@ impl Pollable for Ended {
 
 impl types::Host for ProcessCtxView<'_> {
     fn convert_error_code(&mut self, error: ProcessError) -> wasmtime::Result<types::ErrorCode> {
-        match error {
-            ProcessError::Code(code) => Ok(code.into()),
-            ProcessError::Trap(error) => Err(error),
-        }
+        error.into_code()
     }
 }
 
@@ -44,15 +42,10 @@ impl run::Host for ProcessCtxView<'_> {
         options: Option<Resource<SpawnOptions>>,
     ) -> Result<types::Output, ProcessError> {
         let command = self.command_to_run(program, args, options)?;
-        // If this call is cancelled the question is abandoned, or the child
-        // dropped and so killed.
-        let child = self.ctx.guest.spawn_asking(&command).await?;
-        let (status, stdout, stderr) = child.output().await;
-        Ok(types::Output {
-            status: status.into(),
-            stdout: stdout.into(),
-            stderr: stderr.into(),
-        })
+        // Cancelling this call drops the approval request, or the child, which
+        // kills it.
+        let child = self.ctx.guest.spawn_with_approval(&command).await?;
+        Ok(child.output().await.into())
     }
 }
 
@@ -74,12 +67,12 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         options: Option<Resource<SpawnOptions>>,
     ) -> Result<Resource<Child>, ProcessError> {
         let command = self.command(program, args, options)?;
-        let child = self.ctx.guest.spawn_asking(&command).await?;
-        Ok(self.table.push(Child(child))?)
+        let child = self.ctx.guest.spawn_with_approval(&command).await?;
+        self.push_child(child)
     }
 
     fn attach(&mut self, key: String) -> Result<Resource<Child>, ProcessError> {
-        ProcessCtxView::attach(self, &key)
+        self.attach_child(&key)
     }
 
     fn id(&mut self, this: Resource<Child>) -> wasmtime::Result<u64> {
@@ -110,21 +103,19 @@ impl spawn::HostChild for ProcessCtxView<'_> {
     }
 
     fn signal(&mut self, this: Resource<Child>, signal: types::Signal) -> Result<(), ProcessError> {
-        self.table.get(&this)?.0.signal(signal.into());
-        Ok(())
+        self.signal_child(&this, signal)
     }
 
     fn kill(&mut self, this: Resource<Child>, grace: types::Duration) -> wasmtime::Result<()> {
-        self.child(&this)?.kill(Duration::from_nanos(grace));
-        Ok(())
+        self.kill_child(&this, grace)
     }
 
     fn take_stdin(
         &mut self,
         this: Resource<Child>,
     ) -> Result<Resource<DynOutputStream>, ProcessError> {
-        let pipe = taken(self.table.get(&this)?.0.take_stdin())?;
-        let stream: DynOutputStream = Box::new(Writing::new(pipe));
+        let pipe = require_pipe(self.table.get(&this)?.0.take_stdin())?;
+        let stream: DynOutputStream = Box::new(PipeOutput::new(pipe));
         Ok(self.table.push(stream)?)
     }
 
@@ -132,8 +123,8 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         &mut self,
         this: Resource<Child>,
     ) -> Result<Resource<DynInputStream>, ProcessError> {
-        let pipe = taken(self.table.get(&this)?.0.take_stdout())?;
-        let stream: DynInputStream = Box::new(Reading::new(pipe));
+        let pipe = require_pipe(self.table.get(&this)?.0.take_stdout())?;
+        let stream: DynInputStream = Box::new(PipeInput::new(pipe));
         Ok(self.table.push(stream)?)
     }
 
@@ -141,8 +132,8 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         &mut self,
         this: Resource<Child>,
     ) -> Result<Resource<DynInputStream>, ProcessError> {
-        let pipe = taken(self.table.get(&this)?.0.take_stderr())?;
-        let stream: DynInputStream = Box::new(Reading::new(pipe));
+        let pipe = require_pipe(self.table.get(&this)?.0.take_stderr())?;
+        let stream: DynInputStream = Box::new(PipeInput::new(pipe));
         Ok(self.table.push(stream)?)
     }
 
@@ -162,11 +153,10 @@ impl spawn::HostChild for ProcessCtxView<'_> {
     }
 
     fn detach(&mut self, this: Resource<Child>) -> Result<String, ProcessError> {
-        ProcessCtxView::detach(self, &this)
+        self.detach_child(&this)
     }
 
     fn drop(&mut self, this: Resource<Child>) -> wasmtime::Result<()> {
-        self.table.delete(this)?;
-        Ok(())
+        self.drop_child(this)
     }
 }

@@ -1,18 +1,14 @@
 //! A child's pipes as `wasi:io` streams.
 //!
-//! Each call of the guest is one read or write of the pipe itself: no task, no
-//! read-ahead, so that a guest that stops reading stops the child, and a stream
-//! costs no memory between calls. The ready-made adapters of wasmtime-wasi start
-//! a task a stream, which reads ahead and keeps a chunk of its own.
+//! Each call of the guest is one read or write of the pipe itself, without a task
+//! and without read-ahead. So a guest that stops reading stops the child, and a
+//! stream uses no memory between calls. The adapters of wasmtime-wasi start a task
+//! for each stream, which reads ahead and keeps a buffer of its own.
 //!
-//! What the guest may write at once is what the pipe takes whole: a write is in
-//! the pipe when it returns, and dropping the stream loses nothing. A fixed permit
-//! would leave a rest with the host that nobody writes while the guest waits for
-//! the child's answer to it.
-
-#[cfg(test)]
-#[path = "stream_tests.rs"]
-mod tests;
+//! `check-write` permits as many bytes as the pipe takes whole. Therefore a write
+//! is in the pipe when it returns, and dropping the stream loses nothing. With a
+//! fixed permit the host would keep the bytes that do not fit, and nothing would
+//! write them while the guest waits for the child's reply.
 
 use std::io;
 
@@ -21,23 +17,23 @@ use capspawn_native::{PipeReader, PipeWriter};
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::ErrorCode;
+use crate::error::ErrorCode;
 
-/// The most that one call reads or writes: the capacity of a pipe. A guest may
-/// ask for more, and must not make the host allocate it.
+/// The most bytes that one call reads or writes: 64 KiB, the capacity of a pipe. A
+/// guest that requests more must not make the host allocate more.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// The child's standard output or standard error, until its end was read.
-pub(super) struct Reading(Option<PipeReader>);
+/// A child's standard output or standard error; none once its end was read.
+pub(super) struct PipeInput(Option<PipeReader>);
 
-impl Reading {
+impl PipeInput {
     pub(super) fn new(pipe: PipeReader) -> Self {
         Self(Some(pipe))
     }
 
-    /// Tells bytes, "nothing there", the end and a failure apart. The last two
-    /// close the pipe.
-    fn answer(&mut self, read: io::Result<Vec<u8>>) -> StreamResult<Bytes> {
+    /// Converts the result of a read. The end and a failure close the pipe; an
+    /// empty pipe yields no bytes.
+    fn result(&mut self, read: io::Result<Vec<u8>>) -> StreamResult<Bytes> {
         match read {
             Ok(bytes) if bytes.is_empty() => {
                 self.0 = None;
@@ -47,39 +43,39 @@ impl Reading {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Bytes::new()),
             Err(error) => {
                 self.0 = None;
-                Err(failed(error))
+                Err(stream_error(error))
             }
         }
     }
 }
 
-/// An error that `process-error-code` understands.
-fn failed(error: io::Error) -> StreamError {
+/// Returns an error whose code `process-error-code` finds.
+fn stream_error(error: io::Error) -> StreamError {
     StreamError::LastOperationFailed(ErrorCode::from(error).into())
 }
 
 #[async_trait]
-impl Pollable for Reading {
+impl Pollable for PipeInput {
     async fn ready(&mut self) {
         let Some(pipe) = &self.0 else { return };
-        // A runtime that shuts down wakes nobody any more: let the read tell.
+        // An error means that the runtime shuts down: the next read reports it.
         while !pipe.is_readable() && pipe.readable().await.is_ok() {}
     }
 }
 
 #[async_trait]
-impl InputStream for Reading {
+impl InputStream for PipeInput {
     fn read(&mut self, size: usize) -> StreamResult<Bytes> {
         let pipe = self.0.as_ref().ok_or(StreamError::Closed)?;
         if size == 0 {
             return Ok(Bytes::new());
         }
         let read = pipe.try_read_vec(size.min(MAX_BYTES));
-        self.answer(read)
+        self.result(read)
     }
 
-    /// Reads before it waits: the default would wait first, and gives up with a
-    /// trap after some vain attempts.
+    /// Reads before it waits. The default implementation waits first, and traps
+    /// after a number of attempts without bytes.
     async fn blocking_read(&mut self, size: usize) -> StreamResult<Bytes> {
         if size == 0 {
             self.ready().await;
@@ -87,30 +83,31 @@ impl InputStream for Reading {
         }
         let pipe = self.0.as_ref().ok_or(StreamError::Closed)?;
         let read = pipe.read_vec(size.min(MAX_BYTES)).await;
-        self.answer(read)
+        self.result(read)
     }
 }
 
-/// The child's standard input, until a write failed.
-pub(super) struct Writing {
+/// A child's standard input.
+pub(super) struct PipeOutput {
+    /// None once a write has failed.
     pipe: Option<PipeWriter>,
-    /// What the guest may write without asking again.
+    /// The bytes that the guest may write before it calls `check-write` again.
     permit: usize,
-    /// Accepted, and not yet in the pipe. Empty between calls, unless the child
-    /// made its pipe smaller after the permit was given.
-    rest: Bytes,
-    /// A failure while the guest waited, to be told when it asks.
+    /// Bytes that were accepted and are not in the pipe. Empty between calls,
+    /// unless the child made its pipe smaller after the permit was given.
+    pending: Bytes,
+    /// A failure while the guest waited, for its next call to report.
     failure: Option<StreamError>,
-    /// The next wait is for a flush, not for room.
+    /// Whether the next wait is for a flush, and not for room.
     flushing: bool,
 }
 
-impl Writing {
+impl PipeOutput {
     pub(super) fn new(pipe: PipeWriter) -> Self {
         Self {
             pipe: Some(pipe),
             permit: 0,
-            rest: Bytes::new(),
+            pending: Bytes::new(),
             failure: None,
             flushing: false,
         }
@@ -118,11 +115,11 @@ impl Writing {
 
     fn fail(&mut self, error: io::Error) -> StreamError {
         self.pipe = None;
-        self.rest = Bytes::new();
-        failed(error)
+        self.pending = Bytes::new();
+        stream_error(error)
     }
 
-    /// The pipe; what it failed with, once; closed from then on.
+    /// Returns the pipe, or reports its failure once and `Closed` from then on.
     fn pipe(&mut self) -> StreamResult<&PipeWriter> {
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -130,12 +127,12 @@ impl Writing {
         self.pipe.as_ref().ok_or(StreamError::Closed)
     }
 
-    /// Writes as much of the rest as the pipe takes.
-    fn drain(&mut self) -> StreamResult<()> {
-        while !self.rest.is_empty() {
+    /// Writes as many of the pending bytes as the pipe takes.
+    fn write_pending(&mut self) -> StreamResult<()> {
+        while !self.pending.is_empty() {
             let Some(pipe) = &self.pipe else { break };
-            match pipe.try_write(&self.rest) {
-                Ok(written) => self.rest.advance(written),
+            match pipe.try_write(&self.pending) {
+                Ok(written) => self.pending.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(self.fail(error)),
             }
@@ -143,11 +140,11 @@ impl Writing {
         Ok(())
     }
 
-    /// Waits until the rest is written.
-    async fn drained(&mut self) -> StreamResult<()> {
+    /// Waits until no bytes are pending.
+    async fn wait_written(&mut self) -> StreamResult<()> {
         loop {
-            self.drain()?;
-            if self.rest.is_empty() {
+            self.write_pending()?;
+            if self.pending.is_empty() {
                 return Ok(());
             }
             if let Err(error) = self.pipe()?.writable().await {
@@ -158,12 +155,12 @@ impl Writing {
 }
 
 #[async_trait]
-impl Pollable for Writing {
+impl Pollable for PipeOutput {
     async fn ready(&mut self) {
         if self.failure.is_some() {
             return;
         }
-        if let Err(failure) = self.drained().await {
+        if let Err(failure) = self.wait_written().await {
             self.failure = Some(failure);
             return;
         }
@@ -173,7 +170,7 @@ impl Pollable for Writing {
 }
 
 #[async_trait]
-impl OutputStream for Writing {
+impl OutputStream for PipeOutput {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.pipe()?;
         if bytes.len() > self.permit {
@@ -181,23 +178,23 @@ impl OutputStream for Writing {
         }
         self.permit = 0;
         self.flushing = false;
-        self.rest = bytes;
-        self.drain()
+        self.pending = bytes;
+        self.write_pending()
     }
 
-    /// Nothing to do: what was written is in the pipe.
+    /// Completes at once as a rule: bytes that were written are in the pipe.
     fn flush(&mut self) -> StreamResult<()> {
         self.pipe()?;
         self.flushing = true;
-        self.drain()
+        self.write_pending()
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
         self.permit = 0;
         self.flushing = false;
         self.pipe()?;
-        self.drain()?;
-        if self.rest.is_empty() {
+        self.write_pending()?;
+        if self.pending.is_empty() {
             let room = self.pipe()?.room();
             let room = room.map_err(|error| self.fail(error))?;
             self.permit = room.min(MAX_BYTES);
@@ -205,24 +202,27 @@ impl OutputStream for Writing {
         Ok(self.permit)
     }
 
-    /// Returns as soon as the bytes are in the pipe; the default would then wait
-    /// until the child has read some of them.
+    /// Returns as soon as the bytes are in the pipe. The default implementation
+    /// would then wait until the child has read some of them.
     async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
         self.pipe()?;
         self.permit = 0;
-        self.drained().await?;
-        self.rest = bytes;
-        self.drained().await
+        self.wait_written().await?;
+        self.pending = bytes;
+        self.wait_written().await
     }
 
-    /// Of a flush only the rest is waited for, for the same reason; the answer
-    /// may be zero then.
+    /// After a flush this waits for the pending bytes only, for the same reason;
+    /// the permit may then be zero.
     async fn write_ready(&mut self) -> StreamResult<usize> {
         if self.flushing {
-            self.drained().await?;
+            self.wait_written().await?;
         } else {
             self.ready().await;
         }
         self.check_write()
     }
 }
+
+#[cfg(test)]
+mod tests;

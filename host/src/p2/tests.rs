@@ -1,4 +1,4 @@
-//! The host methods without any wasm.
+//! The host methods of version 0.2, without WebAssembly.
 
 use std::path::Path;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub(super) const GRANT: &str = r#"
     args = ["*"]
 "#;
 
-/// What a store would hold.
+/// The data of a store, and the registry.
 struct Guest {
     registry: Registry,
     ctx: ProcessCtx,
@@ -73,7 +73,7 @@ impl Guest {
     }
 }
 
-/// The guest's second handle to what it lends to a call.
+/// Returns the borrowed handle that a guest passes to a call.
 fn borrow<T: 'static>(resource: &Resource<T>) -> Resource<T> {
     Resource::new_borrow(resource.rep())
 }
@@ -166,7 +166,7 @@ async fn a_pollable_is_ready_once_its_dropped_child_is_gone() {
     let ready = HostPollable::block(&mut guest.table, borrow(&pollable));
     tokio::time::timeout(Duration::from_secs(10), ready)
         .await
-        .expect("it was killed")
+        .expect("the drop kills the child")
         .unwrap();
 }
 
@@ -182,7 +182,7 @@ async fn dropping_the_table_kills() {
         }
     })
     .await
-    .expect("the child is killed");
+    .expect("the drop kills the child");
 }
 
 #[tokio::test]
@@ -194,13 +194,13 @@ async fn a_cancelled_run_kills_its_child() {
         run::Host::run(&mut guest.view(), "sleep".to_owned(), args, None),
     )
     .await;
-    assert!(call.is_err(), "the program runs for longer");
+    assert!(call.is_err(), "the program runs longer than the call");
     assert!(guest.registry.shutdown(Duration::from_secs(10)));
     assert!(guest.ctx.live().is_empty());
 }
 
 #[tokio::test]
-async fn wait_gives_up_after_its_timeout_and_the_child_runs_on() {
+async fn wait_returns_after_its_timeout_and_the_child_continues() {
     let mut guest = Guest::new();
     let child = guest.sleep().await;
     let mut view = guest.view();
@@ -235,7 +235,7 @@ async fn the_timeout_counts_in_nanoseconds() {
 }
 
 #[tokio::test]
-async fn run_refuses_pipes_and_spawn_hands_each_out_once() {
+async fn run_refuses_pipes_and_spawn_returns_each_once() {
     let mut guest = Guest::new();
     let options = guest.options();
     let mut view = guest.view();
@@ -260,14 +260,14 @@ async fn run_refuses_pipes_and_spawn_hands_each_out_once() {
     let captured = HostChild::take_stderr(&mut view, borrow(&child));
     assert_eq!(code(captured.map(|_| ())), ErrorCode::InvalidState);
 
-    // The child before what it gave: neither belongs to the other in the table.
+    // The child is dropped before its streams: the table does not tie them together.
     HostChild::drop(&mut view, child).unwrap();
     HostOutputStream::drop(view.table, stdin).await.unwrap();
     HostInputStream::drop(view.table, stdout).await.unwrap();
 }
 
 #[tokio::test]
-async fn options_over_the_guests_budget_are_too_big_and_not_kept() {
+async fn options_over_the_guests_budget_are_too_big_and_not_stored() {
     let mut guest = Guest::new();
     let quarter = || types::Stdin::Bytes(vec![0; MAX_OPTIONS_BYTES / 4]);
     let mut held: Vec<_> = (0..4).map(|_| guest.options()).collect();
@@ -282,7 +282,7 @@ async fn options_over_the_guests_budget_are_too_big_and_not_kept() {
     let spawned = HostChild::spawn(&mut guest.view(), program, args, Some(borrow(&over))).await;
     assert_eq!(code(spawned), ErrorCode::TooBig);
 
-    // Setting again replaces, and dropping frees.
+    // Setting an option again replaces its value, and dropping the options frees it.
     let first = held.remove(0);
     HostSpawnOptions::set_stdin(&mut guest.view(), borrow(&first), types::Stdin::Null).unwrap();
     assert_eq!(guest.ctx.options_bytes, MAX_OPTIONS_BYTES / 4 * 3);
@@ -293,7 +293,7 @@ async fn options_over_the_guests_budget_are_too_big_and_not_kept() {
 }
 
 #[test]
-fn the_code_behind_a_streams_error_is_found() {
+fn the_error_code_of_a_failed_stream_is_found() {
     let mut guest = Guest::new();
     let ours = guest
         .table
@@ -314,18 +314,18 @@ async fn a_released_handle_is_a_trap_and_not_another_child() {
     let status = HostChild::release(&mut guest.view(), Resource::new_own(child.rep())).await;
     assert!(matches!(status, Ok(types::ExitStatus::Killed(_))));
     let mut view = guest.view();
-    HostChild::id(&mut view, stale()).expect_err("it is gone");
-    HostChild::poll(&mut view, stale()).expect_err("it is gone");
-    HostChild::kill(&mut view, stale(), 0).expect_err("it is gone");
-    HostChild::subscribe(&mut view, stale()).expect_err("it is gone");
-    HostChild::captured(&mut view, stale(), 0, 0).expect_err("it is gone");
+    HostChild::id(&mut view, stale()).expect_err("the handle was released");
+    HostChild::poll(&mut view, stale()).expect_err("the handle was released");
+    HostChild::kill(&mut view, stale(), 0).expect_err("the handle was released");
+    HostChild::subscribe(&mut view, stale()).expect_err("the handle was released");
+    HostChild::captured(&mut view, stale(), 0, 0).expect_err("the handle was released");
     HostChild::wait(&mut view, stale(), None)
         .await
-        .expect_err("it is gone");
+        .expect_err("the handle was released");
     let detached = HostChild::detach(&mut view, stale());
     assert!(matches!(detached, Err(ProcessError::Trap(_))));
     let again = HostChild::release(&mut view, Resource::new_own(child.rep())).await;
-    again.expect_err("twice");
+    again.expect_err("it was released before");
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
-//! The host methods: each takes what it needs out of the store, waits without
-//! it, and renames the answer.
+//! The host methods of version 0.3. Each takes what it needs out of the store,
+//! waits without the store, and converts the result.
 //!
-//! What waits holds neither the store nor a child's handle, so that every other
-//! task of the guest runs on, and dropping what waits loses nothing.
+//! A waiting future holds neither the store nor a child's handle. The other tasks
+//! of the guest run meanwhile, and dropping the future loses nothing.
 
 use std::time::Duration;
 
@@ -13,31 +13,28 @@ use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader
 use super::bindings::{run, spawn, types};
 use super::streams;
 use crate::child::Child;
+use crate::ctx::{Process, ProcessCtxView};
+use crate::error::ProcessError;
 use crate::options::{Setting, SpawnOptions, host_spawn_options};
-use crate::{Process, ProcessCtxView, ProcessError};
 
-/// How a stream ended, once it has.
-type Ending = FutureReader<Result<(), types::ErrorCode>>;
+/// Resolves to the result of a stream once the stream has ended.
+type StreamEnd = FutureReader<streams::EndResult>;
 
-/// Starts a child without the store, which stays free while an approver thinks.
+/// Starts a child without the store, which stays free during an approval.
 ///
-/// A cancelled call drops this future: an open question is abandoned. Between
-/// the start and the answer to the guest nothing is awaited but what the caller
-/// does with the child, which a drop kills.
+/// Cancelling the call drops this future, and with it a pending approval request
+/// or the started child, which kills it.
 async fn start<T: Send>(
     store: &Accessor<T, Process>,
     command: &Command,
 ) -> Result<native::Child, ProcessError> {
     let guest = store.with(|mut store| store.get().ctx.guest.clone());
-    Ok(guest.spawn_asking(command).await?)
+    Ok(guest.spawn_with_approval(command).await?)
 }
 
 impl types::Host for ProcessCtxView<'_> {
     fn convert_error_code(&mut self, error: ProcessError) -> wasmtime::Result<types::ErrorCode> {
-        match error {
-            ProcessError::Code(code) => Ok(code.into()),
-            ProcessError::Trap(error) => Err(error),
-        }
+        error.into_code()
     }
 }
 
@@ -54,12 +51,7 @@ impl<T: Send> run::HostWithStore<T> for Process {
     ) -> Result<types::Output, ProcessError> {
         let command = store.with(|mut store| store.get().command_to_run(program, args, options))?;
         let child = start(store, &command).await?;
-        let (status, stdout, stderr) = child.output().await;
-        Ok(types::Output {
-            status: status.into(),
-            stdout: stdout.into(),
-            stderr: stderr.into(),
-        })
+        Ok(child.output().await.into())
     }
 }
 
@@ -74,14 +66,14 @@ impl<T: Send + 'static> spawn::HostChildWithStore<T> for Process {
     ) -> Result<Resource<Child>, ProcessError> {
         let command = store.with(|mut store| store.get().command(program, args, options))?;
         let child = start(store, &command).await?;
-        store.with(|mut store| Ok(store.get().table.push(Child(child))?))
+        store.with(|mut store| store.get().push_child(child))
     }
 
     async fn attach(
         store: &Accessor<T, Self>,
         key: String,
     ) -> Result<Resource<Child>, ProcessError> {
-        store.with(|mut store| store.get().attach(&key))
+        store.with(|mut store| store.get().attach_child(&key))
     }
 
     async fn wait(
@@ -103,7 +95,7 @@ impl<T: Send + 'static> spawn::HostChildWithStore<T> for Process {
         mut store: Access<'_, T, Self>,
         this: Resource<Child>,
         mut data: StreamReader<u8>,
-    ) -> wasmtime::Result<Ending> {
+    ) -> wasmtime::Result<StreamEnd> {
         let pipe = match store.get().child(&this) {
             Ok(child) => child.take_stdin(),
             Err(error) => {
@@ -117,7 +109,7 @@ impl<T: Send + 'static> spawn::HostChildWithStore<T> for Process {
     fn read_stdout(
         mut store: Access<'_, T, Self>,
         this: Resource<Child>,
-    ) -> wasmtime::Result<(StreamReader<u8>, Ending)> {
+    ) -> wasmtime::Result<(StreamReader<u8>, StreamEnd)> {
         let pipe = store.get().child(&this)?.take_stdout();
         streams::read(store, pipe)
     }
@@ -125,7 +117,7 @@ impl<T: Send + 'static> spawn::HostChildWithStore<T> for Process {
     fn read_stderr(
         mut store: Access<'_, T, Self>,
         this: Resource<Child>,
-    ) -> wasmtime::Result<(StreamReader<u8>, Ending)> {
+    ) -> wasmtime::Result<(StreamReader<u8>, StreamEnd)> {
         let pipe = store.get().child(&this)?.take_stderr();
         streams::read(store, pipe)
     }
@@ -142,7 +134,7 @@ impl<T: Send + 'static> spawn::HostChildWithStore<T> for Process {
         store: &Accessor<T, Self>,
         this: Resource<Child>,
     ) -> Result<String, ProcessError> {
-        store.with(|mut store| store.get().detach(&this))
+        store.with(|mut store| store.get().detach_child(&this))
     }
 }
 
@@ -160,15 +152,11 @@ impl spawn::HostChild for ProcessCtxView<'_> {
     }
 
     fn signal(&mut self, this: Resource<Child>, signal: types::Signal) -> Result<(), ProcessError> {
-        self.child(&this)
-            .map_err(ProcessError::Trap)?
-            .signal(signal.into());
-        Ok(())
+        self.signal_child(&this, signal)
     }
 
     fn kill(&mut self, this: Resource<Child>, grace: types::Duration) -> wasmtime::Result<()> {
-        self.child(&this)?.kill(Duration::from_nanos(grace));
-        Ok(())
+        self.kill_child(&this, grace)
     }
 
     fn captured(
@@ -182,7 +170,6 @@ impl spawn::HostChild for ProcessCtxView<'_> {
     }
 
     fn drop(&mut self, this: Resource<Child>) -> wasmtime::Result<()> {
-        self.table.delete(this)?;
-        Ok(())
+        self.drop_child(this)
     }
 }

@@ -1,7 +1,8 @@
-//! `capspawn:process@0.3`: for components of the asynchronous component model.
+//! `capspawn:process@0.3`, for components that use the component model's async
+//! functions and streams.
 //!
-//! The same children, caps and grants as in [`crate::p2`]: both versions may be
-//! in one linker, and in one component.
+//! Children, limits and grants are the same as in [`crate::p2`]: one linker, and
+//! one component, may use both versions.
 
 pub mod bindings;
 mod convert;
@@ -11,19 +12,31 @@ mod streams;
 mod tests;
 
 pub use crate::child::Child;
+use crate::ctx::{Process, ProcessView};
 pub use crate::options::SpawnOptions;
-use crate::{Process, ProcessView};
 
 /// Adds the interfaces `types`, `run` and `spawn` to `linker`.
 ///
-/// Whatever the guest's grant says, linking succeeds: what it does not allow is
-/// answered with `access-denied` when it is asked for. Guests are called within
+/// Linking does not depend on a grant: requests that the guest's grant does not
+/// allow fail with `access-denied`. Guests are called within
 /// [`run_concurrent`](wasmtime::Store::run_concurrent). Dropping its future
-/// cancels nothing: what the guest waits for, and its children, stay until the
-/// store goes. A host that keeps the store of an abandoned call calls
+/// cancels nothing: the guest's pending calls and its children stay until the
+/// store is dropped. A host that keeps the store of an abandoned call must call
 /// [`ProcessCtx::kill_all`](crate::ProcessCtx::kill_all).
 ///
-/// A host that offers less links `bindings::types` and `bindings::run` alone.
+/// A host that offers only single interfaces links them as [`Process`] shows, with
+/// `p3` instead of `p2`.
+///
+/// ```
+/// use capspawn::ProcessView;
+/// use wasmtime::component::Linker;
+///
+/// /// Links both versions: a guest may import either of them, or both.
+/// fn link<T: ProcessView + 'static>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+///     capspawn::p2::add_to_linker(linker)?;
+///     capspawn::p3::add_to_linker(linker)
+/// }
+/// ```
 ///
 /// # Errors
 ///

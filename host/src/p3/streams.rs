@@ -1,12 +1,12 @@
 //! A child's pipes as streams of the component model.
 //!
 //! A read copies once, from the kernel's pipe into the guest's memory, and only
-//! while the guest reads; a write the other way round. A task with a buffer
-//! between would be simpler, and would read ahead, lose what a cancelled read
-//! had taken, and not let the guest's pace reach the child.
+//! while the guest reads; a write does the same in the other direction. A task
+//! with a buffer would be simpler. But it would read ahead, it would lose the
+//! bytes of a cancelled read, and a slow guest would not slow the child down.
 //!
-//! What ends a stream is told by the future beside it: an error returned to
-//! wasmtime is a trap.
+//! The result of a stream is reported by the future that comes with it, because an
+//! error that is returned to wasmtime is a trap.
 
 use std::io;
 use std::iter;
@@ -23,45 +23,56 @@ use wasmtime::component::{
 use wasmtime::{AsContextMut, StoreContextMut};
 
 use super::bindings::types;
-use crate::ErrorCode;
-use crate::child::taken;
+use crate::child::require_pipe;
+use crate::error::ErrorCode;
 
-/// The size of a read where the reader is the host itself, which has no buffer
-/// of its own to offer: that of a Linux pipe, in bytes.
+/// The size of a read by the host itself, which offers no buffer of its own: 64
+/// KiB, the capacity of a pipe.
 const HOST_READ_BYTES: usize = 64 * 1024;
 
-type Ended = Result<(), types::ErrorCode>;
+/// How a stream ended.
+pub(super) type EndResult = Result<(), types::ErrorCode>;
 
-/// A pipe while it is open, and who learns how it ended.
-struct Open<P>(Option<(P, oneshot::Sender<Ended>)>);
+/// A pipe until it is closed, and the sender of its result.
+struct OpenPipe<P>(Option<(P, oneshot::Sender<EndResult>)>);
 
-impl<P> Open<P> {
-    fn new(pipe: P) -> (Self, oneshot::Receiver<Ended>) {
-        let (tell, ended) = oneshot::channel();
-        (Self(Some((pipe, tell))), ended)
+impl<P> OpenPipe<P> {
+    fn new(pipe: P) -> (Self, oneshot::Receiver<EndResult>) {
+        let (sender, receiver) = oneshot::channel();
+        (Self(Some((pipe, sender))), receiver)
     }
 
-    /// Closes the pipe, and then tells how it ended.
+    /// Closes the pipe, and then sends the result.
     fn close(&mut self, result: io::Result<()>) {
-        if let Some((pipe, tell)) = self.0.take() {
+        if let Some((pipe, sender)) = self.0.take() {
             drop(pipe);
-            // Nobody listens where the guest has dropped the future.
-            let _ = tell.send(result.map_err(|error| ErrorCode::from(error).into()));
+            // Sending fails if the guest has dropped the future.
+            let _ = sender.send(result.map_err(|error| ErrorCode::from(error).into()));
         }
+    }
+
+    /// Closes the pipe if its stream has ended or failed.
+    fn close_at_end(&mut self, result: io::Result<StreamResult>) -> StreamResult {
+        match result {
+            Ok(StreamResult::Dropped) => self.close(Ok(())),
+            Err(error) => self.close(Err(error)),
+            Ok(other) => return other,
+        }
+        StreamResult::Dropped
     }
 }
 
-impl<P> Drop for Open<P> {
-    /// The guest, or its store, has dropped the other end.
+impl<P> Drop for OpenPipe<P> {
+    // The guest, or its store, has dropped the other end of the stream.
     fn drop(&mut self) {
         self.close(Ok(()));
     }
 }
 
-/// Gives a child's output to the guest.
-struct Output(Open<PipeReader>);
+/// Produces a child's output for the guest.
+struct OutputProducer(OpenPipe<PipeReader>);
 
-impl<D> StreamProducer<D> for Output {
+impl<D> StreamProducer<D> for OutputProducer {
     type Item = u8;
     type Buffer = Option<u8>;
 
@@ -75,12 +86,12 @@ impl<D> StreamProducer<D> for Output {
         let Some((pipe, _)) = &mut self.0.0 else {
             return Poll::Ready(Ok(StreamResult::Dropped));
         };
-        // What is taken now might be thrown away: many guests drop a cancelled read.
+        // Bytes that are read now could be lost: many guests drop a cancelled read.
         if finish {
             return Poll::Ready(Ok(StreamResult::Cancelled));
         }
         let polled = if destination.remaining(store.as_context_mut()) == Some(0) {
-            // The guest asks for readiness; the end shows in the read that follows.
+            // The guest asks for readiness. The next read finds the end.
             pipe.poll_readable(cx).map_ok(|()| StreamResult::Completed)
         } else {
             let mut destination = destination.as_direct(store, HOST_READ_BYTES);
@@ -95,14 +106,14 @@ impl<D> StreamProducer<D> for Output {
                 _ => StreamResult::Completed,
             })
         };
-        polled.map(|result| Ok(self.0.after(result)))
+        polled.map(|result| Ok(self.0.close_at_end(result)))
     }
 }
 
-/// Gives what the guest writes to a child's standard input.
-struct Input(Open<PipeWriter>);
+/// Consumes the guest's data for a child's standard input.
+struct InputConsumer(OpenPipe<PipeWriter>);
 
-impl<D: 'static> StreamConsumer<D> for Input {
+impl<D: 'static> StreamConsumer<D> for InputConsumer {
     type Item = u8;
 
     fn poll_consume(
@@ -126,72 +137,56 @@ impl<D: 'static> StreamConsumer<D> for Input {
             let polled = Pin::new(pipe).poll_write(cx, bytes);
             polled.map_ok(|written| source.mark_read(written))
         };
-        polled.map(|result| Ok(self.0.after(result.map(|()| StreamResult::Completed))))
+        polled.map(|result| {
+            let result = result.map(|()| StreamResult::Completed);
+            Ok(self.0.close_at_end(result))
+        })
     }
 }
 
-impl<P> Open<P> {
-    /// Closes what has ended.
-    fn after(&mut self, result: io::Result<StreamResult>) -> StreamResult {
-        match result {
-            Ok(StreamResult::Dropped) => self.close(Ok(())),
-            Err(error) => self.close(Err(error)),
-            Ok(other) => return other,
-        }
-        StreamResult::Dropped
-    }
-}
-
-/// Returns a stream of what `pipe` holds; an empty one where there is none.
+/// Returns a stream of a child's output, and the future of its result. Without a
+/// pipe the stream is empty, and the result is the error code.
 pub(super) fn read<T: Send + 'static, D: HasData>(
     mut store: Access<'_, T, D>,
     pipe: io::Result<Option<PipeReader>>,
-) -> wasmtime::Result<(StreamReader<u8>, FutureReader<Ended>)> {
-    match taken(pipe).map_err(types::ErrorCode::from) {
+) -> wasmtime::Result<(StreamReader<u8>, FutureReader<EndResult>)> {
+    match require_pipe(pipe) {
         Ok(pipe) => {
-            let (output, ended) = Open::new(pipe);
-            let stream = StreamReader::new(&mut store, Output(output))?;
-            Ok((stream, later(store, ended)?))
+            let (pipe, result) = OpenPipe::new(pipe);
+            let stream = StreamReader::new(&mut store, OutputProducer(pipe))?;
+            Ok((stream, FutureReader::new(store, result)?))
         }
         Err(code) => {
             let stream = StreamReader::new(&mut store, iter::empty())?;
-            Ok((stream, now(store, code)?))
+            Ok((stream, failed(store, code)?))
         }
     }
 }
 
-/// Lets `data` flow into `pipe`; closes it where there is none.
+/// Writes `data` to a child's standard input, and returns the future of the
+/// result. Without a pipe `data` is closed, and the result is the error code.
 pub(super) fn write<T: Send + 'static, D: HasData>(
     mut store: Access<'_, T, D>,
     pipe: io::Result<Option<PipeWriter>>,
     mut data: StreamReader<u8>,
-) -> wasmtime::Result<FutureReader<Ended>> {
-    match taken(pipe).map_err(types::ErrorCode::from) {
+) -> wasmtime::Result<FutureReader<EndResult>> {
+    match require_pipe(pipe) {
         Ok(pipe) => {
-            let (input, ended) = Open::new(pipe);
-            data.pipe(&mut store, Input(input))?;
-            later(store, ended)
+            let (pipe, result) = OpenPipe::new(pipe);
+            data.pipe(&mut store, InputConsumer(pipe))?;
+            FutureReader::new(store, result)
         }
         Err(code) => {
             data.close(&mut store)?;
-            now(store, code)
+            failed(store, code)
         }
     }
 }
 
-/// The ending of an open pipe.
-fn later<T: Send + 'static, D: HasData>(
+/// Returns a future that is ready with an error code.
+fn failed<T: Send + 'static, D: HasData>(
     store: Access<'_, T, D>,
-    ended: oneshot::Receiver<Ended>,
-) -> wasmtime::Result<FutureReader<Ended>> {
-    // An `Open` that is dropped tells before; a lost one is an error, not success.
-    FutureReader::new(store, ended)
-}
-
-/// The ending of what was not there.
-fn now<T: Send + 'static, D: HasData>(
-    store: Access<'_, T, D>,
-    code: types::ErrorCode,
-) -> wasmtime::Result<FutureReader<Ended>> {
-    FutureReader::new(store, async move { wasmtime::error::Ok(Err(code)) })
+    code: ErrorCode,
+) -> wasmtime::Result<FutureReader<EndResult>> {
+    FutureReader::new(store, async move { wasmtime::error::Ok(Err(code.into())) })
 }

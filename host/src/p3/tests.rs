@@ -1,4 +1,4 @@
-//! The host methods in a store without any guest.
+//! The host methods of version 0.3, in a store without a guest.
 
 use std::future::poll_fn;
 use std::path::Path;
@@ -46,7 +46,7 @@ impl ProcessView for State {
 
 type View = Accessor<State, Process>;
 
-/// Gives `test` a store with nothing in it, and ends the registry after.
+/// Runs `test` with an empty store, and shuts the registry down afterwards.
 async fn in_store<R>(test: impl AsyncFnOnce(&View) -> R) -> R {
     let registry = Registry::builder().build().expect("a registry starts");
     let grants = Grants::from_toml_str(GRANT, Path::new("/")).expect("the grant loads");
@@ -83,24 +83,24 @@ async fn wait(
     status.await.expect("the handle is in the table")
 }
 
-/// The guest's second handle to what it lends to a call.
+/// Returns the borrowed handle that a guest passes to a call.
 fn borrow<T: 'static>(resource: &Resource<T>) -> Resource<T> {
     Resource::new_borrow(resource.rep())
 }
 
-/// Polls a call once, and gives it up.
-async fn give_up<T>(call: impl Future<Output = T>) {
+/// Polls a call once, and drops it.
+async fn cancel<T>(call: impl Future<Output = T>) {
     let mut call = pin!(call);
     let pending = poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx).is_pending()));
-    assert!(pending.await, "it had something to wait for");
+    assert!(pending.await, "the call waits");
 }
 
 #[track_caller]
 fn code<T>(result: Result<T, ProcessError>) -> ErrorCode {
     match result {
         Err(ProcessError::Code(code)) => code,
-        Err(ProcessError::Trap(error)) => panic!("a trap: {error}"),
-        Ok(_) => panic!("it was allowed"),
+        Err(ProcessError::Trap(error)) => panic!("expected an error code, got a trap: {error}"),
+        Ok(_) => panic!("expected an error code, got success"),
     }
 }
 
@@ -150,10 +150,10 @@ async fn the_store_is_free_while_calls_wait() {
 }
 
 #[tokio::test]
-async fn a_wait_that_was_given_up_loses_nothing() {
+async fn a_cancelled_wait_loses_nothing() {
     in_store(async |store| {
         let child = shell(store, "sleep 300").await;
-        give_up(wait(store, &child, None)).await;
+        cancel(wait(store, &child, None)).await;
         assert!(wait(store, &child, Some(0)).await.is_none());
         store.with(|mut store| {
             let hangup = types::Signal::Hangup;
@@ -172,23 +172,23 @@ async fn a_wait_that_was_given_up_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_run_that_was_given_up_kills_its_child() {
+async fn a_cancelled_run_kills_its_child() {
     in_store(async |store| {
         let (program, args) = script("sleep 300");
-        give_up(Process::run(store, program, args, None)).await;
+        cancel(Process::run(store, program, args, None)).await;
         tokio::time::timeout(Duration::from_secs(10), async {
             while store.with(|mut store| !store.get().ctx.live().is_empty()) {
                 tokio::task::yield_now().await;
             }
         })
         .await
-        .expect("it is killed");
+        .expect("the drop kills the child");
     })
     .await;
 }
 
 #[tokio::test]
-async fn release_says_how_the_child_ended_and_empties_the_table() {
+async fn release_returns_how_the_child_ended_and_empties_the_table() {
     in_store(async |store| {
         let child = shell(store, "exit 4").await;
         wait(store, &child, None).await;
@@ -202,8 +202,8 @@ async fn release_says_how_the_child_ended_and_empties_the_table() {
 #[test]
 fn both_versions_fit_in_one_linker() {
     let mut linker = Linker::<State>::new(&Engine::default());
-    crate::p2::add_to_linker(&mut linker).expect("nothing is there yet");
-    super::add_to_linker(&mut linker).expect("the other version is another interface");
+    crate::p2::add_to_linker(&mut linker).expect("the linker is empty");
+    super::add_to_linker(&mut linker).expect("the versions are different interfaces");
     let again = super::add_to_linker(&mut linker);
-    assert!(again.is_err(), "the same interface twice");
+    assert!(again.is_err(), "the interface is in the linker already");
 }

@@ -1,8 +1,8 @@
-//! The bindings that these guests share, and how one exports its `run`.
+//! The bindings that these guests share, and the macro that exports their `run`.
 //!
-//! The standard library of wasm32-wasip2 speaks WASI 0.2, for arguments and
-//! output; child processes and `wasi:cli/run` are version 0.3. A component may
-//! mix them, and imports only what it uses.
+//! The standard library of wasm32-wasip2 uses WASI 0.2 for arguments and output;
+//! child processes and `wasi:cli/run` are version 0.3. A component may mix the
+//! versions, and imports only the interfaces that it uses.
 
 pub mod bindings {
     wit_bindgen::generate!({
@@ -40,7 +40,7 @@ pub mod p2 {
 use spawn::Child;
 use types::{SpawnOptions, Stdin, Stdio};
 
-/// Makes an `async fn` the component's `run`.
+/// Exports an `async fn` as the component's `run`.
 #[macro_export]
 macro_rules! guest {
     ($run:ident) => {

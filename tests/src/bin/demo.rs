@@ -1,12 +1,17 @@
-//! The demonstration: `cargo demo`. A component runs a real program that its
-//! grant lists, and is denied one that it does not list.
+//! The demonstration: `cargo demo`. A component runs a real program that its grant
+//! lists, and is denied another one that the grant does not list.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "the demonstration runs the command"
+)]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Built by the build script of the tests, whose package this is.
+/// The example component `exec`, which the build script of this package builds.
 const EXEC: &str = "target/guests/exec.wasm";
 
 fn main() -> ExitCode {
@@ -35,22 +40,22 @@ fn demonstrate() -> Result<()> {
     println!("\n1. A command that the grant lists:");
     let allowed = demo.exec(&["uname", "-sr"])?;
     let stdout = String::from_utf8_lossy(&allowed.stdout);
-    ensure!(allowed.status.code() == Some(0), "uname was to be allowed");
+    ensure!(allowed.status.code() == Some(0), "uname was not allowed");
     ensure!(
         stdout.starts_with("Linux "),
-        "uname was to print the kernel's name"
+        "uname did not print the kernel's name"
     );
 
-    println!("\n2. One that it does not list:");
+    println!("\n2. A command that the grant does not list:");
     let denied = demo.exec(&["sh", "-c", "id"])?;
-    ensure!(denied.status.code() == Some(126), "sh was to be denied");
-    ensure!(denied.stdout.is_empty(), "sh was not to run");
+    ensure!(denied.status.code() == Some(126), "sh was not denied");
+    ensure!(denied.stdout.is_empty(), "sh ran");
 
-    println!("\nAs it should be.");
+    println!("\nBoth ended as the grant says.");
     Ok(())
 }
 
-/// Builds the command; the guests are there already, built with this program.
+/// Builds the command and returns its path. The guests are built with this program.
 fn build(root: &Path) -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = Command::new(cargo)
@@ -59,7 +64,7 @@ fn build(root: &Path) -> Result<PathBuf> {
         .status()
         .context("cannot start cargo")?;
     ensure!(status.success(), "cargo could not build the command");
-    let here = std::env::current_exe().context("where is this program?")?;
+    let here = std::env::current_exe().context("cannot find the path of this program")?;
     Ok(here.with_file_name("capspawn"))
 }
 
@@ -69,7 +74,7 @@ struct Demo {
 }
 
 impl Demo {
-    /// Runs `command` through the component `exec`, and shows all of it.
+    /// Runs `command` through the component `exec`, and prints the call and its output.
     fn exec(&self, command: &[&str]) -> Result<Output> {
         const RUN: [&str; 4] = ["run", "--grants", "guest-examples/grants.toml", EXEC];
         println!("$ capspawn {} -- {}", RUN.join(" "), command.join(" "));

@@ -1,4 +1,4 @@
-//! `--ask`: the question on the terminal, and what its answers do.
+//! `--ask`: the question on the terminal, and the effect of each answer.
 
 use std::io::{Read as _, Write as _};
 use std::process::{Command, Stdio};
@@ -12,7 +12,7 @@ fn setup() -> Setup {
     Setup::new(&[("echo", &program("echo"), ASK)])
 }
 
-/// `capspawn run --ask ... exec.wasm -- ARGS`
+/// The words of `capspawn run --ask ... exec.wasm -- ARGS`.
 fn words(setup: &Setup, args: &[&str]) -> Vec<String> {
     let command = setup.command(args);
     let args = command.get_args().map(|it| it.to_str().expect("UTF-8"));
@@ -23,22 +23,22 @@ fn words(setup: &Setup, args: &[&str]) -> Vec<String> {
     words
 }
 
-/// What a run on a pseudo terminal left.
+/// The exit code and the screen of a run on a pseudo terminal.
 #[derive(Debug)]
 struct Session {
     code: Option<i32>,
-    /// All that was on the screen, by whom ever.
+    /// All text on the screen, whichever program wrote it.
     screen: String,
 }
 
-/// Runs the command on a pseudo terminal with `ahead` typed before it starts,
-/// and `answer` once it has asked.
+/// Runs the command on a pseudo terminal. `ahead` is typed before it starts, and
+/// `answer` when the question is on the screen.
 fn session(setup: &Setup, args: &[&str], ahead: &str, answer: &str) -> Session {
     let quoted: Vec<_> = words(setup, args)
         .iter()
         .map(|word| format!("'{word}'"))
         .collect();
-    // The shell takes one line, and leaves the rest of the input where it is.
+    // The shell reads one line, and leaves the rest of the input to the command.
     let line = format!("read go && exec {}", quoted.join(" "));
     let mut script = Command::new(program("script"))
         .args(["-q", "-e", "-c", &line, "/dev/null"])
@@ -47,39 +47,46 @@ fn session(setup: &Setup, args: &[&str], ahead: &str, answer: &str) -> Session {
         .stdout(Stdio::piped())
         .spawn()
         .expect("script starts");
-    let mut keyboard = script.stdin.take().expect("it is piped");
-    let mut shown = script.stdout.take().expect("it is piped");
+    let mut keyboard = script.stdin.take().expect("it is a pipe");
+    let mut shown = script.stdout.take().expect("it is a pipe");
     let typed = format!("go\n{ahead}");
-    keyboard.write_all(typed.as_bytes()).expect("it is open");
+    keyboard
+        .write_all(typed.as_bytes())
+        .expect("the terminal is open");
 
     let mut screen = Vec::new();
     let mut answered = false;
     let mut part = [0; 4096];
     loop {
-        let count = shown.read(&mut part).expect("it is readable");
+        let count = shown.read(&mut part).expect("the terminal is readable");
         if count == 0 {
             break;
         }
         screen.extend_from_slice(&part[..count]);
         if !answered && String::from_utf8_lossy(&screen).contains("[y/a/N] ") {
             answered = true;
-            keyboard.write_all(answer.as_bytes()).expect("it is open");
+            keyboard
+                .write_all(answer.as_bytes())
+                .expect("the terminal is open");
         }
     }
-    let code = script.wait().expect("it was started").code();
+    let code = script
+        .wait()
+        .expect("script is a child of this test")
+        .code();
     let screen = String::from_utf8(screen).expect("UTF-8");
-    assert!(answered, "never asked: {screen}");
+    assert!(answered, "there was no question: {screen}");
     Session { code, screen }
 }
 
 #[test]
-fn yes_starts_it() {
+fn yes_and_always_start_the_program() {
     for answer in ["y\n", "a\n"] {
         let setup = setup();
         let session = session(&setup, &["echo", "hello"], "", answer);
         assert_eq!(session.code, Some(0), "{session:?}");
         for line in [
-            "\"exec\" asks",
+            "\"exec\" requests a program",
             "argv[1]    \"hello\"",
             "sandbox    none",
             "\nhello\r\n",
@@ -91,7 +98,7 @@ fn yes_starts_it() {
 }
 
 #[test]
-fn anything_else_denies() {
+fn any_other_answer_denies_the_request() {
     for answer in ["\n", "n\n", "yes\n", "Y\n", "\x04"] {
         let setup = setup();
         let session = session(&setup, &["echo", "hello"], "", answer);
@@ -103,7 +110,7 @@ fn anything_else_denies() {
 }
 
 #[test]
-fn what_was_typed_ahead_is_no_answer() {
+fn text_that_was_typed_before_the_question_is_not_an_answer() {
     let setup = setup();
     let session = session(&setup, &["echo", "hello"], "y\ny\n", "\n");
     assert_eq!(session.code, Some(126), "{session:?}");
@@ -118,7 +125,7 @@ fn an_interrupt_at_the_question_ends_the_run() {
 }
 
 #[test]
-fn an_argument_cannot_draw_on_the_terminal() {
+fn control_characters_of_an_argument_are_escaped_on_the_terminal() {
     let setup = setup();
     let hostile = "\x1b[31mred\u{202e}\rargv[1] x";
     let session = session(&setup, &["echo", hostile], "", "\n");
@@ -131,9 +138,9 @@ fn an_argument_cannot_draw_on_the_terminal() {
 }
 
 #[test]
-fn without_a_terminal_it_is_denied_and_the_operator_is_told() {
+fn without_a_terminal_the_request_is_denied_with_a_message() {
     let setup = setup();
-    // Whoever runs the tests may have one.
+    // The tests themselves may run on a terminal.
     let outcome = outcome(
         Command::new(program("setsid"))
             .arg("--wait")
@@ -147,12 +154,14 @@ fn without_a_terminal_it_is_denied_and_the_operator_is_told() {
     let events = setup.events();
     assert_eq!(events.len(), 1, "{events:?}");
     assert_eq!(events[0]["event"], "denied");
-    let reason = events[0]["reason"].as_str().expect("a reason");
+    let reason = events[0]["reason"]
+        .as_str()
+        .expect("the event has a reason");
     assert!(reason.contains("there is no terminal"), "{reason}");
 }
 
 #[test]
-fn without_ask_it_is_denied() {
+fn without_the_option_the_request_is_denied() {
     let setup = setup();
     let outcome = setup.exec(&["echo", "hello"]);
     assert_eq!(outcome.code, Some(126), "{outcome:?}");

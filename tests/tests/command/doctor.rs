@@ -1,4 +1,4 @@
-//! `capspawn doctor`.
+//! `capspawn doctor`: the report on what this machine enforces.
 
 use std::process::Command;
 
@@ -13,16 +13,16 @@ fn doctor(args: &[&str]) -> Outcome {
 
 fn report(args: &[&str]) -> Value {
     let args = [&["--json"], args].concat();
-    serde_json::from_str(&doctor(&args).stdout).expect("JSON")
+    serde_json::from_str(&doctor(&args).stdout).expect("the output is JSON")
 }
 
 #[test]
-fn doctor_reports_every_dimension_and_exits_by_the_demand() {
+fn doctor_reports_every_dimension_and_whether_required_can_be_met() {
     let table = doctor(&[]);
     assert_eq!(
         table.code,
         Some(0),
-        "tests need a host that can confine: {table:?}"
+        "the tests need a machine with a sandbox: {table:?}"
     );
     for name in ["fs-read", "network-unix", "tree-kill"] {
         let line = table.stdout.lines().find(|line| line.starts_with(name));
@@ -31,7 +31,7 @@ fn doctor_reports_every_dimension_and_exits_by_the_demand() {
             "{name}: {table:?}"
         );
     }
-    assert!(table.stdout.contains("can be met here"), "{table:?}");
+    assert!(table.stdout.contains("can enforce"), "{table:?}");
 
     let json = report(&[]);
     assert_eq!(json["required"], true);
@@ -39,13 +39,15 @@ fn doctor_reports_every_dimension_and_exits_by_the_demand() {
         json["dimensions"].as_object().map(serde_json::Map::len),
         Some(18)
     );
-    let tier = json["tier"].as_str().expect("a host that can confine");
+    let tier = json["tier"]
+        .as_str()
+        .expect("the tests need a machine with a sandbox");
     let first = format!("tier {tier}: ");
     assert!(table.stdout.starts_with(&first), "{table:?}");
 }
 
 #[test]
-fn a_tier_that_is_insisted_on_is_the_one_that_is_reported() {
+fn the_option_tier_selects_the_tier_of_the_report() {
     let json = report(&["--tier", "B"]);
     assert_eq!(
         (&json["tier"], &json["required"]),
@@ -58,7 +60,7 @@ fn a_tier_that_is_insisted_on_is_the_one_that_is_reported() {
     let without = doctor(&["--tier", "C"]);
     assert_eq!(without.code, Some(1), "{without:?}");
     assert!(without.stdout.starts_with("tier C: "), "{without:?}");
-    assert!(without.stdout.contains("cannot be met here"), "{without:?}");
+    assert!(without.stdout.contains("cannot enforce"), "{without:?}");
     assert!(without.stdout.contains("fs-read"), "{without:?}");
 
     let sessions = doctor(&["--tier", "A"]);
@@ -68,7 +70,7 @@ fn a_tier_that_is_insisted_on_is_the_one_that_is_reported() {
         assert_eq!(json["tier"], "A");
         assert_eq!(json["dimensions"]["deny-holes"]["level"], "enforced");
     } else {
-        // Nothing takes its place.
+        // No other tier takes its place.
         assert_eq!(sessions.code, Some(1), "{sessions:?}");
         assert!(sessions.stdout.starts_with("no tier: "), "{sessions:?}");
         assert!(json["tier"].is_null());
@@ -76,7 +78,7 @@ fn a_tier_that_is_insisted_on_is_the_one_that_is_reported() {
 }
 
 #[test]
-fn what_is_no_tier_or_identity_is_a_bad_option() {
+fn an_unknown_tier_or_user_is_a_bad_option() {
     for bad in [["--tier", "D"], ["--run-as", "nobody"]] {
         let outcome = doctor(&bad);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""));
@@ -85,14 +87,13 @@ fn what_is_no_tier_or_identity_is_a_bad_option() {
 }
 
 #[test]
-fn children_run_as_another_where_the_host_is_root() {
+fn the_user_of_children_can_be_set_by_root_only() {
     let outcome = doctor(&["--run-as", "1000:1000"]);
-    let own = std::fs::metadata("/proc/self").expect("proc is there");
-    if std::os::unix::fs::MetadataExt::uid(&own) == 0 {
+    if test_kit::is_root() {
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         let root = report(&["--run-as", "0:0"]);
         assert_eq!(root["dimensions"]["privileges"]["level"], "partial");
     } else {
-        assert!(outcome.complaint().contains("takes root"), "{outcome:?}");
+        assert!(outcome.complaint().contains("requires root"), "{outcome:?}");
     }
 }

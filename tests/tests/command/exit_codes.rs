@@ -1,4 +1,5 @@
-//! What the component `exec` makes of a child's end is the command's exit code.
+//! The exit codes of the command: the component `exec` exits with that of its
+//! child, or with one that names what happened to it.
 
 use std::fs;
 
@@ -14,7 +15,7 @@ fn a_component_runs_git() {
 }
 
 #[test]
-fn a_denial_is_126_and_tells_the_guest_no_policy() {
+fn a_denial_is_126_and_shows_the_guest_nothing_of_the_grant() {
     let setup = Setup::new(&[("git", &program("git"), "args = [\"--version\"]")]);
     for request in [&["git", "push"][..], &["git"], &["sh", "-c", "id"]] {
         let outcome = setup.exec(request);
@@ -23,24 +24,21 @@ fn a_denial_is_126_and_tells_the_guest_no_policy() {
             (Some(126), ""),
             "{outcome:?}"
         );
-        let heard = outcome.guest_stderr();
+        let seen = outcome.guest_stderr();
         let git = program("git");
         for policy in ["--version", "grants.toml", "rule", git.to_str().unwrap()] {
-            assert!(
-                !heard.contains(policy),
-                "the guest heard {policy:?}: {heard}"
-            );
+            assert!(!seen.contains(policy), "the guest sees {policy:?}: {seen}");
         }
         let operator = outcome
             .stderr
             .lines()
             .any(|line| line.starts_with("capspawn: exec "));
-        assert!(operator, "the operator is told: {outcome:?}");
+        assert!(operator, "the operator sees the denial: {outcome:?}");
     }
 }
 
 #[test]
-fn without_grants_everything_is_denied_and_says_so() {
+fn without_a_grant_file_every_request_is_denied_with_a_message() {
     let outcome = run(&[exec(), "--", "git", "--version"]);
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(126), ""));
     assert!(
@@ -50,7 +48,7 @@ fn without_grants_everything_is_denied_and_says_so() {
 }
 
 #[test]
-fn a_component_without_a_section_may_run_nothing() {
+fn a_component_without_a_section_is_denied_every_request() {
     let setup = Setup::new(&[("git", &program("git"), "args = [\"--version\"]")]);
     let grants = setup.grants();
     let grants = ["--grants", grants.to_str().unwrap(), "--component", "other"];
@@ -60,7 +58,7 @@ fn a_component_without_a_section_may_run_nothing() {
 
 #[test]
 fn a_required_sandbox_is_never_skipped() {
-    // A hole in a readable root takes a mount namespace, which tier B has not.
+    // A denied path in a readable root needs a mount namespace, which tier B lacks.
     let hole = "sandbox = \"required\"\nfs = { deny = [\"/usr/share\"] }";
     let holed = script("echo ran", hole);
     let plain = script("echo ran", "sandbox = \"required\"");
@@ -76,7 +74,7 @@ fn a_required_sandbox_is_never_skipped() {
         assert_ne!(refused.code, Some(0));
         assert!(refused.stderr.contains(unmet), "{refused:?}");
     }
-    // The same is enforced, and runs, without the hole or in a tier that has it.
+    // Without the denied path, or in a tier that can deny it, the program runs.
     let mut admitted = vec![run(&plain, "B")];
     if has_tier_a() {
         admitted.push(run(&holed, "A"));
@@ -91,7 +89,7 @@ fn a_required_sandbox_is_never_skipped() {
 }
 
 #[test]
-fn the_childs_code_is_the_commands() {
+fn the_exit_code_is_that_of_the_child() {
     for code in [0, 1, 7, 255] {
         let text = format!("exit {code}");
         let outcome = script(&text, "").exec(&["script", "-c", &text]);
@@ -100,7 +98,7 @@ fn the_childs_code_is_the_commands() {
 }
 
 #[test]
-fn a_signal_is_128_more() {
+fn a_signal_is_128_and_its_number() {
     let outcome = script("kill -KILL $$", "").exec(&["script", "-c", "kill -KILL $$"]);
     assert_eq!(outcome.code, Some(128 + 9), "{outcome:?}");
 }
@@ -113,15 +111,15 @@ fn a_timeout_is_124() {
 }
 
 #[test]
-fn a_program_that_the_kernel_does_not_find_is_127() {
-    // A program whose dynamic loader does not exist: it opens, and does not run.
+fn a_program_that_the_kernel_cannot_execute_is_127() {
+    // The file exists, but the dynamic loader that it names does not.
     let dir = tempfile::tempdir().unwrap();
     let broken = dir.path().join("broken");
     let mut bytes = fs::read(program("uname")).unwrap();
     let loader = bytes
         .windows(4)
         .position(|it| it == b"/ld-")
-        .expect("dynamically linked");
+        .expect("the program is linked dynamically");
     bytes[loader + 1] = b'X';
     fs::copy(program("uname"), &broken).unwrap();
     fs::write(&broken, bytes).unwrap();

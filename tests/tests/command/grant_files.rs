@@ -1,5 +1,5 @@
-//! A grant file that is not one, which starts nothing, and what `check` and
-//! `explain` say to one that is.
+//! An invalid grant file, which starts nothing, and the output of `check` and
+//! `explain` for a valid one.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
@@ -10,12 +10,12 @@ use crate::harness::{Setup, outcome, script};
 use crate::support::{capspawn, program};
 
 #[test]
-fn a_bad_grant_file_is_one_line_with_the_position() {
+fn an_invalid_grant_file_is_one_line_with_the_position() {
     let setup = Setup::new(&[]);
     let head = "version = 1\n[component.exec]\n[[component.exec.command]]\nname = \"uname\"\n";
     let uname = program("uname");
     let uname = format!("{head}program = \"{}\"\n", uname.display());
-    // The text, where the error is (line:column), and a word that names it.
+    // The text, the place of the error (line:column), and a word of the message.
     let cases = [
         (format!("{uname}argz = []\n"), ":6:1", "argz"),
         (
@@ -49,7 +49,7 @@ fn a_bad_grant_file_is_one_line_with_the_position() {
         assert!(line.contains("grants.toml"), "{line}\n{text}");
         assert!(line.contains(position), "no {position}: {line}\n{text}");
         assert!(line.contains(named), "no {named}: {line}\n{text}");
-        assert!(!setup.events_file().exists(), "something was started");
+        assert!(!setup.events_file().exists(), "a child was started");
     }
 }
 
@@ -70,11 +70,11 @@ fn a_grant_file_that_cannot_be_read_is_one_line() {
         let expected = "grants.toml: is a directory, not a grant file";
         assert!(line.contains(expected), "{line}");
     }
-    assert!(!setup.events_file().exists(), "something was started");
+    assert!(!setup.events_file().exists(), "a child was started");
 }
 
 #[test]
-fn check_shows_what_a_file_allows() {
+fn check_shows_what_a_grant_file_allows() {
     let setup = Setup::new(&[("git", &program("git"), "args = [\"log\", \"*\"]")]);
     let check = || outcome(Command::new(capspawn()).arg("check").arg(setup.grants()));
     let shown = check();
@@ -92,7 +92,7 @@ fn check_shows_what_a_file_allows() {
 }
 
 #[test]
-fn explain_decides_without_starting() {
+fn explain_decides_without_starting_the_program() {
     let ask = "args = [\"push\"]\ndecision = \"ask\"";
     let git = program("git");
     let setup = Setup::new(&[("git", &git, "args = [\"log\"]"), ("git", &git, ask)]);
@@ -113,7 +113,8 @@ fn explain_decides_without_starting() {
     for (component, request, code, decision) in cases {
         let answer = explain(component, request);
         assert_eq!(answer.code, Some(code), "{answer:?}");
-        let json: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
+        let json: serde_json::Value =
+            serde_json::from_str(&answer.stdout).expect("the output is JSON");
         assert_eq!(json["decision"], decision);
         assert_eq!(json["component"], component);
         if code == 0 {
@@ -124,7 +125,7 @@ fn explain_decides_without_starting() {
 }
 
 #[test]
-fn a_write_root_is_one_that_children_can_write() {
+fn check_refuses_a_write_root_that_children_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().join("out");
     fs::create_dir(&out).unwrap();
@@ -142,7 +143,7 @@ fn a_write_root_is_one_that_children_can_write() {
     mode(&out, 0o755);
     let refused = check("54321:54321");
     let line = refused.complaint();
-    let expected = "out: 54321:54321, whom children run as, cannot write it: chown it";
+    let expected = "out: the user that children run as (54321:54321) cannot write it: chown it";
     assert!(line.contains(expected), "{line}");
     let place = line.split(": write root").next().unwrap();
     let is_number = |it: &str| it.parse::<u32>().is_ok();
@@ -156,19 +157,18 @@ fn a_write_root_is_one_that_children_can_write() {
 }
 
 #[test]
-fn a_child_of_a_root_host_runs_as_it_was_told_to() {
-    let own = fs::metadata("/proc/self").unwrap();
+fn children_of_a_root_host_run_as_the_user_of_the_option() {
     let setup = script("id -u; id -g", "sandbox = \"none\"");
     let run = |options: &[&str]| {
         let args = ["script", "-c", "id -u; id -g"];
         outcome(&mut setup.command_with(options, &args))
     };
-    let told = run(&["--run-as", "1234:567"]);
-    if own.uid() == 0 {
-        assert_eq!(told.stdout, "1234\n567\n", "{told:?}");
+    let outcome = run(&["--run-as", "1234:567"]);
+    if test_kit::is_root() {
+        assert_eq!(outcome.stdout, "1234\n567\n", "{outcome:?}");
         assert_eq!(run(&[]).stdout, "65534\n65534\n");
     } else {
-        assert!(told.complaint().contains("takes root"), "{told:?}");
-        assert!(!setup.events_file().exists(), "something was started");
+        assert!(outcome.complaint().contains("requires root"), "{outcome:?}");
+        assert!(!setup.events_file().exists(), "a child was started");
     }
 }

@@ -1,4 +1,9 @@
-//! The command, end to end: options, exit codes, messages, events.
+//! The command `capspawn`, end to end: options, exit codes, messages and events.
+//!
+//! The tests build the command and run it as a user does. The tier is the best
+//! one of this machine, unless a test passes `--tier`.
+
+#![expect(clippy::disallowed_types, reason = "the tests run the command")]
 
 mod ask;
 mod doctor;

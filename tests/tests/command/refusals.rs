@@ -1,4 +1,5 @@
-//! What is no component, no command or no option, and a component that traps.
+//! Files that are not a component or not a command, bad options, and a component
+//! that traps.
 
 use std::fs;
 use std::process::Command;
@@ -36,7 +37,7 @@ fn a_trap_is_134_and_one_line() {
 }
 
 #[test]
-fn what_is_no_command_is_one_clear_line() {
+fn a_file_that_is_not_a_command_component_is_one_clear_line() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, content: &[u8]| {
         let file = dir.path().join(name);
@@ -62,7 +63,7 @@ fn what_is_no_command_is_one_clear_line() {
 }
 
 #[test]
-fn a_bad_option_is_2_and_starts_nothing() {
+fn a_bad_option_exits_with_2_and_starts_nothing() {
     let exec = exec();
     let missing = run(&["--dir", "/does/not/exist::/x", exec]);
     assert!(
@@ -92,7 +93,7 @@ fn a_bad_option_is_2_and_starts_nothing() {
 }
 
 #[test]
-fn the_manual_names_every_exit_code_and_an_example() {
+fn the_help_lists_exit_codes_examples_files_and_options() {
     let help = outcome(Command::new(capspawn()).args(["run", "--help"]));
     assert_eq!(help.code, Some(0));
     for word in [

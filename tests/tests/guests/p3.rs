@@ -1,4 +1,4 @@
-//! Guests of version 0.3, and one of both versions.
+//! Guests of version 0.3 of the interface, and one of both versions.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(crate) async fn p3_run() {
     assert_eq!(denials(&refused.events), 1);
 }
 
-/// Each program waits for what the other writes: one after the other never ends.
+/// Each program waits for the output of the other, so neither ends before both run.
 #[tokio::test]
 pub(crate) async fn p3_two_at_once() {
     let folder = tempfile::tempdir().unwrap();
@@ -67,7 +67,7 @@ pub(crate) async fn p3_cancel() {
     assert_eq!(report.stdout, "wait and read\nrun\n");
 }
 
-/// Never answers.
+/// An approver that never answers.
 struct Silent;
 
 impl Approver for Silent {
@@ -80,10 +80,10 @@ impl Approver for Silent {
 }
 
 #[tokio::test]
-async fn p3_cancel_leaves_no_child_of_a_spawn_that_was_given_up() {
-    let asked = shell().replacen("interpreter", "decision = \"ask\"\ninterpreter", 1);
+async fn p3_cancel_leaves_no_child_of_a_cancelled_spawn() {
+    let needs_approval = shell().replacen("interpreter", "decision = \"ask\"\ninterpreter", 1);
     let host = TestHost::new()
-        .grant_toml(asked)
+        .grant_toml(needs_approval)
         .registry(|registry| registry.approver(Arc::new(Silent)))
         .args(["spawn"]);
     let report = host.run(guests::P3_CANCEL).await;

@@ -1,10 +1,10 @@
-//! Where the command and the component are, and what the machine has.
+//! The paths of the command, of a component and of programs of the machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// Builds the command once per test process, and returns its path.
+/// Builds the command, once in each test process, and returns its path.
 pub(crate) fn capspawn() -> &'static Path {
     static COMMAND: OnceLock<PathBuf> = OnceLock::new();
     COMMAND.get_or_init(|| {
@@ -14,21 +14,21 @@ pub(crate) fn capspawn() -> &'static Path {
             .status()
             .expect("cargo starts");
         assert!(build.success(), "the command does not build");
-        // `target/debug/deps/TEST`, `target/debug/capspawn`.
-        let test = std::env::current_exe().expect("a test knows its own path");
-        let deps = test.parent().expect("a file has a directory");
+        // The test is `target/debug/deps/TEST`, the command `target/debug/capspawn`.
+        let test = std::env::current_exe().expect("a running program has a path");
+        let deps = test.parent().expect("a file is in a folder");
         deps.with_file_name("capspawn")
     })
 }
 
-/// The repository.
+/// The root of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
-        .expect("the crate has a parent")
+        .expect("the crate is a folder of the repository")
 }
 
-/// The component `exec`, built with the tests: it runs its arguments.
+/// The component `exec`, which runs its arguments. The tests' build script builds it.
 pub(crate) fn exec() -> &'static str {
     e2e::guests::EXEC.path
 }

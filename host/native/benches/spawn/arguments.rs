@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-/// What was asked for.
+/// The parsed arguments.
 #[derive(Debug, Default)]
 pub(crate) struct Arguments {
-    /// Where the figures go as JSON.
+    /// The file to which the figures are written as JSON.
     pub(crate) json: Option<PathBuf>,
-    /// Part of the name of the figures to measure; all without it.
+    /// The figure to measure, or a part of its name; without it all are measured.
     pub(crate) figure: Option<String>,
 }
 
@@ -16,7 +16,7 @@ impl Arguments {
         let mut arguments = Self::default();
         while let Some(argument) = from.next() {
             match argument.as_str() {
-                // Cargo says this to every benchmark.
+                // Cargo passes this to every benchmark.
                 "--bench" => {}
                 "--json" => {
                     let path = from.next().ok_or("--json needs a file")?;

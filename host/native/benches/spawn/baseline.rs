@@ -1,10 +1,10 @@
-//! What every program has at hand: children without confinement.
+//! The baseline: unconfined children of the standard library and of tokio.
 
 use std::process::{Command, Stdio};
 
 use crate::statistics::seconds;
 
-/// `program` without streams.
+/// A command for `program` whose streams are the null device.
 pub(crate) fn quiet(program: &str) -> Command {
     let mut command = Command::new(program);
     command
@@ -19,7 +19,7 @@ pub(crate) fn spawn_and_wait() {
     quiet("/bin/true").status().expect("it starts");
 }
 
-/// Starts `/bin/true`, for as long as that takes, and then waits for its end.
+/// Measures the start of `/bin/true`, then waits for its end.
 pub(crate) fn spawn() -> f64 {
     let mut command = quiet("/bin/true");
     let mut child = None;
@@ -28,7 +28,7 @@ pub(crate) fn spawn() -> f64 {
     time
 }
 
-/// A runtime for what is measured on this thread.
+/// A runtime on this thread, for the async baselines.
 pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,4 +1,4 @@
-//! Against the tool that most programs start for this purpose.
+//! A session's child against the same isolation by bubblewrap.
 
 use std::io::ErrorKind;
 
@@ -9,8 +9,8 @@ use crate::statistics::{Unit, by_turns, seconds};
 
 const NAME: &str = "spawn and wait, against bubblewrap";
 
-/// The system to read and nothing to write, no network, no capability, nobody
-/// else's processes.
+/// Read access to the system, no write access, no network, no capability, and a
+/// process namespace.
 const OPTIONS: &str = "--unshare-all --die-with-parent --new-session --cap-drop ALL --clearenv \
     --ro-bind /usr /usr --symlink usr/bin /bin --symlink usr/lib /lib --symlink usr/lib64 /lib64 \
     --proc /proc --dev /dev /bin/true";

@@ -1,4 +1,4 @@
-//! Output on its way into a capture, against a pipe that an async program reads.
+//! The throughput of captured output, against a pipe that an async program reads.
 
 use std::process::Stdio;
 
@@ -10,12 +10,12 @@ use crate::forms::Form;
 use crate::report::{Figure, Report};
 use crate::statistics::{Unit, by_turns, seconds};
 
-/// 16384 blocks of 64 KiB: the reader's work, hardly the writer's.
+/// 16384 blocks of 64 KiB: the writer does little, so the reader is measured.
 const DD: [&str; 4] = ["if=/dev/zero", "bs=64K", "count=16384", "status=none"];
 const BYTES: u64 = 1 << 30;
 const BUFFER_BYTES: usize = 64 * 1024;
 
-/// Keeps the first MiB and counts the rest, as captures do by default.
+/// Keeps the first MiB and counts the rest, as a capture does by default.
 pub(crate) fn measure(form: &Form, report: &mut Report) {
     let guest = form.guest();
     let command = Command::new("dd").args(DD);

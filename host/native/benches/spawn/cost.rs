@@ -1,4 +1,4 @@
-//! The price of one confined child: `/bin/true`, against the same unconfined.
+//! The cost of one confined child, `/bin/true`, against the same child unconfined.
 
 use std::thread;
 
@@ -12,12 +12,12 @@ use crate::statistics::{Unit, by_turns, seconds};
 const ROUNDS: usize = 400;
 const LARGE_BYTES: usize = 1 << 30;
 
-/// By the launcher alone, by the registry, and with the slot given back.
+/// Measures a child started by the launcher, by the registry, and with its release.
 pub(crate) fn spawn(form: &Form, report: &mut Report) {
     let figure = |name| Figure {
         name,
         baseline: "std",
-        target: "1.10 (A), 1.25 (B), 1.5 (B with the helper)",
+        target: "1.10 (A), 1.25 (B), 1.5 (B by init)",
     };
     by_launcher(form, report, figure("launch and wait"));
     by_registry(form, report, figure("spawn and wait"));
@@ -30,7 +30,7 @@ pub(crate) fn spawn(form: &Form, report: &mut Report) {
     until_it_returns(form, report, figure);
 }
 
-/// What a caller waits for who does something else meanwhile.
+/// Measures how long a spawn blocks a caller that does not wait for the end.
 fn until_it_returns(form: &Form, report: &mut Report, figure: Figure<'_>) {
     let registry = forms::build(form.registry());
     let guest = forms::guest(&registry, None);
@@ -45,8 +45,8 @@ fn until_it_returns(form: &Form, report: &mut Report, figure: Figure<'_>) {
     report.pair(form, figure, &pair);
 }
 
-/// The same in a host that has a GiB of memory, which a fork would copy the page
-/// tables of.
+/// Measures the same in a host with 1 GiB resident, whose page tables a fork would
+/// copy.
 pub(crate) fn in_a_large_host(form: &Form, report: &mut Report) {
     let figure = |name| Figure {
         name,
@@ -90,7 +90,7 @@ fn by_registry(form: &Form, report: &mut Report, figure: Figure<'_>) {
     report.pair(form, figure, &pair);
 }
 
-/// The baseline reaps within its wait; here the reap comes with the release.
+/// Measures up to the release, which reaps; the baseline reaps while it waits.
 fn released(form: &Form, report: &mut Report, figure: Figure<'_>) {
     let guest = form.guest();
     let command = nothing();
@@ -107,7 +107,7 @@ fn released(form: &Form, report: &mut Report, figure: Figure<'_>) {
     report.pair(form, figure, &pair);
 }
 
-/// The first child of a guest, against the ones after it.
+/// Measures the first child of a guest against the later ones.
 pub(crate) fn of_a_new_guest(form: &Form, report: &mut Report) {
     let registry = forms::build(form.registry());
     let old = forms::guest(&registry, None);
@@ -135,7 +135,7 @@ pub(crate) fn of_a_new_guest(form: &Form, report: &mut Report) {
     report.pair(form, figure, &pair);
 }
 
-/// Spawns per second of two threads together.
+/// Measures how many children two threads together spawn in a second.
 pub(crate) fn on_two_threads(form: &Form, report: &mut Report) {
     let registry = forms::build(form.registry());
     let guests = [(); 2].map(|()| forms::guest(&registry, None));

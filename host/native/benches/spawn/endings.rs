@@ -1,7 +1,7 @@
 //! A thousand children that end at once: when the last status is seen.
 //!
-//! All read from one FIFO whose only writer is this process: closing it ends
-//! them. Each says first that it reads.
+//! All children read from one FIFO, whose only writer is this process: closing it
+//! ends them. Each child first writes a line, to show that it has started to read.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
@@ -103,7 +103,7 @@ fn fifo(folder: &Path) -> PathBuf {
     path
 }
 
-/// Opened for reading too, so that no reader has to be there first.
+/// Opens the FIFO for reading and writing, so that no reader has to exist first.
 fn writer(fifo: &Path) -> File {
     let both = File::options().read(true).write(true).open(fifo);
     both.expect("it is ours")

@@ -1,4 +1,4 @@
-//! The forms of a start that this process can measure, and what all grants say.
+//! The forms of a start that this process can measure, and their grants.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ pub(crate) struct Form {
     pub(crate) launcher: Arc<dyn Launcher>,
 }
 
-/// Every form of a start that this process can measure, without those whose tier
-/// the host does not have: the one place that chooses tiers.
+/// Returns every form of a start that this process can measure, except those whose
+/// tier the host does not support. Tiers are chosen here only.
 pub(crate) fn all() -> Vec<Form> {
     let root = rustix::process::geteuid().is_root();
     let alone = match root {
-        true => "tier B, root host: helper",
+        true => "tier B, root host: init",
         false => "tier B, unprivileged: vfork",
     };
     let session = match root {
@@ -37,14 +37,18 @@ pub(crate) fn all() -> Vec<Form> {
         let report = form.launcher.enforcement(&Confinement::default());
         let admits = report.admits(Sandbox::Required);
         if !admits {
-            println!("not measured: {}: no {}", form.name, report.unmet());
+            println!(
+                "not measured: {}: the host lacks {}",
+                form.name,
+                report.unmet()
+            );
         }
         admits
     };
     forms.into_iter().map(form).filter(has).collect()
 }
 
-/// Confinement is required, as it is by default; no limit ends a benchmark.
+/// Confinement is required, as by default. The limits are wide enough for a benchmark.
 const GRANT: &str = r#"
 version = 1
 [component.bench]
@@ -72,7 +76,7 @@ interpreter = true
 "#;
 
 impl Form {
-    /// A builder of registries that start children this way.
+    /// Returns a builder of a registry that starts children in this form.
     pub(crate) fn registry(&self) -> RegistryBuilder {
         Registry::builder()
             .max_entries(20_000)
@@ -83,7 +87,7 @@ impl Form {
         guest(&build(self.registry()), None)
     }
 
-    /// Starts what `plan` says without a registry, and waits for its end.
+    /// Starts `plan` without a registry, and waits for its end.
     pub(crate) fn launch_and_wait(&self, plan: &Plan) {
         let stdio = ChildStdio::default();
         let process = self.launcher.launch(Scope(0), plan, stdio);
@@ -94,10 +98,10 @@ impl Form {
 }
 
 pub(crate) fn build(registry: RegistryBuilder) -> Registry {
-    registry.build().expect("a thread can be had")
+    registry.build().expect("the system has a thread")
 }
 
-/// A guest that may also read `folder`.
+/// Returns a guest that may also read `folder`.
 pub(crate) fn guest(registry: &Registry, folder: Option<&Path>) -> Guest {
     let folder = folder.map(|path| format!(", {path:?}")).unwrap_or_default();
     let text = GRANT.replace("FOLDER", &folder);
@@ -106,7 +110,7 @@ pub(crate) fn guest(registry: &Registry, folder: Option<&Path>) -> Guest {
     registry.guest(grant.component("bench"), "")
 }
 
-/// `/bin/true` without streams, as the baseline starts it.
+/// A request for `/bin/true` whose streams are the null device, as the baseline's.
 pub(crate) fn nothing() -> Command {
     Command {
         stdout: Stdio::Null,
@@ -121,8 +125,8 @@ pub(crate) fn spawn_and_wait(guest: &Guest, command: &Command) -> Child {
     child
 }
 
-/// Waits until the registry has cleared away what has ended, so that it does not
-/// do so while the baseline is measured.
+/// Waits until the registry has cleaned up after all ended children, so that it does
+/// not do so while the baseline is measured.
 pub(crate) fn settle(registry: &Registry, entries: usize) {
     while registry.len() > entries {
         std::thread::yield_now();

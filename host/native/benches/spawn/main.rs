@@ -1,16 +1,21 @@
-//! What children cost: each figure against a baseline measured in the same run.
+//! The cost of children: each figure against a baseline measured in the same run.
 //!
-//! `cargo bench -p capspawn-native [-- [--json FILE] [FIGURE]]` prints one line a
-//! figure: the ratio of the medians, and each median with its slowest hundredth.
-//! Nothing here asserts a time; a person reads. Run as root it measures the form
-//! with the helper, and then itself again as nobody for the form without.
+//! `cargo bench -p capspawn-native [-- [--json FILE] [FIGURE]]` prints one line for
+//! each figure: the ratio of the medians, and each median with its 99th percentile.
+//! No time is asserted. Run as root, it measures the forms of a root host, and then
+//! runs itself again as user 65534 for those of an unprivileged host.
 //!
-//! A calm machine helps. A real-time policy (`chrt -f`) calms it, and measures another
-//! scheduler than hosts run under.
+//! An idle machine gives steadier figures. So does a real-time policy (`chrt -f`), but
+//! it measures a scheduler under which hosts do not run.
 //!
-//! Not criterion: it measures one thing after the other, so that a change of the
-//! clock frequency between them shows as a difference. What is needed instead is
-//! A B A B, a ratio of medians, and nothing more.
+//! Rejected: criterion, which measures one thing after the other, so that a change of
+//! the clock frequency in between looks like a difference. Here the measurements
+//! alternate (A B A B), and the figure is the ratio of their medians.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "the baselines are children of std and tokio"
+)]
 
 mod arguments;
 mod baseline;
@@ -34,8 +39,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 type Measure = fn(&Form, &mut Report);
 
-/// What is measured of each form, by name. `retained` comes first: it measures
-/// resident memory, which the others would have freed for it to use.
+/// What is measured for each form, by name. `retained` comes first: it measures
+/// resident memory, and would reuse what the other figures have freed.
 const FIGURES: [(&str, Measure); 9] = [
     ("retained", retained::measure),
     ("spawn", cost::spawn),
@@ -78,7 +83,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A thousand live children take five descriptors each.
+/// Raises the limit on open files: a thousand live children take five each.
 fn allow_many_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {

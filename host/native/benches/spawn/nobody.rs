@@ -1,5 +1,5 @@
-//! The form without the helper takes a host without privileges: this program
-//! again, as nobody.
+//! Runs this program again as user 65534: the forms of an unprivileged host cannot
+//! be measured as root.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,7 +17,7 @@ pub(crate) fn measure(arguments: &Arguments, report: &mut Report) {
 
 fn try_measure(arguments: &Arguments, report: &mut Report) -> Result<(), String> {
     let failed = |what: &str, error: std::io::Error| format!("{what}: {error}");
-    // The checkout may lie where only root gets to, and nobody writes the figures.
+    // The other user may have no access to the checkout, and must be able to write the figures.
     let folder = tempfile::tempdir_in("/tmp").map_err(|e| failed("a folder", e))?;
     let open = fs::Permissions::from_mode(0o777);
     fs::set_permissions(folder.path(), open).map_err(|e| failed("a folder", e))?;
@@ -37,5 +37,5 @@ fn try_measure(arguments: &Arguments, report: &mut Report) -> Result<(), String>
     }
     report
         .read(&json)
-        .map_err(|e| failed("the figures as nobody", e))
+        .map_err(|e| failed("the figures of user 65534", e))
 }

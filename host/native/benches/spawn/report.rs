@@ -1,4 +1,4 @@
-//! The lines: printed at once, kept for the file.
+//! The figures: printed at once, and kept for the JSON file.
 
 use std::fs;
 use std::io;
@@ -13,13 +13,13 @@ use crate::statistics::{Pair, Summary};
 #[derive(Debug, Default)]
 pub(crate) struct Report(Vec<Value>);
 
-/// What a figure is called, and what design demands of it.
+/// The name of a figure, and its target.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Figure<'a> {
     pub(crate) name: &'a str,
-    /// What it is compared with.
+    /// The baseline.
     pub(crate) baseline: &'a str,
-    /// In words: nothing checks it.
+    /// The target in words; nothing checks it.
     pub(crate) target: &'a str,
 }
 
@@ -56,7 +56,7 @@ impl Report {
         }));
     }
 
-    /// Adds what another process measured and printed.
+    /// Adds figures that another process has measured and printed.
     pub(crate) fn read(&mut self, path: &Path) -> io::Result<()> {
         let lines: Vec<Value> = serde_json::from_slice(&fs::read(path)?)?;
         self.0.extend(lines);

@@ -1,4 +1,4 @@
-//! What an ended child costs that is still held: memory, and the next spawn.
+//! The cost of ended children that are kept: memory, and the time of the next spawn.
 
 use std::fs;
 
@@ -43,8 +43,8 @@ pub(crate) fn measure(form: &Form, report: &mut Report) {
         },
     );
     let figure = Figure {
-        name: "spawn and wait beside 10,000 retained entries",
-        baseline: "beside none",
+        name: "spawn and wait with 10,000 retained entries",
+        baseline: "without retained entries",
         target: "1.05",
     };
     report.pair(form, figure, &pair);

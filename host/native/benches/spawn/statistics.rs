@@ -1,11 +1,11 @@
-//! Medians and tails of measurements that take turns.
+//! Medians and tails of alternating measurements.
 
 use std::fmt;
 use std::time::Instant;
 
 use serde::Serialize;
 
-/// What a number counts.
+/// The unit of a figure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Unit {
@@ -33,18 +33,18 @@ impl Unit {
     }
 }
 
-/// What many measurements of one thing come to.
+/// The summary of many measurements of one thing.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Summary {
     unit: Unit,
     samples: usize,
     pub(crate) median: f64,
-    /// The worst hundredth: the 99th percentile of a time, the first of a rate.
+    /// The tail: the 99th percentile of a time, the first of a rate.
     p99: f64,
 }
 
 impl Summary {
-    /// Sums up `values`, of which there is at least one.
+    /// Summarises `values`, of which there must be at least one.
     pub(crate) fn new(unit: Unit, mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         if !unit.less_is_better() {
@@ -70,15 +70,15 @@ impl fmt::Display for Summary {
     }
 }
 
-/// One thing beside another.
+/// Two summaries to compare.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pair {
     pub(crate) ours: Summary,
     pub(crate) baseline: Summary,
 }
 
-/// Measures `baseline` and `ours` by turns, `rounds` times each. The first tenth
-/// warms up and does not count.
+/// Measures `baseline` and `ours` alternately, `rounds` times each. The first tenth
+/// is warm-up and is discarded.
 pub(crate) fn by_turns(
     unit: Unit,
     rounds: usize,

@@ -1,7 +1,7 @@
 //! The end of a tree of a thousand processes, against one killpg.
 //!
-//! Over is over when the last of them has closed the pipe that all hold: the
-//! exit of the leader alone says nothing of the others.
+//! The kill is over when the last process has closed the pipe that all of them hold:
+//! the exit of the leader does not show that the others have ended.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -19,7 +19,7 @@ use crate::forms::{self, Form};
 use crate::report::{Figure, Report};
 use crate::statistics::{Summary, Unit, by_turns, seconds};
 
-/// The shell and 999 that it starts.
+/// The shell and its 999 children.
 const SCRIPT: &str = "i=0
 while [ $i -lt 999 ]; do sleep 1000 & i=$((i+1)); done
 echo ready
@@ -27,10 +27,10 @@ wait";
 
 pub(crate) fn measure(form: &Form, report: &mut Report) {
     let leader = Arc::new(AtomicU32::new(0));
-    let told = Arc::clone(&leader);
+    let recorded = Arc::clone(&leader);
     let registry = form.registry().on_event(move |event| {
         if let EventKind::Spawn { pid, .. } = event.kind {
-            told.store(pid, Ordering::Relaxed);
+            recorded.store(pid, Ordering::Relaxed);
         }
     });
     let guest = forms::guest(&forms::build(registry), None);
@@ -40,7 +40,7 @@ pub(crate) fn measure(form: &Form, report: &mut Report) {
     let pair = by_turns(Unit::Seconds, 7, killpg, || {
         let child = guest.spawn(&command).unwrap_or_else(|e| panic!("{e}"));
         while !child.captured(0, 0).0.data.ends_with(b"ready\n") {
-            assert_eq!(child.poll(), None, "the tree does not stand");
+            assert_eq!(child.poll(), None, "the tree is not complete");
             std::thread::yield_now();
         }
         let time = seconds(|| {
@@ -72,7 +72,7 @@ fn killpg() -> f64 {
     let mut stdout = BufReader::new(leader.stdout.take().expect("it is piped"));
     let mut line = String::new();
     stdout.read_line(&mut line).expect("a pipe");
-    assert_eq!(line, "ready\n", "the tree does not stand");
+    assert_eq!(line, "ready\n", "the tree is not complete");
     let group = Pid::from_child(&leader);
     seconds(|| {
         kill_process_group(group, Signal::KILL).expect("it runs");
@@ -81,7 +81,7 @@ fn killpg() -> f64 {
     })
 }
 
-/// How many processes of the group `leader` are there and no zombies.
+/// Returns how many processes of the group `leader` exist, zombies excepted.
 fn members(leader: u32) -> usize {
     let processes = fs::read_dir("/proc").expect("proc is there").flatten();
     let stats = processes.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok());

@@ -1,14 +1,14 @@
-//! The one folder that grants under fuzzing lead into.
+//! The only folder that the grants under fuzzing refer to.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-/// A fixed name, so that what the fuzzer learns of it stays true.
+/// A fixed path, so that the inputs that the fuzzer has found stay valid.
 pub(crate) const BASE: &str = "/tmp/capspawn-fuzz";
 
-/// Makes `tool` (a binary by its first bytes), `script` (run by `tool`) and
-/// the folders `work` and `work/out`. Nothing here is ever started.
+/// Creates `tool` (a binary by its first bytes), `script` (whose interpreter is `tool`) and
+/// the folders `work` and `work/out`. None of them is ever started.
 pub(crate) fn make() {
     let base = Path::new(BASE);
     fs::create_dir_all(base.join("work/out")).expect("/tmp can be written");

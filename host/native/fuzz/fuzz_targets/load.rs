@@ -1,4 +1,4 @@
-//! Any text as a grant: no panic, and every refusal says what is wrong.
+//! Any text as a grant: no panic, and every refusal names a mistake.
 #![no_main]
 
 mod base;
@@ -15,8 +15,8 @@ use base::BASE;
 fuzz_target!(init: base::make(), |text: &str| -> Corpus {
     let toml = toml::from_str::<Value>(text).ok();
     let json = serde_json::from_str::<Value>(text).ok();
-    // Opening a stranger's device or pipe by its name is what a grant is for, and
-    // not what a fuzzer is for. What does not parse opens nothing.
+    // A grant opens the files that it names, and a fuzzer must not open any device or pipe of
+    // the machine. A text that does not parse opens nothing.
     if !toml.iter().chain(&json).all(stays_in_base) {
         return Corpus::Reject;
     }
@@ -29,7 +29,7 @@ fuzz_target!(init: base::make(), |text: &str| -> Corpus {
     Corpus::Keep
 });
 
-/// Whether no string of it can name a file outside of the base.
+/// Returns whether no string of the value can name a file outside of the base.
 fn stays_in_base(value: &Value) -> bool {
     match value {
         Value::String(text) => {
@@ -46,7 +46,7 @@ fn check(text: &str, loaded: Result<Grants, GrantError>, parses: bool) {
     let lines = text.split('\n').count();
     match loaded {
         Ok(grants) => {
-            assert!(parses, "what does not parse was loaded");
+            assert!(parses, "a text that does not parse was loaded");
             for grant in grants.components() {
                 for summary in grant.commands() {
                     let request = Command::new(summary.name).args(summary.fixed);
@@ -58,10 +58,10 @@ fn check(text: &str, loaded: Result<Grants, GrantError>, parses: bool) {
         Err(error) => {
             assert!(
                 !error.diagnostics().is_empty(),
-                "a refusal without a reason"
+                "a refusal without a diagnostic"
             );
             for diagnostic in error.diagnostics() {
-                assert!(!diagnostic.message.is_empty(), "a reason without words");
+                assert!(!diagnostic.message.is_empty(), "a diagnostic without a message");
                 if let Some((line, column)) = diagnostic.place {
                     assert!((1..=lines).contains(&line), "line {line} of {lines}");
                     assert!((1..=text.len() + 1).contains(&column), "column {column}");

@@ -1,5 +1,5 @@
-//! Any patterns against any vector: the decision is the explanation's, and both
-//! are what a slow and evident matcher says.
+//! Any patterns against any vector: the decision and the explanation agree, and both agree
+//! with a slow and obvious matcher.
 #![no_main]
 
 mod base;
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use base::BASE;
 
-/// More tokens than patterns can tell apart, few enough for the slow way.
+/// More tokens than the patterns distinguish, few enough for the slow matcher.
 const TOKENS: usize = 48;
 
 #[derive(Debug, Arbitrary)]
@@ -52,7 +52,7 @@ enum Times {
     Open(u8),
 }
 
-/// Few different short ones, which meet, and any others.
+/// A few short tokens, which often match, and any others.
 #[derive(Debug, Clone, Arbitrary)]
 enum Token {
     A,
@@ -119,7 +119,7 @@ impl Pattern {
         match self.times {
             Times::Once => (1, 1),
             Times::Optional => (0, 1),
-            // A repetition of no token at all is refused when the grant loads.
+            // A repetition of zero tokens is refused when the grant is loaded.
             Times::Bounded(a, b) => (usize::from(a.min(b)), usize::from(a.max(b)).max(1)),
             Times::Open(least) => (usize::from(least), usize::MAX),
         }
@@ -137,7 +137,7 @@ impl Pattern {
         table
     }
 
-    /// Every place that this can lead to from `from`.
+    /// Adds every position that this pattern can reach from `from`.
     fn reach(&self, from: usize, tokens: &[String], to: &mut BTreeSet<usize>) {
         let (least, most) = self.range();
         let taken = tokens[from..]
@@ -152,7 +152,7 @@ fuzz_target!(init: base::make(), |case: Case| -> Corpus {
     let tokens: Vec<String> = case.tokens.iter().take(TOKENS).map(Token::text).collect();
     let mut patterns = case.patterns;
     patterns.truncate(32);
-    // As `"**"` is: any number of any, once more and last.
+    // Like `"**"`: any number of any token, at the end.
     let mut args: Vec<Value> = patterns.iter().map(Pattern::table).collect();
     if let Some(dash) = case.rest {
         args.push(json!({ "rest": true, "allow-dash": dash }));
@@ -165,7 +165,7 @@ fuzz_target!(init: base::make(), |case: Case| -> Corpus {
     let grants = match Grants::from_value(&grant, Path::new(BASE)) {
         Ok(grants) => grants,
         Err(error) => {
-            // An open `any` before the end is "**" there, and a NUL is refused.
+            // An unbounded `any` before the end is a misplaced "**", and a NUL is refused.
             let expected = |message: &str| message.contains("takes all") || message.contains("NUL");
             let mut found = error.diagnostics().iter();
             assert!(found.any(|one| expected(&one.message)), "{error}");
@@ -199,7 +199,7 @@ fuzz_target!(init: base::make(), |case: Case| -> Corpus {
             assert_eq!(decided.to_string(), explained.to_string());
             assert!(shown.starts_with("decision   deny"));
         }
-        (decided, explained) => panic!("{decided:?} is no {explained:?}"),
+        (decided, explained) => panic!("{decided:?} and then {explained:?}"),
     }
     Corpus::Keep
 });

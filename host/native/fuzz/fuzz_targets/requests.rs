@@ -1,13 +1,10 @@
-//! The readers of a session's messages, on any bytes: none may panic, and what
-//! they return must lie within what they were given.
+//! The readers of a session's messages, on any bytes: none may panic, and what they return
+//! must lie within the bytes.
 
 #![no_main]
 
+use capspawn_raw::wire;
 use libfuzzer_sys::fuzz_target;
-
-#[allow(dead_code, reason = "the other users of this file need the rest")]
-#[path = "../../src/sandbox/sys/linux/session/wire.rs"]
-mod wire;
 
 fuzz_target!(|bytes: &[u8]| {
     let _ = wire::Report::read(bytes);

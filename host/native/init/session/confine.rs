@@ -1,61 +1,76 @@
-//! The session's processes give up everything that they do not need.
+//! The session's processes give up every right that they do not need.
 
 use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
 use super::mount;
 use super::namespaces::set_dumpable;
-use crate::raw::{call, number};
-use crate::steps::{self, Confine, Failure, Fault, FilterProgram, Instruction, Step};
-use crate::wire::Configuration;
+use capspawn_raw::confine::{self, Confine};
+use capspawn_raw::filter::{FilterProgram, Instruction};
+use capspawn_raw::step::{Failure, Fault, Step};
+use capspawn_raw::syscall::{call, number};
+use capspawn_raw::wire::Configuration;
 
-/// Takes every step of the server, the filter last. Returns what each child restricts
-/// itself with, if anything.
-pub(super) fn confine(
+/// Takes every step of the server, the filter last. Returns the ruleset with which each
+/// child restricts itself, where there is Landlock.
+pub(super) fn server(
     configuration: &Configuration<'_>,
-    ruleset: i32,
+    ruleset: Option<&Descriptor>,
     fault: Fault,
 ) -> Result<Option<Descriptor>, Failure> {
     fault.guard(Step::Limits, || {
         raise_descriptors()?;
         limit_tasks(configuration.tasks)
     })?;
-    let nested = fault.guard(Step::Landlock, || match ruleset {
-        ..0 => Ok(None),
-        _ => {
-            own_rules(configuration, ruleset)?;
-            nested(configuration).map(Some)
+    let child_ruleset = fault.guard(Step::Landlock, || match ruleset {
+        None => Ok(None),
+        Some(ruleset) => {
+            add_own_rules(configuration, ruleset)?;
+            child_ruleset(configuration).map(Some)
         }
     })?;
-    give_up(filter(configuration.filter), ruleset, fault)?;
-    Ok(nested)
+    give_up(
+        FilterProgram::from_bytes(configuration.filter),
+        ruleset,
+        fault,
+    )?;
+    Ok(child_ruleset)
 }
 
-/// Makes the ruleset of each child's own domain, nested in the server's: siblings
-/// neither signal nor trace each other. What they may open is the server's domain to
-/// say: to have each of its rules a second time costs a child 20 us.
-fn nested(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
+/// Makes the ruleset of each child's own domain, which is nested in the server's: siblings
+/// can neither signal nor trace each other. The server's domain decides what they may open;
+/// the same rules a second time would cost each child 20 µs.
+fn child_ruleset(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
     const MAKE_BLOCK: u64 = 1 << 11;
     const REFER: u64 = 1 << 13;
-    // Moving a file to another directory is denied by every domain that does not allow it. Where the kernel does not
-    // know it yet, something else is handled, as something must be: what the outer domain denies everywhere.
-    let refer = configuration.write & REFER;
+    // A ruleset must handle some right. Every domain denies REFER (to move a file to another directory) unless it
+    // allows it, so this one handles and allows REFER. On a kernel that does not know it yet, the ruleset handles
+    // MAKE_BLOCK, which the server's domain denies everywhere.
+    let refer = configuration.write_rights & REFER;
     let handled = if refer == 0 { MAKE_BLOCK } else { refer };
-    // A `struct landlock_ruleset_attr`: file system, network, scopes. A kernel that knows less of it takes the rest
-    // as long as it is zero.
+    // A `struct landlock_ruleset_attr`: file system, network, scopes. A kernel that knows fewer fields accepts the
+    // others if they are zero.
     let attributes = [handled, 0, configuration.scopes];
     let bytes = size_of_val(&attributes);
-    let args = [(&raw const attributes).addr(), bytes, 0, 0, 0, 0];
-    // SAFETY: as many bytes as are said, read only.
+    let args = [
+        (&raw const attributes).expose_provenance(),
+        bytes,
+        0,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads `attributes`, whose size is passed.
     let ruleset = Descriptor::new(unsafe { call(number::LANDLOCK_CREATE_RULESET, args) })?;
-    let root = mount::inside(c"/", true, mount::NO_FILTER)?;
-    add_rule(ruleset.0, &root, refer)?;
+    let root = mount::inside(c"/", true, mount::NO_PASS)?;
+    add_rule(&ruleset, &root, refer)?;
     Ok(ruleset)
 }
 
-/// What pid 1 still calls: it lets go of what it needs no more, and waits for its end. Its
-/// own filter, since the server's takes 0.1 ms to be compiled a second time.
-static FIRST: [Instruction; 10] = {
+/// The filter of pid 1: it closes and unmaps what it needs no more, and waits for the end of
+/// the host. A filter of its own, since the kernel would take 0.1 ms to compile the server's
+/// a second time.
+static PID1_FILTER: [Instruction; 10] = {
     const LOAD: u16 = 0x20;
     const JUMP_IF_EQUAL: u16 = 0x15;
     const RETURN: u16 = 0x06;
@@ -81,44 +96,37 @@ static FIRST: [Instruction; 10] = {
 };
 
 /// Gives up all rights of pid 1.
-pub(super) fn first(ruleset: i32, fault: Fault) -> Result<(), Failure> {
-    let own = FilterProgram {
-        len: FIRST.len() as u16,
-        code: FIRST.as_ptr(),
-    };
-    give_up(own, ruleset, fault)
+pub(super) fn pid1(ruleset: Option<&Descriptor>, fault: Fault) -> Result<(), Failure> {
+    give_up(FilterProgram::new(&PID1_FILTER), ruleset, fault)
 }
 
-/// Gives up all rights but those that `filter` leaves.
-fn give_up(filter: FilterProgram, ruleset: i32, fault: Fault) -> Result<(), Failure> {
+/// Gives up all rights except those that `filter` leaves.
+fn give_up(
+    filter: FilterProgram<'_>,
+    ruleset: Option<&Descriptor>,
+    fault: Fault,
+) -> Result<(), Failure> {
     fault.guard(Step::Capabilities, || {
         drop_bounding_set();
         set_dumpable(0)
     })?;
     let confine = Confine {
         lock_securebits: true,
-        ruleset,
+        ruleset: ruleset.map(Descriptor::number),
         filter,
     };
-    steps::confine(&confine, fault)
+    confine::confine(&confine, fault)
 }
 
-fn filter(bytes: &[u8]) -> FilterProgram {
-    FilterProgram {
-        len: (bytes.len() / size_of::<Instruction>()) as u16,
-        code: bytes.as_ptr().cast(),
-    }
-}
-
-/// The host may have been short of descriptors just when it started the session:
-/// as many as the hard limit lets the server have.
+/// Raises the soft limit on descriptors to the hard one. The host may have been short of
+/// descriptors when it started the session, and the server would keep that limit.
 fn raise_descriptors() -> Result<(), i32> {
     const RLIMIT_NOFILE: usize = 7;
     limit(RLIMIT_NOFILE, u64::MAX)
 }
 
-/// In a user namespace the limit counts the namespace's tasks of this user, pid 1,
-/// the server and zombies included, and no others: an exact cap.
+/// Limits the session's tasks. In a user namespace the kernel counts this user's tasks of the
+/// namespace and no others, including pid 1, the server and zombies: the limit is exact.
 fn limit_tasks(tasks: u64) -> Result<(), i32> {
     const RLIMIT_NPROC: usize = 6;
     if tasks == u64::MAX {
@@ -127,56 +135,64 @@ fn limit_tasks(tasks: u64) -> Result<(), i32> {
     limit(RLIMIT_NPROC, tasks)
 }
 
-/// Sets both limits of `resource` to `value`, or to the hard one where that is less.
+/// Sets the soft and the hard limit of `resource` to `value`, or to the present hard limit if
+/// that is less.
 fn limit(resource: usize, value: u64) -> Result<(), i32> {
     let mut own = [0u64; 2];
-    let args = [0, resource, 0, (&raw mut own).addr(), 0, 0];
-    // SAFETY: the kernel stores a `struct rlimit64`.
+    let args = [0, resource, 0, (&raw mut own).expose_provenance(), 0, 0];
+    // SAFETY: the kernel stores a `struct rlimit64` in `own`.
     unsafe { call(number::PRLIMIT64, args)? };
     let [_, hard] = own;
     let values = [value.min(hard); 2];
-    let args = [0, resource, (&raw const values).addr(), 0, 0, 0];
-    // SAFETY: a `struct rlimit64`, read only.
+    let args = [
+        0,
+        resource,
+        (&raw const values).expose_provenance(),
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads a `struct rlimit64`.
     unsafe { call(number::PRLIMIT64, args) }.map(drop)
 }
 
 fn drop_bounding_set() {
     const PR_CAPBSET_DROP: usize = 24;
     for capability in 0..64 {
-        // The first number that is no capability ends the list.
-        // SAFETY: takes no pointer.
+        // The kernel's capabilities are numbered without a gap: the first refused number ends the list.
+        // SAFETY: the call takes no pointer.
         if unsafe { call(number::PRCTL, [PR_CAPBSET_DROP, capability, 0, 0, 0, 0]) }.is_err() {
             return;
         }
     }
 }
 
-/// Adds what only the session has to the grant's ruleset.
-fn own_rules(configuration: &Configuration<'_>, ruleset: i32) -> Result<(), i32> {
+/// Adds the session's own file systems to the grant's ruleset.
+fn add_own_rules(configuration: &Configuration<'_>, ruleset: &Descriptor) -> Result<(), i32> {
     let rules: [(&CStr, u64); 4] = [
-        (c"/", configuration.list),
-        (c"/proc", configuration.proc),
-        (c"/tmp", configuration.write),
-        (c"/dev/shm", configuration.write),
+        (c"/", configuration.list_rights),
+        (c"/proc", configuration.proc_rights),
+        (c"/tmp", configuration.write_rights),
+        (c"/dev/shm", configuration.write_rights),
     ];
     for (path, access) in rules {
-        let parent = mount::inside(path, true, mount::NO_FILTER)?;
+        let parent = mount::inside(path, true, mount::NO_PASS)?;
         add_rule(ruleset, &parent, access)?;
     }
     Ok(())
 }
 
-fn add_rule(ruleset: i32, parent: &Descriptor, access: u64) -> Result<(), i32> {
+fn add_rule(ruleset: &Descriptor, parent: &Descriptor, access: u64) -> Result<(), i32> {
     const PATH_BENEATH: usize = 1;
     if access == 0 {
         return Ok(());
     }
     // A packed `struct landlock_path_beneath_attr`: the access, the descriptor.
-    let rule = [access, u64::from(parent.0.cast_unsigned())];
+    let rule = [access, parent.arg() as u64];
     let args = [
-        ruleset as usize,
+        ruleset.arg(),
         PATH_BENEATH,
-        (&raw const rule).addr(),
+        (&raw const rule).expose_provenance(),
         0,
         0,
         0,

@@ -1,29 +1,36 @@
-//! Owned descriptors, and mapped memory.
+//! Owned descriptors and mapped memory.
 
-use crate::raw::{call, number};
+use core::ptr;
+
+use capspawn_raw::syscall::{call, descriptor, number};
 
 /// A descriptor, closed when dropped.
 pub(super) struct Descriptor(pub(super) i32);
 
 impl Descriptor {
-    /// Takes what a call returned.
+    /// Takes ownership of the descriptor that a call returned.
     pub(super) fn new(result: Result<usize, i32>) -> Result<Self, i32> {
         result.map(|fd| Self(fd as i32))
     }
 
-    /// The number as an argument of a call.
-    pub(super) fn arg(&self) -> usize {
-        self.0.cast_unsigned() as usize
+    /// Returns the descriptor's number.
+    pub(super) fn number(&self) -> i32 {
+        self.0
     }
 
-    /// Its file's device, inode, mode, size and device number.
-    pub(super) fn stat(&self) -> Result<Stat, i32> {
+    /// Returns the number as an argument of a call.
+    pub(super) fn arg(&self) -> usize {
+        descriptor(self.0)
+    }
+
+    /// Returns the attributes of the file, as `fstat(2)`.
+    pub(super) fn stat(&self) -> Result<FileStat, i32> {
         let mut words = [0u64; 18];
-        let args = [self.arg(), (&raw mut words).addr(), 0, 0, 0, 0];
-        // SAFETY: `words` has the 144 bytes of a `struct stat`.
+        let args = [self.arg(), (&raw mut words).expose_provenance(), 0, 0, 0, 0];
+        // SAFETY: the kernel stores the 144 bytes of a `struct stat` in `words`.
         unsafe { call(number::FSTAT, args)? };
         let [device, inode, _, mode_uid, _, special, size, ..] = words;
-        Ok(Stat {
+        Ok(FileStat {
             device,
             inode,
             format: mode_uid as u32 & 0o170_000,
@@ -35,19 +42,20 @@ impl Descriptor {
 
 impl Drop for Descriptor {
     fn drop(&mut self) {
-        // SAFETY: takes no pointer; the descriptor belongs to this value.
+        // SAFETY: the call takes no pointer. The descriptor belongs to this value.
         let _ = unsafe { call(number::CLOSE, [self.arg(), 0, 0, 0, 0, 0]) };
     }
 }
 
-/// What `fstat(2)` says.
-pub(super) struct Stat {
+/// The attributes of a file that the session looks at.
+pub(super) struct FileStat {
     pub(super) device: u64,
     pub(super) inode: u64,
-    /// `S_IFMT`'s part of the mode.
+    /// The file's type: the `S_IFMT` bits of its mode.
     pub(super) format: u32,
-    /// The device that a device node stands for.
+    /// The device number, if it is a device node.
     pub(super) special: u64,
+    /// In bytes.
     pub(super) size: usize,
 }
 
@@ -63,19 +71,19 @@ const MAP_PRIVATE: usize = 2;
 const MAP_ANONYMOUS: usize = 0x20;
 const NO_FILE: usize = usize::MAX;
 
-/// Pages that a file gave, unmapped when dropped.
+/// A mapped file, unmapped when dropped.
 pub(super) struct Mapped {
     start: usize,
     bytes: usize,
 }
 
 impl Mapped {
-    /// Maps a file that is sealed against shrinking, `limit` bytes at most.
+    /// Maps a file of at most `limit` bytes, which must be sealed against shrinking and writing.
     pub(super) fn new(file: &Descriptor, limit: usize) -> Result<Self, i32> {
         const EINVAL: i32 = 22;
         const F_GET_SEALS: usize = 1034;
         const SEAL_SHRINK_AND_WRITE: usize = 2 | 8;
-        // SAFETY: takes no pointer.
+        // SAFETY: the call takes no pointer.
         let seals = unsafe { call(number::FCNTL, [file.arg(), F_GET_SEALS, 0, 0, 0, 0])? };
         let stat = file.stat()?;
         let sealed = seals & SEAL_SHRINK_AND_WRITE == SEAL_SHRINK_AND_WRITE;
@@ -83,7 +91,7 @@ impl Mapped {
             return Err(EINVAL);
         }
         let args = [0, stat.size, PROT_READ, MAP_PRIVATE, file.arg(), 0];
-        // SAFETY: a new mapping at an address of the kernel's choice.
+        // SAFETY: the kernel chooses the address of the new mapping, so that it replaces nothing.
         let start = unsafe { call(number::MMAP, args)? };
         Ok(Self {
             start,
@@ -93,28 +101,28 @@ impl Mapped {
 
     /// The bytes.
     pub(super) fn bytes(&self) -> &[u8] {
-        let start = core::ptr::with_exposed_provenance(self.start);
-        // SAFETY: mapped for as long as `self` lives, and sealed: nobody writes or shrinks the file.
+        let start = ptr::with_exposed_provenance(self.start);
+        // SAFETY: the file is mapped while `self` lives, and the seals keep everybody from writing or shrinking it.
         unsafe { core::slice::from_raw_parts(start, self.bytes) }
     }
 }
 
 impl Drop for Mapped {
     fn drop(&mut self) {
-        // SAFETY: the mapping belongs to this value, and `bytes` borrows from it.
+        // SAFETY: the mapping belongs to this value, and what `bytes` has returned borrows from it.
         let _ = unsafe { call(number::MUNMAP, [self.start, self.bytes, 0, 0, 0, 0]) };
     }
 }
 
-/// Maps `bytes` of zeroes, for good.
+/// Maps as many bytes of zeroes, for good, and returns their address.
 pub(super) fn memory(bytes: usize) -> Result<usize, i32> {
     let (access, flags) = (PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-    // SAFETY: a new anonymous mapping at an address of the kernel's choice.
+    // SAFETY: the kernel chooses the address of the new mapping, so that it replaces nothing.
     unsafe { call(number::MMAP, [0, bytes, access, flags, NO_FILE, 0]) }
 }
 
-/// Makes one page of [`memory`] untouchable.
+/// Takes all access from one page that [`memory`] has returned.
 pub(super) fn guard(page: usize) -> Result<(), i32> {
-    // SAFETY: the caller's own page, which nothing refers to.
+    // SAFETY: the page was mapped by `memory`, and no reference to it exists.
     unsafe { call(number::MPROTECT, [page, 4096, 0, 0, 0, 0]) }.map(drop)
 }

@@ -1,22 +1,24 @@
-//! The session: namespaces, a private root, and this program twice, as their pid 1
-//! and as the server that starts children in them.
+//! A session: namespaces, a private root, and two processes of this program, one their
+//! pid 1 and one the server that starts children in them.
 //!
-//! Everything that costs is done once; each child is then one datagram, one
-//! vfork and one exec. Both processes are confined like the children but for what
-//! serving takes. The server holds nothing of the host but the control socket, the
-//! socket of its children's words and the null device on 0, 1 and 2, pid 1 instead a
-//! socket that ends with the host: the kernel then ends everything in the namespace.
+//! What is slow is done once for all children; each child is then one datagram, one vfork
+//! and one exec. Both processes are confined as the children are, except for what serving
+//! needs. The server holds nothing of the host but the control socket, the socket for the
+//! children's announcements and the null device on 0, 1 and 2. Pid 1 holds a socket that
+//! ends with the host; when pid 1 ends, the kernel ends everything in the namespace.
 
 mod confine;
 mod descriptor;
-mod first;
-mod given;
+mod failure;
 mod mount;
 mod namespaces;
 mod network;
+mod passed_fds;
+mod pid1;
 mod root;
 mod schedule;
 mod serve;
+mod server;
 mod socket;
 mod spawn;
 mod start;

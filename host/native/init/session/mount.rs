@@ -1,12 +1,13 @@
-//! The calls of the mount API, by descriptors.
+//! The calls of the mount API, on descriptors.
 //!
-//! Not mount(2): it takes paths, which others may change between two calls, and
-//! a remount of a bind reaches no mount below it.
+//! Rejected: `mount(2)`. It takes paths, which other processes may change between two calls,
+//! and its remount of a bind mount does not reach the mounts below.
 
 use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
-use crate::raw::{call, number};
+use capspawn_raw::child::PassArguments;
+use capspawn_raw::syscall::{call, number};
 
 pub(super) const RDONLY: usize = 1;
 pub(super) const NOSUID: usize = 2;
@@ -24,23 +25,28 @@ const NO_MAGICLINKS: u64 = 2;
 const NO_SYMLINKS: u64 = 4;
 const IN_ROOT: u64 = 0x10;
 
-/// What a call carries in its last two arguments, by which the session's filter lets it pass.
-pub(super) type Key = [usize; 2];
-pub(super) const NO_FILTER: Key = [0; 2];
+/// The pass for calls that are made before the filter is installed.
+pub(super) const NO_PASS: PassArguments = [0; 2];
 
 const EAGAIN: i32 = 11;
-/// The kernel gives up on a path with `..` in it when anything is renamed or mounted anywhere meanwhile: with whoever
-/// does nothing else, one time in three.
+/// How often a path is tried. The kernel gives up (EAGAIN) on a path with `..` if any process renames or mounts
+/// anything meanwhile; if one does nothing else, that is one time in three.
 const TRIES: u32 = 100;
 
-fn open(dir: usize, path: &CStr, flags: u64, resolve: u64, key: Key) -> Result<Descriptor, i32> {
-    let [first, second] = key;
+fn open(
+    dir: usize,
+    path: &CStr,
+    flags: u64,
+    resolve: u64,
+    pass: PassArguments,
+) -> Result<Descriptor, i32> {
+    let [first, second] = pass;
     // A `struct open_how`: flags, mode, resolve.
     let how = [flags | O_PATH | O_CLOEXEC as u64, 0, resolve];
     let args = [
         dir,
-        path.as_ptr().addr(),
-        (&raw const how).addr(),
+        path.as_ptr().expose_provenance(),
+        (&raw const how).expose_provenance(),
         size_of_val(&how),
         first,
         second,
@@ -48,7 +54,7 @@ fn open(dir: usize, path: &CStr, flags: u64, resolve: u64, key: Key) -> Result<D
     let mut tries = TRIES;
     loop {
         tries -= 1;
-        // SAFETY: a C string and a `struct open_how`, read only.
+        // SAFETY: the kernel reads a C string and a `struct open_how`.
         match unsafe { call(number::OPENAT2, args) } {
             Err(EAGAIN) if tries > 0 => {}
             opened => return Descriptor::new(opened),
@@ -56,62 +62,73 @@ fn open(dir: usize, path: &CStr, flags: u64, resolve: u64, key: Key) -> Result<D
     }
 }
 
-/// Opens `path` as it is; a symbolic link anywhere on it is an error (ELOOP).
+/// Opens `path` without following symbolic links; any on the path is an error (ELOOP).
 pub(super) fn exactly(dir: usize, path: &CStr) -> Result<Descriptor, i32> {
-    open(dir, path, 0, NO_SYMLINKS | NO_MAGICLINKS, NO_FILTER)
+    open(dir, path, 0, NO_SYMLINKS | NO_MAGICLINKS, NO_PASS)
 }
 
-/// Opens `path` as if `root` were the root directory; a symbolic link anywhere on it is an error.
+/// Opens `path` as if `root` were the root directory, without following symbolic links.
 pub(super) fn below(root: &Descriptor, path: &CStr) -> Result<Descriptor, i32> {
     let resolve = NO_SYMLINKS | NO_MAGICLINKS | IN_ROOT;
-    open(root.arg(), path, 0, resolve, NO_FILTER)
+    open(root.arg(), path, 0, resolve, NO_PASS)
 }
 
-/// Opens `path` from the process' own root, following links within it.
-pub(super) fn inside(path: &CStr, directory: bool, key: Key) -> Result<Descriptor, i32> {
+/// Opens `path` in the process's own root, following symbolic links within it.
+pub(super) fn inside(path: &CStr, directory: bool, pass: PassArguments) -> Result<Descriptor, i32> {
     let flags = if directory { O_DIRECTORY } else { 0 };
-    open(AT_FDCWD, path, flags, NO_MAGICLINKS | IN_ROOT, key)
+    open(AT_FDCWD, path, flags, NO_MAGICLINKS | IN_ROOT, pass)
 }
 
 /// Copies the mount at `file`, with all mounts below it.
 pub(super) fn copy(file: &Descriptor) -> Result<Descriptor, i32> {
     const OPEN_TREE_CLONE: usize = 1;
     let flags = AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | O_CLOEXEC;
-    let args = [file.arg(), c"".as_ptr().addr(), flags, 0, 0, 0];
-    // SAFETY: a C string, read only.
+    let args = [file.arg(), c"".as_ptr().expose_provenance(), flags, 0, 0, 0];
+    // SAFETY: the kernel reads a C string.
     Descriptor::new(unsafe { call(number::OPEN_TREE, args) })
 }
 
-/// Adds `attributes` to the mount, and to all below it where `recursive`. What the
-/// host's mount has locked stays, since nothing is taken away.
+/// Adds `attributes` to the mount, and to all below it if `recursive`. Nothing is taken away,
+/// so that attributes stay that the host has locked.
 pub(super) fn restrict(mount: &Descriptor, attributes: usize, recursive: bool) -> Result<(), i32> {
     let flags = AT_EMPTY_PATH | if recursive { AT_RECURSIVE } else { 0 };
     set_attributes(mount.arg(), c"", flags, [attributes as u64, 0, 0, 0])
 }
 
-/// Cuts the ties to the host's mounts: what is mounted or unmounted there stays there.
+/// Makes all mounts private: what the host mounts or unmounts from here on does not reach the
+/// session.
 pub(super) fn detach_propagation() -> Result<(), i32> {
     const MS_PRIVATE: u64 = 1 << 18;
     set_attributes(AT_FDCWD, c"/", AT_RECURSIVE, [0, 0, MS_PRIVATE, 0])
 }
 
 fn set_attributes(dir: usize, path: &CStr, flags: usize, attributes: [u64; 4]) -> Result<(), i32> {
-    let (attributes, size) = ((&raw const attributes).addr(), size_of_val(&attributes));
-    let args = [dir, path.as_ptr().addr(), flags, attributes, size, 0];
-    // SAFETY: a C string and a `struct mount_attr`, read only.
+    let (attributes, size) = (
+        (&raw const attributes).expose_provenance(),
+        size_of_val(&attributes),
+    );
+    let args = [
+        dir,
+        path.as_ptr().expose_provenance(),
+        flags,
+        attributes,
+        size,
+        0,
+    ];
+    // SAFETY: the kernel reads a C string and a `struct mount_attr`.
     unsafe { call(number::MOUNT_SETATTR, args) }.map(drop)
 }
 
 /// Puts a mount onto `place`.
 pub(super) fn attach(mount: &Descriptor, place: &Descriptor) -> Result<(), i32> {
     const BOTH_EMPTY: usize = 0x4 | 0x40;
-    let empty = c"".as_ptr().addr();
+    let empty = c"".as_ptr().expose_provenance();
     let args = [mount.arg(), empty, place.arg(), empty, BOTH_EMPTY, 0];
-    // SAFETY: two C strings, read only.
+    // SAFETY: the kernel reads two C strings.
     unsafe { call(number::MOVE_MOUNT, args) }.map(drop)
 }
 
-/// Makes a file system of the type `kind`, not yet attached anywhere.
+/// Makes a file system of the type `kind`, which is not attached anywhere yet.
 pub(super) fn new(
     kind: &CStr,
     options: &[(&CStr, &CStr)],
@@ -120,18 +137,21 @@ pub(super) fn new(
     const CLOEXEC: usize = 1;
     const SET_STRING: usize = 1;
     const CREATE: usize = 6;
-    let args = [kind.as_ptr().addr(), CLOEXEC, 0, 0, 0, 0];
-    // SAFETY: a C string, read only.
+    let args = [kind.as_ptr().expose_provenance(), CLOEXEC, 0, 0, 0, 0];
+    // SAFETY: the kernel reads a C string.
     let context = Descriptor::new(unsafe { call(number::FSOPEN, args) })?;
     for (key, value) in options {
-        let (key, value) = (key.as_ptr().addr(), value.as_ptr().addr());
+        let (key, value) = (
+            key.as_ptr().expose_provenance(),
+            value.as_ptr().expose_provenance(),
+        );
         let args = [context.arg(), SET_STRING, key, value, 0, 0];
-        // SAFETY: two C strings, read only.
+        // SAFETY: the kernel reads two C strings.
         unsafe { call(number::FSCONFIG, args)? };
     }
-    // SAFETY: takes no pointer with this command.
+    // SAFETY: with this command the call takes no pointer.
     unsafe { call(number::FSCONFIG, [context.arg(), CREATE, 0, 0, 0, 0])? };
-    // SAFETY: takes no pointer.
+    // SAFETY: the call takes no pointer.
     Descriptor::new(unsafe {
         call(
             number::FSMOUNT,
@@ -142,51 +162,64 @@ pub(super) fn new(
 
 /// Makes a directory.
 pub(super) fn directory(dir: &Descriptor, name: &CStr, mode: usize) -> Result<(), i32> {
-    let args = [dir.arg(), name.as_ptr().addr(), mode, 0, 0, 0];
-    // SAFETY: a C string, read only.
+    let args = [dir.arg(), name.as_ptr().expose_provenance(), mode, 0, 0, 0];
+    // SAFETY: the kernel reads a C string.
     unsafe { call(number::MKDIRAT, args) }.map(drop)
 }
 
 /// Makes an empty file.
 pub(super) fn file(dir: &Descriptor, name: &CStr, mode: usize) -> Result<(), i32> {
     const S_IFREG: usize = 0o100_000;
-    let args = [dir.arg(), name.as_ptr().addr(), S_IFREG | mode, 0, 0, 0];
-    // SAFETY: a C string, read only.
+    let args = [
+        dir.arg(),
+        name.as_ptr().expose_provenance(),
+        S_IFREG | mode,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads a C string.
     unsafe { call(number::MKNODAT, args) }.map(drop)
 }
 
 /// Makes a symbolic link.
 pub(super) fn link(dir: &Descriptor, name: &CStr, target: &CStr) -> Result<(), i32> {
     let args = [
-        target.as_ptr().addr(),
+        target.as_ptr().expose_provenance(),
         dir.arg(),
-        name.as_ptr().addr(),
+        name.as_ptr().expose_provenance(),
         0,
         0,
         0,
     ];
-    // SAFETY: two C strings, read only.
+    // SAFETY: the kernel reads two C strings.
     unsafe { call(number::SYMLINKAT, args) }.map(drop)
 }
 
 /// Removes a file's name.
 pub(super) fn unlink(dir: &Descriptor, name: &CStr) -> Result<(), i32> {
-    let args = [dir.arg(), name.as_ptr().addr(), 0, 0, 0, 0];
-    // SAFETY: a C string, read only.
+    let args = [dir.arg(), name.as_ptr().expose_provenance(), 0, 0, 0, 0];
+    // SAFETY: the kernel reads a C string.
     unsafe { call(number::UNLINKAT, args) }.map(drop)
 }
 
-/// Makes `root` the root directory and lets go of the old one.
+/// Makes `root` the root directory and unmounts the old one.
 pub(super) fn pivot(root: &Descriptor) -> Result<(), i32> {
     const MNT_DETACH: usize = 2;
-    let here = c".".as_ptr().addr();
-    // SAFETY: takes no pointer.
+    let here = c".".as_ptr().expose_provenance();
+    // SAFETY: the call takes no pointer.
     unsafe { call(number::FCHDIR, [root.arg(), 0, 0, 0, 0, 0])? };
-    // The old root comes to lie on top of the new one, so that the same dot names it next.
-    // SAFETY: C strings, read only.
+    // The old root now lies on top of the new one, so that "." names the old root.
+    // SAFETY: the kernel reads two C strings.
     unsafe { call(number::PIVOT_ROOT, [here, here, 0, 0, 0, 0])? };
-    // SAFETY: a C string, read only.
+    // SAFETY: the kernel reads a C string.
     unsafe { call(number::UMOUNT2, [here, MNT_DETACH, 0, 0, 0, 0])? };
-    // SAFETY: a C string, read only.
-    unsafe { call(number::CHDIR, [c"/".as_ptr().addr(), 0, 0, 0, 0, 0]) }.map(drop)
+    // SAFETY: the kernel reads a C string.
+    unsafe {
+        call(
+            number::CHDIR,
+            [c"/".as_ptr().expose_provenance(), 0, 0, 0, 0, 0],
+        )
+    }
+    .map(drop)
 }

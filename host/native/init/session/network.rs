@@ -1,54 +1,55 @@
 //! The session's network namespace.
 //!
-//! It takes the kernel longer than all other namespaces together, and as long as the
-//! root. So the server makes it while pid 1 makes the root, which then enters it: one
-//! that stayed in the host's would show the host's connections in `/proc/1/net`.
+//! The kernel takes longer to make it than to make all other namespaces, and as long as pid 1
+//! takes to make the root. So the server makes the network namespace at the same time, and
+//! pid 1 enters it afterwards: in the host's, pid 1 would show the host's connections in
+//! `/proc/1/net`.
 
 use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
-use crate::raw::{call, number};
-use crate::wire::{Configuration, flag};
+use capspawn_raw::syscall::{call, number};
+use capspawn_raw::wire::{Configuration, NetworkNamespace};
 
 const NEWNET: usize = 0x4000_0000;
 
-/// The server's directory of namespaces, for pid 1: not passed on a socket, because of
-/// the descriptors that are on their way other sessions' children may use up what there
-/// may be of a user. Opened before the root is made: the `/proc` in there does not have
-/// the server.
+/// Opens the server's directory of namespaces, which pid 1 inherits. It is opened before the
+/// root is made: the `/proc` in there does not show the server. Rejected: passing the
+/// namespace on a socket. The kernel bounds a user's descriptors in flight, and other
+/// sessions' children may have used them up.
 pub(super) fn own_namespaces() -> Result<Descriptor, i32> {
     const AT_FDCWD: usize = -100isize as usize;
     const O_PATH_CLOEXEC: usize = 0o12_000_000;
     open(AT_FDCWD, c"/proc/self/ns", O_PATH_CLOEXEC)
 }
 
-/// Makes the namespace where there is to be one.
+/// Makes the namespace, if the session has its own.
 pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), i32> {
-    if configuration.flags & flag::OWN_NETWORK == 0 {
+    if !configuration.network.is_own() {
         return Ok(());
     }
-    // SAFETY: takes no pointer; the process is single-threaded.
+    // SAFETY: the call takes no pointer. The process is single-threaded.
     unsafe { call(number::UNSHARE, [NEWNET, 0, 0, 0, 0, 0])? };
-    if configuration.flags & flag::LOOPBACK == 0 {
-        return Ok(());
+    match configuration.network {
+        NetworkNamespace::OwnWithLoopback => bring_up_loopback(),
+        NetworkNamespace::Own | NetworkNamespace::Host => Ok(()),
     }
-    bring_up_loopback()
 }
 
-/// Enters the namespace, where there is to be one, of the process whose directory this is.
+/// Enters the network namespace in this directory of namespaces, if the session has its own.
 pub(super) fn enter(configuration: &Configuration<'_>, namespaces: &Descriptor) -> Result<(), i32> {
     const O_CLOEXEC: usize = 0o2_000_000;
-    if configuration.flags & flag::OWN_NETWORK == 0 {
+    if !configuration.network.is_own() {
         return Ok(());
     }
     let namespace = open(namespaces.arg(), c"net", O_CLOEXEC)?;
-    // SAFETY: takes no pointer; the process is single-threaded.
+    // SAFETY: the call takes no pointer. The process is single-threaded.
     unsafe { call(number::SETNS, [namespace.arg(), NEWNET, 0, 0, 0, 0]) }.map(drop)
 }
 
 fn open(dir: usize, path: &CStr, flags: usize) -> Result<Descriptor, i32> {
-    let args = [dir, path.as_ptr().addr(), flags, 0, 0, 0];
-    // SAFETY: a C string, read only.
+    let args = [dir, path.as_ptr().expose_provenance(), flags, 0, 0, 0];
+    // SAFETY: the kernel reads a C string.
     Descriptor::new(unsafe { call(number::OPENAT, args) })
 }
 
@@ -57,7 +58,7 @@ fn bring_up_loopback() -> Result<(), i32> {
     const SOCK_DGRAM_CLOEXEC: usize = 0o2_000_002;
     const SIOCSIFFLAGS: usize = 0x8914;
     const IFF_UP: u8 = 1;
-    // SAFETY: takes no pointer.
+    // SAFETY: the call takes no pointer.
     let socket = unsafe { call(number::SOCKET, [AF_INET, SOCK_DGRAM_CLOEXEC, 0, 0, 0, 0]) };
     let socket = Descriptor::new(socket)?;
     // A `struct ifreq`: the name in 16 bytes, then the flags.
@@ -71,12 +72,12 @@ fn bring_up_loopback() -> Result<(), i32> {
     let args = [
         socket.arg(),
         SIOCSIFFLAGS,
-        (&raw mut request).addr(),
+        (&raw mut request).expose_provenance(),
         0,
         0,
         0,
     ];
-    // The kernel gives the interface its addresses by itself.
-    // SAFETY: `request` is a `struct ifreq`.
+    // The kernel gives the interface its addresses.
+    // SAFETY: the kernel reads and stores a `struct ifreq`, whose 40 bytes `request` has.
     unsafe { call(number::IOCTL, args) }.map(drop)
 }

@@ -1,17 +1,17 @@
 //! The private root.
 //!
-//! It is a small tmpfs, or the host's `/` where the grant shows all of it. It is
-//! mounted on top of the host's root, which stays the process' root meanwhile:
-//! absolute paths still lead to the host, paths from the new root's descriptor
-//! to what is being made. Directories to mount on are made in the session's own
-//! file systems alone, never in a granted one.
+//! The root is a small tmpfs, or the host's `/` if the grant shows all of it. It is mounted on
+//! top of the host's root, which stays the process's root until the end: absolute paths still
+//! lead to the host, and paths from the new root's descriptor lead into the new root.
+//! Directories to mount on are made only in the session's own file systems, never in a
+//! granted one.
 
 use core::ffi::CStr;
 
 use super::descriptor::{DIRECTORY, Descriptor};
 use super::mount::{self, NODEV, NOEXEC, NOSUID, RDONLY};
-use crate::raw::{call, number};
-use crate::wire::{Configuration, Operation};
+use capspawn_raw::syscall::{call, number};
+use capspawn_raw::wire::{Configuration, Malformed, Operation};
 
 const EPERM: i32 = 1;
 const ENOENT: i32 = 2;
@@ -36,30 +36,31 @@ const LINKS: [(&CStr, &CStr); 4] = [
     (c"stderr", c"/proc/self/fd/2"),
 ];
 
-/// An error number, and the operation that ended with it.
-type Failure = (i32, u32);
+/// An error number, and the index of the operation that failed.
+type OperationFailure = (i32, u32);
 
-struct Root {
+/// A root that is being made.
+struct NewRoot {
     root: Descriptor,
-    /// The devices of the session's own file systems: the root's, `/dev`'s, `/tmp`'s.
+    /// The device numbers of the session's own file systems: the root, `/dev` and `/tmp`.
     own: [Option<u64>; 3],
     dev: Option<Descriptor>,
-    /// The empty file without permissions that hides files.
+    /// The empty file without permissions that is mounted over hidden files.
     nothing: Option<Descriptor>,
-    /// Children keep root's id, to which the host's settings in `/proc/sys` belong.
+    /// Children keep root's id, which owns the host's settings in `/proc/sys`.
     keeps_root: bool,
 }
 
-/// Makes the root as configured, and makes it the process' own.
-pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), Failure> {
+/// Makes the root by the operations of the configuration, and makes it the process's root.
+pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), OperationFailure> {
     let first = configuration.operations().next();
     let whole = matches!(first, Some(Ok(Operation::Bind { path, .. })) if path == c"/");
     let old = umask(0);
     let keeps_root = configuration.uid == 0;
-    let root = mount::detach_propagation().and_then(|()| Root::new(whole, first, keeps_root));
+    let root = mount::detach_propagation().and_then(|()| NewRoot::new(whole, first, keeps_root));
     let mut root = root.map_err(|errno| (errno, 0))?;
     for (index, operation) in (0..).zip(configuration.operations()) {
-        let operation = operation.map_err(|()| (EINVAL, index))?;
+        let operation = operation.map_err(|Malformed| (EINVAL, index))?;
         if !(whole && index == 0) {
             root.apply(&operation).map_err(|errno| (errno, index))?;
         }
@@ -70,20 +71,20 @@ pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), Failure> {
 }
 
 fn umask(mask: usize) -> usize {
-    // SAFETY: takes no pointer.
+    // SAFETY: the call takes no pointer.
     unsafe { call(number::UMASK, [mask, 0, 0, 0, 0, 0]) }.unwrap_or(0o22)
 }
 
-impl Root {
+impl NewRoot {
     fn new(
         whole: bool,
-        first: Option<Result<Operation<'_>, ()>>,
+        first: Option<Result<Operation<'_>, Malformed>>,
         keeps_root: bool,
     ) -> Result<Self, i32> {
         let mut own = [None; 3];
         let top = mount::exactly(mount::AT_FDCWD, c"/")?;
         let root = if whole {
-            // Copied before anything lies on it.
+            // Copied before anything is mounted on it.
             let root = mount::copy(&top)?;
             let writable = matches!(first, Some(Ok(Operation::Bind { writable: true, .. })));
             mount::restrict(&root, attributes(writable), true)?;
@@ -122,7 +123,7 @@ impl Root {
                 let place = mount::below(&self.root, path)?;
                 mount::attach(&mount::copy(&place)?, &place)
             }
-            Operation::Hole { path, required } => self.hole(path, *required),
+            Operation::Mask { path, required } => self.mask(path, *required),
             Operation::Alias { path, at } => self.alias(path, at),
         }
     }
@@ -135,11 +136,11 @@ impl Root {
         mount::attach(&copy, &self.place(path, directory)?)
     }
 
-    /// Shows at `at` what is at `path`, holes included. Where a link in a granted
-    /// directory leads there already, nothing is to be done.
+    /// Shows at `at` what is at `path`, including what is hidden there. If a symbolic link in a
+    /// granted directory leads there already, there is nothing to do.
     fn alias(&self, path: &CStr, at: &CStr) -> Result<(), i32> {
         let source = match mount::below(&self.root, path) {
-            // An optional root that was left out.
+            // An optional root that does not exist was left out.
             Err(ENOENT) => return Ok(()),
             source => source?,
         };
@@ -180,20 +181,20 @@ impl Root {
         Ok(())
     }
 
-    /// Where the host's own `/proc` is covered in parts (a container), a fresh one
-    /// is refused; there is none then, rather than the host's.
+    /// Mounts a fresh `/proc`. The kernel refuses it where parts of the host's `/proc` are covered, as in a
+    /// container; the session then has an empty one, rather than the host's.
     fn proc(&self) -> Result<(), i32> {
         let place = self.place(c"/proc", true)?;
         let settings = if self.keeps_root { RDONLY } else { 0 };
         match mount::new(c"proc", &[], settings | NOSUID | NODEV | NOEXEC) {
             Ok(proc) => mount::attach(&proc, &place),
-            // Over the host's, where the root is the host's whole.
+            // If the root is all of the host's, this covers the host's `/proc`.
             Err(EPERM) => mount::attach(&emptiness()?, &place),
             Err(errno) => Err(errno),
         }
     }
 
-    fn hole(&self, path: &CStr, required: bool) -> Result<(), i32> {
+    fn mask(&self, path: &CStr, required: bool) -> Result<(), i32> {
         let mut buffer = [0u8; 4097];
         let bytes = path.to_bytes();
         let (text, _) = buffer
@@ -206,7 +207,7 @@ impl Root {
             let path = CStr::from_bytes_until_nul(path).map_err(|_| ENAMETOOLONG)?;
             match mount::below(&self.root, path) {
                 Err(ENOENT | ENOTDIR) if !required => return Ok(()),
-                // Nobody inside can get there either, as long as the mode stays: hide the directory that is closed.
+                // The session's user cannot enter the parent either, as long as its mode stays: hide the parent.
                 Err(EACCES) if !required => {
                     let parent = path.to_bytes().iter().rposition(|byte| *byte == b'/');
                     length = parent.filter(|at| *at > 0).ok_or(EACCES)?;
@@ -225,8 +226,8 @@ impl Root {
         mount::attach(&nothing, &place)
     }
 
-    /// Opens `path` below the root, and makes what is missing of it in the
-    /// session's own file systems.
+    /// Opens `path` below the root. Directories that are missing are made, in the session's own
+    /// file systems.
     fn place(&self, path: &CStr, directory: bool) -> Result<Descriptor, i32> {
         match mount::below(&self.root, path) {
             Err(ENOENT) => {}
@@ -275,16 +276,16 @@ fn attributes(writable: bool) -> usize {
     NOSUID | NODEV | if writable { 0 } else { RDONLY }
 }
 
-/// An empty directory that nobody may open.
+/// Makes an empty directory that nobody may open.
 fn emptiness() -> Result<Descriptor, i32> {
     let options = [(c"mode", c"000"), (c"size", c"4k"), (c"nr_inodes", c"2")];
     mount::new(c"tmpfs", &options, RDONLY | NOSUID | NODEV | NOEXEC)
 }
 
-/// A directory for everybody's files, of so many bytes. A file without content takes
-/// memory too, some hundred bytes: one for each KiB of the size.
+/// Makes a directory for everybody's files with a size of `bytes`. An empty file takes memory
+/// too, some hundred bytes, so the number of files is limited: one for each KiB of the size.
 fn sized(bytes: u64) -> Result<Descriptor, i32> {
-    // tmpfs takes 0 for no limit.
+    // To tmpfs 0 means no limit.
     let bytes = bytes.max(1);
     let (mut size, mut files) = ([0u8; 21], [0u8; 21]);
     let options = [
@@ -295,6 +296,7 @@ fn sized(bytes: u64) -> Result<Descriptor, i32> {
     mount::new(c"tmpfs", &options, NOSUID | NODEV)
 }
 
+/// Writes a number as a C string into the end of `digits`.
 fn decimal(mut number: u64, digits: &mut [u8; 21]) -> Result<&CStr, i32> {
     let mut start = digits.len() - 1;
     while number > 0 {

@@ -1,26 +1,28 @@
-//! From the helper's first instruction to a server that serves.
+//! From the first instruction of a session's process to a server that serves.
 
 use super::descriptor::{Descriptor, Mapped};
-use super::first::{self, First};
-use super::serve::Server;
+use super::failure::fail;
+use super::pid1::{self, Pid1};
+use super::server::Server;
 use super::{confine, namespaces, network, serve, socket};
-use crate::raw::{call, exit, number};
-use crate::steps::{self, Failure, Fault, Step};
-use crate::wire::{self, Configuration, Report, flag};
-use crate::{Orders, become_user};
+use crate::user::become_user;
+use capspawn_raw::confine::close_on_exec;
+use capspawn_raw::step::{Failure, Fault, Step};
+use capspawn_raw::syscall::{call, exit, number};
+use capspawn_raw::wire::{self, Configuration, Report, SessionArgs};
 
 const EINVAL: i32 = 22;
-/// More than the paths of any grant take.
+/// The most bytes of a configuration: more than the paths of any grant take.
 const MAX_CONFIGURATION: usize = 16 * 1024 * 1024;
 
 /// Starts a session and serves it. A failure is reported on the control socket.
-pub(crate) fn run(orders: &Orders) -> ! {
-    let control = Descriptor(orders.status);
-    let words = Descriptor(orders.words);
-    let ruleset = Descriptor(orders.ruleset);
-    let lifeline = Descriptor(orders.filter);
-    let file = Descriptor(orders.program);
-    let mapped = match steps::close_on_exec().and_then(|()| Mapped::new(&file, MAX_CONFIGURATION)) {
+pub(crate) fn run(args: &SessionArgs) -> ! {
+    let control = Descriptor(args.control);
+    let announcements = Descriptor(args.announcements);
+    let ruleset = args.ruleset.map(Descriptor);
+    let lifeline = Descriptor(args.lifeline);
+    let file = Descriptor(args.configuration);
+    let mapped = match close_on_exec().and_then(|()| Mapped::new(&file, MAX_CONFIGURATION)) {
         Ok(mapped) => mapped,
         Err(errno) => fail(&control, Step::Request, errno, 0),
     };
@@ -28,29 +30,29 @@ pub(crate) fn run(orders: &Orders) -> ! {
     let Some(configuration) = Configuration::read(mapped.bytes()) else {
         fail(&control, Step::Request, EINVAL, 0)
     };
-    let fault = orders.fault;
+    let fault = args.fault;
     if let Err((step, errno)) = enter(&configuration, fault) {
         fail(&control, step, errno, 0);
     }
     let forked = network::own_namespaces()
         .and_then(|own| Ok((own, socket::pair()?)))
         .and_then(|own| Ok((namespaces::fork()?, own)));
-    let (is_first, (namespaces, [first, server])) = match forked {
+    let (is_pid1, (namespaces, [pid1, server])) = match forked {
         Ok(forked) => forked,
         Err(errno) => fail(&control, Step::Namespaces, errno, 0),
     };
-    if is_first {
-        drop(first);
-        drop(words);
-        let first = First {
+    if is_pid1 {
+        drop(pid1);
+        drop(announcements);
+        pid1::run(Pid1 {
             control,
             ruleset,
             lifeline,
             server,
             namespaces,
             configuration: mapped,
-        };
-        first::run(first, orders)
+            fault,
+        })
     }
     drop(server);
     drop(lifeline);
@@ -59,62 +61,53 @@ pub(crate) fn run(orders: &Orders) -> ! {
     if let Err(errno) = network::make(&configuration) {
         fail(&control, Step::Namespaces, errno, 0);
     }
-    // Where nobody listens any more, it has said why.
-    let _ = socket::nod(&first);
-    let key = wire::key(mapped.bytes()).ok_or(EINVAL);
-    let server = key.and_then(|key| Server::new(key, &control, &words));
+    // If pid 1 has ended, it has reported why.
+    let _ = socket::notify(&pid1);
+    let filter_pass = wire::filter_pass(mapped.bytes()).ok_or(EINVAL);
+    let server = filter_pass.and_then(|pass| Server::new(pass, &control, &announcements));
     let mut server = match server {
         Ok(server) => server,
         Err(errno) => fail(&control, Step::Request, errno, 0),
     };
-    // The root is this process' too once it is made.
-    if !socket::is_nodded(&first) {
-        // Pid 1 has said why.
+    // Pid 1 and the server share their mounts: the root is the server's too once it is made.
+    if !socket::await_peer(&pid1) {
+        // Pid 1 has reported why.
         exit(127);
     }
-    server.nested = match confine::confine(&configuration, ruleset.0, fault) {
-        Ok(nested) => nested,
+    server.child_ruleset = match confine::server(&configuration, ruleset.as_ref(), fault) {
+        Ok(ruleset) => ruleset,
         Err((step, errno)) => fail(&control, step, errno, 0),
     };
     drop(ruleset);
-    // It holds the key, which stays in the one place that calls with it.
+    // It contains the filter's pass, which stays only where the server's calls need it.
     drop(mapped);
-    // Until pid 1 has given up all that it does not keep. Where it cannot it has said so.
-    let _ = socket::is_nodded(&first);
-    drop(first);
+    // Until pid 1 has closed and unmapped all that it does not keep. If it could not, it has reported why.
+    let _ = socket::await_peer(&pid1);
+    drop(pid1);
     if socket::send(&control, &Report::Ready, None).is_err() {
         exit(0);
     }
     serve::serve(&mut server)
 }
 
-pub(super) fn fail(control: &Descriptor, step: Step, errno: i32, operation: u32) -> ! {
-    let step = step as u32;
-    let report = Report::Failed {
-        step,
-        errno,
-        operation,
-    };
-    let _ = socket::send(control, &report, None);
-    exit(127)
-}
-
 fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<(), Failure> {
     fault.guard(Step::Signals, block_signals)?;
     fault.guard(Step::Identity, || {
-        if configuration.flags & flag::BECOME_USER == 0 {
-            return Ok(());
+        if configuration.becomes_user {
+            become_user(configuration.uid, configuration.gid)
+        } else {
+            Ok(())
         }
-        become_user(configuration.uid, configuration.gid)
     })?;
     fault.guard(Step::Namespaces, || namespaces::enter(configuration))
 }
 
-/// Nobody has a signal for the server or for pid 1 but the one that cannot be blocked.
+/// Blocks every signal for the server and for pid 1. They are only ever killed, by the one
+/// signal that cannot be blocked.
 fn block_signals() -> Result<(), i32> {
     const SIG_BLOCK: usize = 0;
     let all = u64::MAX;
-    let args = [SIG_BLOCK, (&raw const all).addr(), 0, 8, 0, 0];
-    // SAFETY: a signal set of 8 bytes, read only.
+    let args = [SIG_BLOCK, (&raw const all).expose_provenance(), 0, 8, 0, 0];
+    // SAFETY: the kernel reads a signal set of 8 bytes.
     unsafe { call(number::RT_SIGPROCMASK, args) }.map(drop)
 }

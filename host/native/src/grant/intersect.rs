@@ -1,53 +1,52 @@
-//! Two keys: what one of them allows, narrowed by the other.
+//! Intersection: what one grant allows, narrowed by a second grant.
 //!
-//! The alternative, a merged grant made at load, cannot be: whether two lists of
-//! patterns have a vector in common is answered per vector.
+//! Two grants are not merged when they are loaded: whether two lists of patterns
+//! have an argument vector in common is only known for a given vector.
 
 use std::sync::Arc;
 
-use super::authority::Passed;
+use super::decision::Passed;
+use crate::confinement::{Confinement, FsRoot, FsRules, Network, Sandbox};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::launch::Plan;
 use crate::limits::{CaptureCaps, Limits};
-use crate::sandbox::{Confinement, FsRoot, FsRules, Network, Sandbox};
 
-/// Narrows what the first key allows by what the second allows for the same
-/// request.
+/// Narrows what the first grant allows by what the second allows for the same request.
 ///
 /// # Errors
 ///
-/// A denial where the two name different programs or fixed arguments.
+/// A denial where the two grants name different programs or fixed arguments.
 pub(super) fn narrow(first: &mut Passed, second: &Passed) -> Result<(), SpawnError> {
     let denied = |item, reason: &str| Denial {
         nearest: Some(second.rule.name.clone()),
         ..Denial::new(item, reason)
     };
     if !first.executable.is_same(&second.executable) {
-        return Err(denied(DeniedItem::Program, "the two keys name different programs").into());
+        let reason = "the two grants name different programs";
+        return Err(denied(DeniedItem::Program, reason).into());
     }
     let fixed = &second.rule.fixed;
     if !fixed.is_empty() && *fixed != first.rule.fixed {
-        let reason = "the two keys fix different arguments";
+        let reason = "the two grants set different fixed arguments";
         return Err(denied(DeniedItem::Argument, reason).into());
     }
-    first.verdict = first.verdict.max(second.verdict);
+    first.needs_approval |= second.needs_approval;
+    first.allows_stdin &= second.allows_stdin;
     let plan: &mut Plan = &mut first.plan;
     plan.limits = limits(&plan.limits, &second.plan.limits);
-    plan.capture = CaptureCaps {
-        stdout_bytes: plan
-            .capture
-            .stdout_bytes
-            .min(second.plan.capture.stdout_bytes),
-        stderr_bytes: plan
-            .capture
-            .stderr_bytes
-            .min(second.plan.capture.stderr_bytes),
-    };
+    plan.capture = capture(plan.capture, second.plan.capture);
     plan.disclose_pid &= second.plan.disclose_pid;
     if plan.confinement != second.plan.confinement {
         plan.confinement = Arc::new(confinement(&plan.confinement, &second.plan.confinement));
     }
     Ok(())
+}
+
+fn capture(a: CaptureCaps, b: CaptureCaps) -> CaptureCaps {
+    CaptureCaps {
+        stdout_bytes: a.stdout_bytes.min(b.stdout_bytes),
+        stderr_bytes: a.stderr_bytes.min(b.stderr_bytes),
+    }
 }
 
 fn limits(a: &Limits, b: &Limits) -> Limits {
@@ -77,7 +76,7 @@ fn confinement(a: &Confinement, b: &Confinement) -> Confinement {
         (Network::Loopback, _) | (_, Network::Loopback) => Network::Loopback,
         (Network::Host, Network::Host) => Network::Host,
     };
-    // What is writable is readable as well.
+    // A write root is readable too.
     let readable = |rules: &FsRules| [rules.read.clone(), rules.write.clone()].concat();
     let fs = FsRules {
         read: common(&readable(&a.fs), &readable(&b.fs)),
@@ -91,8 +90,8 @@ fn confinement(a: &Confinement, b: &Confinement) -> Confinement {
     }
 }
 
-/// Returns the roots that lie below a root of either list, compared where they
-/// lead: a link below one list's root may lead out of it.
+/// Returns the roots of either list that lie below a root of the other. Resolved paths
+/// are compared: a symbolic link below a root may lead out of it.
 fn common(a: &[FsRoot], b: &[FsRoot]) -> Vec<FsRoot> {
     let mut roots: Vec<FsRoot> = Vec::new();
     for (inner, outer) in [(a, b), (b, a)] {
@@ -113,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn common_roots_are_the_inner_ones() {
+    fn the_common_roots_are_the_inner_ones() {
         let paths = |paths: &[&str]| -> Vec<FsRoot> {
             paths
                 .iter()
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_stricter_of_each_limit_is_in_force() {
+    fn the_stricter_limit_of_each_kind_wins() {
         let a = Limits {
             output_bytes: Some(1),
             cpu: None,

@@ -1,56 +1,42 @@
-//! What a component may run: loading, deciding, explaining.
+//! What a component may run: loading grants, deciding on requests, explaining decisions.
 //!
-//! A guest asks for a command by the name that a grant gives it, with arguments,
-//! variables and a working directory; [`Grant::decide`] answers with a complete
-//! [`Plan`](crate::launch::Plan) or refuses. What no rule allows is refused.
+//! A guest requests a command by the name that a grant gives it, with arguments,
+//! variables, a working directory and standard streams. [`Grant::decide`] returns a
+//! complete [`Plan`](crate::launch::Plan) or a refusal. What no rule allows is refused.
 //!
-//! Argument rules are admission, not a boundary: an allowed program can do
-//! whatever its own options let it do, and there are always more of those than a
-//! rule foresees. What holds is the sandbox that the plan demands. The
-//! alternatives were a filter of command strings, which every shell's quoting
-//! defeats, and an allow-list of programs alone, which allows anything as soon
-//! as one of them can start another.
+//! Argument rules are admission, not a boundary: an allowed program can do whatever its
+//! own options let it do, and no rule foresees all of them. The boundary is the sandbox
+//! that the plan demands. Two alternatives were rejected: a filter of command strings,
+//! which a shell's quoting defeats, and an allow-list of programs alone, which allows
+//! everything as soon as one of the programs can start another.
 //!
-//! The decision reads the [`Command`](crate::Command) and the file system, and
-//! nothing else: the host's variables are taken and the programs opened at load.
+//! Standard input is as powerful as an argument wherever a program interprets it: a shell
+//! without arguments runs what it reads. `stdin = false` on a command refuses requests
+//! that provide standard input, and the child then reads end of file.
+//!
+//! A decision depends on the [`Command`](crate::Command) and the file system only: the
+//! host's variables are taken, and the programs opened, when the grant is loaded.
 
-mod access;
-mod any;
-mod authority;
-mod compile;
+mod check;
+mod component;
 mod decision;
-mod document;
-mod environment;
-mod error;
 mod explain;
-mod fields;
+mod file;
 mod grants;
-mod identity;
-mod interpreter;
 mod intersect;
-mod layer;
-mod matcher;
-mod node;
-mod pattern;
-mod program;
+mod paths;
 mod quotas;
-mod remedy;
-mod roots;
 mod rule;
-mod schema;
-mod script;
-mod settings;
+mod suggestion;
 #[cfg(test)]
 mod testing;
-mod units;
-mod writable;
 
-pub use authority::{CommandSummary, Grant};
+pub use crate::launch::Identity;
+pub use component::{CommandSummary, Grant};
 pub use decision::Decision;
-pub use error::{Diagnostic, GrantError};
 pub use explain::Explanation;
+pub use file::diagnostics::{Diagnostic, GrantError};
+pub use file::schema::schema;
+pub use file::units::duration as parse_duration;
 pub use grants::Grants;
-pub use identity::Identity;
 pub use quotas::{Detach, Quotas, Rate};
-pub use schema::schema;
-pub use units::duration as parse_duration;

@@ -1,26 +1,26 @@
-//! How many children a component may have.
+//! How many children a component may run, and how long a detached child may live.
 
 use std::time::Duration;
 
 use crate::limits::{DEFAULT_MAX_LIVE, DEFAULT_MAX_TOTAL};
 
-/// How many children a component may have at once, in all, and in a time.
+/// How many children a component may have at once, in total, and per time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quotas {
-    /// At once; [`DEFAULT_MAX_LIVE`] by default.
+    /// The children that may run at once; [`DEFAULT_MAX_LIVE`] by default.
     pub max_live: u32,
-    /// In all; [`DEFAULT_MAX_TOTAL`] by default.
+    /// The children in total; [`DEFAULT_MAX_TOTAL`] by default.
     pub max_total: u64,
-    /// In a time; no bound by default.
+    /// The children per time; unlimited by default.
     pub rate: Option<Rate>,
 }
 
-/// So many in each stretch of time.
+/// A number of children per period.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// How many.
+    /// The number of children.
     pub count: u32,
-    /// In each of these; never zero.
+    /// The period, never zero.
     pub per: Duration,
 }
 
@@ -35,7 +35,7 @@ impl Default for Quotas {
 }
 
 impl Quotas {
-    /// Returns the smaller of each number.
+    /// Returns the stricter of each quota.
     pub(super) fn stricter(self, other: Self) -> Self {
         let rate = match (self.rate, other.rate) {
             (Some(a), Some(b)) => Some(a.slower(b)),
@@ -50,7 +50,7 @@ impl Quotas {
 }
 
 impl Rate {
-    /// Returns the one that admits fewer in a long time.
+    /// Returns the rate that admits fewer children in the long run.
     fn slower(self, other: Self) -> Self {
         let mine = u128::from(self.count) * other.per.as_nanos();
         let theirs = u128::from(other.count) * self.per.as_nanos();
@@ -61,9 +61,9 @@ impl Rate {
 /// Whether and how long children may outlive the guest that started them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Detach {
-    /// Whether at all; not by default.
+    /// Whether children may outlive their guest; false by default.
     pub allow: bool,
-    /// At most how long after the guest ended; 10 minutes by default.
+    /// How long a detached child may run unattached; 10 minutes by default.
     pub max_life: Duration,
 }
 
@@ -77,7 +77,7 @@ impl Default for Detach {
 }
 
 impl Detach {
-    /// Returns what both allow.
+    /// Returns the stricter of the two.
     pub(super) fn stricter(self, other: Self) -> Self {
         Self {
             allow: self.allow && other.allow,

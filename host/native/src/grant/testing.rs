@@ -1,4 +1,4 @@
-//! What the tests of this module share: grants from a few lines of TOML.
+//! Shared by the tests of grants: grants from a few lines of TOML.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,7 +10,7 @@ use crate::command::Command;
 use crate::error::{Denial, SpawnError};
 use crate::launch::Plan;
 
-/// Loads `body` after the version line.
+/// Loads `body`, with the version line before it.
 pub(super) fn load(body: &str) -> Result<Grants, String> {
     let text = format!("version = 1\n{body}");
     Grants::from_toml_str(&text, Path::new("/")).map_err(|error| error.to_string())
@@ -21,8 +21,8 @@ pub(super) fn component(body: &str) -> Arc<Grant> {
     load(body).expect("the grant is sound").component("c")
 }
 
-/// Returns the text of a grant that lets `c` run `/bin/echo` as `echo`, with
-/// these lines in the command.
+/// Returns the text of a grant that lets `c` run `/bin/echo` as `echo`, with `lines` in the
+/// command.
 pub(super) fn echo(lines: &str) -> String {
     format!("[[component.c.command]]\nname = \"echo\"\nprogram = \"/bin/echo\"\n{lines}\n")
 }
@@ -48,7 +48,7 @@ pub(super) fn denied(grant: &Grant, command: &Command) -> Denial {
     }
 }
 
-/// Returns what is said of a grant that must be refused.
+/// Returns the error of a grant that must not load.
 pub(super) fn refused(body: &str) -> String {
     match load(body) {
         Err(message) => message,
@@ -56,8 +56,8 @@ pub(super) fn refused(body: &str) -> String {
     }
 }
 
-/// Lets everybody search and write a folder: children of a root host are
-/// nobody's, and a temporary folder is its maker's.
+/// Lets every user search and write a folder: the children of a root host run as nobody,
+/// and a temporary folder belongs to the user who made it.
 pub(super) fn open_to_all(folder: &Path) {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o777)).expect("it is ours");
 }

@@ -1,18 +1,8 @@
-//! What a child is confined to, and what of that this host really enforces.
-//!
-//! A grant demands ([`Confinement`]), a launcher reports ([`Enforcement`]), and
-//! the registry refuses a demand that the report does not meet. Nothing falls
-//! through to a weaker confinement in silence.
+//! The launcher that confines children by the mechanisms of the operating system.
 
-mod confinement;
-mod enforcement;
-mod root;
 pub(crate) mod sys;
-mod tier;
 
-pub use confinement::{Confinement, FsRules, Network, Sandbox};
-pub use enforcement::{Dimension, Enforced, Enforcement};
-pub use root::FsRoot;
-pub(crate) use root::open_resolved;
+pub use crate::confinement::{
+    Confinement, Dimension, Enforced, Enforcement, FsRoot, FsRules, Network, Sandbox, Tier,
+};
 pub use sys::{NativeLauncher, NativeLauncherBuilder};
-pub use tier::Tier;

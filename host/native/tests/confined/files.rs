@@ -1,162 +1,286 @@
-//! Files: what lies outside the roots, and what may be done inside.
+//! Files: what a child can do to those outside its roots, and inside.
 
+use std::env;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::Command;
 
-use crate::support::{Spec, scratch, tier};
-use crate::table::Answer::{Open, Refused};
-use crate::table::{Attack, Bare, holds, row};
-use crate::verdict::{EACCES, ENOENT, EPERM, EROFS, EXDEV, admitted, refused};
-use crate::world::World;
 use capspawn_native::sandbox::Tier;
+use libc::{EACCES, ENOENT, EOPNOTSUPP, EPERM, EROFS, EXDEV};
+use test_kit::scratch;
 
-/// In a session what is outside is not there.
+use crate::attempt::{Attempt, Target, assert_fails, assert_succeeds};
+use crate::fixture::{Fixture, give_to_children};
+use crate::launcher::tier;
+use crate::spec::Spec;
+use crate::syscall::{CWD, bits, c_string, call, owned, raw};
+use crate::table::Expected::{Fails, Succeeds};
+use crate::table::{Row, Unconfined, assert_table, permitted, row, unaimed};
+
+/// In a session, files outside the roots do not exist.
 #[rustfmt::skip]
-const OUTSIDE: &[Attack] = &[
-    row("read", |w| w.at("read", &w.secret), Refused(ENOENT), Refused(EACCES)),
-    row("write", |w| w.at("write", &w.secret), Refused(ENOENT), Refused(EACCES)),
-    row("truncate", |w| w.at("truncate", &w.secret), Refused(ENOENT), Refused(EACCES)),
-    row("rename", |w| everybodys(w, "rename"), Refused(ENOENT), Refused(EACCES)),
-    row("unlink", |w| everybodys(w, "unlink"), Refused(ENOENT), Refused(EACCES)),
-    row("list", |w| w.at("list", w.outside.path()), Refused(ENOENT), Refused(EACCES)),
-    // By a detour: through a link inside, through the root, and by having the file inside.
-    row("read by a link", link, Refused(ENOENT), Refused(EACCES)),
-    row("read by the process' root", root, Refused(ENOENT), Refused(EACCES)),
-    row("move inside", |w| w.at("move-inside", &w.secret), Refused(ENOENT), Refused(EACCES)),
-    row("link inside", |w| w.at("link-inside", &w.own), Refused(ENOENT), Refused(EXDEV)),
-    row("write in a read root", read_root, Refused(EROFS), Refused(EACCES)),
+pub(crate) const OUTSIDE: &[Row] = &[
+    row("read a file outside", read, shared_file, Fails(ENOENT), Fails(EACCES)),
+    row("write a file outside", write, shared_file, Fails(ENOENT), Fails(EACCES)),
+    row("truncate a file outside", truncate, shared_file, Fails(ENOENT), Fails(EACCES)),
+    row("rename a file outside", rename, shared_file, Fails(ENOENT), Fails(EACCES)),
+    row("remove a file outside", remove, shared_file, Fails(ENOENT), Fails(EACCES)),
+    row("list a folder outside", list, outside, Fails(ENOENT), Fails(EACCES)),
+    // By detours: a symbolic link inside, the root of the process, and moving or linking the file to the inside.
+    row("read through a link inside", read, link_to_outside, Fails(ENOENT), Fails(EACCES)),
+    row("read through the root of the process", read, through_proc_root, Fails(ENOENT), Fails(EACCES)),
+    row("move a file from outside to inside", move_inside, shared_file, Fails(ENOENT), Fails(EACCES)),
+    row("link a file from outside to inside", link_inside, owned_file, Fails(ENOENT), Fails(EXDEV)),
+    row("write in a read root", write, shared_file_in_read_root, Fails(EROFS), Fails(EACCES)),
+    permitted("read in a read root", read, shared_file_in_read_root),
+    permitted("list the write root", list, inside),
+    permitted("create a file inside", create, new_file),
+    permitted("read a file inside", read, file_inside),
+    permitted("write a file inside", write, file_inside),
+    permitted("chmod inside", chmod, file_inside),
+    permitted("utimes inside", utimes, file_inside),
+    permitted("remove a file inside", remove, file_inside),
 ];
 
-/// What the report calls fs-metadata: in tier B these get through.
+/// Tier B does not hide metadata; the enforcement report calls the gap `fs-metadata`.
 #[rustfmt::skip]
-const METADATA: &[Attack] = &[
-    row("stat", |w| w.at("stat", &w.secret), Refused(ENOENT), Open),
-    row("chdir", |w| w.at("enter", w.outside.path()), Refused(ENOENT), Open),
-    row("stat of /run", |w| w.at("stat", "/run"), Refused(ENOENT), Open),
-    row("stat of /sys", |w| w.at("stat", "/sys"), Refused(ENOENT), Open),
-    row("stat of /home", |w| w.at("stat", "/home"), Refused(ENOENT), Open),
-    row("stat of /var", |w| w.at("stat", "/var"), Refused(ENOENT), Open),
-    row("inotify", |w| w.at("watch", w.outside.path()), Refused(ENOENT), Open),
-    row("chmod", |w| w.at("chmod", &w.own), Refused(ENOENT), Open),
-    row("utimes", |w| w.at("utimes", &w.own), Refused(ENOENT), Open),
-    row("setxattr", |w| w.at("setxattr", &w.own), Refused(ENOENT), Open)
-        .bare(Bare::WorksUnless(&[libc::EOPNOTSUPP])),
-    row("chmod in a read root", |w| read_own(w, "chmod"), Refused(EROFS), Open),
-    row("utimes in a read root", |w| read_own(w, "utimes"), Refused(EROFS), Open),
+pub(crate) const METADATA: &[Row] = &[
+    row("stat outside", stat, shared_file, Fails(ENOENT), Succeeds),
+    row("chdir outside", enter, outside, Fails(ENOENT), Succeeds),
+    row("stat of /run", stat, |_, child| child.at("/run"), Fails(ENOENT), Succeeds),
+    row("stat of /sys", stat, |_, child| child.at("/sys"), Fails(ENOENT), Succeeds),
+    row("stat of /home", stat, |_, child| child.at("/home"), Fails(ENOENT), Succeeds),
+    row("stat of /var", stat, |_, child| child.at("/var"), Fails(ENOENT), Succeeds),
+    row("inotify outside", inotify, outside, Fails(ENOENT), Succeeds),
+    row("chmod outside", chmod, owned_file, Fails(ENOENT), Succeeds),
+    row("utimes outside", utimes, owned_file, Fails(ENOENT), Succeeds),
+    row("setxattr outside", setxattr, owned_file, Fails(ENOENT), Succeeds)
+        .unconfined(Unconfined::SucceedsOr(|| &[EOPNOTSUPP])),
+    row("chmod in a read root", chmod, owned_file_in_read_root, Fails(EROFS), Succeeds),
+    row("utimes in a read root", utimes, owned_file_in_read_root, Fails(EROFS), Succeeds),
+    permitted("stat inside", stat, inside),
+    permitted("chdir inside", enter, inside),
+    permitted("inotify inside", inotify, inside),
 ];
 
-/// What would outlive the child, and bite who meets it.
+/// Files that would outlive the child and could harm their next user.
 #[rustfmt::skip]
-const INSIDE: &[Attack] = &[
-    row("set-id by chmod", |w| new(w, "set-id-chmod"), Refused(EPERM), Refused(EPERM)),
-    row("set-id by open", |w| new(w, "set-id-create"), Refused(EPERM), Refused(EPERM)),
-    row("a device", |w| new(w, "device"), Refused(EPERM), Refused(EPERM)).bare(Bare::Forbidden),
-    // Neither tier knows where code is from: what may be written may be executed.
-    row("execute what was written", |w| w.probe("execute-written"), Open, Open),
+pub(crate) const INSIDE: &[Row] = &[
+    row("set-user-id by chmod", set_user_id, file_inside, Fails(EPERM), Fails(EPERM)),
+    row("set-user-id by open", create_set_user_id, new_file, Fails(EPERM), Fails(EPERM)),
+    row("a device", make_device, new_file, Fails(EPERM), Fails(EPERM)).unconfined(Unconfined::NotRun),
+    // No tier knows the origin of code: a child may execute what it may write.
+    row("execute a program that it wrote", execute_written, unaimed, Succeeds, Succeeds),
+    permitted("a FIFO", make_fifo, new_file),
 ];
 
-fn link(world: &World) -> Spec {
-    let link = world.inside.path().join("link");
-    symlink(&world.secret, &link).expect("made");
-    world.at("read", link)
+pub(crate) const SINGLE: &[Attempt] = &[CREATE];
+
+const CREATE: Attempt = Attempt::new("create a file", create);
+
+fn inside(fixture: &Fixture, child: Spec) -> Spec {
+    child.at(fixture.inside.path().display())
 }
 
-fn root(world: &World) -> Spec {
-    let detour = format!("/proc/self/root{}", world.secret.display());
-    world.at("read", detour)
+/// A path inside where there is no file.
+fn new_file(fixture: &Fixture, child: Spec) -> Spec {
+    child.at(fixture.inside.path().join("new").display())
 }
 
-/// A file that whoever may write its directory removes.
-fn everybodys(world: &World, name: &str) -> Spec {
-    world.at(name, &world.secret)
+/// A file inside that belongs to the children's user.
+fn file_inside(fixture: &Fixture, child: Spec) -> Spec {
+    let file = fixture.inside.path().join("file");
+    fs::write(&file, "s").expect("the test may write the folder");
+    give_to_children(&file);
+    child.at(file.display())
 }
 
-fn read_root(world: &World) -> Spec {
-    let mut spec = world.at("write", &world.secret);
-    spec.confinement.fs.read.push(world.outside.path().into());
-    spec
+fn outside(fixture: &Fixture, child: Spec) -> Spec {
+    child.at(fixture.outside.path().display())
 }
 
-fn read_own(world: &World, name: &str) -> Spec {
-    let mut spec = world.at(name, &world.own);
-    spec.confinement.fs.read.push(world.outside.path().into());
-    spec
+fn shared_file(fixture: &Fixture, child: Spec) -> Spec {
+    child.at(fixture.shared_file.display())
 }
 
-/// Aimed at a file of the child's own, inside.
-fn new(world: &World, name: &str) -> Spec {
-    let file = world.inside.path().join("new");
-    if name == "set-id-chmod" {
-        std::fs::copy(&world.own, &file).expect("written");
-        if crate::support::is_root() {
-            let nobody = Some(crate::world::NOBODY);
-            std::os::unix::fs::chown(&file, nobody, nobody).expect("root may");
-        }
+fn owned_file(fixture: &Fixture, child: Spec) -> Spec {
+    child.at(fixture.owned_file.display())
+}
+
+fn shared_file_in_read_root(fixture: &Fixture, child: Spec) -> Spec {
+    shared_file(fixture, child).read(fixture.outside.path())
+}
+
+fn owned_file_in_read_root(fixture: &Fixture, child: Spec) -> Spec {
+    owned_file(fixture, child).read(fixture.outside.path())
+}
+
+fn link_to_outside(fixture: &Fixture, child: Spec) -> Spec {
+    let link = fixture.inside.path().join("link");
+    symlink(&fixture.shared_file, &link).expect("the test may write the folder");
+    child.at(link.display())
+}
+
+fn through_proc_root(fixture: &Fixture, child: Spec) -> Spec {
+    child.at(format!("/proc/self/root{}", fixture.shared_file.display()))
+}
+
+fn read(target: &Target) -> io::Result<()> {
+    File::open(&target.text).map(drop)
+}
+
+fn list(target: &Target) -> io::Result<()> {
+    fs::read_dir(&target.text).map(drop)
+}
+
+fn write(target: &Target) -> io::Result<()> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false);
+    options.open(&target.text).map(drop)
+}
+
+fn create(target: &Target) -> io::Result<()> {
+    fs::write(&target.text, "x")
+}
+
+fn truncate(target: &Target) -> io::Result<()> {
+    let file = c_string(&target.text);
+    call(libc::SYS_truncate, [file.as_ptr().addr(), 0, 0, 0, 0, 0]).map(drop)
+}
+
+fn rename(target: &Target) -> io::Result<()> {
+    fs::rename(&target.text, format!("{}.moved", target.text))
+}
+
+fn remove(target: &Target) -> io::Result<()> {
+    fs::remove_file(&target.text)
+}
+
+fn move_inside(target: &Target) -> io::Result<()> {
+    fs::rename(&target.text, "moved")
+}
+
+fn link_inside(target: &Target) -> io::Result<()> {
+    fs::hard_link(&target.text, "linked")
+}
+
+fn stat(target: &Target) -> io::Result<()> {
+    fs::metadata(&target.text).map(drop)
+}
+
+fn enter(target: &Target) -> io::Result<()> {
+    env::set_current_dir(&target.text)
+}
+
+fn inotify(target: &Target) -> io::Result<()> {
+    let watches = owned(call(libc::SYS_inotify_init1, [0; 6])?);
+    let path = c_string(&target.text);
+    let changes = libc::IN_CREATE as usize;
+    call(
+        libc::SYS_inotify_add_watch,
+        [raw(&watches), path.as_ptr().addr(), changes, 0, 0, 0],
+    )
+    .map(drop)
+}
+
+fn chmod(target: &Target) -> io::Result<()> {
+    set_mode(target, 0o755)
+}
+
+fn set_user_id(target: &Target) -> io::Result<()> {
+    set_mode(target, 0o4755)
+}
+
+fn set_mode(target: &Target, mode: usize) -> io::Result<()> {
+    let file = c_string(&target.text);
+    call(
+        libc::SYS_fchmodat,
+        [CWD, file.as_ptr().addr(), mode, 0, 0, 0],
+    )
+    .map(drop)
+}
+
+fn create_set_user_id(target: &Target) -> io::Result<()> {
+    let file = c_string(&target.text);
+    let flags = bits(libc::O_CREAT | libc::O_WRONLY);
+    call(
+        libc::SYS_openat,
+        [CWD, file.as_ptr().addr(), flags, 0o4755, 0, 0],
+    )
+    .map(drop)
+}
+
+fn utimes(target: &Target) -> io::Result<()> {
+    let file = c_string(&target.text);
+    call(libc::SYS_utimensat, [CWD, file.as_ptr().addr(), 0, 0, 0, 0]).map(drop)
+}
+
+fn setxattr(target: &Target) -> io::Result<()> {
+    let file = c_string(&target.text);
+    let name = c"user.capspawn".as_ptr().addr();
+    call(
+        libc::SYS_setxattr,
+        [file.as_ptr().addr(), name, name, 1, 0, 0],
+    )
+    .map(drop)
+}
+
+fn make_device(target: &Target) -> io::Result<()> {
+    // The null device.
+    make_node(target, libc::S_IFCHR | 0o666, 0x103)
+}
+
+fn make_fifo(target: &Target) -> io::Result<()> {
+    make_node(target, libc::S_IFIFO | 0o666, 0)
+}
+
+fn make_node(target: &Target, mode: u32, device: usize) -> io::Result<()> {
+    let file = c_string(&target.text);
+    let file = file.as_ptr().addr();
+    call(libc::SYS_mknod, [file, mode as usize, device, 0, 0, 0]).map(drop)
+}
+
+fn execute_written(_: &Target) -> io::Result<()> {
+    fs::copy("/bin/sh", "written")?;
+    let status = Command::new("./written").args(["-c", "exit 7"]).status()?;
+    match status.code() {
+        Some(7) => Ok(()),
+        _ => Err(io::Error::other("the program did not run")),
     }
-    world.at(name, file)
 }
 
 #[test]
-fn what_lies_outside_the_roots_is_out_of_reach_and_what_lies_inside_is_not() {
-    holds(
-        OUTSIDE,
-        &[
-            |w| w.at("list", w.inside.path()),
-            |w| w.at("create", w.inside.path().join("new")),
-            |w| {
-                let mut spec = read_root(w);
-                spec.env.insert("CAPSPAWN_PROBE".into(), "read".into());
-                spec
-            },
-        ],
-    );
-    let world = World::new();
-    let new = world.inside.path().join("new");
-    for name in ["create", "read", "write", "chmod", "utimes", "unlink"] {
-        admitted(&world.at(name, &new));
-    }
+fn a_child_reaches_files_inside_its_roots_and_none_outside() {
+    assert_table(OUTSIDE);
 }
 
 #[test]
-fn metadata_outside_the_roots_is_the_gap_that_tier_b_reports_and_a_session_closes() {
-    holds(
-        METADATA,
-        &[
-            |w| w.at("stat", w.inside.path()),
-            |w| w.at("enter", w.inside.path()),
-            |w| w.at("watch", w.inside.path()),
-        ],
-    );
+fn a_session_hides_metadata_outside_the_roots_and_tier_b_does_not() {
+    assert_table(METADATA);
 }
 
 #[test]
-fn no_file_gets_a_set_id_bit_and_no_device_is_made() {
-    holds(
-        INSIDE,
-        &[
-            |w| w.at("create", w.inside.path().join("new")),
-            |w| w.at("fifo", w.inside.path().join("fifo")),
-        ],
-    );
+fn a_child_makes_no_set_user_id_file_and_no_device() {
+    assert_table(INSIDE);
 }
 
-/// A session has directories of its own by the host's names: what is written there stays there.
+/// A session has its own folders under these names, and what a child writes there
+/// stays there.
 #[test]
-fn shared_directories_of_the_host_are_refused_or_private() {
-    for directory in ["/dev/shm", "/tmp"] {
-        let shared = format!("{directory}/capspawn-test-{}", std::process::id());
-        let spec = crate::support::probe("create").env("TARGET", &shared);
+fn a_child_cannot_write_the_hosts_shared_folders() {
+    for folder in ["/dev/shm", "/tmp"] {
+        let shared = format!("{folder}/capspawn-test-{}", std::process::id());
+        let child = CREATE.spec().at(&shared);
         match tier() {
-            Tier::A => admitted(&spec),
-            _ => refused(&spec, EACCES),
+            Tier::A => assert_succeeds(&child),
+            Tier::B | Tier::C => assert_fails(&child, EACCES),
         }
-        assert!(!std::path::Path::new(&shared).exists(), "it is the host's");
+        assert!(!Path::new(&shared).exists(), "{folder} is the host's");
     }
     let folder = scratch();
     let file = folder.path().join("file");
-    admitted(
-        &crate::support::probe("create")
-            .home(folder.path())
-            .env("TARGET", file.display()),
-    );
+    assert_succeeds(&CREATE.spec().home(folder.path()).at(file.display()));
     assert!(file.exists());
 }

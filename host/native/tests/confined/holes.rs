@@ -1,27 +1,27 @@
-//! Denied paths inside granted ones, which a session alone has.
+//! Denied paths inside granted ones ("holes"), which only a session can enforce.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use capspawn_native::Stage;
 use capspawn_native::sandbox::FsRoot;
 use tempfile::TempDir;
 
+use test_kit::{open_to_all, read_until, scratch};
+
 use crate::session::is_session;
-use crate::support::{Spec, scratch};
+use crate::spec::Spec;
 
 /// A writable working tree whose `.git/hooks` and `secret` are denied.
 fn tree() -> TempDir {
     let dir = scratch();
-    fs::create_dir_all(dir.path().join(".git/hooks")).expect("room");
+    fs::create_dir_all(dir.path().join(".git/hooks")).expect("the test may write the folder");
     let files = [".git/config", ".git/hooks/pre-commit", "secret"];
     for name in files {
-        fs::write(dir.path().join(name), "original").expect("room");
+        fs::write(dir.path().join(name), "original").expect("the test may write the folder");
     }
     for name in files.iter().chain(&[".git", ".git/hooks"]) {
-        let open = fs::Permissions::from_mode(0o777);
-        fs::set_permissions(dir.path().join(name), open).expect("it is ours");
+        open_to_all(dir.path().join(name));
     }
     dir
 }
@@ -35,7 +35,7 @@ fn script(dir: &Path, text: &str) -> Spec {
     spec
 }
 
-/// Each tries to read or to replace what is denied. Without the holes each is done.
+/// Scripts that try to read or to replace a denied path. Without the holes each succeeds.
 const ATTACKS: [&str; 12] = [
     "cat secret",
     "echo x > secret",
@@ -52,7 +52,7 @@ const ATTACKS: [&str; 12] = [
 ];
 
 #[test]
-fn a_hole_in_a_write_root_holds() {
+fn a_denied_path_in_a_write_root_can_be_neither_read_nor_replaced() {
     if !is_session() {
         return;
     }
@@ -61,23 +61,26 @@ fn a_hole_in_a_write_root_holds() {
         let text = format!("{{ {attack}; }} && echo done");
         let output = script(dir.path(), &text).run().output;
         assert!(!output.contains("done"), "{attack}: {output}");
-        let read = |name: &str| fs::read_to_string(dir.path().join(name)).expect("it is there");
+        let read = |name: &str| fs::read_to_string(dir.path().join(name)).expect("the file exists");
         assert_eq!(read("secret"), "original", "{attack}");
         assert_eq!(read(".git/hooks/pre-commit"), "original", "{attack}");
         assert!(!dir.path().join(".git/hooks/evil").exists(), "{attack}");
-        // Root's files belong to nobody else: there another than the mode's owner cannot change it.
+        // As root the test owns the files, so its children cannot change their mode in any case.
         if attack.starts_with("chmod") {
             continue;
         }
         let mut open = script(dir.path(), &text);
         open.confinement.fs.deny.clear();
         let output = open.run().output;
-        assert!(output.contains("done"), "{attack} shows nothing: {output}");
+        assert!(
+            output.contains("done"),
+            "{attack} shows nothing, it fails without the holes too: {output}"
+        );
     }
 }
 
 #[test]
-fn what_lies_beside_a_hole_is_writable() {
+fn the_files_next_to_a_denied_path_are_writable() {
     if !is_session() {
         return;
     }
@@ -85,22 +88,23 @@ fn what_lies_beside_a_hole_is_writable() {
     let text = "echo new > .git/config && touch .git/index beside && mv beside other && mkdir sub && mv sub renamed && echo done";
     assert_eq!(script(dir.path(), text).run().output, "done\n");
     let config = fs::read_to_string(dir.path().join(".git/config"));
-    assert_eq!(config.expect("it is there"), "new\n");
+    assert_eq!(config.expect("the file exists"), "new\n");
 }
 
-/// What is documented: a name that was linked before is another path to the same file.
+/// The documentation names this gap: an older hard link is another path to the same file.
 #[test]
-fn a_hard_link_that_was_made_before_is_not_covered() {
+fn a_hard_link_that_existed_before_is_not_denied() {
     if !is_session() {
         return;
     }
     let dir = tree();
-    fs::hard_link(dir.path().join("secret"), dir.path().join("other")).expect("made");
+    fs::hard_link(dir.path().join("secret"), dir.path().join("other"))
+        .expect("the test may write the folder");
     assert_eq!(script(dir.path(), "cat other").run().output, "original");
 }
 
 #[test]
-fn a_hole_that_is_missing_in_a_write_root_is_no_session() {
+fn a_denied_path_that_is_missing_in_a_write_root_is_an_error() {
     if !is_session() {
         return;
     }
@@ -110,7 +114,7 @@ fn a_hole_that_is_missing_in_a_write_root_is_no_session() {
         .fs
         .deny
         .push(dir.path().join("absent").into());
-    let error = spec.start().err().expect("it is missing");
+    let error = spec.start().err().expect("the path is missing");
     assert_eq!(error.stage, Stage::Root);
     let text = error.to_string();
     assert!(
@@ -119,31 +123,29 @@ fn a_hole_that_is_missing_in_a_write_root_is_no_session() {
     );
 }
 
-/// The host takes a denied directory away and puts another in its place: the running child sees neither, and no
-/// child sees the new one.
+/// The host replaces a denied folder by another one: the running child sees neither.
 #[test]
-fn a_hole_that_is_made_again_after_the_start_is_not_seen() {
+fn a_denied_folder_that_the_host_replaces_stays_hidden_from_the_running_child() {
     if !is_session() {
         return;
     }
     let dir = tree();
     let text = "echo ready; until [ -e go ]; do sleep 0.05; done; cat .git/hooks/* secret 2>/dev/null && echo done; echo end";
     let mut started = script(dir.path(), text).start().expect("it starts");
-    crate::bounded::read_to(&mut started.output, Some("ready"));
+    read_until(&mut started.output, "ready");
     let hooks = dir.path().join(".git/hooks");
-    fs::rename(&hooks, dir.path().join(".git/old")).expect("the host may");
-    fs::create_dir(&hooks).expect("room");
-    fs::write(hooks.join("new"), "new").expect("room");
-    fs::write(dir.path().join("go"), "").expect("room");
+    fs::rename(&hooks, dir.path().join(".git/old")).expect("the test owns the folder");
+    fs::create_dir(&hooks).expect("the test may write the folder");
+    fs::write(hooks.join("new"), "new").expect("the test may write the folder");
+    fs::write(dir.path().join("go"), "").expect("the test may write the folder");
     let output = started.finish().output;
-    println!("{output}");
     assert!(!output.contains("done"), "{output}");
 }
 
-/// In a read root a denied path may be missing, and nothing can be mounted over it. Once it is there, the next child is
-/// in a session that hides it.
+/// In a read root a denied path may be missing, and then nothing can be mounted over it. Once it
+/// exists, the next child gets a session that hides it.
 #[test]
-fn a_hole_in_a_read_root_that_comes_later_is_hidden_from_the_next_child() {
+fn a_denied_path_that_appears_later_in_a_read_root_is_hidden_from_the_next_child() {
     if !is_session() {
         return;
     }
@@ -155,8 +157,8 @@ fn a_hole_in_a_read_root_that_comes_later_is_hidden_from_the_next_child() {
     let mut denied = open.clone();
     denied.confinement.fs.deny.push(late.clone().into());
     assert!(denied.run().output.ends_with("none\n"));
-    fs::write(&late, "secret").expect("room");
-    fs::set_permissions(&late, fs::Permissions::from_mode(0o644)).expect("it is ours");
+    fs::write(&late, "secret").expect("the test may write the folder");
+    open_to_all(&late);
     let output = denied.run().output;
     assert!(output.ends_with("none\n"), "{output}");
     assert_eq!(open.run().output, "secret");

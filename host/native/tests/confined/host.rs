@@ -1,8 +1,9 @@
-//! Hosts in unusual states: what they have closed, what their system denies.
+//! Hosts in unusual states: closed streams, a system that denies them something,
+//! storms of signals, other code that reaps their children.
 
 #![allow(
     unsafe_code,
-    reason = "closes the streams of a process of its own, and handles its signals"
+    reason = "closes the streams of its own process, and handles its signals"
 )]
 
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -15,28 +16,21 @@ use capspawn_native::launch::{Exit, Launcher};
 use capspawn_native::sandbox::{Confinement, Dimension, Enforced, NativeLauncher, Sandbox, Tier};
 use capspawn_native::{Signal, Stage};
 
-use crate::bounded;
-use crate::support::{REQUIRE_TIER, Spec, is_root, launcher, tier};
+use test_kit::{
+    REQUIRE_TIER, SUITE_TIMEOUT, TEST_TIMEOUT, children_of_this_thread, eventually, exit_status,
+    is_root, rerun, rerun_through, test_name,
+};
 
-/// This test's own program, as a process that runs the one test `name` with `variable` set.
-pub(crate) fn again(through: &[&str], name: &str, variable: &str) -> Command {
-    let own = std::env::current_exe().expect("it is running");
-    let own = own.display().to_string();
-    let arguments = [own.as_str(), "--exact", name, "--nocapture"];
-    let mut words = through.iter().chain(&arguments);
-    let mut command = Command::new(words.next().expect("at least the program"));
-    command.args(words).env(variable, "1");
-    command
-}
+use crate::launcher::{launcher, tier};
+use crate::spec::Spec;
 
-/// A host without standard streams gets their numbers for what it opens.
+/// Such a host gets the descriptors 0, 1 and 2 for files that it opens.
 #[test]
-fn a_host_without_streams_of_its_own_starts_children_too() {
-    const NAME: &str = "host::a_host_without_streams_of_its_own_starts_children_too";
+fn a_host_without_standard_streams_starts_children() {
     const VARIABLE: &str = "CAPSPAWN_WITHOUT_STREAMS";
     if std::env::var_os(VARIABLE).is_some() {
         for fd in 0..3 {
-            // SAFETY: this process ends below and prints nothing meanwhile.
+            // SAFETY: this process prints nothing until it ends below.
             let stream = unsafe { OwnedFd::from_raw_fd(fd) };
             drop(stream);
         }
@@ -45,27 +39,30 @@ fn a_host_without_streams_of_its_own_starts_children_too() {
             .run();
         std::process::exit(if run.output == "out\n" { 9 } else { 8 });
     }
-    let status = bounded::status(&mut again(&[], NAME, VARIABLE), bounded::PATIENCE);
+    let mut command = rerun(test_name!());
+    let status = exit_status(command.env(VARIABLE, "1"), TEST_TIMEOUT);
     assert_eq!(status.code(), Some(9));
 }
 
-/// In a process id namespace of its own the sysctl can be set for this one host; that takes root.
+/// The sysctl belongs to the pid namespace, so a host in one of its own can set it. That requires
+/// root.
 #[test]
-fn a_host_that_may_not_execute_memory_files_says_which_sysctl_forbids_it() {
-    const NAME: &str =
-        "host::a_host_that_may_not_execute_memory_files_says_which_sysctl_forbids_it";
+fn a_host_that_cannot_execute_memory_files_names_the_sysctl_that_forbids_it() {
     const VARIABLE: &str = "CAPSPAWN_WITHOUT_EXECUTABLE_MEMFD";
     const SYSCTL: &str = "/proc/sys/vm/memfd_noexec";
     if std::env::var_os(VARIABLE).is_some() {
-        std::fs::write(SYSCTL, "2").expect("root may set it");
-        let error = Spec::new("/bin/true").start().err().expect("no helper");
+        std::fs::write(SYSCTL, "2").expect("root may set the sysctl");
+        let error = Spec::new("/bin/true")
+            .start()
+            .err()
+            .expect("capspawn-init cannot start");
         assert_eq!(error.stage, Stage::Spawn);
         assert!(error.to_string().contains("vm.memfd_noexec"), "{error}");
         let report = launcher().enforcement(&Confinement::default());
         assert!(!report.admits(Sandbox::Required));
-        let named = |level: &Enforced| matches!(level, Enforced::None { hint, .. } if hint.contains("vm.memfd_noexec"));
+        let is_named = |level: &Enforced| matches!(level, Enforced::None { hint, .. } if hint.contains("vm.memfd_noexec"));
         assert!(
-            report.dimensions().iter().all(|(_, level)| named(level)),
+            report.dimensions().iter().all(|(_, level)| is_named(level)),
             "{report:?}"
         );
         return;
@@ -76,15 +73,17 @@ fn a_host_that_may_not_execute_memory_files_says_which_sysctl_forbids_it() {
         .args(["test", "-w", SYSCTL])
         .status();
     if !possible.expect("unshare is installed").success() {
-        println!("skipped: the sysctl cannot be set here, or there is none");
+        println!("skipped: this kernel lacks the sysctl, or the test may not set it");
         return;
     }
-    let mut command = again(&through, NAME, VARIABLE);
-    let status = bounded::status(command.env_remove(REQUIRE_TIER), bounded::PATIENCE);
+    let mut command = rerun_through(&through, test_name!());
+    command.env(VARIABLE, "1").env_remove(REQUIRE_TIER);
+    let status = exit_status(&mut command, TEST_TIMEOUT);
     assert!(status.success());
 }
 
-/// Answers each `landlock_create_ruleset` of this process and its children as a kernel without Landlock does.
+/// Makes each `landlock_create_ruleset` of this process and its children fail as on a kernel without
+/// Landlock.
 fn without_landlock() {
     const CALL: u32 = 444;
     let step = |code: u16, jt: u8, jf: u8, k: u32| libc::sock_filter { code, jt, jf, k };
@@ -101,26 +100,31 @@ fn without_landlock() {
     // SAFETY: takes no pointer.
     let locked = unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) };
     assert_eq!(locked, 0);
-    // SAFETY: a program of four instructions, which outlives the call.
+    // SAFETY: the program has four instructions and outlives the call.
     let set = unsafe { libc::syscall(libc::SYS_seccomp, 1, 1, &raw const program) };
-    assert_eq!(set, 0, "it is installed for every thread");
+    assert_eq!(set, 0, "the filter is installed for every thread");
 }
 
-/// An older kernel has namespaces: there a session is confined by them alone, and tier B is none.
+/// An older kernel has namespaces and no Landlock: a session is confined by them alone, and tier B
+/// is not available.
 #[test]
-fn a_session_needs_no_landlock_and_tier_b_does() {
-    const NAME: &str = "host::a_session_needs_no_landlock_and_tier_b_does";
+fn tier_a_works_without_landlock_and_tier_b_does_not() {
     const VARIABLE: &str = "CAPSPAWN_WITHOUT_LANDLOCK";
     if std::env::var_os(VARIABLE).is_none() {
-        let mut command = again(&[], NAME, VARIABLE);
-        assert!(bounded::status(&mut command, bounded::PATIENCE).success());
+        let mut command = rerun(test_name!());
+        let status = exit_status(command.env(VARIABLE, "1"), TEST_TIMEOUT);
+        assert!(status.success());
         return;
     }
     let has_sessions = tier() == Tier::A;
     without_landlock();
     let confinement = Confinement::default();
-    let alone = NativeLauncher::builder().tier(Tier::B).build();
-    assert!(!alone.enforcement(&confinement).admits(Sandbox::BestEffort));
+    let without = NativeLauncher::builder().tier(Tier::B).build();
+    assert!(
+        !without
+            .enforcement(&confinement)
+            .admits(Sandbox::BestEffort)
+    );
     let launcher = NativeLauncher::builder().tier(Tier::A).build();
     let report = launcher.enforcement(&confinement);
     if !has_sessions {
@@ -128,7 +132,7 @@ fn a_session_needs_no_landlock_and_tier_b_does() {
         return;
     }
     assert_eq!(report.unmet(), "");
-    // A signal to pid 1 may be sent there, and the kernel drops it: the second child is in the same session.
+    // A child may send a signal to pid 1, which the kernel drops: the second child is in the same session.
     let script =
         "ls /run 2>/dev/null || echo none; kill -9 1; echo >> /tmp/file; wc -l < /tmp/file";
     let spec = Spec::new("/bin/sh").args(["-c", script]);
@@ -138,13 +142,13 @@ fn a_session_needs_no_landlock_and_tier_b_does() {
     }
 }
 
-/// Set where a handler ran in a process that is not this one.
+/// Whether a handler has run in another process than this one.
 static RAN_ELSEWHERE: AtomicBool = AtomicBool::new(false);
 static HANDLED: AtomicU32 = AtomicU32::new(0);
 static HOST: AtomicI32 = AtomicI32::new(0);
 
 extern "C" fn handler(_: libc::c_int) {
-    // SAFETY: takes no argument, and may be called in a handler.
+    // SAFETY: takes no argument, and is async-signal-safe.
     let own = unsafe { libc::getpid() };
     if own != HOST.load(Ordering::Relaxed) {
         RAN_ELSEWHERE.store(true, Ordering::Relaxed);
@@ -152,17 +156,18 @@ extern "C" fn handler(_: libc::c_int) {
     HANDLED.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Without `SA_RESTART`: every call that can be interrupted is.
+/// Handles `signal` without `SA_RESTART`, so that it interrupts every call that can be interrupted.
 fn handle(signal: libc::c_int) {
-    // SAFETY: all zeros is an action: the default one, with an empty mask and no flags.
+    // SAFETY: all zeros is a valid action: the default one, with an empty mask and no flags.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
     action.sa_sigaction = handler as extern "C" fn(libc::c_int) as usize;
-    // SAFETY: the action is whole, and the handler does what a handler may.
+    // SAFETY: the action is initialised, and the handler is async-signal-safe.
     let set = unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) };
     assert_eq!(set, 0, "the signal can be handled");
 }
 
-/// Sends `SIGUSR1` to the thread `launching`, and `SIGCHLD` to the group and so to each new child, until `done`.
+/// Sends signals until `done`: `SIGUSR1` to the thread `launching`, and `SIGCHLD` to the process
+/// group, and so to each new child.
 fn storm(launching: i32, done: &AtomicBool) {
     let own = HOST.load(Ordering::Relaxed);
     while !done.load(Ordering::Relaxed) {
@@ -182,7 +187,10 @@ fn launches(launcher: &NativeLauncher, tier: Tier) {
         assert_eq!(started.finish().exit, Exit::Code(0));
     }
     for _ in 0..50 {
-        let error = broken.start_with(launcher).err().expect("no program");
+        let error = broken
+            .start_with(launcher)
+            .err()
+            .expect("the file is not a program");
         assert_eq!(error.stage, Stage::Exec);
     }
     let endless = Spec::new("/bin/sleep").args(["1000"]);
@@ -201,12 +209,12 @@ fn launches(launcher: &NativeLauncher, tier: Tier) {
 }
 
 #[test]
-fn a_storm_of_signals_to_the_host_disturbs_no_launch() {
-    const NAME: &str = "host::a_storm_of_signals_to_the_host_disturbs_no_launch";
+fn signals_to_the_host_disturb_no_launch() {
     const VARIABLE: &str = "CAPSPAWN_IN_A_STORM";
     if std::env::var_os(VARIABLE).is_none() {
-        let mut command = again(&[], NAME, VARIABLE);
-        let status = bounded::status(command.process_group(0), bounded::RUN);
+        let mut command = rerun(test_name!());
+        command.env(VARIABLE, "1").process_group(0);
+        let status = exit_status(&mut command, SUITE_TIMEOUT);
         assert!(status.success());
         return;
     }
@@ -226,21 +234,23 @@ fn a_storm_of_signals_to_the_host_disturbs_no_launch() {
             launched.unwrap_or_else(|panic| resume_unwind(panic));
         });
     }
-    assert!(HANDLED.load(Ordering::Relaxed) > 1000, "there is no storm");
+    assert!(
+        HANDLED.load(Ordering::Relaxed) > 1000,
+        "the host has handled few signals"
+    );
     assert!(
         !RAN_ELSEWHERE.load(Ordering::Relaxed),
         "a handler of the host ran in a child"
     );
-    // A session is reaped by a thread of its own.
-    bounded::eventually("the last child", || {
-        let children = std::fs::read_to_string("/proc/thread-self/children");
-        children.expect("CONFIG_PROC_CHILDREN").is_empty()
+    // A thread of its own reaps a session.
+    eventually("the end of the last child", || {
+        children_of_this_thread().is_empty()
     });
 }
 
-/// Written out by an embedder it is possible, and no grant that requires a sandbox accepts it.
+/// An embedder can choose this, and no grant that requires a sandbox accepts it.
 #[test]
-fn a_child_that_keeps_the_user_0_is_reported() {
+fn children_that_run_as_root_are_reported_as_unmet_privileges() {
     if !is_root() {
         return;
     }
@@ -265,31 +275,29 @@ fn a_child_that_keeps_the_user_0_is_reported() {
     assert!(report.admits(Sandbox::BestEffort));
 }
 
-/// Somebody else reaps then, the kernel or a thread: the pidfd keeps what is known.
+/// The kernel or another thread then reaps the child; the pidfd keeps the status.
 #[test]
-fn a_host_that_takes_the_status_of_its_children_away_learns_it_all_the_same() {
-    const NAME: &str =
-        "host::a_host_that_takes_the_status_of_its_children_away_learns_it_all_the_same";
+fn the_status_of_a_child_is_known_even_if_other_code_of_the_host_reaps_it() {
     const VARIABLE: &str = "CAPSPAWN_TAKES_STATUS";
     if kernel() < (6, 15) {
-        println!("this kernel does not keep it");
+        println!("skipped: before Linux 6.15 a pidfd does not keep the status");
         return;
     }
     let Some(way) = std::env::var_os(VARIABLE) else {
         for way in ["ignore", "wait"] {
-            let mut command = again(&[], NAME, VARIABLE);
-            let status = bounded::status(command.env(VARIABLE, way), bounded::RUN);
+            let mut command = rerun(test_name!());
+            let status = exit_status(command.env(VARIABLE, way), SUITE_TIMEOUT);
             assert!(status.success(), "{way}");
         }
         return;
     };
     if way == "ignore" {
-        // SAFETY: this process runs the one test, and no handler is set.
+        // SAFETY: takes no pointer to memory; this process runs one test, which sets no handler.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
     } else {
         std::thread::spawn(|| {
             loop {
-                // SAFETY: no status is asked for.
+                // SAFETY: the pointer for the status may be null.
                 if unsafe { libc::waitpid(-1, std::ptr::null_mut(), 0) } < 0 {
                     std::thread::yield_now();
                 }
@@ -307,12 +315,12 @@ fn a_host_that_takes_the_status_of_its_children_away_learns_it_all_the_same() {
         assert_eq!(started.finish().exit, exit, "{script}");
     }
     let error = Spec::new("/etc/passwd").start_with(launcher()).err();
-    assert_eq!(error.expect("no program").stage, Stage::Exec);
+    assert_eq!(error.expect("the file is not a program").stage, Stage::Exec);
 }
 
 /// The version of the running kernel.
 fn kernel() -> (u32, u32) {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("it is there");
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
     let mut numbers = release
         .split(['.', '-'])
         .map_while(|part| part.parse().ok());

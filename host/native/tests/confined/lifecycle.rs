@@ -1,21 +1,27 @@
 //! How children start, are signalled and end.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use capspawn_native::launch::{Exit, Launcher};
 use capspawn_native::sandbox::{Confinement, Network, Sandbox, Tier};
 use capspawn_native::{Signal, Stage};
 
-use crate::bounded;
-use crate::support::{Spec, Started, ended, is_root, launcher, scratch, tier};
+use rustix::process::pidfd_send_signal;
+use test_kit::{
+    TEST_TIMEOUT, comes_true, eventually, is_root, pidfd, read_to_end, read_until, rerun, scratch,
+    with_argument, with_arguments,
+};
+
+use crate::launcher::{launcher, tier};
+use crate::spec::{Spec, Started, ended};
 
 fn shell(script: &str) -> Spec {
     Spec::new("/bin/sh").args(["-c", script])
 }
 
 #[test]
-fn required_is_met_here() {
+fn this_machine_meets_a_required_sandbox() {
     let confinement = Confinement::default();
     let report = launcher().enforcement(&confinement);
     assert!(
@@ -30,7 +36,7 @@ fn required_is_met_here() {
     };
     let mut holes = confinement;
     holes.fs.deny.push("/etc/shadow".into());
-    // A session alone has a network and holes of its own.
+    // Only a session has its own network, and can hide denied paths.
     let unmet = |confinement| launcher().enforcement(confinement).unmet();
     let (network, deny) = match tier() {
         Tier::A => ("", ""),
@@ -41,14 +47,14 @@ fn required_is_met_here() {
 }
 
 #[test]
-fn the_environment_is_the_plans_and_nothing_else() {
+fn the_environment_is_that_of_the_plan_and_nothing_else() {
     let mut spec = Spec::new("/usr/bin/env");
     spec.env.clear();
     assert_eq!(spec.env("A", "b c").succeed(), "A=b c\n");
 }
 
 #[test]
-fn arguments_cwd_streams_and_exit_code_arrive() {
+fn arguments_working_directory_streams_and_exit_code_are_passed_on() {
     let dir = scratch();
     let run = Spec::new("/bin/sh")
         .args([
@@ -67,7 +73,7 @@ fn arguments_cwd_streams_and_exit_code_arrive() {
 }
 
 #[test]
-fn a_root_hosts_children_are_nobody_without_privileges() {
+fn children_have_no_privileges_and_those_of_a_root_host_are_nobody() {
     let id = Spec::new("/usr/bin/id").succeed();
     let own = rustix::process::geteuid().as_raw();
     let uid = if is_root() { 65534 } else { own };
@@ -90,21 +96,21 @@ fn a_root_hosts_children_are_nobody_without_privileges() {
 }
 
 #[test]
-fn the_limits_are_set() {
+fn the_resource_limits_are_set() {
     let mut spec = shell("ulimit -n; ulimit -c; ulimit -f; ulimit -d; ulimit -t");
     spec.limits.memory_bytes = Some(64 << 20);
     assert_eq!(spec.succeed(), "64\n0\n131072\n65536\n10\n");
 }
 
 #[test]
-fn what_cannot_be_executed_says_at_which_stage() {
+fn a_launch_that_fails_reports_the_stage() {
     let dir = scratch();
     let path = dir.path().join("text");
-    fs::write(&path, "not a program").expect("written");
+    fs::write(&path, "not a program").expect("the test may write the folder");
     let error = Spec::new(&path)
         .start()
         .err()
-        .expect("it is not executable");
+        .expect("the file is not a program");
     assert_eq!(error.stage, Stage::Exec);
     assert_eq!(error.source.raw_os_error(), Some(libc::EACCES));
     let mut spec = Spec::new("/bin/true");
@@ -118,74 +124,57 @@ fn what_cannot_be_executed_says_at_which_stage() {
 }
 
 #[test]
-fn the_leader_can_be_signalled_watched_and_reaped() {
+fn a_child_can_be_watched_signalled_and_reaped() {
     let started = Spec::new("/bin/sleep")
-        .args(["60"])
+        .args(["600"])
         .start()
         .expect("it starts");
-    assert_eq!(started.process.try_exit().expect("it can be asked"), None);
+    assert_eq!(
+        started.process.try_exit().expect("its status can be read"),
+        None
+    );
     started.process.signal(Signal::Terminate).expect("it runs");
     assert_eq!(ended(&*started.process), Exit::Signal(15));
-    // Until it is reaped the answer stays, and a signal to it is no error.
+    // Until it is reaped its status can be read again, and a signal to it is not an error.
     started
         .process
         .signal(Signal::Kill)
-        .expect("ended is success");
+        .expect("a signal to an ended child is not an error");
     assert_eq!(ended(&*started.process), Exit::Signal(15));
     started.process.reap().expect("it has ended");
 }
 
-/// The running processes with `marker` among their arguments, wherever they moved.
-pub(crate) fn marked(marker: &str) -> Vec<i32> {
-    let entries = fs::read_dir("/proc")
-        .expect("it is mounted")
-        .filter_map(Result::ok);
-    let number = |entry: &fs::DirEntry| entry.file_name().to_str()?.parse().ok();
-    let has = |entry: &fs::DirEntry| {
-        fs::read(entry.path().join("cmdline")).is_ok_and(|line| {
-            line.split(|byte| *byte == 0)
-                .any(|argument| argument == marker.as_bytes())
-        })
-    };
-    entries
-        .filter(has)
-        .filter_map(|entry| number(&entry))
-        .collect()
-}
-
+/// Waits until no process has `marker` among its arguments. If some survive, kills them, so that
+/// they do not outlive the test, and fails.
+#[track_caller]
 pub(crate) fn wait_until_none(marker: &str) {
-    let deadline = Instant::now() + bounded::PATIENCE;
-    while !marked(marker).is_empty() {
-        if Instant::now() > deadline {
-            panic!("{} survive", end_survivors(marker));
-        }
+    if !comes_true(|| with_argument(marker).is_empty()) {
+        panic!("{} processes survive", kill_all(marker));
     }
 }
 
-/// Kills them one by one; says how many there were.
-fn end_survivors(marker: &str) -> usize {
-    let survivors = marked(marker);
-    for pid in &survivors {
-        let pid = rustix::process::Pid::from_raw(*pid).expect("not 0");
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+/// Kills the processes with `marker` one by one, and returns how many there were.
+fn kill_all(marker: &str) -> usize {
+    let survivors = with_argument(marker);
+    for pidfd in survivors.iter().filter_map(|pid| pidfd(*pid)) {
+        let _ = pidfd_send_signal(pidfd, rustix::process::Signal::KILL);
     }
     survivors.len()
 }
 
-/// Forks without an end, after `first`. At a cap on tasks the shell would give up.
-fn storm(marker: &str, first: &str) -> Spec {
+/// A tree that forks without end, and prints "ready" once it has started to.
+fn storm(marker: &str) -> Spec {
     let storm = format!("while :; do (sleep {marker} & ) & done");
-    let mut spec = shell(&format!(
-        "({storm}) & ({storm}) & {first} echo ready; {storm}"
-    ));
+    let mut spec = shell(&format!("({storm}) & ({storm}) & echo ready; {storm}"));
+    // At a lower cap the shell would give up.
     spec.limits.processes = Some(50_000);
     spec
 }
 
-/// Starts `script` and waits until it prints "ready".
+/// Starts the child and waits until it prints "ready".
 fn started(spec: &Spec) -> Started {
     let mut started = spec.start().expect("it starts");
-    bounded::read_to(&mut started.output, Some("ready"));
+    read_until(&mut started.output, "ready");
     started
 }
 
@@ -193,83 +182,97 @@ fn kill_and_reap(mut started: Started, marker: &str) {
     started.process.signal_tree(Signal::Kill).expect("it runs");
     assert_eq!(ended(&*started.process), Exit::Signal(9));
     wait_until_none(marker);
-    // Until the end of file: nothing holds a writing end.
-    bounded::read_to(&mut started.output, None);
+    // The output ends: no process holds a writing end.
+    read_to_end(&mut started.output);
     started.process.reap().expect("it has ended");
 }
 
-/// Twice `pairs` sleepers, which forked twice, asked for a session of their own and ignore what can be ignored.
+/// A tree of `2 * pairs + 1` sleepers. Those of a pair are grandchildren whose parent has exited, and
+/// they ignore what can be ignored; one of the two has called `setsid`.
 fn sleepers(marker: &str, pairs: usize) -> Spec {
     let mut spec = shell(&format!(
         "trap '' TERM HUP; for i in $(seq {pairs}); do (sleep {marker} & setsid sleep {marker} & ) & done; \
-         sleep 1; echo ready; exec sleep {marker}"
+         echo ready; exec sleep {marker}"
     ));
     spec.limits.processes = Some(2000);
     spec
 }
 
+/// Starts such a tree, and waits until all sleepers run.
+fn started_sleepers(spec: &Spec, marker: &str, pairs: usize) -> Started {
+    let tree = started(spec);
+    // Their own name counts: before, one of a pair is still the program `setsid`.
+    eventually("all sleepers", || {
+        with_arguments(&["sleep", marker]).len() == 2 * pairs + 1
+    });
+    tree
+}
+
 #[test]
-fn killing_the_tree_leaves_nothing() {
+fn killing_a_tree_leaves_no_process() {
     const PAIRS: usize = 500;
     let marker = format!("3001.{}", std::process::id());
-    let tree = started(&sleepers(&marker, PAIRS));
-    let all = || marked(&marker).len() > 2 * PAIRS;
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !all() {
-        assert!(Instant::now() < deadline, "{} run", marked(&marker).len());
-    }
+    let tree = started_sleepers(&sleepers(&marker, PAIRS), &marker, PAIRS);
     tree.process
         .signal_tree(Signal::Terminate)
         .expect("it runs");
-    assert!(all(), "the signal is not ignored");
+    let left = with_argument(&marker).len();
+    assert_eq!(left, 2 * PAIRS + 1, "the signal is not ignored");
     kill_and_reap(tree, &marker);
 }
 
+/// The control of the test above.
 #[test]
-fn without_the_filter_a_session_of_its_own_survives() {
+fn without_a_sandbox_a_process_that_calls_setsid_survives_its_tree() {
+    const PAIRS: usize = 100;
     let marker = format!("3002.{}", std::process::id());
-    let tree = started(&sleepers(&marker, 100).sandbox(Sandbox::None));
+    let spec = sleepers(&marker, PAIRS).sandbox(Sandbox::None);
+    let tree = started_sleepers(&spec, &marker, PAIRS);
     tree.process.signal_tree(Signal::Kill).expect("it runs");
     assert_eq!(ended(&*tree.process), Exit::Signal(9));
     tree.process.reap().expect("it has ended");
-    std::thread::sleep(Duration::from_millis(200));
-    let survivors = end_survivors(&marker);
-    assert!(survivors >= 100, "the test above shows nothing");
+    // The kill has reached every process of the group by now: those that are left stay.
+    let is_over = comes_true(|| with_argument(&marker).len() <= PAIRS);
+    let survivors = kill_all(&marker);
+    assert!(is_over && survivors == PAIRS, "{survivors} survive");
 }
 
-/// The host of the test below: starts trees, says so and waits to be killed.
+/// Not a test, but the host of the test below: it starts trees, prints "started" and waits to be
+/// killed.
 #[test]
 fn victim() {
-    let Ok(marker) = std::env::var("CAPSPAWN_VICTIM") else {
+    let Ok(marker) = std::env::var(VICTIM) else {
         return;
     };
-    let sleepers = started(&sleepers(&marker, 100));
-    let storm = started(&storm(&marker, ""));
+    let sleepers = started_sleepers(&sleepers(&marker, 100), &marker, 100);
+    let storm = started(&storm(&marker));
     println!("started");
-    std::thread::sleep(Duration::from_secs(60));
+    std::thread::sleep(TEST_TIMEOUT);
     drop((sleepers, storm));
 }
 
+const VICTIM: &str = "CAPSPAWN_VICTIM";
+
 #[test]
-fn a_killed_host_leaves_nothing() {
+fn a_host_that_is_killed_leaves_no_process() {
     let marker = format!("3004.{}", std::process::id());
-    let mut host = std::process::Command::new(std::env::current_exe().expect("it is running"))
-        .args(["--exact", "lifecycle::victim", "--nocapture"])
-        .env("CAPSPAWN_VICTIM", &marker)
-        .stdout(std::process::Stdio::piped())
+    let mut host = rerun("lifecycle::victim")
+        .env(VICTIM, &marker)
+        .stdout(Stdio::piped())
         .spawn()
         .expect("it starts");
-    let mut output = host.stdout.take().expect("it is piped");
-    bounded::read_to(&mut output, Some("started"));
-    assert!(marked(&marker).len() > 50, "{} run", marked(&marker).len());
+    let mut output = host.stdout.take().expect("it is a pipe");
+    read_until(&mut output, "started");
+    assert!(with_argument(&marker).len() > 200, "its children run");
     host.kill().expect("it runs");
     host.wait().expect("it was killed");
     wait_until_none(&marker);
 }
 
 #[test]
-fn a_fork_storm_ends_with_its_tree() {
+fn a_tree_that_forks_without_end_can_be_killed() {
     let marker = format!("3003.{}", std::process::id());
-    let tree = started(&storm(&marker, "sleep 0.3;"));
+    let tree = started(&storm(&marker));
+    eventually("a hundred forks", || with_argument(&marker).len() > 100);
     kill_and_reap(tree, &marker);
 }

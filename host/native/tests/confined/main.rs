@@ -1,55 +1,54 @@
-//! The confined launcher against real children: what is refused, what is not,
-//! how trees end, and what real programs make of it.
+//! The confined launcher against real children: what the sandbox refuses, what
+//! it permits, how process trees end, and which real programs run in it.
 //!
-//! Run as root, everything is tested with the helper, and then once more as an
-//! unprivileged user without it.
+//! Attacks are rows of the escape table, see [`table`]. The tests run in the tier
+//! that `CAPSPAWN_REQUIRE_TIER` demands, or in the best one of this machine. As
+//! root they run twice: once as root, with `capspawn-init`, and once more as
+//! an unprivileged user, without it.
 
-mod attack;
-mod bounded;
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "the tests start processes of their own, and the attacks fork"
+)]
+
+mod attempt;
+mod catalogue;
 mod files;
+mod fixture;
 mod holes;
 mod host;
+mod installed;
 mod kernel;
+mod launcher;
 mod lifecycle;
-mod probe;
+mod proc_mount;
+mod processes;
 mod programs;
-mod reach;
 mod session;
 mod sockets;
-mod support;
+mod spec;
+mod syscall;
 mod table;
 mod terminal;
 mod toolchain;
 mod trees;
-mod verdict;
-mod world;
 
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use test_kit::{SUITE_TIMEOUT, Unprivileged, exit_status, is_root};
 
-/// The form without the helper: the same tests, as nobody.
+/// The launcher works without root privileges too, and then without `capspawn-init`.
 #[test]
-fn the_same_holds_for_an_unprivileged_host() {
-    if !support::is_root() {
+fn all_tests_pass_as_an_unprivileged_user() {
+    if !is_root() {
         return;
     }
-    // The checkout may lie where only root gets to.
-    let folder = tempfile::tempdir_in("/tmp").expect("/tmp is writable");
-    let open = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(folder.path(), open).expect("the folder is ours");
-    let copy = folder.path().join("confined");
-    let own = std::env::current_exe().expect("it is running");
-    std::fs::copy(own, &copy).expect("the folder is ours");
-    let mut command = Command::new("setpriv");
+    let copy = Unprivileged::new();
+    let mut command = copy.command();
     let toolchain = toolchain::readable();
     if let Some(toolchain) = &toolchain {
         command.env(toolchain::VARIABLE, &toolchain.path);
     }
-    command
-        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
-        .arg(copy)
-        .args(["--test-threads=2", "--skip", "unprivileged_host"])
-        .current_dir("/");
-    let status = bounded::status(&mut command, bounded::RUN);
-    assert!(status.success(), "the tests fail as nobody");
+    command.args(["--test-threads=2", "--skip", "unprivileged_user"]);
+    let status = exit_status(&mut command, SUITE_TIMEOUT);
+    assert!(status.success(), "as an unprivileged user: {status}");
 }

@@ -1,11 +1,15 @@
-//! Real programs under the confinement.
+//! Real programs in the sandbox.
 
 use std::fs;
 use std::path::Path;
 
 use capspawn_native::sandbox::Tier;
 
-use crate::support::{Spec, installed, required_tier, scratch, tier};
+use test_kit::scratch;
+
+use crate::installed::{installed, skip};
+use crate::launcher::tier;
+use crate::spec::Spec;
 use crate::toolchain;
 
 fn shell(dir: &Path, script: &str) -> Spec {
@@ -37,50 +41,47 @@ fn git_commits_and_clones_a_local_path() {
 }
 
 #[test]
-fn make_runs_its_job_server() {
+fn make_shares_its_job_server_with_a_recursive_make() {
     if installed("make", "make").is_none() {
         return;
     }
     let dir = scratch();
-    // What runs below must be offered the job server, and take its tokens without a complaint.
+    // The recursive make must get the job server, and take its tokens without a warning.
     let makefile = "all: a b c d\n\
                     \t+@case \"$$MAKEFLAGS\" in *--jobserver-*) echo served;; esac\n\
                     \t@$(MAKE) -f Makefile below\n\
                     below: e f g\n\
                     a b c d e f g:\n\
                     \t@echo $@ > $@\n";
-    fs::write(dir.path().join("Makefile"), makefile).expect("written");
+    fs::write(dir.path().join("Makefile"), makefile).expect("the test may write the folder");
     let output = shell(dir.path(), "make -s -j2; cat a b c d e f g | tr -d '\\n'").succeed();
     assert_eq!(output, "served\nabcdefg");
 }
 
-/// As a child would have it: where it is not the root host's own, which children cannot read, but linked beside.
 #[test]
-fn cargo_runs_its_job_server() {
+fn cargo_shares_its_job_server_with_a_build_script() {
     let Some(toolchain) = toolchain::readable() else {
-        let missing = "children cannot read a toolchain of cargo";
-        assert!(required_tier().is_none(), "{missing}");
-        println!("skipped: {missing}");
-        return;
+        return skip("there is no toolchain of cargo that children can read");
     };
     let dir = scratch();
     fs::write(
         dir.path().join("Cargo.toml"),
         "[package]\nname = \"a\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[profile.dev]\ndebug = false\n",
     )
-    .expect("written");
-    fs::create_dir(dir.path().join("src")).expect("made");
-    fs::write(dir.path().join("src/main.rs"), "fn main() { a::hi() }\n").expect("written");
+    .expect("the test may write the folder");
+    fs::create_dir(dir.path().join("src")).expect("the test may write the folder");
+    fs::write(dir.path().join("src/main.rs"), "fn main() { a::hi() }\n")
+        .expect("the test may write the folder");
     fs::write(
         dir.path().join("src/lib.rs"),
         "pub fn hi() { println!(\"hi\") }\n",
     )
-    .expect("written");
+    .expect("the test may write the folder");
     fs::write(
         dir.path().join("build.rs"),
         "fn main() { assert!(std::env::var(\"CARGO_MAKEFLAGS\").is_ok_and(|it| it.contains(\"--jobserver\"))) }\n",
     )
-    .expect("written");
+    .expect("the test may write the folder");
     let mut spec = Spec::new(toolchain.path.join("bin/cargo"))
         .args(["run", "--quiet", "--offline", "-j2"])
         .env("RUSTC", toolchain.path.join("bin/rustc").display())
@@ -103,7 +104,7 @@ fn gcc_compiles_and_the_program_runs() {
         dir.path().join("a.c"),
         "#include <stdio.h>\nint main(void) { puts(\"hi\"); return 0; }\n",
     )
-    .expect("written");
+    .expect("the test may write the folder");
     assert_eq!(shell(dir.path(), "gcc -O1 -o a a.c; ./a").succeed(), "hi\n");
 }
 
@@ -152,14 +153,15 @@ fn python_makes_a_virtual_environment_and_runs_its_tests() {
                             self.assertTrue(f.write(b'x'))\n    \
                     def test_database(self):\n        \
                         self.assertEqual(sqlite3.connect('d').execute('select 1').fetchone(), (1,))\n";
-    fs::write(dir.path().join("test_it.py"), test).expect("written");
+    fs::write(dir.path().join("test_it.py"), test).expect("the test may write the folder");
     let script = "/usr/bin/python3 -m venv --without-pip v; . v/bin/activate; python -m unittest 2>&1 | tail -1";
     assert_eq!(shell(dir.path(), script).succeed(), "OK\n");
 }
 
-/// Its locks are named semaphores, which lie in `/dev/shm`: a session has one of its own, tier B has none.
+/// Its locks are named semaphores, which are files in `/dev/shm`. A session has its own; in tier B
+/// children have none.
 #[test]
-fn python_shares_work_among_processes_where_there_are_semaphores() {
+fn python_has_process_pools_in_a_session_and_processes_in_tier_b() {
     let Some(python) = installed("python3", "python3") else {
         return;
     };
@@ -205,7 +207,7 @@ fn java_runs() {
     let source = "class A { public static void main(String[] a) throws Exception { \
                   var p = new ProcessBuilder(\"/bin/echo\", \"child\").start(); \
                   System.out.print(new String(p.getInputStream().readAllBytes())); } }";
-    fs::write(dir.path().join("A.java"), source).expect("written");
+    fs::write(dir.path().join("A.java"), source).expect("the test may write the folder");
     let mut spec = Spec::new(java).args(["A.java"]).home(dir.path());
     spec.limits.open_files = Some(1024);
     spec.limits.file_size_bytes = None;
@@ -220,9 +222,9 @@ fn npm_runs_a_script() {
     let dir = scratch();
     let package =
         "{\"name\": \"a\", \"version\": \"1.0.0\", \"scripts\": {\"hi\": \"echo hello\"}}";
-    fs::write(dir.path().join("package.json"), package).expect("written");
-    // As the grant resolves a script: its interpreter is the program.
-    let npm = fs::canonicalize(npm).expect("it exists");
+    fs::write(dir.path().join("package.json"), package).expect("the test may write the folder");
+    // A grant resolves a script to its interpreter too.
+    let npm = fs::canonicalize(npm).expect("npm is installed");
     let node = installed("node", "nodejs").expect("npm runs on it");
     let mut spec = Spec::new(node)
         .args([npm.display().to_string().as_str(), "run", "--silent", "hi"])

@@ -1,12 +1,44 @@
-//! What a session has of its own: in the tiers without one there is nothing to test.
+//! What a session has of its own. The tests pass at once in a tier without
+//! sessions.
 
+use std::fs::{self, File};
+use std::io;
+use std::net::TcpListener;
+
+use capspawn_native::launch::Launcher as _;
 use capspawn_native::sandbox::{Network, Tier};
+use libc::{ECONNREFUSED, ENOENT, EPERM, ESRCH};
+use test_kit::read_until;
 
-use crate::bounded;
-use crate::support::{Own, Spec, installed, launcher, probe, tier};
-use crate::verdict::{ENOENT, EPERM, ESRCH, admitted, refused};
+use crate::attempt::{Attempt, Target, assert_fails, assert_succeeds};
+use crate::installed::installed;
+use crate::launcher::{OwnScope, launcher, tier};
+use crate::processes::{SIGNAL, inner_pid};
+use crate::sockets::connect_tcp;
+use crate::spec::Spec;
 
-/// Whether this machine, or the demand, gives tier A.
+pub(crate) const SINGLE: &[Attempt] = &[CONNECT, READ, STAT, HOLD];
+
+const CONNECT: Attempt = Attempt::new("connect to a session", connect_tcp);
+const READ: Attempt = Attempt::new("read a session's file", |target| {
+    File::open(&target.text).map(drop)
+});
+const STAT: Attempt = Attempt::new("stat in a session", |target| {
+    fs::metadata(&target.text).map(drop)
+});
+const HOLD: Attempt = Attempt::new("hold a port and a file", hold);
+
+/// Serves and keeps a file until it is killed, as a target of other children.
+fn hold(_: &Target) -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    fs::write("/tmp/secret", "s")?;
+    println!("port={} ready", listener.local_addr()?.port());
+    loop {
+        std::thread::park();
+    }
+}
+
+/// Whether children are in sessions: in tier A.
 pub(crate) fn is_session() -> bool {
     let is = tier() == Tier::A;
     if !is {
@@ -15,7 +47,7 @@ pub(crate) fn is_session() -> bool {
     is
 }
 
-fn output(spec: &Spec, guest: &Own) -> String {
+fn output(spec: &Spec, guest: &OwnScope) -> String {
     let started = spec.start_as(launcher(), guest.0);
     started.expect("it starts").finish().output
 }
@@ -25,95 +57,88 @@ fn shell(script: &str) -> Spec {
 }
 
 #[test]
-fn two_sessions_of_one_guest_reach_nothing_of_each_other() {
+fn two_sessions_of_one_guest_cannot_reach_each_other() {
     if !is_session() {
         return;
     }
-    let second = |name: &str| probe(name).network(Network::Host);
-    let mut held = second("hold").start().expect("it starts");
-    let text = bounded::read_to(&mut held.output, Some("ready"));
-    let port = text
-        .split("port=")
-        .nth(1)
-        .and_then(|rest| rest.split(' ').next());
-    let port = port.expect("a port");
+    // Another network is another profile, and so another session.
+    let in_first = |attempt: Attempt| attempt.spec().network(Network::Host);
+    let mut held = in_first(HOLD).start().expect("it starts");
+    let text = read_until(&mut held.output, "ready");
+    let port = text.split("port=").nth(1).expect("it prints a port");
+    let port = port.split(' ').next().expect("a split has a first part");
     let address = format!("127.0.0.1:{port}");
     let pid = held.process.pid();
-    let inner = crate::reach::inner_pid(pid);
-    // Who has the same profile is in the same session.
-    admitted(&second("tcp").env("TARGET", &address));
-    admitted(&second("read").env("TARGET", "/tmp/secret"));
-    admitted(&second("stat").env("TARGET", format!("/proc/{inner}/stat")));
-    // The other one runs at the same time.
-    refused(&probe("tcp").env("TARGET", &address), EPERM);
-    let loopback = probe("tcp").network(Network::Loopback);
-    refused(&loopback.env("TARGET", &address), libc::ECONNREFUSED);
-    refused(&probe("read").env("TARGET", "/tmp/secret"), ENOENT);
-    refused(&probe("signal").env("HOST", pid), ESRCH);
-    refused(
-        &probe("stat").env("TARGET", format!("/proc/{pid}/stat")),
-        ENOENT,
-    );
+    // A child of the same profile is in the same session.
+    assert_succeeds(&in_first(CONNECT).at(&address));
+    assert_succeeds(&in_first(READ).at("/tmp/secret"));
+    assert_succeeds(&in_first(STAT).at(format!("/proc/{}/stat", inner_pid(pid))));
+    // The second session runs at the same time.
+    assert_fails(&CONNECT.spec().at(&address), EPERM);
+    let with_loopback = CONNECT.spec().network(Network::Loopback);
+    assert_fails(&with_loopback.at(&address), ECONNREFUSED);
+    assert_fails(&READ.spec().at("/tmp/secret"), ENOENT);
+    assert_fails(&SIGNAL.spec().at_process(pid), ESRCH);
+    assert_fails(&STAT.spec().at(format!("/proc/{pid}/stat")), ENOENT);
     drop(held);
 }
 
 #[test]
-fn a_guests_tmp_is_its_own() {
+fn each_guest_has_its_own_tmp() {
     if !is_session() {
         return;
     }
-    let (one, other) = (Own::new(), Own::new());
+    let (one, other) = (OwnScope::new(), OwnScope::new());
     let write = shell("echo secret > /tmp/file; cat /tmp/file");
     assert_eq!(output(&write, &one), "secret\n");
     let read = shell("cat /tmp/file 2>/dev/null || echo none");
     assert_eq!(output(&read, &one), "secret\n");
     assert_eq!(output(&read, &other), "none\n");
-    // Its next session starts empty.
-    use capspawn_native::launch::Launcher;
+    // The next session of the guest starts empty.
     launcher().close(one.0);
     assert_eq!(output(&read, &one), "none\n");
 }
 
 #[test]
-fn proc_shows_the_session_alone() {
+fn proc_shows_only_the_session() {
     if !is_session() {
         return;
     }
     let list = "echo $$; for p in /proc/[0-9]*; do echo ${p#/proc/}; done";
-    let text = output(&shell(list), &Own::new());
+    let text = output(&shell(list), &OwnScope::new());
     let mut pids: Vec<_> = text.lines().collect();
     let own = pids.remove(0);
-    // A host whose own /proc is covered in parts may mount none.
+    // A host may mount no /proc where parts of its own are covered by other mounts.
     assert!(pids == ["1", own] || pids == ["[0-9]*"], "{text}");
 }
 
 #[test]
-fn the_root_is_read_only_and_holds_nothing_but_what_is_granted() {
+fn the_root_is_read_only_and_contains_only_what_is_granted() {
     if !is_session() {
         return;
     }
     let text = output(
         &shell("ls /; touch /new /dev/new 2>&1 | grep -c only"),
-        &Own::new(),
+        &OwnScope::new(),
     );
     assert_eq!(text, "bin\ndev\netc\nlib\nlib64\nproc\nsbin\ntmp\nusr\n2\n");
 }
 
-/// Starts sleepers until one is refused, says how many ran, and kills them with itself.
-const FORKS: &str = "import os, time\nn = 0\ntry:\n  while n < 100:\n    if os.fork() == 0:\n      time.sleep(60)\n      os._exit(0)\n    n += 1\nexcept OSError as e:\n  print(n, e.errno)\nelse:\n  print(n)\nos.kill(0, 9)\n";
+/// Forks sleepers until a fork fails, prints how many there are, and kills them and itself.
+const FORKS: &str = "import os, time\nn = 0\ntry:\n  while n < 100:\n    if os.fork() == 0:\n      time.sleep(600)\n      os._exit(0)\n    n += 1\nexcept OSError as e:\n  print(n, e.errno)\nelse:\n  print(n)\nos.kill(0, 9)\n";
 
 #[test]
-fn the_cap_on_tasks_is_exact_and_that_of_the_session() {
+fn the_cap_on_tasks_is_exact_and_counts_the_whole_session() {
     let Some(python) = installed("python3", "python3").filter(|_| is_session()) else {
         return;
     };
-    let guest = Own::new();
-    let mut spec = Spec::new(std::fs::canonicalize(python).expect("it exists"));
+    let guest = OwnScope::new();
+    let mut spec = Spec::new(fs::canonicalize(python).expect("it is installed"));
     spec = spec.args(["-uc", FORKS]);
     spec.limits.processes = Some(10);
-    // The program itself is one, and so is a sleeper that it finds there.
+    // The program itself is one of the ten, and so is a sleeper that another child is.
     assert_eq!(output(&spec, &guest), format!("9 {}\n", libc::EAGAIN));
-    let mut sleeper = Spec::new("/bin/sleep").args(["60"]);
+    let mut sleeper = Spec::new("/bin/sleep").args(["600"]);
     sleeper.limits.processes = Some(10);
     let sleeper = sleeper.start_as(launcher(), guest.0).expect("it starts");
     assert_eq!(output(&spec, &guest), format!("8 {}\n", libc::EAGAIN));

@@ -1,152 +1,160 @@
-//! The escape table: one row for each attack, with what it meets in each tier.
+//! The escape table: one row for each attack, with the attempt itself, what it
+//! is aimed at, and its outcome in each tier.
 //!
-//! A row is shown twice: confined, where it meets what is expected, and bare,
-//! where it succeeds, so that the refusal is the sandbox' work. One that
-//! suddenly gets through and one that suddenly fails both break the build.
+//! Each row is run twice: confined, where it has the outcome of its tier, and
+//! unconfined, where it succeeds; so a refusal is the sandbox's work, and not
+//! that of a mistake in the attempt. A row that starts to succeed fails the test,
+//! and so does one that starts to fail. The rows made by [`permitted`] show that
+//! the sandbox does not refuse more than it has to.
 
-use capspawn_native::launch::Exit;
+use std::io;
+
 use capspawn_native::sandbox::{Sandbox, Tier};
 
-use crate::probe::{DENIED, OPEN};
-use crate::support::{Run, Spec, tier};
-use crate::world::World;
+use crate::attempt::{Attempt, Outcome, Target};
+use crate::fixture::Fixture;
+use crate::launcher::tier;
+use crate::proc_mount;
+use crate::spec::Spec;
 
-/// What an attack meets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// It succeeds: a gap, which the report names.
-    Open,
-    /// It ends with this error number.
-    Refused(i32),
+/// One attack, or one permitted attempt.
+pub(crate) struct Row {
+    pub(crate) attempt: Attempt,
+    aim: Aim,
+    a: Expected,
+    b: Expected,
+    unconfined: Unconfined,
 }
 
-/// What becomes of the attack without a sandbox.
+/// Aims the child at something of the fixture, and sets what its grant allows.
+type Aim = fn(&Fixture, Spec) -> Spec;
+
+/// The outcome of an attempt in one tier.
 #[derive(Clone, Copy)]
-pub(crate) enum Bare {
+pub(crate) enum Expected {
+    /// It succeeds. For an attack this is a gap, which the enforcement report names.
+    Succeeds,
+    /// It fails with this error number.
+    Fails(i32),
+    /// It fails as all do that open files of another process in the host's
+    /// `/proc`: how depends on the machine's mount option `hidepid`.
+    FailsInProc,
+}
+
+/// The outcome of an attack without a sandbox.
+#[derive(Clone, Copy)]
+pub(crate) enum Unconfined {
     /// It succeeds.
-    Works,
-    /// It succeeds, or fails like this where the machine does not offer it.
-    WorksUnless(&'static [i32]),
-    /// It succeeds where the machine lets a process trace one of its user.
-    Traces,
-    /// The children's user may not do it anyway; the sandbox says so first.
-    Forbidden,
+    Succeeds,
+    /// It succeeds, or fails with one of these errors: the machine lacks what the
+    /// attack uses.
+    SucceedsOr(fn() -> &'static [i32]),
+    /// It succeeds where this is true. Elsewhere it is not run.
+    SucceedsIf(fn() -> bool),
+    /// It is not run: the kernel refuses it to the children's user as well. The
+    /// error number shows that the sandbox refuses it first.
+    NotRun,
 }
 
-/// An attack.
-pub(crate) struct Attack {
-    name: &'static str,
-    spec: fn(&World) -> Spec,
-    a: Answer,
-    b: Answer,
-    bare: Bare,
-}
-
-/// The row of an attack that meets `a` and `b` in the tiers of these names.
+/// The row of an attack: `run` is what the child tries, and `a` and `b` are its
+/// outcomes in the tiers of these names. Unconfined it succeeds.
 pub(crate) const fn row(
     name: &'static str,
-    spec: fn(&World) -> Spec,
-    a: Answer,
-    b: Answer,
-) -> Attack {
-    Attack {
-        name,
-        spec,
+    run: fn(&Target) -> io::Result<()>,
+    aim: Aim,
+    a: Expected,
+    b: Expected,
+) -> Row {
+    Row {
+        attempt: Attempt::new(name, run),
+        aim,
         a,
         b,
-        bare: Bare::Works,
+        unconfined: Unconfined::Succeeds,
     }
 }
 
-impl Attack {
-    pub(crate) const fn bare(mut self, bare: Bare) -> Self {
-        self.bare = bare;
+/// The row of an attempt that a grant permits, and that succeeds in every tier.
+pub(crate) const fn permitted(
+    name: &'static str,
+    run: fn(&Target) -> io::Result<()>,
+    aim: Aim,
+) -> Row {
+    let succeeds = Expected::Succeeds;
+    row(name, run, aim, succeeds, succeeds).unconfined(Unconfined::NotRun)
+}
+
+/// The aim of an attempt that needs no target, or has the host process as one.
+pub(crate) fn unaimed(_: &Fixture, child: Spec) -> Spec {
+    child
+}
+
+impl Row {
+    /// The same row with another outcome without a sandbox.
+    pub(crate) const fn unconfined(mut self, outcome: Unconfined) -> Self {
+        self.unconfined = outcome;
         self
     }
 
-    fn expected(&self, tier: Tier) -> Answer {
-        match tier {
+    /// Describes how the row differs from what happens; none where it does not.
+    fn difference(&self) -> Option<String> {
+        self.confined_difference()
+            .or_else(|| self.unconfined_difference())
+    }
+
+    fn confined_difference(&self) -> Option<String> {
+        let expected = match tier() {
             Tier::A => self.a,
             Tier::B => self.b,
-            Tier::C => panic!("the table has no column of tier C"),
-        }
-    }
-
-    /// Says how the attack differs from its row; none where it does not.
-    fn differs(&self) -> Option<String> {
-        let confined = self.confined();
-        let expected = self.expected(tier());
-        if confined.0 != Some(expected) {
-            return Some(format!(
-                "{}: expected {expected:?} in tier {}, met {confined:?}",
-                self.name,
-                tier()
-            ));
-        }
-        self.differs_bare()
-    }
-
-    fn confined(&self) -> (Option<Answer>, Exit, String) {
-        let world = World::new();
-        let run = (self.spec)(&world).run();
-        (answer(&run), run.exit, run.output)
-    }
-
-    fn differs_bare(&self) -> Option<String> {
-        let absent = match self.bare {
-            Bare::Works => &[],
-            Bare::WorksUnless(absent) => absent,
-            Bare::Traces if may_trace() => &[],
-            Bare::Traces | Bare::Forbidden => return None,
+            Tier::C => panic!("the table has no column for tier C"),
         };
-        let world = World::new();
-        let run = (self.spec)(&world).sandbox(Sandbox::None).run();
-        match answer(&run) {
-            Some(Answer::Open) => None,
-            Some(Answer::Refused(errno)) if absent.contains(&errno) => {
-                println!("{}: this machine does not offer it", self.name);
-                None
+        let expected = match expected {
+            Expected::Succeeds => Outcome::Succeeds,
+            Expected::Fails(errno) => Outcome::Fails(errno),
+            Expected::FailsInProc => Outcome::Fails(proc_mount::errno_of_foreign_files()),
+        };
+        let (name, tier) = (self.attempt.name, tier());
+        self.with_child(|child| {
+            let run = child.run();
+            (run.outcome() != Some(expected))
+                .then(|| format!("{name}: expected {expected:?} in tier {tier}, got {run}"))
+        })
+    }
+
+    fn unconfined_difference(&self) -> Option<String> {
+        let tolerated = match self.unconfined {
+            Unconfined::Succeeds => &[],
+            Unconfined::SucceedsOr(errors) => errors(),
+            Unconfined::SucceedsIf(is_possible) if is_possible() => &[],
+            Unconfined::SucceedsIf(_) | Unconfined::NotRun => return None,
+        };
+        let name = self.attempt.name;
+        self.with_child(|child| {
+            let run = child.sandbox(Sandbox::None).run();
+            match run.outcome() {
+                Some(Outcome::Succeeds) => None,
+                Some(Outcome::Fails(errno)) if tolerated.contains(&errno) => {
+                    println!("{name}: not shown, this machine lacks what the attack uses");
+                    None
+                }
+                _ => Some(format!(
+                    "{name}: shows nothing, without a sandbox it is {run}"
+                )),
             }
-            _ => Some(format!(
-                "{}: shows nothing, bare it meets {run:?}",
-                self.name
-            )),
-        }
+        })
+    }
+
+    /// Calls `run` with the child of the row, in a fixture of its own.
+    fn with_child<R>(&self, run: impl FnOnce(Spec) -> R) -> R {
+        let fixture = Fixture::new();
+        let child = self.attempt.spec().home(fixture.inside.path());
+        run((self.aim)(&fixture, child))
     }
 }
 
-/// What the probe told; none where it did not end by itself.
-fn answer(run: &Run) -> Option<Answer> {
-    match run.exit {
-        Exit::Code(OPEN) => Some(Answer::Open),
-        Exit::Code(DENIED) => {
-            let (_, rest) = run.output.rsplit_once("errno=")?;
-            Some(Answer::Refused(rest.lines().next()?.parse().ok()?))
-        }
-        _ => None,
-    }
-}
-
-/// Whether Yama lets a process trace another that is not its descendant.
-fn may_trace() -> bool {
-    let scope = std::fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
-    scope.map_or(true, |scope| scope.trim() == "0")
-}
-
-/// Shows every row, and that what stands beside them is done.
+/// Runs every row of a table, and asserts that none differs.
 #[track_caller]
-pub(crate) fn holds(table: &[Attack], admitted: &[fn(&World) -> Spec]) {
-    let mut differ: Vec<String> = table.iter().filter_map(Attack::differs).collect();
-    for spec in admitted {
-        let world = World::new();
-        let spec = spec(&world);
-        let run = spec.run();
-        if answer(&run) != Some(Answer::Open) {
-            differ.push(format!(
-                "{} must be done: {run:?}",
-                spec.env["CAPSPAWN_PROBE"]
-            ));
-        }
-    }
-    assert!(differ.is_empty(), "{}", differ.join("\n"));
+pub(crate) fn assert_table(rows: &[Row]) {
+    let differences: Vec<_> = rows.iter().filter_map(Row::difference).collect();
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

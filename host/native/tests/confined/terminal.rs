@@ -1,34 +1,57 @@
-//! The host's terminal: a child may not type into it, nor have it.
+//! The host's terminal: a child can neither type into it nor open it.
 
-#![allow(unsafe_code, reason = "opens a terminal")]
+#![allow(unsafe_code, reason = "opens a pseudo terminal")]
 
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read as _};
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::ptr::{null, null_mut};
+use std::time::Duration;
 
 use capspawn_native::launch::{ChildStdio, Exit, Launcher};
 use capspawn_native::sandbox::{Sandbox, Tier};
 use capspawn_native::{LaunchError, Stage};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use libc::{EACCES, ENOENT, ENXIO};
+use test_kit::{TEST_TIMEOUT, exit_status, is_readable, rerun_through, test_name};
 
-use crate::bounded;
-use crate::host::again;
-use crate::probe::{DENIED, OPEN};
-use crate::support::{Own, Spec, ended, launcher, probe, tier};
-use crate::verdict::{EACCES, ENOENT, admitted, refused};
+use crate::attempt::{Attempt, FAILED, SUCCEEDED, Target, assert_fails, assert_succeeds};
+use crate::launcher::{OwnScope, launcher, tier};
+use crate::spec::{Spec, ended};
+use crate::syscall::call;
 
-/// A terminal: the end that a screen and a keyboard have, and the end that programs have, which reads byte by byte.
+pub(crate) const SINGLE: &[Attempt] = &[INJECT, OPEN, NOTHING];
+
+const INJECT: Attempt = Attempt::new("type into the terminal", inject);
+const OPEN: Attempt = Attempt::new("open the controlling terminal", |_| {
+    File::open("/dev/tty").map(drop)
+});
+const NOTHING: Attempt = Attempt::new("nothing", |_| Ok(()));
+
+/// Types a byte. The kernel ignores the high bit, which must not mislead a filter.
+const TIOCSTI: usize = (1 << 32) | 0x5412;
+/// Makes a terminal the controlling one of the caller.
+const TIOCSCTTY: usize = 0x540e;
+
+/// Makes the terminal at descriptor 0 the controlling one, then types into it.
+fn inject(_: &Target) -> io::Result<()> {
+    let _ = call(libc::SYS_ioctl, [0, TIOCSCTTY, 0, 0, 0, 0]);
+    let byte = c"x".as_ptr().addr();
+    call(libc::SYS_ioctl, [0, TIOCSTI, byte, 0, 0, 0]).map(drop)
+}
+
+/// A pseudo terminal whose input is read byte by byte.
 struct Terminal {
+    /// The end of a screen and a keyboard.
     _screen: OwnedFd,
+    /// The end of programs.
     program: File,
 }
 
 impl Terminal {
     fn new() -> Self {
         let (mut screen, mut program) = (-1, -1);
-        // Byte by byte: neither lines nor signals are made of what is typed.
+        // Raw: the input is not collected into lines and causes no signals.
         let mut modes = libc::termios {
             c_iflag: 0,
             c_oflag: 0,
@@ -41,7 +64,7 @@ impl Terminal {
         };
         modes.c_cc[libc::VMIN] = 1;
         let (name, size) = (null_mut(), null());
-        // SAFETY: room for two descriptors; modes to read, and neither name nor size.
+        // SAFETY: the two descriptors are writable and the modes readable; name and size may be null.
         let opened = unsafe {
             libc::openpty(
                 &raw mut screen,
@@ -52,9 +75,9 @@ impl Terminal {
             )
         };
         assert_eq!(opened, 0, "there are terminals");
-        // SAFETY: openpty has made it, and nobody else owns it.
+        // SAFETY: openpty has made it, and nothing else owns it.
         let screen = unsafe { OwnedFd::from_raw_fd(screen) };
-        // SAFETY: likewise.
+        // SAFETY: openpty has made it, and nothing else owns it.
         let program = unsafe { OwnedFd::from_raw_fd(program) };
         Self {
             _screen: screen,
@@ -62,24 +85,27 @@ impl Terminal {
         }
     }
 
-    /// What has been typed.
+    /// The byte that was typed, if there is one.
     fn input(&mut self) -> Option<u8> {
-        let now = Timespec::default();
-        let ready = poll(&mut [PollFd::new(&self.program, PollFlags::IN)], Some(&now));
         let mut byte = [0];
-        (ready == Ok(1)).then(|| {
+        is_readable(&self.program, Duration::ZERO).then(|| {
             self.program.read_exact(&mut byte).expect("it is readable");
             byte[0]
         })
     }
 
-    /// Runs `spec` with the terminal as its standard input, as no registry would.
+    /// Runs `spec` with the terminal as its standard input, which no registry does.
     fn run(&self, spec: &Spec) -> Result<Exit, LaunchError> {
         let stdio = ChildStdio {
-            stdin: Some(self.program.try_clone().expect("a descriptor").into()),
+            stdin: Some(
+                self.program
+                    .try_clone()
+                    .expect("a descriptor is free")
+                    .into(),
+            ),
             ..ChildStdio::default()
         };
-        let guest = Own::new();
+        let guest = OwnScope::new();
         let process = launcher().launch(guest.0, &spec.plan(), stdio)?;
         let exit = ended(&*process);
         process.reap().expect("it has ended");
@@ -88,47 +114,54 @@ impl Terminal {
 }
 
 #[test]
-fn no_child_types_into_a_terminal() {
+fn a_child_cannot_type_into_a_terminal() {
     let mut terminal = Terminal::new();
-    let confined = terminal.run(&probe("inject"));
+    let confined = terminal.run(&INJECT.spec());
     match tier() {
-        // A session takes no device but the null one.
-        Tier::A => assert_eq!(confined.expect_err("a terminal").stage, Stage::Request),
-        _ => assert_eq!(confined.expect("it starts"), Exit::Code(DENIED)),
+        // A session accepts no device but the null one as a stream.
+        Tier::A => assert_eq!(confined.expect_err("it is a device").stage, Stage::Request),
+        _ => assert_eq!(confined.expect("it starts"), Exit::Code(FAILED)),
     }
     assert_eq!(terminal.input(), None, "the byte arrived");
     let sysctl = fs::read_to_string("/proc/sys/dev/tty/legacy_tiocsti");
     if sysctl.is_ok_and(|text| text.trim() == "0") {
-        println!("TIOCSTI: this machine does not offer it");
+        println!("not shown, this kernel is set to refuse TIOCSTI");
         return;
     }
-    let exit = terminal.run(&probe("inject").sandbox(Sandbox::None));
-    assert_eq!(exit.expect("it starts"), Exit::Code(OPEN));
-    assert_eq!(terminal.input(), Some(b'x'), "the attack does nothing");
+    let exit = terminal.run(&INJECT.spec().sandbox(Sandbox::None));
+    assert_eq!(exit.expect("it starts"), Exit::Code(SUCCEEDED));
+    assert_eq!(
+        terminal.input(),
+        Some(b'x'),
+        "the attack shows nothing: it types no byte"
+    );
 }
 
-/// The session of its own: a host's controlling terminal is not the child's, confined or not.
+/// Every child is in a terminal session of its own (`setsid(2)`), confined or not,
+/// and so does not have the host's controlling terminal.
 #[test]
-fn no_child_has_the_terminal_that_controls_its_host() {
-    const NAME: &str = "terminal::no_child_has_the_terminal_that_controls_its_host";
+fn a_child_does_not_have_the_hosts_controlling_terminal() {
     const VARIABLE: &str = "CAPSPAWN_WITH_TERMINAL";
-    const ENXIO: i32 = 6;
     if std::env::var_os(VARIABLE).is_none() {
         let terminal = Terminal::new();
-        let stdin = terminal.program.try_clone().expect("a descriptor");
-        let mut command = again(&["setsid", "--ctty", "--wait"], NAME, VARIABLE);
-        command.stdin(Stdio::from(stdin));
-        assert!(bounded::status(&mut command, bounded::PATIENCE).success());
+        let stdin = terminal.program.try_clone().expect("a descriptor is free");
+        let mut command = rerun_through(&["setsid", "--ctty", "--wait"], test_name!());
+        command.env(VARIABLE, "1").stdin(Stdio::from(stdin));
+        assert!(exit_status(&mut command, TEST_TIMEOUT).success());
         return;
     }
-    File::open("/dev/tty").expect("this host has a terminal");
-    let spec = probe("terminal");
+    File::open("/dev/tty").expect("this process has a controlling terminal");
+    let child = OPEN.spec();
     // A child that is started in any other way has it.
-    let mut command = Command::new(&spec.program);
-    command.args(&spec.args).envs(&spec.env);
-    let status = bounded::status(&mut command, bounded::PATIENCE);
-    assert_eq!(status.code(), Some(OPEN));
-    refused(&spec, if tier() == Tier::A { ENOENT } else { EACCES });
-    refused(&spec.sandbox(Sandbox::None), ENXIO);
-    admitted(&probe("nothing"));
+    let mut command = Command::new(&child.program);
+    command.args(&child.args).envs(&child.env);
+    let status = exit_status(&mut command, TEST_TIMEOUT);
+    assert_eq!(status.code(), Some(SUCCEEDED));
+    let errno = match tier() {
+        Tier::A => ENOENT,
+        Tier::B | Tier::C => EACCES,
+    };
+    assert_fails(&child, errno);
+    assert_fails(&child.sandbox(Sandbox::None), ENXIO);
+    assert_succeeds(&NOTHING.spec());
 }

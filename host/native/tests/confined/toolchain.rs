@@ -1,8 +1,8 @@
 //! The cargo and rustc that build these tests, where children can read them.
 //!
-//! A root host's toolchain often lies in root's home. Then what is needed of it is
-//! linked into a folder that others can read: linking costs nothing. Across file
-//! systems it is copied, half a gigabyte.
+//! The toolchain of root is often in root's home, which other users cannot read.
+//! Then the files that a build needs are linked into a folder that they can read.
+//! Links cost nothing; across file systems the files are copied, half a gigabyte.
 
 use std::fs;
 use std::io;
@@ -10,31 +10,31 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::support::{is_root, scratch};
+use test_kit::{is_root, scratch};
 
-/// Where the unprivileged half of the tests finds what the other half has linked.
+/// Tells the tests of the unprivileged user where those of root have linked the toolchain.
 pub(crate) const VARIABLE: &str = "CAPSPAWN_TOOLCHAIN";
 
 /// A toolchain that children can read.
 pub(crate) struct Toolchain {
     pub(crate) path: PathBuf,
-    /// Removed with this value, where it was linked for it.
+    /// The folder of the links, which is removed with this value.
     _linked: Option<tempfile::TempDir>,
 }
 
-/// Returns the toolchain; none where children cannot read any.
+/// Returns the toolchain; none if children cannot read any.
 pub(crate) fn readable() -> Option<Toolchain> {
-    let there = |path| Toolchain {
+    let existing = |path| Toolchain {
         path,
         _linked: None,
     };
     if let Some(given) = std::env::var_os(VARIABLE) {
-        return Some(there(given.into()));
+        return Some(existing(given.into()));
     }
     let own = sysroot()?;
-    // Another user's own is also that of the children.
+    // A host that is not root and its children are the same user.
     if open_to_all(&own) || !is_root() {
-        return Some(there(own));
+        return Some(existing(own));
     }
     let dir = scratch();
     link(&own, dir.path())
@@ -53,14 +53,14 @@ fn sysroot() -> Option<PathBuf> {
     path.join("bin/rustc").exists().then_some(path)
 }
 
-/// Whether everybody may pass through every folder above.
+/// Whether every user may read and enter the folder and all folders above it.
 fn open_to_all(path: &Path) -> bool {
     path.ancestors().all(|folder| {
         fs::metadata(folder).is_ok_and(|metadata| metadata.permissions().mode() & 0o5 == 0o5)
     })
 }
 
-/// Links what a build for this machine takes.
+/// Links the files that a build for this machine needs.
 fn link(from: &Path, to: &Path) -> io::Result<()> {
     let host = format!("lib/rustlib/{}-unknown-linux-gnu", std::env::consts::ARCH);
     link_files(&from.join("bin"), &to.join("bin"), false)?;

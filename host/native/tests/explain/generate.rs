@@ -1,10 +1,11 @@
-//! A grant, and a request that it allows unless it was spoiled.
+//! A random grant, and a request that it allows unless one of the two was changed
+//! afterwards.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use capspawn_native::Command;
 use capspawn_native::grant::Grant;
+use capspawn_native::{Command, Stdin};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::guests;
 use crate::pieces::{Piece, pieces, text};
 use crate::probe::folder;
 
-/// What guests try where something else is expected.
+/// Arguments that a hostile guest tries in place of others.
 const HOSTILE: [&str; 12] = [
     "",
     "--upload-pack=x",
@@ -29,10 +30,10 @@ const HOSTILE: [&str; 12] = [
     "-n01",
 ];
 
-/// Names that a grant may set or allow. `S_` ones are never the guest's.
+/// Variables that a grant may set or allow. A guest may never set an `S_` one.
 const NAMES: [&str; 6] = ["S_ONE", "S_TWO", "A_ONE", "A_TWO", "HOME", "LD_PRELOAD_X"];
 
-/// Something in a request, or in the grant, that was not there when it matched.
+/// A change of the request, or of the grant, after they were made to match.
 #[derive(Debug, Clone)]
 enum Spoiler {
     None,
@@ -42,14 +43,15 @@ enum Spoiler {
     Variable(&'static str),
     Folder(&'static str),
     Program(String),
-    Verdict(&'static str),
+    Decision(&'static str),
+    Stdin,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Case {
     command: Value,
     pub(crate) request: Command,
-    /// Whether the request was made to match and left so.
+    /// Whether the request matches the grant: neither was changed.
     pub(crate) must_pass: bool,
 }
 
@@ -78,21 +80,22 @@ fn spoiler() -> impl Strategy<Value = Spoiler> {
         1 => prop::sample::select(&["..", "/", "out", "absent", "file", "", "../out"][..])
             .prop_map(Spoiler::Folder),
         1 => "[a-z]{1,5}".prop_map(Spoiler::Program),
-        1 => prop::sample::select(&["ask", "deny"][..]).prop_map(Spoiler::Verdict),
+        1 => prop::sample::select(&["ask", "deny"][..]).prop_map(Spoiler::Decision),
+        1 => Just(Spoiler::Stdin),
     ]
 }
 
-/// Where a child starts: the grant's `cwd`, and what a guest may ask for there.
+/// The working directory: the grant's `cwd`, and a directory that a request may name under it.
 fn folders() -> impl Strategy<Value = (Value, Option<String>)> {
     let work = folder().join("work").display().to_string();
-    let at = |default: &str, asks: &[&str]| {
+    let at = |default: &str, requests: &[&str]| {
         let cwd = json!({ "default": format!("{work}{default}"), "roots": [work] });
         let mut all = vec![
             None,
             Some(format!("{work}/sub/deep")),
             Some(format!("{work}/link")),
         ];
-        all.extend(asks.iter().map(|ask| Some((*ask).to_owned())));
+        all.extend(requests.iter().map(|path| Some((*path).to_owned())));
         (Just(cwd), prop::sample::select(all))
     };
     prop_oneof![
@@ -102,7 +105,7 @@ fn folders() -> impl Strategy<Value = (Value, Option<String>)> {
     ]
 }
 
-/// What a grant says of variables, and what a guest may ask for there.
+/// The environment: the grant's `env`, and variables that a request may set under it.
 fn variables() -> impl Strategy<Value = (Value, Vec<(String, String)>)> {
     let set = btree_map(prop::sample::select(&NAMES[..]), text(), 0..4);
     let allow = prop::sample::subsequence(&["A_*", "A_ONE", "HOME", "LD_PRELOAD_X"][..], 0..=4);
@@ -111,7 +114,7 @@ fn variables() -> impl Strategy<Value = (Value, Vec<(String, String)>)> {
         allow,
         vec((any::<prop::sample::Index>(), text()), 0..4),
     )
-        .prop_map(|(set, allow, asks)| {
+        .prop_map(|(set, allow, requested)| {
             let set: BTreeMap<&str, String> = set.into_iter().collect();
             let mut names: Vec<&str> = allow
                 .iter()
@@ -121,8 +124,8 @@ fn variables() -> impl Strategy<Value = (Value, Vec<(String, String)>)> {
             if allow.contains(&"A_*") {
                 names.extend(["A_ONE", "A_TWO", "A_", "A_ é"]);
             }
-            let asks = asks.into_iter().filter(|_| !names.is_empty());
-            let env = asks
+            let requested = requested.into_iter().filter(|_| !names.is_empty());
+            let env = requested
                 .map(|(pick, value)| ((*pick.get(&names)).to_owned(), value))
                 .collect();
             (json!({ "set": set, "allow": allow }), env)
@@ -130,13 +133,13 @@ fn variables() -> impl Strategy<Value = (Value, Vec<(String, String)>)> {
 }
 
 pub(crate) fn case() -> impl Strategy<Value = Case> {
-    let start = folders().prop_flat_map(|(cwd, ask)| {
+    let start = folders().prop_flat_map(|(cwd, folder)| {
         let has_cwd = !cwd.is_null();
-        (Just((cwd, ask)), pieces(has_cwd))
+        (Just((cwd, folder)), pieces(has_cwd))
     });
     let words = (proptest::option::of(text()), vec(text(), 0..3));
     (start, variables(), words, spoiler()).prop_map(
-        |(((cwd, ask), pieces), (env, asked), (arg0, fixed), spoiler)| {
+        |(((cwd, requested_folder), pieces), (env, variables), (arg0, fixed), spoiler)| {
             let work = folder().join("work");
             let patterns: Vec<&Value> = pieces.iter().map(|piece| &piece.pattern).collect();
             let mut command = json!({
@@ -154,8 +157,8 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
                 command["arg0"] = json!(arg0);
             }
             let mut request = Command::new("probe").args(tokens(&pieces));
-            request.env = asked;
-            request.cwd = ask;
+            request.env = variables;
+            request.cwd = requested_folder;
             let must_pass = matches!(spoiler, Spoiler::None);
             spoil(spoiler, &mut command, &mut request);
             Case {
@@ -190,6 +193,10 @@ fn spoil(spoiler: Spoiler, command: &mut Value, request: &mut Command) {
         Spoiler::Variable(name) => request.env.push((name.to_owned(), String::new())),
         Spoiler::Folder(path) => request.cwd = Some(path.to_owned()),
         Spoiler::Program(name) => request.program = name,
-        Spoiler::Verdict(word) => command["decision"] = json!(word),
+        Spoiler::Decision(word) => command["decision"] = json!(word),
+        Spoiler::Stdin => {
+            command["stdin"] = json!(false);
+            request.stdin = Stdin::Piped;
+        }
     }
 }

@@ -1,22 +1,19 @@
-//! A registry that counts what it launches, and guests of it.
+//! A registry that counts its launches, and its guests.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use capspawn_native::grant::{Grant, Grants};
 use capspawn_native::launch::{ChildStdio, Launcher, Plan, Process, Scope};
 use capspawn_native::sandbox::{Confinement, Enforcement, NativeLauncher};
 use capspawn_native::{Child, ExitStatus, LaunchError, Registry};
 use serde_json::Value;
+use test_kit::TEST_TIMEOUT;
 
 use crate::probe::{Report, folder};
 
-/// Longer than anything here takes on a slow machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// The native launcher, and how often it was asked: no denial may reach it.
+/// The native launcher with a count of its launches: a denied request must not reach it.
 #[derive(Debug)]
 pub(crate) struct Counting {
     native: NativeLauncher,
@@ -40,7 +37,7 @@ impl Counting {
 }
 
 impl Launcher for Counting {
-    fn enforcement(&self, confinement: &Confinement) -> Enforcement {
+    fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
         self.native.enforcement(confinement)
     }
 
@@ -55,7 +52,7 @@ impl Launcher for Counting {
     }
 }
 
-/// Loads a grant of the component `c` with these `defaults` and commands.
+/// Loads a grant file, and returns the grant of its only component.
 pub(crate) fn grant(defaults: Value, commands: Value) -> Arc<Grant> {
     let grant = serde_json::json!({
         "version": 1,
@@ -68,11 +65,11 @@ pub(crate) fn grant(defaults: Value, commands: Value) -> Arc<Grant> {
         .component("c")
 }
 
-/// Waits for the end of the probe, and returns what it says.
+/// Waits for the end of the probe, and returns its report.
 pub(crate) fn report(child: &Child) -> Report {
-    let status = child.wait_blocking(Some(PATIENCE));
+    let status = child.wait_blocking(Some(TEST_TIMEOUT));
     assert_eq!(status, Some(ExitStatus::Exited(0)));
     let (stdout, _) = child.captured(0, 0);
-    assert_eq!(stdout.dropped, 0, "the grant's cap is large enough");
+    assert_eq!(stdout.dropped, 0, "the cap of the capture is large enough");
     Report::read(&stdout.data)
 }

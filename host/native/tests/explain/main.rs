@@ -1,8 +1,14 @@
-//! What `explain` says is what `spawn` does, seen from inside the child.
+//! `explain` shows what `spawn` does, as the child sees it.
 //!
-//! A decision that is shown and a decision that is executed drift apart as soon
-//! as two pieces of code make them; these tests hold them together from outside,
-//! by grants and requests that nobody has chosen.
+//! If two pieces of code made the decision that is shown and the one that is
+//! executed, they would drift apart. These tests compare the two from outside,
+//! with random grants and requests. Nothing is confined here, and one test holds
+//! the shipped JSON schema to the types.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
 
 mod agree;
 mod generate;

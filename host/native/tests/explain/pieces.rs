@@ -1,7 +1,7 @@
-//! Patterns of every kind, each with tokens that it takes.
+//! Patterns of every kind, each with tokens that it matches.
 //!
-//! Random tokens match random patterns almost never; so a pattern comes with
-//! its own tokens, and a vector is allowed by construction until it is spoiled.
+//! Random tokens almost never match random patterns. So a pattern is generated
+//! together with tokens, and a request matches by construction.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -10,18 +10,18 @@ use serde_json::{Map, Value, json};
 
 use crate::probe::folder;
 
-/// Tokens that one pattern takes at most.
+/// The most tokens that one pattern matches.
 const MOST: usize = 3;
 
-/// One pattern of `args`, and tokens that it takes.
+/// One pattern of `args`, and tokens that it matches.
 #[derive(Debug, Clone)]
 pub(crate) struct Piece {
     pub(crate) pattern: Value,
     pub(crate) tokens: Vec<String>,
 }
 
-/// Expressions, alternatives at the top level included: `\A(?:...)\z` matters
-/// for those.
+/// Regular expressions. Some have alternatives at the top level, which are right
+/// only if the whole expression is anchored: `\A(?:...)\z`.
 const EXPRESSIONS: [&str; 6] = [
     "a|bc+",
     "[a-z]{1,4}",
@@ -31,7 +31,7 @@ const EXPRESSIONS: [&str; 6] = [
     "(--)?k=[^\\x00]{0,3}",
 ];
 
-/// Any text that can be an argument: no NUL.
+/// Any text that can be an argument: it has no NUL.
 pub(crate) fn text() -> BoxedStrategy<String> {
     prop_oneof![
         4 => "[ -~]{0,10}",
@@ -42,15 +42,14 @@ pub(crate) fn text() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// Text that `"*"` takes without `allow-dash`.
+/// Text that `"*"` matches without `allow-dash`.
 fn plain() -> BoxedStrategy<String> {
     text()
         .prop_map(|text| text.trim_start_matches(['-', '@']).to_owned())
         .boxed()
 }
 
-/// Patterns one after the other; `has_cwd` says whether relative paths lead
-/// below `work`.
+/// A list of patterns. With `has_cwd`, relative paths lead below `work`.
 pub(crate) fn pieces(has_cwd: bool) -> impl Strategy<Value = Vec<Piece>> {
     let rest = proptest::option::weighted(0.3, rest());
     (vec(repeated(has_cwd), 0..5), rest).prop_map(|(mut pieces, rest)| {
@@ -77,7 +76,7 @@ fn repeated(has_cwd: bool) -> impl Strategy<Value = Piece> {
         3 => Just((Map::new(), 1)),
         1 => (0..=1usize).prop_map(|count| (object(json!({ "optional": true })), count)),
         1 => (0..=MOST, 0..=MOST, 0..=MOST, any::<bool>()).prop_map(|(a, b, c, bounded)| {
-            // Any from none on is `"**"`, which stands only at the end.
+            // Without bounds and from 0 it would be `"**"`, which is valid only at the end.
             let from = usize::from(!bounded);
             let mut sorted = [a.max(from), b.max(from), c.max(1)];
             sorted.sort_unstable();
@@ -94,7 +93,7 @@ fn repeated(has_cwd: bool) -> impl Strategy<Value = Piece> {
                     table.extend(modifier);
                     Value::Object(table)
                 }
-                // A word cannot be modified: it is there once.
+                // A word cannot have a modifier: it matches one token.
                 word => word,
             };
             Piece { pattern, tokens }
@@ -126,7 +125,7 @@ fn kind(has_cwd: bool) -> BoxedStrategy<Kind> {
             (json!({ "one-of": texts }), tokens)
         });
     let re = prop::sample::select(&EXPRESSIONS[..]).prop_flat_map(|re| {
-        let tokens = string_regex(re).expect("it is an expression");
+        let tokens = string_regex(re).expect("the expression is valid");
         (Just(json!({ "re": re })), vec(tokens, MOST))
     });
     prop_oneof![

@@ -1,14 +1,14 @@
-//! The child of these tests: it reports what it was started with, and nothing
-//! that a runtime made of it.
+//! The child of these tests: it reports what the kernel passed to it, before any
+//! runtime has changed it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The child's source. It needs no crate, so that `rustc` alone makes it.
+/// The source of the child. It needs no crate, so `rustc` alone compiles it.
 ///
-/// A field may hold anything but a NUL, and be empty: lengths come first.
+/// A field may be empty and may contain any text, so each follows its length.
 const SOURCE: &str = r#"
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -30,28 +30,28 @@ fn main() {
 }
 "#;
 
-/// What a child says of itself.
+/// The report of a child.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Report {
     pub(crate) argv: Vec<String>,
-    /// `NAME=value`, in the order in which the child has them.
+    /// `NAME=value`, in the order of the child's environment.
     pub(crate) env: Vec<String>,
     pub(crate) cwd: PathBuf,
     pub(crate) program: PathBuf,
 }
 
-/// A folder that stays: `bin/probe`, `work/file`, `work/sub/deep`,
+/// A folder that is kept between runs: `bin/probe`, `work/file`, `work/sub/deep`,
 /// `work/write`, `work/link -> sub`, `work/out -> ../other`, `other`.
 pub(crate) fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        // Cargo's own folder for tests, since no destructor runs for a static.
+        // Cargo's folder for tests: no destructor would remove one that a static owns.
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("explain");
         for name in ["bin", "work/sub/deep", "work/write", "other"] {
-            fs::create_dir_all(path.join(name)).expect("cargo's folder can be written");
+            fs::create_dir_all(path.join(name)).expect("the folder of cargo is writable");
         }
-        let path = path.canonicalize().expect("it exists");
-        fs::write(path.join("work/file"), "").expect("the folder is ours");
+        let path = path.canonicalize().expect("the folder exists");
+        fs::write(path.join("work/file"), "").expect("the test owns the folder");
         for (target, link) in [("sub", "work/link"), ("../other", "work/out")] {
             if let Err(error) = std::os::unix::fs::symlink(target, path.join(link)) {
                 assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
@@ -62,39 +62,39 @@ pub(crate) fn folder() -> &'static Path {
     })
 }
 
-/// Makes `probe` in `bin`, anew where the source has changed.
+/// Compiles `bin/probe` if the source has changed.
 fn compile(bin: &Path) {
     let source = bin.join("probe.rs");
     let made = bin.join("probe");
     if made.exists() && fs::read_to_string(&source).is_ok_and(|text| text == SOURCE) {
         return;
     }
-    // Made aside and renamed: another run of these tests may be executing it.
-    let aside = tempfile::tempdir_in(bin).expect("the folder is ours");
-    let text = aside.path().join("probe.rs");
-    let binary = aside.path().join("probe");
-    fs::write(&text, SOURCE).expect("the folder is ours");
+    // It is compiled elsewhere and renamed: another run of these tests may be executing the old one.
+    let folder = tempfile::tempdir_in(bin).expect("the test owns the folder");
+    let text = folder.path().join("probe.rs");
+    let binary = folder.path().join("probe");
+    fs::write(&text, SOURCE).expect("the test owns the folder");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let status = Command::new(rustc)
         .args(["--edition=2024", "-O", "-o"])
         .args([&binary, &text])
         .status();
-    assert!(status.expect("rustc is here").success());
-    fs::rename(&binary, &made).expect("the folder is ours");
-    fs::rename(&text, &source).expect("the folder is ours");
+    assert!(status.expect("rustc is installed").success());
+    fs::rename(&binary, &made).expect("the test owns the folder");
+    fs::rename(&text, &source).expect("the test owns the folder");
 }
 
 impl Report {
-    /// Reads what the probe wrote.
+    /// Parses the output of the probe.
     pub(crate) fn read(mut bytes: &[u8]) -> Self {
         let mut field = || {
             let end = bytes.iter().position(|byte| *byte == b'\n');
-            let (length, rest) = bytes.split_at(end.expect("a length"));
-            let length = std::str::from_utf8(length).expect("a number");
-            let length: usize = length.parse().expect("a number");
+            let (length, rest) = bytes.split_at(end.expect("a field has a length"));
+            let length = std::str::from_utf8(length).expect("a length is a number");
+            let length: usize = length.parse().expect("a length is a number");
             let (field, rest) = rest[1..].split_at(length);
             bytes = rest;
-            String::from_utf8(field.to_vec()).expect("all that goes in is UTF-8")
+            String::from_utf8(field.to_vec()).expect("the tests pass UTF-8 only")
         };
         Self {
             argv: strings(&field()),
@@ -105,7 +105,7 @@ impl Report {
     }
 }
 
-/// The strings of a list in which a NUL follows each.
+/// The strings of a list, each terminated by a NUL.
 fn strings(list: &str) -> Vec<String> {
     list.split_terminator('\0').map(str::to_owned).collect()
 }

@@ -1,9 +1,9 @@
-//! The shipped schema is the one that the types say.
+//! The shipped JSON schema is the one that the types generate.
 
 use std::fs;
 use std::path::Path;
 
-/// Set to anything, this test writes the file instead of comparing it.
+/// If this variable is set, the test writes the file before it compares it.
 const BLESS: &str = "CAPSPAWN_BLESS";
 
 #[test]
@@ -13,12 +13,12 @@ fn the_shipped_schema_is_current() {
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema is JSON");
     text.push('\n');
     if std::env::var_os(BLESS).is_some() {
-        fs::write(&path, &text).expect("the source folder can be written");
+        fs::write(&path, &text).expect("the source folder is writable");
     }
     let shipped = fs::read_to_string(&path).unwrap_or_default();
     assert!(
         shipped == text,
-        "{} is out of date; {BLESS}=1 rewrites it",
+        "{} is out of date: run the test with {BLESS}=1 to rewrite it",
         path.display()
     );
 }

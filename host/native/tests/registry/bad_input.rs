@@ -1,5 +1,5 @@
-//! Requests and grants that make no sense: a clear error each, and nothing
-//! started. (The grammar of grants has its own tests beside the parser.)
+//! Invalid requests and grants: each is a clear error, and nothing starts. (The
+//! grammar of grant files is tested in the library, next to the parser.)
 
 use std::fs;
 use std::os::unix::net::UnixListener;
@@ -11,17 +11,17 @@ use capspawn_native::{Command, DeniedItem, ExitStatus, SpawnError, Stdin};
 
 use crate::support::*;
 
-/// A string of a request, and a request with any text in its place.
+/// The name of a string in a request, and a request with the given text there.
 type Place = (&'static str, fn(String) -> Command);
 
 const PLACES: [Place; 5] = [
     ("program", |text| Command::new(text)),
     ("argument", |text| Command::new("sh").args(["-c", &text])),
-    ("variable's name", |text| Command {
+    ("variable name", |text| Command {
         env: vec![(text, "value".into())],
         ..sh("true")
     }),
-    ("variable's value", |text| Command {
+    ("variable value", |text| Command {
         env: vec![("V".into(), text)],
         ..sh("true")
     }),
@@ -32,7 +32,7 @@ const PLACES: [Place; 5] = [
 ];
 
 #[test]
-fn every_string_of_a_request_is_looked_at() {
+fn every_string_of_a_request_is_checked_for_nul_and_for_its_length() {
     let registry = registry();
     let extra = "cwd = { default = \"/\", roots = [\"/\"] }\nenv = { allow = [\"V\"] }";
     let guest = registry.guest(grant("test", extra), "");
@@ -52,20 +52,20 @@ fn every_string_of_a_request_is_looked_at() {
         assert!(matches!(refused, Err(SpawnError::InvalidArgument(_))));
     }
     for place in [1, 3] {
-        let child = empty(place).expect("an empty one is a string like others");
+        let child = empty(place).expect("an empty argument or value is valid");
         assert_eq!(ended(&child), ExitStatus::Exited(0));
     }
-    let no_directory = empty(4).map(|child| ended(&child));
+    let default_directory = empty(4).map(|child| ended(&child));
     assert!(
-        !matches!(no_directory, Err(SpawnError::InvalidArgument(_))),
-        "relative to the default: {no_directory:?}"
+        !matches!(default_directory, Err(SpawnError::InvalidArgument(_))),
+        "an empty working directory is the default one: {default_directory:?}"
     );
-    let sane = Command {
+    let valid = Command {
         env: vec![("V".into(), "value".into())],
         cwd: Some("/usr".into()),
         ..sh("pwd; exit 3")
     };
-    let child = guest.spawn(&sane).expect("nothing is wrong with it");
+    let child = guest.spawn(&valid).expect("the request is valid");
     assert_eq!(output(&child).0, ExitStatus::Exited(3));
     drop(child);
     eventually("free slots", || registry.is_empty());
@@ -73,27 +73,43 @@ fn every_string_of_a_request_is_looked_at() {
 }
 
 #[test]
-fn bytes_are_bytes_and_their_number_is_bounded() {
+fn an_invalid_request_uses_nothing_up_and_evicts_nobody() {
+    let registry = build(builder().max_entries(1));
+    let guest = registry.guest(grant("test", "rate = \"2/h\""), "");
+    let kept = guest.spawn(&sh("echo kept")).expect("the grant allows it");
+    assert_eq!(output(&kept).1.data, b"kept\n");
+    for _ in 0..3 {
+        let invalid = guest.spawn(&sh("a\0b"));
+        assert!(matches!(invalid, Err(SpawnError::InvalidArgument(_))));
+    }
+    assert_eq!(kept.captured(0, 0).0.data, b"kept\n");
+    let second = guest.spawn(&sh("true")).expect("the rate has room for two");
+    assert_eq!(ended(&second), ExitStatus::Exited(0));
+    assert_eq!(kept.captured(0, 0).0.data, b"", "a valid request evicts");
+}
+
+#[test]
+fn standard_input_takes_any_bytes_up_to_a_bound() {
     let guest = guest();
     let cat = |bytes: Vec<u8>| {
         guest.spawn(&Command {
-            stdin: Stdin::Bytes(bytes),
+            stdin: Stdin::Bytes(bytes.into()),
             ..Command::new("cat")
         })
     };
     for bytes in [vec![], b"a\0b\xff\xfe\xc3(\n".to_vec()] {
-        let child = cat(bytes.clone()).expect("any bytes");
+        let child = cat(bytes.clone()).expect("any bytes are valid");
         assert_eq!(output(&child).1.data, bytes);
     }
     let over = cat(vec![0; MAX_STDIN_BYTES + 1]);
     assert!(matches!(over, Err(SpawnError::TooBig)));
-    let most = cat(vec![0; MAX_STDIN_BYTES]).expect("as much as there may be");
+    let most = cat(vec![0; MAX_STDIN_BYTES]).expect("the bound itself is allowed");
     let (_, out, _) = output(&most);
     assert_eq!(out.data.len() as u64 + out.dropped, MAX_STDIN_BYTES as u64);
 }
 
 #[test]
-fn many_small_arguments_are_counted_before_they_are_matched() {
+fn the_size_of_all_arguments_is_checked_before_they_are_matched() {
     let guest = guest();
     let many = Command::new("sh").args(vec!["x".repeat(1 << 10); 200 << 10]);
     assert!(matches!(guest.spawn(&many), Err(SpawnError::TooBig)));
@@ -113,34 +129,34 @@ fn with_program(program: &Path) -> Result<Grants, String> {
 }
 
 #[test]
-fn what_is_no_file_is_no_program_of_a_grant() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
+fn a_grant_is_refused_if_its_program_is_not_an_executable_file() {
+    let folder = tempfile::tempdir().expect("/tmp is writable");
     let socket = folder.path().join("socket");
-    let _listener = UnixListener::bind(&socket).expect("it is writable");
+    let _listener = UnixListener::bind(&socket).expect("the folder is writable");
     let plain = folder.path().join("plain");
-    fs::write(&plain, "not executable").expect("it is writable");
+    fs::write(&plain, "not executable").expect("the folder is writable");
     let missing = folder.path().join("missing");
     let dev = Path::new("/dev/null");
     for path in [folder.path(), &socket, &plain, &missing, dev] {
-        let error = with_program(path).expect_err("it cannot be executed");
+        let error = with_program(path).expect_err("the kernel would not execute it");
         assert!(error.contains(&*path.to_string_lossy()), "{error}");
     }
-    with_program(Path::new("/bin/true")).expect("it can");
+    with_program(Path::new("/bin/true")).expect("it can be executed");
 }
 
 #[test]
-fn what_is_no_directory_is_no_working_directory() {
-    let folder = tempfile::tempdir().expect("a temporary directory");
+fn a_working_directory_that_is_not_a_directory_is_an_error() {
+    let folder = tempfile::tempdir().expect("/tmp is writable");
     let socket = folder.path().join("socket");
-    let _listener = UnixListener::bind(&socket).expect("it is writable");
+    let _listener = UnixListener::bind(&socket).expect("the folder is writable");
     let file = folder.path().join("file");
-    std::fs::write(&file, "").expect("it is writable");
+    std::fs::write(&file, "").expect("the folder is writable");
     let registry = registry();
     let cwd = format!("cwd = {{ default = {:?} }}", folder.path());
     let guest = registry.guest(grant("test", &cwd), "");
     let start_in = |path: &Path| {
         let mut command = sh("true");
-        command.cwd = Some(path.to_str().expect("text").to_owned());
+        command.cwd = Some(path.to_str().expect("the path is text").to_owned());
         guest.spawn(&command)
     };
     for path in [&socket, &file, &folder.path().join("nowhere/at/all")] {
@@ -151,6 +167,6 @@ fn what_is_no_directory_is_no_working_directory() {
         );
     }
     assert!(registry.is_empty());
-    let child = start_in(folder.path()).expect("it is one");
+    let child = start_in(folder.path()).expect("the folder is a directory");
     assert_eq!(ended(&child), ExitStatus::Exited(0));
 }

@@ -1,4 +1,5 @@
-//! A thousand piped children at once, and the end of the host's descriptors.
+//! A thousand piped children at once, and what happens when the host has no
+//! descriptor left.
 
 use capspawn_native::{Child, Command, PipeReader, Quota, Registry, SpawnError, Stdio};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -7,27 +8,21 @@ use crate::support::*;
 
 const CHILDREN: usize = 1000;
 
-fn descriptors() -> usize {
-    let listed = std::fs::read_dir("/proc/self/fd").expect("proc is there");
-    listed.count()
-}
-
 fn limit_descriptors(soft: usize) {
     let hard = getrlimit(Resource::Nofile).maximum;
     let limit = Rlimit {
         current: Some(soft as u64),
         maximum: hard,
     };
-    setrlimit(Resource::Nofile, limit).expect("below the hard limit");
+    setrlimit(Resource::Nofile, limit).expect("it is below the hard limit");
 }
 
 #[test]
 fn a_thousand_piped_children_run_at_once_and_the_next_is_over_capacity() {
-    if !is_alone("capacity::a_thousand_piped_children_run_at_once_and_the_next_is_over_capacity") {
+    if !is_alone(test_name!()) {
         return;
     }
-    let registry = Registry::builder().max_entries(10_000).build();
-    let registry = registry.expect("a thread can be had");
+    let registry = build(Registry::builder().max_entries(10_000));
     let guest = registry.guest(grant("test", "max-live = 10000\nmax-total = 20000"), "");
     let echo = Command {
         stdout: Stdio::Piped,
@@ -35,23 +30,26 @@ fn a_thousand_piped_children_run_at_once_and_the_next_is_over_capacity() {
     };
     let start = || -> Result<(Child, PipeReader), SpawnError> {
         let child = guest.spawn(&echo)?;
-        let stdout = child.take_stdout().expect("registered").expect("once");
+        let stdout = child
+            .take_stdout()
+            .expect("the runtime takes the pipe")
+            .expect("the pipe was not taken before");
         Ok((child, stdout))
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
         .build()
-        .expect("a runtime");
+        .expect("the runtime starts");
     let _entered = runtime.enter();
 
-    let mut children = vec![start().expect("there is room")];
+    let mut children = vec![start().expect("the registry has room")];
     let first = descriptors();
-    children.extend((0..9).map(|_| start().expect("there is room")));
+    children.extend((0..9).map(|_| start().expect("the registry has room")));
     eventually("the supervisors", || descriptors() >= first + 9);
     let each = (descriptors() - first).div_ceil(9);
     limit_descriptors(descriptors() + CHILDREN * each);
 
-    // Beyond a thousand, until the host has nothing left.
+    // More than a thousand, until no descriptor is left.
     let refused = loop {
         match start() {
             Ok(started) => children.push(started),
@@ -62,9 +60,9 @@ fn a_thousand_piped_children_run_at_once_and_the_next_is_over_capacity() {
         matches!(refused, SpawnError::Quota(Quota::HostCapacity)),
         "{refused:?}"
     );
-    assert!(children.len() >= CHILDREN, "{} of them", children.len());
+    assert!(children.len() >= CHILDREN, "only {}", children.len());
 
-    // Each of those that started runs, and its output comes.
+    // Each child that started runs, and its output arrives.
     for (child, stdout) in &children {
         let line = runtime.block_on(stdout.read_vec(64));
         assert_eq!(line.expect("the pipe is open"), b"here\n");
@@ -72,7 +70,7 @@ fn a_thousand_piped_children_run_at_once_and_the_next_is_over_capacity() {
     }
     assert_eq!(registry.len(), children.len());
 
-    // What is given back can be had again.
+    // Descriptors that are closed can be used again.
     children.truncate(CHILDREN - 10);
     eventually("free descriptors", || start().is_ok());
     drop(children);

@@ -1,15 +1,15 @@
-//! Bounded output.
+//! Captured output and its bounds.
 
-use capspawn_native::{Command, ExitStatus, Registry};
+use capspawn_native::{ExitStatus, Registry};
 
 use crate::support::*;
 
 fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("proc is there");
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let line = status
         .lines()
         .find(|line| line.starts_with("VmRSS:"))
-        .expect("a resident size");
+        .expect("the file has a line VmRSS");
     let kib: u64 = line
         .split_whitespace()
         .nth(1)
@@ -19,29 +19,31 @@ fn resident_bytes() -> u64 {
 }
 
 #[test]
-fn two_hundred_megabytes_leave_the_host_flat_and_the_count_right() {
-    if !is_alone("capture::two_hundred_megabytes_leave_the_host_flat_and_the_count_right") {
+fn two_hundred_megabytes_of_output_are_counted_and_do_not_grow_the_host() {
+    if !is_alone(test_name!()) {
         return;
     }
     let guest = guest();
     let before = resident_bytes();
     let child = guest
         .spawn(&sh("exec head -c 200000000 /dev/zero"))
-        .expect("allowed");
+        .expect("the grant allows it");
     let (status, out, _) = output(&child);
     assert_eq!(status, ExitStatus::Exited(0));
     assert_eq!(out.data.len(), 1024 * 1024);
     assert_eq!(out.dropped, 200_000_000 - 1024 * 1024);
     assert!(out.complete);
     let grown = resident_bytes().saturating_sub(before);
-    // One scratch buffer and one capture; a host that kept the output would show 200 MB.
+    // One read buffer and one capture; a host that kept the output would grow by 200 MB.
     assert!(grown < 16 * 1024 * 1024, "the host grew by {grown} bytes");
 }
 
 #[test]
-fn bytes_that_are_no_text_survive() {
+fn bytes_that_are_not_text_are_captured_unchanged() {
     let guest = guest();
-    let child = guest.spawn(&sh(r"printf 'a\377b\000c'")).expect("allowed");
+    let child = guest
+        .spawn(&sh(r"printf 'a\377b\000c'"))
+        .expect("the grant allows it");
     assert_eq!(output(&child).1.data, b"a\xffb\0c");
 }
 
@@ -50,7 +52,7 @@ fn a_child_that_fills_both_streams_does_not_block() {
     let guest = guest();
     let script =
         "head -c 3000000 /dev/zero >&2; head -c 3000000 /dev/zero; head -c 3000000 /dev/zero >&2";
-    let (status, out, err) = output(&guest.spawn(&sh(script)).expect("allowed"));
+    let (status, out, err) = output(&guest.spawn(&sh(script)).expect("the grant allows it"));
     assert_eq!(status, ExitStatus::Exited(0));
     assert_eq!(out.data.len() as u64 + out.dropped, 3_000_000);
     assert_eq!(err.data.len() as u64 + err.dropped, 6_000_000);
@@ -58,12 +60,12 @@ fn a_child_that_fills_both_streams_does_not_block() {
 }
 
 #[test]
-fn children_at_once_do_not_mix_their_output() {
+fn children_that_run_at_once_do_not_mix_their_output() {
     let guest = guest();
     let spawn = |text: &str| guest.spawn(&sh(&format!("for i in 1 2 3; do echo {text}; done")));
     let (a, b) = (
-        spawn("aaa").expect("allowed"),
-        spawn("bbb").expect("allowed"),
+        spawn("aaa").expect("the grant allows it"),
+        spawn("bbb").expect("the grant allows it"),
     );
     assert_ne!(a.id(), b.id());
     assert_eq!(output(&a).1.data, b"aaa\naaa\naaa\n");
@@ -71,30 +73,42 @@ fn children_at_once_do_not_mix_their_output() {
 }
 
 #[test]
-fn the_bound_over_all_captures_makes_ended_ones_go() {
-    let registry = Registry::builder()
-        .max_retained_bytes(100_000)
-        .build()
-        .expect("a thread");
+fn the_cap_on_all_captured_output_evicts_that_of_ended_children() {
+    let registry = build(Registry::builder().max_retained_bytes(100_000));
     let guest = registry.guest(grant("test", ""), "");
     let first = guest
         .spawn(&sh("head -c 80000 /dev/zero"))
-        .expect("allowed");
+        .expect("the grant allows it");
     assert_eq!(output(&first).1.data.len(), 80_000);
     let second = guest
         .spawn(&sh("head -c 80000 /dev/zero; head -c 10000 /dev/zero"))
-        .expect("allowed");
+        .expect("the grant allows it");
     let (_, out, _) = output(&second);
-    assert_eq!(out.data.len() as u64 + out.dropped, 90_000);
-    assert!(first.captured(0, 0).0.data.len() + out.data.len() <= 100_000);
+    assert_eq!((out.data.len(), out.dropped), (90_000, 0));
+    assert_eq!(first.captured(0, 0).0.data, b"", "it made room");
 }
 
 #[test]
-fn capture_caps_are_the_grants() {
+fn running_children_share_the_cap_on_all_captured_output() {
+    let registry = build(Registry::builder().max_retained_bytes(100_000));
+    let guest = registry.guest(grant("test", ""), "");
+    let running = guest
+        .spawn(&sh("head -c 80000 /dev/zero; exec sleep 600"))
+        .expect("the grant allows it");
+    eventually("the output of the first child", || {
+        running.captured(0, 0).0.data.len() == 80_000
+    });
+    let second = guest
+        .spawn(&sh("head -c 90000 /dev/zero"))
+        .expect("the grant allows it");
+    let (_, out, _) = output(&second);
+    assert_eq!((out.data.len(), out.dropped), (20_000, 70_000));
+}
+
+#[test]
+fn the_grant_sets_the_caps_of_the_capture() {
     let guest = registry().guest(grant("test", r#"capture = { stdout = "10B" }"#), "");
-    let command = Command {
-        ..sh("printf 0123456789abc")
-    };
-    let (_, out, _) = output(&guest.spawn(&command).expect("allowed"));
+    let command = sh("printf 0123456789abc");
+    let (_, out, _) = output(&guest.spawn(&command).expect("the grant allows it"));
     assert_eq!((out.data.as_slice(), out.dropped), (&b"0123456789"[..], 3));
 }

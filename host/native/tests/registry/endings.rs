@@ -1,39 +1,43 @@
-//! Which status a child gets, and what becomes of its tree.
+//! The status of a child that has ended, and the end of its process tree.
 
 use std::time::Duration;
 
-use capspawn_native::{Command, ExitStatus, KillReason};
+use capspawn_native::{Command, ExitStatus, KillReason, Registry, SpawnError};
 
 use crate::support::*;
 
 #[test]
-fn a_foreign_signal_is_told_from_an_exit_and_a_kill() {
+fn a_signal_of_another_sender_is_neither_an_exit_nor_a_requested_kill() {
     let guest = guest();
-    let child = guest.spawn(&sh("kill -TERM $$")).expect("allowed");
+    let child = guest
+        .spawn(&sh("kill -TERM $$"))
+        .expect("the grant allows it");
     assert_eq!(ended(&child), ExitStatus::Signaled(15));
-    let child = guest.spawn(&sh("kill -KILL $$")).expect("allowed");
+    let child = guest
+        .spawn(&sh("kill -KILL $$"))
+        .expect("the grant allows it");
     assert_eq!(ended(&child), ExitStatus::Signaled(9));
 }
 
 #[test]
-fn the_wall_limit_ends_the_child_as_timeout() {
+fn the_wall_limit_ends_the_child_with_the_reason_timeout() {
     let guest = guest();
     let command = Command {
         timeout: Some(Duration::from_millis(150)),
-        ..sh("sleep 60; true")
+        ..sh("sleep 600; true")
     };
-    let child = guest.spawn(&command).expect("allowed");
+    let child = guest.spawn(&command).expect("the grant allows it");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Timeout));
 }
 
 #[test]
-fn a_guest_can_shorten_the_wall_limit_and_not_lengthen_it() {
+fn a_guest_can_shorten_the_wall_limit_but_not_lengthen_it() {
     let guest = registry().guest(grant("test", r#"limits = { wall = "150ms" }"#), "");
     let command = Command {
-        timeout: Some(PATIENCE),
-        ..sh("sleep 60")
+        timeout: Some(TEST_TIMEOUT),
+        ..sh("sleep 600")
     };
-    let child = guest.spawn(&command).expect("allowed");
+    let child = guest.spawn(&command).expect("the grant allows it");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Timeout));
 }
 
@@ -41,9 +45,11 @@ fn a_guest_can_shorten_the_wall_limit_and_not_lengthen_it() {
 fn an_exit_beats_a_kill_that_comes_with_it() {
     let guest = guest();
     for _ in 0..40 {
-        let child = guest.spawn(&sh("echo x; exit 7")).expect("allowed");
+        let child = guest
+            .spawn(&sh("echo x; exit 7"))
+            .expect("the grant allows it");
         eventually("its exit", || {
-            // The leader is dead (a zombie or reaped) before the kill is asked for.
+            // The leader is dead, as a zombie or reaped, before the kill below.
             !guest.live().iter().any(|live| live.id == child.id())
         });
         child.kill(Duration::ZERO);
@@ -52,32 +58,32 @@ fn an_exit_beats_a_kill_that_comes_with_it() {
 }
 
 #[test]
-fn a_daemon_that_holds_the_pipe_pins_nothing() {
+fn a_daemon_that_holds_the_pipe_keeps_neither_the_slot_nor_the_capture() {
     let registry = registry();
     let guest = registry.guest(grant("test", "max-live = 1"), "");
-    let child = guest.spawn(&sh("sleep 600 & echo $!")).expect("allowed");
+    let child = guest
+        .spawn(&sh("sleep 600 & echo $!"))
+        .expect("the grant allows it");
     assert_eq!(ended(&child), ExitStatus::Exited(0));
     let grandchild = numbers(&stdout(&child));
     assert_eq!(
         grandchild.len(),
         1,
-        "what the leader wrote is there at once"
+        "the leader's output is captured when its status is known"
     );
-    // Live means running: the next may start while the tree is cleared away.
+    // An ended child is not live, even while the rest of its tree still runs.
     let next = guest.spawn(&sh("exit 0")).expect("the slot is free");
     let (_, out, _) = output(&child);
-    assert!(!out.complete, "the stream was cut off, and it shows");
-    eventually("no process of a tree outlives its leader", || {
-        !is_alive(grandchild[0])
-    });
+    assert!(!out.complete, "a stream that was cut off is not complete");
+    eventually("the end of the daemon", || !is_alive(grandchild[0]));
     ended(&next);
 }
 
 #[test]
-fn a_chatty_grandchild_grows_nothing_and_dies_with_its_leader() {
+fn a_grandchild_that_writes_for_ever_stays_within_the_capture_and_ends_with_the_leader() {
     let guest = guest();
     let script = "(while :; do head -c 1000000 /dev/zero; done) & echo $! >&2; exit 0";
-    let child = guest.spawn(&sh(script)).expect("allowed");
+    let child = guest.spawn(&sh(script)).expect("the grant allows it");
     assert_eq!(ended(&child), ExitStatus::Exited(0));
     let (_, out, err) = output(&child);
     assert!(out.data.len() <= 1024 * 1024);
@@ -90,7 +96,7 @@ fn a_chatty_grandchild_grows_nothing_and_dies_with_its_leader() {
 fn timeout_and_kill_end_the_whole_group() {
     let guest = guest();
     let script = "sleep 600 & echo $!; sleep 601 & echo $!; wait";
-    let child = guest.spawn(&sh(script)).expect("allowed");
+    let child = guest.spawn(&sh(script)).expect("the grant allows it");
     eventually("two grandchildren", || numbers(&stdout(&child)).len() == 2);
     let grandchildren = numbers(&stdout(&child));
     assert!(grandchildren.iter().all(|&pid| is_alive(pid)));
@@ -104,108 +110,107 @@ fn timeout_and_kill_end_the_whole_group() {
 }
 
 #[test]
-fn a_dropped_handle_kills_on_a_thread_without_a_runtime() {
+fn a_handle_that_is_dropped_on_a_thread_without_a_runtime_kills_the_child() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
     let child = guest
         .spawn(&sh("sleep 600 & echo $!; echo $$; wait"))
-        .expect("allowed");
-    eventually("both", || numbers(&stdout(&child)).len() == 2);
+        .expect("the grant allows it");
+    eventually("two process ids", || numbers(&stdout(&child)).len() == 2);
     let pids = numbers(&stdout(&child));
     std::thread::spawn(move || drop(child))
         .join()
         .expect("a drop does not panic");
-    eventually("both dead", || pids.iter().all(|&pid| !is_alive(pid)));
+    eventually("the end of both", || pids.iter().all(|&pid| !is_alive(pid)));
     eventually("the free slot", || registry.is_empty());
 }
 
 #[test]
-fn a_dropped_guest_kills_what_its_leaked_handles_still_run() {
+fn a_dropped_guest_kills_children_whose_handles_were_leaked() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
-    let child = guest.spawn(&sh("exec sleep 600")).expect("allowed");
+    let child = guest
+        .spawn(&sh("exec sleep 600"))
+        .expect("the grant allows it");
     let mut waiter = child.waiter();
     std::mem::forget(child);
     drop(guest);
-    let bare = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
+    let bare = bare_runtime();
     let status = bare.block_on(waiter.ended());
     assert_eq!(status, ExitStatus::Killed(KillReason::Released));
 }
 
 #[test]
-fn the_callers_runtime_may_go_and_waiters_still_wake() {
+fn a_child_outlives_the_runtime_of_its_caller_and_still_wakes_waiters() {
     let guest = guest();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
+    let runtime = bare_runtime();
     let child = runtime
         .block_on(async { guest.spawn(&sh("sleep 0.05; exit 6")) })
-        .expect("allowed");
+        .expect("the grant allows it");
     drop(runtime);
     assert_eq!(ended(&child), ExitStatus::Exited(6));
 }
 
 #[test]
-fn shutdown_ends_all_and_refuses_what_comes_later() {
+fn a_shutdown_ends_all_children_and_refuses_new_ones() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
     let children: Vec<_> = (0..5)
         .map(|_| {
             guest
                 .spawn(&sh("trap '' TERM; sleep 600"))
-                .expect("allowed")
+                .expect("the grant allows it")
         })
         .collect();
-    assert!(registry.shutdown(PATIENCE));
+    assert!(registry.shutdown(TEST_TIMEOUT));
     for child in &children {
         assert_eq!(child.poll(), Some(ExitStatus::Killed(KillReason::Host)));
     }
-    assert!(registry.shutdown(Duration::ZERO), "it may be called again");
+    assert!(
+        registry.shutdown(Duration::ZERO),
+        "a second shutdown has nothing to wait for"
+    );
     assert!(matches!(
         guest.spawn(&sh("true")),
-        Err(capspawn_native::SpawnError::Shutdown)
+        Err(SpawnError::Shutdown)
     ));
 }
 
 #[test]
-fn the_limit_on_output_ends_the_child() {
+fn a_child_that_exceeds_the_limit_on_output_is_killed() {
     let guest = registry().guest(grant("test", r#"limits = { output = "100KiB" }"#), "");
     let child = guest
         .spawn(&sh("head -c 50000 /dev/zero"))
-        .expect("allowed");
+        .expect("the grant allows it");
     assert_eq!(output(&child).0, ExitStatus::Exited(0));
-    let child = guest.spawn(&sh("exec cat /dev/zero")).expect("allowed");
+    let child = guest
+        .spawn(&sh("exec cat /dev/zero"))
+        .expect("the grant allows it");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Output));
 }
 
 #[test]
-fn an_observer_that_panics_strands_no_child() {
-    let registry = capspawn_native::Registry::builder()
-        .on_event(|_| panic!("the embedder's own defect"))
-        .build()
-        .expect("a thread can be had");
+fn an_event_hook_that_panics_leaves_no_child_behind() {
+    let registry = build(Registry::builder().on_event(|_| panic!("the hook's own defect")));
     let guest = registry.guest(grant("test", ""), "");
-    let child = guest.spawn(&sh("exit 4")).expect("allowed");
+    let child = guest.spawn(&sh("exit 4")).expect("the grant allows it");
     assert_eq!(ended(&child), ExitStatus::Exited(4));
     drop(child);
     eventually("the free slot", || registry.is_empty());
 }
 
 #[test]
-fn every_spawn_denial_and_exit_is_told_in_order() {
+fn every_spawn_exit_and_denial_is_an_event_in_order() {
     let (sender, events) = std::sync::mpsc::channel();
-    let registry = capspawn_native::Registry::builder()
-        .on_event(move |event| {
-            let _ = sender.send(serde_json::to_value(event).expect("plain data"));
-        })
-        .build()
-        .expect("a thread can be had");
+    let registry = build(Registry::builder().on_event(move |event| {
+        let _ = sender.send(serde_json::to_value(event).expect("an event is plain data"));
+    }));
     let guest = registry.guest(grant("test", ""), "");
-    let child = guest.spawn(&sh("printf abc; exit 4")).expect("allowed");
+    let child = guest
+        .spawn(&sh("printf abc; exit 4"))
+        .expect("the grant allows it");
     output(&child);
-    let next = || events.recv_timeout(PATIENCE).expect("an event");
+    let next = || events.recv_timeout(TEST_TIMEOUT).expect("an event arrives");
     let spawned = next();
     assert_eq!(
         (&spawned["event"], &spawned["component"]),
@@ -226,7 +231,7 @@ fn every_spawn_denial_and_exit_is_told_in_order() {
     );
     guest
         .spawn(&Command::new("nope"))
-        .expect_err("it is not listed");
+        .expect_err("the grant does not list it");
     let denied = next();
     assert_eq!(
         (&denied["event"], &denied["item"]),

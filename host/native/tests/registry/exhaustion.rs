@@ -1,8 +1,6 @@
-//! A host without descriptors says so, and not that the request was wrong.
+//! A host that has run out of descriptors reports that, and does not blame the
+//! request.
 
-use std::path::Path;
-
-use capspawn_native::grant::Grants;
 use capspawn_native::{
     Command, EventKind, ExitStatus, Guest, KillReason, Quota, Registry, SpawnError,
 };
@@ -10,7 +8,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::*;
 
-/// Any program, and one by name, in the child's file system.
+/// A grant of any program, and of one by its name.
 const GRANT: &str = r#"
 version = 1
 [defaults]
@@ -24,23 +22,24 @@ name = "*"
 program = "*"
 "#;
 
-/// With one descriptor more at a time, a start fails at each step that takes one.
+/// The limit rises by one descriptor at a time, so that a start fails at each
+/// step that opens one.
 #[test]
 fn a_host_short_of_descriptors_is_at_capacity_at_every_step() {
-    if !is_alone("exhaustion::a_host_short_of_descriptors_is_at_capacity_at_every_step") {
+    if !is_alone(test_name!()) {
         return;
     }
-    let grants = Grants::from_toml_str(GRANT, Path::new("/")).expect("the grant loads");
+    let grants = load(GRANT);
     let registry = registry();
     let guest = registry.guest(grants.component("test"), "");
-    // What is kept between children: a watcher, or a session's two processes.
+    // The launcher keeps a watchdog, or the two processes of a session.
     let kept = kept(&guest, &registry);
     let whole = getrlimit(Resource::Nofile);
     for name in ["listed", "true", "/bin/true"] {
         let command = Command::new(name);
-        // What is made once is there, and what ended is gone.
+        // A first child, so that nothing is opened for the first time below.
         let start = || guest.spawn(&command);
-        ended(&start().expect("there are descriptors"));
+        ended(&start().expect("descriptors are left"));
         eventually("free slots", || registry.is_empty());
         let mut refusals = 0;
         for limit in 3.. {
@@ -53,7 +52,7 @@ fn a_host_short_of_descriptors_is_at_capacity_at_every_step() {
             setrlimit(Resource::Nofile, whole).expect("the hard limit stayed");
             match status {
                 Err(SpawnError::Quota(Quota::HostCapacity)) => refusals += 1,
-                // It ran, and could not be watched.
+                // The child started, and the registry could not watch it.
                 Ok(ExitStatus::Killed(KillReason::Host)) => {}
                 Ok(status) => {
                     assert_eq!(status, ExitStatus::Exited(0));
@@ -65,20 +64,22 @@ fn a_host_short_of_descriptors_is_at_capacity_at_every_step() {
         assert!(refusals > 3, "{refusals} refusals");
         eventually("free slots", || registry.is_empty());
     }
-    eventually("no child but what is kept", || children() == kept);
+    eventually("no child but the kept ones", || children().len() == kept);
 }
 
-/// The children of this process once one of `guest` has come and gone.
+/// The number of children that this process keeps after one of `guest` has
+/// ended.
 fn kept(guest: &Guest, registry: &Registry) -> usize {
     ended(&guest.spawn(&Command::new("true")).expect("it starts"));
     eventually("free slots", || registry.is_empty());
-    children()
+    children().len()
 }
 
-/// The descriptors run out between its start and the first look at it: what that takes is had before.
+/// The descriptors run out between the start of a child and the moment at which
+/// the registry watches it: the descriptor for that is reserved before.
 #[test]
-fn a_child_that_was_started_is_watched_whatever_descriptors_are_left() {
-    if !is_alone("exhaustion::a_child_that_was_started_is_watched_whatever_descriptors_are_left") {
+fn a_child_that_was_started_is_watched_even_if_no_descriptor_is_left() {
+    if !is_alone(test_name!()) {
         return;
     }
     let whole = getrlimit(Resource::Nofile);
@@ -93,7 +94,7 @@ fn a_child_that_was_started_is_watched_whatever_descriptors_are_left() {
             }
         })
         .build()
-        .expect("a thread can be had");
+        .expect("the registry starts");
     let guest = registry.guest(grant("test", ""), "");
     for (script, kills, expected) in [
         ("exit 7", false, ExitStatus::Exited(7)),
@@ -111,6 +112,6 @@ fn a_child_that_was_started_is_watched_whatever_descriptors_are_left() {
         setrlimit(Resource::Nofile, whole).expect("the hard limit stayed");
         assert_eq!(status, expected);
     }
-    // These children are not confined, so that there is no session.
-    eventually("no child but the watcher", || children() == 1);
+    // These children are not confined, so there is no session.
+    eventually("no child but the watchdog", || children().len() == 1);
 }

@@ -1,19 +1,19 @@
-//! Every way in which a Rust program can leave a child, with every kind of tree:
-//! afterwards no process, no descriptor and no slot of it is left.
+//! Every way in which a Rust program can leave a child, with every kind of
+//! process tree: afterwards no process, no descriptor and no slot is left.
 //!
-//! The ways that need a guest of WebAssembly are a table of the plugin's tests.
+//! The ways that need a WebAssembly guest are in `tests/tests/leaks.rs`.
 
 use std::process;
 use std::thread;
 use std::time::Duration;
 
-use capspawn_native::grant::Grants;
 use capspawn_native::{Child, Command, ExitStatus, Guest, KillReason, Registry};
 
-use crate::support::*;
-use crate::trees::{TREES, Tree, children, descriptors, grant_toml, processes};
+use test_kit::{TREES, Tree, grant_toml, processes};
 
-/// A running tree, and all that holds it.
+use crate::support::*;
+
+/// A running tree, and the values that keep it alive.
 struct Held {
     registry: Registry,
     guest: Guest,
@@ -41,16 +41,14 @@ const ENDINGS: [Ending; 10] = [
         ended(&held.child);
     }),
     ("registry shut down", |held| {
-        assert!(held.registry.shutdown(PATIENCE));
+        assert!(held.registry.shutdown(TEST_TIMEOUT));
     }),
     ("registry dropped first", |held| {
         drop(held.registry);
         drop((held.guest, held.child));
     }),
     ("caller's runtime dropped", |held| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .expect("a runtime");
+        let runtime = bare_runtime();
         runtime.spawn(async move {
             held.child.wait(None).await;
             std::future::pending::<()>().await;
@@ -59,10 +57,10 @@ const ENDINGS: [Ending; 10] = [
         drop(runtime);
     }),
     ("detached, and the registry dropped", |held| {
-        held.child.detach().expect("allowed");
+        held.child.detach().expect("the grant allows it");
     }),
     ("detached, attached and dropped", |held| {
-        let key = held.child.detach().expect("allowed");
+        let key = held.child.detach().expect("the grant allows it");
         drop(held.child);
         drop(held.guest.attach(&key).expect("it was detached"));
     }),
@@ -76,13 +74,13 @@ fn start(tree: Tree, ending: &str) -> Held {
         .collect();
     let terms = "detach = { allow = true }";
     let toml = grant_toml("test", &marker, terms);
-    let grants = Grants::from_toml_str(&toml, "/".as_ref()).expect("the grant loads");
+    let grants = load(&toml);
     let registry = registry();
     let guest = registry.guest(grants.component("test"), "");
     let script = Command::new("sh").args(["-c", tree.script]);
-    let child = guest.spawn(&script).expect("allowed");
+    let child = guest.spawn(&script).expect("the grant allows it");
     eventually(tree.name, || stdout(&child) == b"ready\n");
-    // Not at every instant: who executes another program just then has no environment.
+    // A process has no environment at the instant in which it executes another program.
     eventually(tree.name, || !tree.stays || !processes(&marker).is_empty());
     Held {
         registry,
@@ -93,12 +91,12 @@ fn start(tree: Tree, ending: &str) -> Held {
 }
 
 #[test]
-fn nothing_is_left_of_any_tree_whatever_its_holder_does() {
-    if !is_alone("leak_matrix::nothing_is_left_of_any_tree_whatever_its_holder_does") {
+fn nothing_is_left_of_any_tree_however_it_is_left() {
+    if !is_alone(test_name!()) {
         return;
     }
     drop(start(TREES[0], "the first"));
-    eventually("no child", || children() == 0);
+    eventually("no child", || children().is_empty());
     let before = descriptors();
     for (name, end) in ENDINGS {
         for tree in TREES {
@@ -106,25 +104,25 @@ fn nothing_is_left_of_any_tree_whatever_its_holder_does() {
             let marker = held.marker.clone();
             end(held);
             eventually(tree.name, || processes(&marker).is_empty());
-            // The watcher and the registry's thread go with the last handle.
-            eventually("no zombie", || children() == 0);
+            // The watchdog and the registry's thread end with the last handle.
+            eventually("no zombie", || children().is_empty());
             eventually("no descriptor", || descriptors() <= before);
         }
     }
 }
 
 #[test]
-fn the_life_time_leaves_nothing_of_any_tree() {
+fn the_end_of_a_detached_childs_lifetime_leaves_nothing_of_any_tree() {
     for tree in TREES {
         let marker = format!("lifetime-{}-{}", process::id(), tree.name.replace(' ', "-"));
         let terms = "detach = { allow = true, max-life = \"50ms\" }";
         let toml = grant_toml("test", &marker, terms);
-        let grants = Grants::from_toml_str(&toml, "/".as_ref()).expect("the grant loads");
+        let grants = load(&toml);
         let guest = registry().guest(grants.component("test"), "");
         let script = Command::new("sh").args(["-c", tree.script]);
-        let child = guest.spawn(&script).expect("allowed");
+        let child = guest.spawn(&script).expect("the grant allows it");
         eventually(tree.name, || stdout(&child) == b"ready\n");
-        child.detach().expect("allowed");
+        child.detach().expect("the grant allows it");
         let status = ended(&child);
         if tree.stays {
             assert_eq!(status, ExitStatus::Killed(KillReason::Lifetime));

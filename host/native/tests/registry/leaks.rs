@@ -1,14 +1,13 @@
-//! Ten thousand children leave nothing behind.
+//! Ten thousand children leave no descriptor, zombie or slot.
 
 use capspawn_native::{Command, ExitStatus};
 
 use crate::support::*;
-use crate::trees::{children, descriptors};
 
-/// The number of open descriptors, once it stays the same for a while.
+/// The number of open descriptors, once 200 readings in a row are equal.
 fn settled_descriptors() -> usize {
     let mut last = (descriptors(), 0);
-    eventually("a settled number", || {
+    eventually("a number of descriptors that stays the same", || {
         let now = descriptors();
         last = (now, if now == last.0 { last.1 + 1 } else { 0 });
         last.1 > 200
@@ -18,24 +17,30 @@ fn settled_descriptors() -> usize {
 
 #[test]
 fn ten_thousand_children_leave_no_descriptor_zombie_or_slot() {
-    if !is_alone("leaks::ten_thousand_children_leave_no_descriptor_zombie_or_slot") {
+    if !is_alone(test_name!()) {
         return;
     }
     let registry = registry();
     let guest = registry.guest(grant("test", "max-total = 20000"), "");
-    ended(&guest.spawn(&Command::new("cat")).expect("allowed"));
-    eventually("the first gone", || registry.is_empty());
-    // Its last descriptor goes a moment after its slot.
+    ended(
+        &guest
+            .spawn(&Command::new("cat"))
+            .expect("the grant allows it"),
+    );
+    eventually("the end of the first child", || registry.is_empty());
+    // A child's last descriptor is closed a moment after its slot is free.
     let before = settled_descriptors();
-    let watcher = children();
-    assert_eq!(watcher, 1);
+    // The watchdog, which the launcher keeps.
+    assert_eq!(children().len(), 1);
     for _ in 0..10_000 {
-        let child = guest.spawn(&Command::new("cat")).expect("allowed");
+        let child = guest
+            .spawn(&Command::new("cat"))
+            .expect("the grant allows it");
         assert_eq!(ended(&child), ExitStatus::Exited(0));
     }
     eventually("free slots", || registry.is_empty());
     assert_eq!(settled_descriptors(), before);
-    eventually("no child but the watcher", || children() == watcher);
+    eventually("no child but the watchdog", || children().len() == 1);
     drop((guest, registry));
-    eventually("the watcher's end", || children() == 0);
+    eventually("the watchdog's end", || children().is_empty());
 }

@@ -1,5 +1,14 @@
-//! The registry against real programs: what each verb promises, and the defects
-//! of the system that it replaces, each one a test.
+//! The registry against real programs: what each operation promises, and a test
+//! for each known way in which supervisors of processes fail.
+//!
+//! Most children here are not confined; the sandbox has its own tests in
+//! `confined`. Where a test starts confined children, they are in the tier that
+//! `CAPSPAWN_REQUIRE_TIER` demands.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
 
 mod approval;
 mod approved_file;
@@ -13,8 +22,8 @@ mod exhaustion;
 mod leak_matrix;
 mod leaks;
 mod limits;
+mod scripted_approver;
 mod shutdown;
 mod streams;
 mod support;
-mod trees;
 mod verbs;

@@ -1,23 +1,29 @@
-//! Grants and guests for the tests.
+//! Registries, grants, guests and requests for these tests, and what the tests
+//! use of the kit.
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use capspawn_native::grant::{Grant, Grants};
 use capspawn_native::sandbox::NativeLauncher;
-use capspawn_native::{Child, Command, ExitStatus, Guest, Registry, RegistryBuilder};
+use capspawn_native::{Captured, Child, Command, ExitStatus, Guest, Registry, RegistryBuilder};
+use tokio::runtime::Runtime;
 
-/// Longer than anything here takes on a slow machine, short enough to fail.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) use test_kit::{
+    TEST_TIMEOUT, children, descriptors, eventually, is_alive, is_alone, numbers, open_to_all,
+    test_name,
+};
 
-/// A grant under which `sh` runs any script, with `extra` lines for the component.
+/// A grant under which `sh` runs any script. `extra` is added to the
+/// component's table. The default wall limit of 30 s could pass on a busy
+/// machine while a test still needs the child.
 pub(crate) fn grant(component: &str, extra: &str) -> Arc<Grant> {
     let toml = format!(
         r#"
         version = 1
         [defaults]
         sandbox = "none"
+        limits = {{ wall = "10min" }}
         [component."{component}"]
         {extra}
         [[component."{component}".command]]
@@ -33,103 +39,61 @@ pub(crate) fn grant(component: &str, extra: &str) -> Arc<Grant> {
         program = "/usr/bin/env"
         "#
     );
-    let grants = Grants::from_toml_str(&toml, Path::new("/")).expect("the test's grant loads");
-    grants.component(component)
+    load(&toml).component(component)
 }
 
-/// A registry in the tier that `CAPSPAWN_REQUIRE_TIER` demands, without which nothing starts.
+/// Loads a grant file of the test's own.
+pub(crate) fn load(toml: &str) -> Grants {
+    Grants::from_toml_str(toml, Path::new("/")).expect("the grant loads")
+}
+
+/// A registry in the tier that the environment demands, if it demands one.
 pub(crate) fn builder() -> RegistryBuilder {
     let mut launcher = NativeLauncher::builder();
-    if let Ok(tier) = std::env::var("CAPSPAWN_REQUIRE_TIER") {
-        launcher = launcher.tier(tier.parse().expect("CAPSPAWN_REQUIRE_TIER is A, B or C"));
+    if let Some(tier) = test_kit::required_tier() {
+        launcher = launcher.tier(tier);
     }
     Registry::builder().launcher(Arc::new(launcher.build()))
 }
 
 pub(crate) fn registry() -> Registry {
-    builder().build().expect("a thread can be had")
+    build(builder())
 }
 
+pub(crate) fn build(builder: RegistryBuilder) -> Registry {
+    builder.build().expect("the registry starts")
+}
+
+/// A guest of a new registry, under the grant [`grant`].
 pub(crate) fn guest() -> Guest {
     registry().guest(grant("test", ""), "")
 }
 
+/// A request to run `script` in a shell.
 pub(crate) fn sh(script: &str) -> Command {
     Command::new("sh").args(["-c", script])
 }
 
-/// Waits for the end, and fails where it does not come.
+/// A runtime without a reactor and without timers.
+pub(crate) fn bare_runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.build().expect("the runtime starts")
+}
+
+/// Waits until the child has ended.
+#[track_caller]
 pub(crate) fn ended(child: &Child) -> ExitStatus {
-    child.wait_blocking(Some(PATIENCE)).expect("the child ends")
+    let status = child.wait_blocking(Some(TEST_TIMEOUT));
+    status.expect("the child ends")
 }
 
-/// Waits until `condition` holds, and fails where it does not.
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "never came: {what}");
-        std::thread::yield_now();
-    }
-}
-
-/// Standard output so far.
+/// The captured standard output so far.
 pub(crate) fn stdout(child: &Child) -> Vec<u8> {
     child.captured(0, 0).0.data
 }
 
-/// Waits for the end and the whole output.
-pub(crate) fn output(
-    child: &Child,
-) -> (
-    ExitStatus,
-    capspawn_native::Captured,
-    capspawn_native::Captured,
-) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("a runtime");
-    runtime.block_on(child.output())
-}
-
-/// Whether the process `pid` exists and is no zombie.
-pub(crate) fn is_alive(pid: u32) -> bool {
-    std::fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| {
-        !stat
-            .rsplit(')')
-            .next()
-            .is_some_and(|rest| rest.starts_with(" Z"))
-    })
-}
-
-/// How many children this process has, zombies included.
-pub(crate) fn children() -> usize {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("proc is there");
-    let of_task = |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children"));
-    let lists = tasks.flatten().filter_map(|task| of_task(task).ok());
-    lists.map(|list| list.split_whitespace().count()).sum()
-}
-
-/// The numbers that a script printed, one a line.
-pub(crate) fn numbers(bytes: &[u8]) -> Vec<u32> {
-    let text = String::from_utf8_lossy(bytes);
-    text.lines()
-        .filter_map(|line| line.trim().parse().ok())
-        .collect()
-}
-
-/// Runs the test `name` by itself in a process of its own, where no other test
-/// opens descriptors or takes memory; says whether this is that process.
-pub(crate) fn is_alone(name: &str) -> bool {
-    const ALONE: &str = "CAPSPAWN_TEST_ALONE";
-    if std::env::var_os(ALONE).is_some() {
-        return true;
-    }
-    let exe = std::env::current_exe().expect("this test is a program");
-    let status = std::process::Command::new(exe)
-        .args(["--exact", name])
-        .env(ALONE, "1")
-        .status()
-        .expect("it starts");
-    assert!(status.success(), "{name} by itself: {status}");
-    false
+/// Waits until the child has ended and its output is complete; returns its
+/// status, standard output and standard error.
+pub(crate) fn output(child: &Child) -> (ExitStatus, Captured, Captured) {
+    bare_runtime().block_on(child.output())
 }

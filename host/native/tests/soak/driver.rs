@@ -1,4 +1,4 @@
-//! One thread's guests and children, and the operations on them.
+//! The guests and children of one thread, and the operations on them.
 
 use std::time::Duration;
 
@@ -7,20 +7,20 @@ use tokio::runtime::Runtime;
 
 use crate::DRIVERS;
 use crate::faults;
+use crate::fixture::{Fixture, request};
 use crate::random::Random;
 use crate::tally::Tally;
-use crate::world::{World, request};
 
-/// Guests of all drivers together.
+/// The guests of all drivers together.
 const GUESTS: u64 = 50;
-/// Handles that one driver holds at most.
+/// The most handles that one driver holds.
 const MAX_HELD: usize = 40;
 
-pub(crate) struct Driver<'w> {
-    world: &'w World,
+pub(crate) struct Driver<'f> {
+    fixture: &'f Fixture,
     number: u64,
     random: Random,
-    /// Numbers in the world beside the guests.
+    /// Each with its number in the fixture.
     guests: Vec<(usize, Guest)>,
     held: Vec<Held>,
     runtime: Runtime,
@@ -33,27 +33,27 @@ struct Held {
     expected: Option<Vec<u8>>,
 }
 
-impl<'w> Driver<'w> {
-    pub(crate) fn new(world: &'w World, number: u64, random: Random) -> Self {
+impl<'f> Driver<'f> {
+    pub(crate) fn new(fixture: &'f Fixture, number: u64, random: Random) -> Self {
         let own = (0..GUESTS).filter(|guest| guest % DRIVERS == number);
         let own = own.filter_map(|guest| usize::try_from(guest).ok());
         Self {
-            world,
+            fixture,
             number,
             random,
-            guests: own.map(|guest| (guest, world.guest(guest))).collect(),
+            guests: own.map(|guest| (guest, fixture.guest(guest))).collect(),
             held: Vec::new(),
             runtime: tokio::runtime::Builder::new_current_thread()
                 .build()
-                .expect("a runtime"),
+                .expect("the runtime starts"),
             tally: Tally::default(),
         }
     }
 
-    /// Operates, then drops everything.
+    /// Does that many operations, then drops all guests and handles.
     pub(crate) fn drive(mut self, operations: u64) -> Tally {
         for operation in 0..operations {
-            // Every run has each fault, whatever its seed.
+            // Every run has each fault, with any seed.
             match (self.number, operation % 20) {
                 (0, 0) => self.exhaust(operation == 0),
                 (1, 0) => self.kill_helper(),
@@ -80,7 +80,10 @@ impl<'w> Driver<'w> {
     }
 
     fn guest(&mut self) -> &Guest {
-        let index = self.random.index(self.guests.len()).expect("it has guests");
+        let index = self
+            .random
+            .index(self.guests.len())
+            .expect("each driver has guests");
         &self.guests[index].1
     }
 
@@ -98,12 +101,15 @@ impl<'w> Driver<'w> {
             Err(SpawnError::Quota(Quota::LiveChildren | Quota::HostCapacity)) => {
                 self.tally.over_quota += 1;
             }
-            // The watcher or the session was killed, and so was the one that took its place.
+            // The watchdog or the session was killed, and so was its replacement.
             Err(SpawnError::Launch(error))
-                if [Stage::Watch, Stage::Request].contains(&error.stage) =>
+                if [Stage::Announce, Stage::Request].contains(&error.stage) =>
             {
                 self.tally.failed += 1;
             }
+            // Pid 1 of the session was killed: the kernel then reports ENOMEM for a new process in
+            // the pid namespace.
+            Err(SpawnError::OutOfMemory) => self.tally.failed += 1,
             Err(other) => panic!("{other}"),
         }
         if self.held.len() > MAX_HELD {
@@ -111,17 +117,23 @@ impl<'w> Driver<'w> {
         }
     }
 
-    /// Its children end with it, though their handles are still held.
+    /// The children of the old guest end with it, though their handles are still held.
     fn replace_guest(&mut self) {
-        let index = self.random.index(self.guests.len()).expect("it has guests");
+        let index = self
+            .random
+            .index(self.guests.len())
+            .expect("each driver has guests");
         let number = self.guests[index].0;
-        self.guests[index].1 = self.world.guest(number);
+        self.guests[index].1 = self.fixture.guest(number);
     }
 
     fn kill_all(&mut self) {
         let guest = self.guest();
         guest.kill_all();
-        assert!(guest.live().len() <= 12, "more live than may be");
+        assert!(
+            guest.live().len() <= 12,
+            "more children are live than the quota allows"
+        );
     }
 
     fn remove_child(&mut self) -> Option<Held> {
@@ -155,7 +167,7 @@ impl<'w> Driver<'w> {
         match operation {
             2 => held.child.kill(Duration::ZERO),
             3 => held.child.kill(some_ms),
-            4 => held.child.signal(signal.expect("there are some")),
+            4 => held.child.signal(signal.expect("the list is not empty")),
             5 => drop(held.child.wait_blocking(Some(some_ms))),
             6 => self.runtime.block_on(cancelled_wait(&held.child)),
             7 => held.check_output(),
@@ -166,7 +178,7 @@ impl<'w> Driver<'w> {
         }
     }
 
-    /// Spawns without a descriptor to be had, or with too few of them.
+    /// Spawns while no descriptor is left, or few are.
     fn exhaust(&mut self, none: bool) {
         let few = 3 + self.random.below(faults::open_descriptors() + 16);
         let command = Command::new("cat");
@@ -176,7 +188,10 @@ impl<'w> Driver<'w> {
         if let Err(SpawnError::Quota(Quota::HostCapacity)) = &result {
             self.tally.exhausted += 1;
         }
-        assert!(!none || result.is_err(), "a child without descriptors");
+        assert!(
+            !none || result.is_err(),
+            "a child has started without a descriptor"
+        );
         self.take(result, None);
     }
 
@@ -187,7 +202,10 @@ impl<'w> Driver<'w> {
 
     fn kill_start(&mut self) {
         let (command, expected) = request(&mut self.random);
-        let index = self.random.index(self.guests.len()).expect("it has guests");
+        let index = self
+            .random
+            .index(self.guests.len())
+            .expect("each driver has guests");
         let guest = &self.guests[index].1;
         let (result, killed) = faults::killed_while(&mut self.random, || guest.spawn(&command));
         self.tally.starts_killed += u64::from(killed);
@@ -195,7 +213,7 @@ impl<'w> Driver<'w> {
     }
 }
 
-/// A wait that is given up after one look.
+/// A wait that is cancelled after its first poll.
 async fn cancelled_wait(child: &Child) {
     tokio::select! {
         biased;
@@ -205,11 +223,12 @@ async fn cancelled_wait(child: &Child) {
 }
 
 impl Held {
-    /// Says whether the end is seen for the first time; later it never changes.
+    /// Returns whether the child is seen to have ended for the first time. Asserts that its status
+    /// does not change later.
     fn check_status(&mut self) -> bool {
         let status = self.child.poll();
         if self.seen.is_some() {
-            assert_eq!(status, self.seen, "a status that changes");
+            assert_eq!(status, self.seen, "the status has changed");
             return false;
         }
         self.seen = status;
@@ -223,7 +242,10 @@ impl Held {
         if let (true, Some(ExitStatus::Exited(0)), Some(expected)) =
             (whole, self.child.poll(), &self.expected)
         {
-            assert!(stdout.data == *expected, "output that was not written");
+            assert!(
+                stdout.data == *expected,
+                "the output is not what the child wrote"
+            );
         }
     }
 }

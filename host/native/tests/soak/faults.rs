@@ -1,18 +1,19 @@
-//! What goes wrong from outside.
+//! Faults that are injected from outside of the registry.
 
 use std::fs;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{
-    Pid, PidfdFlags, Resource, Rlimit, Signal, getrlimit, pidfd_open, pidfd_send_signal, setrlimit,
-};
+use capspawn_raw::wire::InitArgs;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, pidfd_send_signal, setrlimit};
+use test_kit::{pidfd, try_children};
 
 use crate::random::Random;
-use crate::remains::children;
 
-/// Runs `work` while no descriptor from `limit` on can be had. One thread at a time.
+/// Runs `work` while this process can open no descriptor of the number `limit` or above. Only one
+/// thread may call it.
 pub(crate) fn short_of_descriptors<R>(limit: u64, work: impl FnOnce() -> R) -> R {
     let whole = getrlimit(Resource::Nofile);
     let low = Rlimit {
@@ -25,32 +26,48 @@ pub(crate) fn short_of_descriptors<R>(limit: u64, work: impl FnOnce() -> R) -> R
     result
 }
 
-/// The descriptors that are open now, about.
+/// The approximate number of open descriptors.
 pub(crate) fn open_descriptors() -> u64 {
     let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
     u64::try_from(open).unwrap_or_default()
 }
 
-/// Kills the watcher or one of a session's two, if one runs.
+/// Kills the watchdog or one of the two processes of a session; returns whether there was one.
 pub(crate) fn kill_helper(random: &mut Random) -> bool {
-    let helpers: Vec<_> = children()
+    let processes: Vec<_> = children()
         .into_iter()
         .filter(|pid| is_helper(*pid))
         .collect();
     random
-        .index(helpers.len())
-        .is_some_and(|chosen| kill(helpers[chosen]))
+        .index(processes.len())
+        .is_some_and(|chosen| kill(processes[chosen]))
 }
 
-/// Its orders are hexadecimal words in `argv[0]`; bit 2 of the first says to watch, bit 3 to
-/// be a session's server or its pid 1.
-fn is_helper(pid: i32) -> bool {
-    let orders = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-    let mode = orders.get(..8).map(|word| u32::from_str_radix(word, 16));
-    mode.is_some_and(|mode| mode.is_ok_and(|mode| mode & 12 != 0))
+/// Whether it is the watchdog, or the server or pid 1 of a session, by its `argv[0]`.
+///
+/// With the mount option `hidepid` an unprivileged user does not see it, because it is not dumpable.
+/// Every other child is.
+fn is_helper(pid: u32) -> bool {
+    match fs::read(format!("/proc/{pid}/cmdline")) {
+        Ok(arguments) => {
+            let own = arguments.split(|byte| *byte == 0).next();
+            let task = own.and_then(InitArgs::read);
+            matches!(task, Some(InitArgs::Watch { .. } | InitArgs::Session(_)))
+        }
+        Err(error) => {
+            let hidden = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];
+            hidden.contains(&error.kind()) && children().contains(&pid)
+        }
+    }
 }
 
-/// Runs `start`, and kills what it starts at a random moment; says whether.
+/// The children of this process, or none while no descriptor is left to list them.
+fn children() -> Vec<u32> {
+    try_children().unwrap_or_default()
+}
+
+/// Runs `start`, and kills the process that it starts at a random moment; returns the result and
+/// whether a process was killed.
 pub(crate) fn killed_while<R>(random: &mut Random, start: impl FnOnce() -> R) -> (R, bool) {
     let known = children();
     let delay = Duration::from_micros(random.below(1500));
@@ -62,7 +79,7 @@ pub(crate) fn killed_while<R>(random: &mut Random, start: impl FnOnce() -> R) ->
                 std::hint::spin_loop();
             }
             loop {
-                // Asked before the look, so that it looks once more after the start.
+                // Read before the children, so that they are read once more after the start.
                 let last = over.load(Ordering::Acquire);
                 let new = children().into_iter().find(|pid| !known.contains(pid));
                 if let Some(pid) = new {
@@ -75,25 +92,15 @@ pub(crate) fn killed_while<R>(random: &mut Random, start: impl FnOnce() -> R) ->
         });
         let result = start();
         over.store(true, Ordering::Release);
-        (result, killer.join().expect("the killer panicked"))
+        (result, killer.join().expect("the killer does not panic"))
     })
 }
 
-/// Kills a child of this process, and nobody that has got its number since.
-fn kill(pid: i32) -> bool {
-    let Some(pidfd) = Pid::from_raw(pid).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok())
-    else {
+/// Kills the child `pid`, and no other process that has got its number since: a process that is a
+/// child after the pidfd was opened is either the one that the pidfd refers to, or that one is gone.
+fn kill(pid: u32) -> bool {
+    let Some(pidfd) = pidfd(pid) else {
         return false;
     };
-    is_child(pid) && pidfd_send_signal(pidfd, Signal::KILL).is_ok()
-}
-
-fn is_child(pid: i32) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // After the name in parentheses: the state, the parent.
-    let parent = stat
-        .rsplit(')')
-        .next()
-        .and_then(|rest| rest.split(' ').nth(2));
-    parent == Some(&std::process::id().to_string())
+    children().contains(&pid) && pidfd_send_signal(pidfd, Signal::KILL).is_ok()
 }

@@ -1,6 +1,6 @@
-//! A small seeded generator: splitmix64.
+//! A small random number generator with a seed: splitmix64.
 
-/// Repeats its numbers for the same seed.
+/// The same seed gives the same numbers.
 #[derive(Debug)]
 pub(crate) struct Random(u64);
 
@@ -22,7 +22,7 @@ impl Random {
         self.next() % bound
     }
 
-    /// Returns the index of one of `count` things, if there are any.
+    /// Returns an index below `count`, or none if that is zero.
     pub(crate) fn index(&mut self, count: usize) -> Option<usize> {
         let count = u64::try_from(count).ok().filter(|count| *count > 0)?;
         usize::try_from(self.below(count)).ok()

@@ -1,12 +1,10 @@
-//! What a host has open and running, and what ran for it and still does.
+//! What a process has open and running, and which of its descendants still run.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
-/// Longer than anything here takes on a slow machine, short enough to fail.
-const PATIENCE: Duration = Duration::from_secs(60);
+use test_kit::{children, comes_true, descriptors, try_children, with_argument};
 
-/// What this process has.
+/// The resources that this process holds.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Remains {
     descriptors: usize,
@@ -17,18 +15,18 @@ pub(crate) struct Remains {
 
 impl Remains {
     pub(crate) fn now() -> Self {
-        let count = |path| fs::read_dir(path).expect("proc is there").count();
+        let threads = fs::read_dir("/proc/self/task").expect("/proc is mounted");
         Self {
-            descriptors: count("/proc/self/fd"),
+            descriptors: descriptors(),
             children: children().len(),
-            threads: count("/proc/self/task"),
+            threads: threads.count(),
         }
     }
 
-    /// The same, once it has not changed for a while.
+    /// The resources, once 200 readings in a row are equal.
     pub(crate) fn settled() -> Self {
         let (mut last, mut same) = (Self::now(), 0);
-        eventually("a settled number", || {
+        eventually("resources that stay the same", || {
             let now = Self::now();
             same = if now == last { same + 1 } else { 0 };
             last = now;
@@ -38,7 +36,7 @@ impl Remains {
     }
 }
 
-/// What the descriptors and children are, for a person.
+/// The open files and the state of the children, for the message of a failure.
 fn described() -> Vec<String> {
     let entries = fs::read_dir("/proc/self/fd")
         .into_iter()
@@ -47,54 +45,27 @@ fn described() -> Vec<String> {
     let descriptors = entries
         .filter_map(|entry| fs::read_link(entry.path()).ok())
         .map(|link| link.display().to_string());
-    let stats = children()
+    let stats = try_children()
+        .unwrap_or_default()
         .into_iter()
         .filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
     descriptors.chain(stats).collect()
 }
 
-/// The process's children, zombies included. Short of descriptors, none.
-pub(crate) fn children() -> Vec<i32> {
-    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
-    let lists = tasks
-        .flatten()
-        .filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
-    let numbers = |list: String| -> Vec<i32> {
-        let words = list.split_whitespace();
-        words.filter_map(|word| word.parse().ok()).collect()
-    };
-    lists.flat_map(numbers).collect()
-}
-
-/// What every long-lived program of this process's children sleeps.
+/// The argument of every long-lived `sleep` among the descendants of this process.
 pub(crate) fn marker() -> String {
     format!("1000.{}", std::process::id())
 }
 
-/// The processes that have the marker, wherever they moved.
-pub(crate) fn survivors() -> Vec<String> {
-    let marker = marker();
-    let has = |line: &[u8]| {
-        line.split(|byte| *byte == 0)
-            .any(|word| word == marker.as_bytes())
-    };
-    let processes = fs::read_dir("/proc").expect("proc is there").flatten();
-    processes
-        .filter(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|line| has(&line)))
-        .map(|entry| entry.path().display().to_string())
-        .collect()
+/// The descendants of this process that still run, wherever they moved.
+pub(crate) fn survivors() -> Vec<u32> {
+    with_argument(&marker())
 }
 
-/// Waits until `condition` holds, and fails where it does not.
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(
-            Instant::now() < deadline,
-            "never came: {what}; {:?}, {:?}",
-            described(),
-            survivors()
-        );
-        std::thread::yield_now();
+/// Waits until `condition` is true. If it does not become true, fails and describes what is left.
+#[track_caller]
+pub(crate) fn eventually(what: &str, condition: impl FnMut() -> bool) {
+    if !comes_true(condition) {
+        panic!("no {what}: {:?}, survivors {:?}", described(), survivors());
     }
 }

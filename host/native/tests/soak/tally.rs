@@ -1,22 +1,22 @@
-//! What happened in a run.
+//! Counts of what happened in a run.
 
 use std::ops::AddAssign;
 
-/// Counts, so that a run without any faults or children does not pass.
+/// A run without faults or without children does not pass.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) started: u64,
-    /// Whose status was seen.
+    /// Children whose status was seen.
     pub(crate) ended: u64,
     pub(crate) denied: u64,
     pub(crate) over_quota: u64,
-    /// Refused because there was no descriptor.
+    /// Spawns that were refused because no descriptor was left.
     pub(crate) exhausted: u64,
-    /// Watchers, and the two processes of sessions.
+    /// Watchdogs, and processes of sessions.
     pub(crate) helpers_killed: u64,
-    /// Killed while they were being started.
+    /// Children that were killed while they started.
     pub(crate) starts_killed: u64,
-    /// Launches that failed by the faults.
+    /// Launches that failed because of a fault.
     pub(crate) failed: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Uses both versions of the interface: their children share one registry.
+//! Uses both versions of the interface, whose children share one registry.
 
 use guests_p3::{guest, p2, shell, types};
 
@@ -9,18 +9,18 @@ async fn main() {
     let echo = || p2::run::run("sh", &script, None);
 
     let child = shell("read x").await;
-    // The grant allows one child at a time, whichever version asks.
-    let refused = echo().expect_err("one runs already");
+    // The grant allows one child at a time, for both versions together.
+    let refused = echo().expect_err("one child runs");
     assert!(matches!(
         refused,
         p2::types::ErrorCode::QuotaExceeded(p2::types::Quota::LiveChildren)
     ));
     guests_p3::spawn::Child::release(child).await;
-    let output = echo().expect("none runs any more");
+    let output = echo().expect("no child runs");
     assert_eq!(output.stdout.data, b"0.2\n");
 
     let endless = vec!["-c".to_owned(), "sleep 300".to_owned()];
-    let child = p2::spawn::Child::spawn("sh", &endless, None).expect("the last has ended");
+    let child = p2::spawn::Child::spawn("sh", &endless, None).expect("no child runs");
     let script = vec!["-c".to_owned(), "echo 0.3".to_owned()];
     let refused = guests_p3::run::run("sh".to_owned(), script.clone(), None).await;
     assert!(matches!(

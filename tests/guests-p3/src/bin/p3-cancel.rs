@@ -1,4 +1,6 @@
-//! Gives up calls that wait, and finds that nothing was lost.
+//! Cancels calls that wait, and checks that nothing was lost.
+//!
+//! Usage: `p3-cancel [spawn]`
 
 use futures::future::poll_immediate;
 use guests_p3::spawn::Child;
@@ -38,7 +40,7 @@ async fn wait_and_read() {
     assert_eq!(stdout.collect().await, b"whole");
     ended.await.expect("the end was reached");
     fed.await.expect("all was written");
-    // Both waits in one, and an answer that stays.
+    // The status is still available.
     assert!(matches!(
         child.wait(Some(0)).await,
         Some(ExitStatus::Exited(7))
@@ -46,7 +48,7 @@ async fn wait_and_read() {
     println!("wait and read");
 }
 
-/// The grant allows one child at a time: the next runs once the first is gone.
+/// The grant allows one child at a time: the next can start once the first is killed.
 async fn run() {
     let script = |text: &str| vec!["-c".to_owned(), text.to_owned()];
     let endless = run::run("sh".to_owned(), script("sleep 300"), None);
@@ -61,7 +63,7 @@ async fn run() {
     println!("run");
 }
 
-/// The host asks somebody who never answers.
+/// The host waits for an approver that never answers.
 async fn spawn() {
     let endless = vec!["-c".to_owned(), "sleep 300".to_owned()];
     let spawned = poll_immediate(Child::spawn("sh".to_owned(), endless, None)).await;

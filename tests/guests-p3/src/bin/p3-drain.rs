@@ -1,4 +1,4 @@
-//! Reads all that a program writes, 64 KiB at a time, and says how much it was.
+//! Reads all output of a program, 64 KiB at a time, and prints how many bytes it was.
 //!
 //! Usage: `p3-drain PROGRAM [ARGS]...`
 
@@ -13,7 +13,7 @@ const BUFFER_BYTES: usize = 64 * 1024;
 
 async fn main() {
     let mut args = std::env::args().skip(1);
-    let program = args.next().expect("a program is asked for");
+    let program = args.next().expect("usage: p3-drain PROGRAM [ARGS]...");
     let options = SpawnOptions::new();
     options.set_stdout(Stdio::Piped);
     let child = Child::spawn(program, args.collect(), Some(&options))

@@ -1,5 +1,7 @@
-//! Runs a script until it prints `ready`, and leaves it in one of the ways in
-//! which a guest can leave a child: `HOW SCRIPT`.
+//! Starts a script, waits until it prints `ready`, and leaves it in one of the ways
+//! in which a guest can leave a child.
+//!
+//! Usage: `p3-leaves-child drop|forget|trap|wait|spin SCRIPT`
 
 use std::time::Duration;
 
@@ -25,12 +27,12 @@ async fn main() {
         "trap" => core::arch::wasm32::unreachable(),
         "wait" => {
             child.wait(None).await;
-            // Its leader may have ended: this guest stays all the same.
+            // The script may have ended; this guest continues to run.
             std::thread::sleep(Duration::from_secs(600));
         }
         "spin" => loop {
             std::hint::black_box(&child);
         },
-        other => panic!("no way to leave a child: {other}"),
+        other => panic!("unknown way to leave a child: {other}"),
     }
 }

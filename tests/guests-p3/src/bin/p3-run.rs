@@ -1,4 +1,4 @@
-//! Runs a program to its end, and says how it ended.
+//! Runs a program to its end, and prints its output and status.
 //!
 //! Usage: `p3-run PROGRAM [ARGS]...`
 
@@ -10,7 +10,7 @@ guest!(main);
 
 async fn main() {
     let mut args = std::env::args().skip(1);
-    let program = args.next().expect("a program is asked for");
+    let program = args.next().expect("usage: p3-run PROGRAM [ARGS]...");
     match run::run(program.clone(), args.collect(), None).await {
         Ok(output) => {
             std::io::stdout()

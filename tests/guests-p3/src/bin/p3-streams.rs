@@ -1,4 +1,4 @@
-//! A child's pipes, in every way that they are used, one line of output each.
+//! Uses a child's pipes in every way, and prints one line for each.
 
 use futures::future::poll_immediate;
 use futures::join;
@@ -8,8 +8,8 @@ use wit_bindgen::StreamResult;
 
 guest!(main);
 
-/// More than a pipe holds, in bytes, and no multiple of its pages.
-const MUCH_BYTES: usize = 1_000_003;
+/// More bytes than a pipe holds, and not a multiple of its page size.
+const PAYLOAD_BYTES: usize = 1_000_003;
 
 async fn main() {
     round_trip().await;
@@ -21,13 +21,13 @@ async fn main() {
     connected().await;
 }
 
-/// A child that fills both pipes does not stop a guest that serves both.
+/// A guest that writes and reads at the same time is not blocked by full pipes.
 async fn round_trip() {
     let child = shell("cat").await;
     let (mut writer, data) = wit_stream::new();
     let fed = child.write_stdin(data);
     let (stdout, ended) = child.read_stdout();
-    let sent: Vec<u8> = (0..MUCH_BYTES).map(|at| (at % 251) as u8).collect();
+    let sent: Vec<u8> = (0..PAYLOAD_BYTES).map(|at| (at % 251) as u8).collect();
     let feed = async {
         assert!(writer.write_all(sent.clone()).await.is_empty());
         drop(writer);
@@ -44,7 +44,7 @@ async fn round_trip() {
     println!("round trip");
 }
 
-/// A read of length zero says when there is something, and takes nothing.
+/// A read of length zero completes when there is something to read, and consumes nothing.
 async fn readiness() {
     let child = shell("read x; printf ab; read x").await;
     let (mut writer, data) = wit_stream::new();
@@ -56,10 +56,10 @@ async fn readiness() {
     assert_eq!(result, StreamResult::Complete(0));
     let (_, bytes) = stdout.read(Vec::with_capacity(2)).await;
     assert_eq!(bytes, b"ab");
-    // All is read: what was ready is no longer.
+    // Everything was read, so the stream is not ready any more.
     assert!(poll_immediate(stdout.read(Vec::new())).await.is_none());
     writer.write_all(b"\n".to_vec()).await;
-    // The end is something too; and comes again as often as one asks.
+    // The end is something to read too, and every further read reports it.
     let (result, _) = stdout.read(Vec::new()).await;
     assert_ne!(result, StreamResult::Cancelled);
     let (result, bytes) = stdout.read(Vec::with_capacity(1)).await;
@@ -68,14 +68,14 @@ async fn readiness() {
     println!("readiness");
 }
 
-/// The child learns that nobody reads.
+/// The child's write fails after the guest has dropped the reader.
 async fn dropped_reader() {
     let child = shell("trap '' PIPE; while echo y; do :; done 2>&-; exit 9").await;
     let (mut stdout, ended) = child.read_stdout();
     let (_, bytes) = stdout.read(Vec::with_capacity(2)).await;
     assert_eq!(bytes, b"y\n");
     drop(stdout);
-    ended.await.expect("the reader wanted no more");
+    ended.await.expect("a dropped reader is not a failure");
     assert!(matches!(
         child.wait(None).await,
         Some(ExitStatus::Exited(9))
@@ -83,7 +83,7 @@ async fn dropped_reader() {
     println!("dropped reader");
 }
 
-/// The guest learns that the child does not read.
+/// The guest's write fails after the child has closed its input.
 async fn broken_pipe() {
     let child = shell("exec <&-; echo closed; sleep 60").await;
     let (stdout, _ended) = child.read_stdout();
@@ -112,12 +112,12 @@ async fn taken_twice() {
     assert_eq!(again.write_all(vec![1]).await.len(), 1);
     assert!(matches!(refused.await, Err(ErrorCode::InvalidState)));
 
-    // Captured, so not piped.
+    // Standard error is captured, not piped.
     let (none, ended) = child.read_stderr();
     assert!(none.collect().await.is_empty());
     assert!(matches!(ended.await, Err(ErrorCode::InvalidState)));
 
-    // What was taken first works.
+    // The streams that were taken first still work.
     writer.write_all(b"x".to_vec()).await;
     drop(writer);
     assert_eq!(first.collect().await, b"x");
@@ -125,7 +125,7 @@ async fn taken_twice() {
     println!("taken twice");
 }
 
-/// What a child wrote before it was killed can be read when its handle is gone.
+/// Bytes that a child wrote before it was killed can be read after its handle was dropped.
 async fn after_the_handle() {
     let child = shell("printf last; exec >&-; sleep 60").await;
     let (mut stdout, ended) = child.read_stdout();
@@ -137,7 +137,7 @@ async fn after_the_handle() {
     println!("after the handle");
 }
 
-/// One child's output is another's input, and passes through no guest memory.
+/// One child's output is another's input, without a copy in the guest's memory.
 async fn connected() {
     let source = shell("i=0; while [ $i -lt 20000 ]; do echo 12345678; i=$((i+1)); done").await;
     let sink = shell("wc -c").await;

@@ -1,6 +1,6 @@
-//! Two programs, each of which ends only if the other runs.
+//! Runs two programs, each of which ends only if the other runs too.
 //!
-//! Usage: `p3-two-at-once FOLDER`, in which `ping` and `pong` are named pipes.
+//! Usage: `p3-two-at-once FOLDER`. `ping` and `pong` in FOLDER are named pipes.
 
 use futures::try_join;
 use guests_p3::{guest, run};
@@ -8,7 +8,9 @@ use guests_p3::{guest, run};
 guest!(main);
 
 async fn main() {
-    let folder = std::env::args().nth(1).expect("a folder is asked for");
+    let folder = std::env::args()
+        .nth(1)
+        .expect("usage: p3-two-at-once FOLDER");
     let shell = |script: String| run::run("sh".to_owned(), vec!["-c".to_owned(), script], None);
     let (first, second) = try_join!(
         shell(format!("echo 1 > {folder}/ping; cat {folder}/pong")),

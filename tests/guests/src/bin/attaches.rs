@@ -1,4 +1,6 @@
-//! Takes up the child with this key, waits for its end, and prints its output.
+//! Attaches to the child with this key, waits for its end, and prints its output.
+//!
+//! Usage: `attaches KEY`
 
 use guest_examples::spawn::Child;
 use guest_examples::types::ErrorCode;
@@ -12,7 +14,7 @@ fn main() {
     };
     let again = Child::attach(&key).expect_err("a key attaches once");
     assert!(matches!(again, ErrorCode::NoEntry));
-    let status = child.wait(None).expect("no bound");
+    let status = child.wait(None).expect("without a timeout it waits");
     let text = child.captured(0, 0).0.data;
     print!("{}{status:?}", String::from_utf8_lossy(&text));
 }

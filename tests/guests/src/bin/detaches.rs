@@ -1,4 +1,6 @@
-//! Starts a script, leaves it to the host, and prints the key to it.
+//! Starts a script, detaches it, and prints its key.
+//!
+//! Usage: `detaches SCRIPT`
 
 use guest_examples::spawn::Child;
 use guest_examples::types::{DeniedItem, ErrorCode};
@@ -9,7 +11,7 @@ fn main() {
     match child.detach() {
         Ok(key) => println!("{key}"),
         Err(ErrorCode::AccessDenied(DeniedItem::Detach)) => {
-            assert!(child.poll().is_none(), "a refused detach ends nothing");
+            assert!(child.poll().is_none(), "a refused detach ends no child");
             println!("refused");
         }
         Err(other) => panic!("{other:?}"),

@@ -1,5 +1,5 @@
-//! Drops children before and after their pollables, and asks a pollable whose
-//! child is gone.
+//! Drops children before and after their pollables, and polls a pollable whose child
+//! was dropped.
 
 use guest_examples::spawn::Child;
 

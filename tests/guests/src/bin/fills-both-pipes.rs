@@ -1,4 +1,5 @@
-//! Runs a program that writes far more than a pipe holds to both of its outputs.
+//! Runs a program that writes far more than a pipe holds to both of its output
+//! streams.
 
 use guest_examples::run;
 use guest_examples::spawn::Child;
@@ -21,7 +22,7 @@ fn main() {
         (EACH, 2 * EACH)
     );
 
-    // Nobody asks for its output while it runs.
+    // Its output is not read while it runs.
     let child = Child::spawn("sh", &args, None).expect("the grant allows it");
     assert!(matches!(child.wait(None), Some(ExitStatus::Exited(0))));
 }

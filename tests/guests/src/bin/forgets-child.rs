@@ -1,4 +1,4 @@
-//! Starts a program, loses the handle, and returns as if nothing were.
+//! Starts a program, leaks the handle, and returns.
 
 fn main() {
     let child = guest_examples::spawn::Child::spawn("sleep", &["300".to_owned()], None);

@@ -1,5 +1,7 @@
-//! Runs a script until it prints `ready`, and leaves it in one of the ways in
-//! which a guest can leave a child: `HOW SCRIPT`.
+//! Starts a script, waits until it prints `ready`, and leaves it in one of the ways
+//! in which a guest can leave a child.
+//!
+//! Usage: `leaves-child drop|forget|trap|wait|spin SCRIPT`
 
 use std::time::Duration;
 
@@ -22,6 +24,6 @@ fn main() {
         "spin" => loop {
             std::hint::black_box(&child);
         },
-        other => panic!("no way to leave a child: {other}"),
+        other => panic!("unknown way to leave a child: {other}"),
     }
 }

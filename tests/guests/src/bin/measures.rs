@@ -1,4 +1,4 @@
-//! What crossing between guest and host costs, for the benchmarks: each mode
+//! Measures the cost of calls between guest and host, for the benchmarks. Each mode
 //! prints how many nanoseconds its work took, as one number.
 //!
 //! Usage: `measures spawn COUNT | read BYTES | both-ways BYTES | poll COUNT | nothing COUNT`
@@ -61,7 +61,7 @@ fn cat() -> Child {
     Child::spawn("cat", &[], Some(&options)).expect("the grant allows it")
 }
 
-/// Reads what `head -c BYTES /dev/zero` writes, and looks at none of it.
+/// Reads and discards the output of `head -c BYTES /dev/zero`.
 fn read(bytes: u64) {
     let options = SpawnOptions::new();
     options.set_stdout(Stdio::Piped);
@@ -79,7 +79,7 @@ fn read(bytes: u64) {
     assert_eq!(read, bytes);
 }
 
-/// Writes numbers into `cat` while it reads them back, and compares check sums.
+/// Writes numbers to `cat` while it reads them back, and compares checksums.
 fn both_ways(bytes: u64) {
     let child = cat();
     let mut input = Some(child.take_stdin().expect("piped"));
@@ -89,11 +89,11 @@ fn both_ways(bytes: u64) {
     let mut chunk = Vec::new();
     loop {
         if let Some(stream) = &input {
-            let permit = stream.check_write().expect("it reads to the end");
+            let permit = stream.check_write().expect("the child reads to the end");
             let length = permit.min(bytes - written);
             if length > 0 {
                 numbers(written, length, &mut chunk);
-                stream.write(&chunk).expect("it reads to the end");
+                stream.write(&chunk).expect("the child reads to the end");
                 sent.add(&chunk);
                 written += length;
             }
@@ -121,13 +121,13 @@ fn both_ways(bytes: u64) {
     assert_eq!((read, received), (bytes, sent));
 }
 
-/// Bytes that differ from place to place.
+/// Fills `chunk` with bytes that depend on their offset.
 fn numbers(offset: u64, length: u64, chunk: &mut Vec<u8>) {
     chunk.clear();
     chunk.extend((offset..offset + length).map(|at| (at.wrapping_mul(0x9e37_79b9) >> 24) as u8));
 }
 
-/// Fletcher's sum: it sees bytes that are lost, added, changed or in another order.
+/// Fletcher's checksum: it detects bytes that are lost, added, changed or reordered.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Sum(u64, u64);
 

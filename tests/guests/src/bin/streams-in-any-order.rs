@@ -1,4 +1,4 @@
-//! Takes streams, and drops them, their pollables and their child in any order.
+//! Takes streams, and drops them, their pollables and their child in different orders.
 
 use guest_examples::spawn::{Child, process_error_code};
 use guest_examples::types::{ErrorCode, ExitStatus, SpawnOptions, Stdin, Stdio};
@@ -41,7 +41,7 @@ fn code(error: StreamError) -> Option<ErrorCode> {
 }
 
 fn dropped_before_and_after_their_child() {
-    // The child first: it is killed, and its streams end.
+    // The child first: the drop kills it, and its streams end.
     let child = cat();
     let (input, output) = (child.take_stdin().unwrap(), child.take_stdout().unwrap());
     let ended = child.subscribe();
@@ -50,7 +50,7 @@ fn dropped_before_and_after_their_child() {
     ended.block();
     drop((output, input, ended));
 
-    // The streams first: the end of its input ends `cat`.
+    // The streams first: `cat` exits at the end of its input.
     let child = cat();
     let (input, output) = (child.take_stdin().unwrap(), child.take_stdout().unwrap());
     input.blocking_write_and_flush(b"bytes").unwrap();
@@ -59,7 +59,7 @@ fn dropped_before_and_after_their_child() {
     drop(output);
     assert!(matches!(child.wait(None), Some(ExitStatus::Exited(0))));
 
-    // Released in between, with a stream that is never taken.
+    // The child in between, with a stream that is never taken.
     let child = cat();
     let output = child.take_stdout().unwrap();
     Child::release(child);
@@ -101,13 +101,13 @@ fn several_pollables_at_once() {
     let ended = child.subscribe();
     let (first, second) = (output.subscribe(), output.subscribe());
     let (writable, silent) = (input.subscribe(), errors.subscribe());
-    // Only the input is ready, and asking says so without waiting.
+    // Only the input is ready, and `ready` returns without waiting.
     assert_eq!(poll(&[&ended, &first, &second, &silent, &writable]), [4]);
     assert!(!first.ready() && !silent.ready() && !ended.ready() && writable.ready());
     input.blocking_write_and_flush(b"x").unwrap();
     first.block();
     assert_eq!(poll(&[&second, &first, &silent]), [0, 1]);
-    // A guest that asks without ever waiting hears of it too.
+    // `ready` also reports it to a guest that never waits.
     assert_eq!(output.read(10).unwrap(), b"x");
     assert!(!first.ready());
     input.blocking_write_and_flush(b"y").unwrap();
@@ -125,15 +125,15 @@ fn the_end_and_a_broken_pipe() {
     assert_eq!(
         output.read(10).unwrap(),
         b"",
-        "nothing there is not the end"
+        "an empty pipe is not the end"
     );
     child.kill(0);
     child.wait(None);
     assert!(matches!(output.blocking_read(10), Err(StreamError::Closed)));
     assert!(matches!(output.read(10), Err(StreamError::Closed)));
-    // Told apart, once; closed from then on.
+    // The failure is reported once; the stream is closed from then on.
     input.subscribe().block();
-    let broken = input.check_write().expect_err("nobody reads");
+    let broken = input.check_write().expect_err("the child is gone");
     assert!(matches!(code(broken), Some(ErrorCode::BrokenPipe)));
     assert!(matches!(input.check_write(), Err(StreamError::Closed)));
     assert!(matches!(input.flush(), Err(StreamError::Closed)));
@@ -144,7 +144,7 @@ fn the_end_and_a_broken_pipe() {
     child.wait(None);
     let broken = input
         .blocking_write_and_flush(b"x")
-        .expect_err("nobody reads");
+        .expect_err("the child is gone");
     assert!(matches!(code(broken), Some(ErrorCode::BrokenPipe)));
 }
 
@@ -164,7 +164,7 @@ fn every_verb() {
     while skipped < 4 {
         skipped += output.blocking_skip(4 - skipped).unwrap();
     }
-    // No more than was asked for, although more is there.
+    // No more than requested, although more is available.
     assert_eq!(output.blocking_read(2).unwrap(), b"bc");
 
     // From one child to the next, inside the host.
@@ -177,7 +177,7 @@ fn every_verb() {
     assert_eq!(
         next_input.splice(&output, 10).unwrap(),
         0,
-        "there is no more"
+        "nothing is left"
     );
     drop(input);
     assert!(matches!(

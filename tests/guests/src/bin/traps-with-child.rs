@@ -1,4 +1,4 @@
-//! Traps while a program of its own runs.
+//! Traps while its child runs.
 
 fn main() {
     let child = guest_examples::spawn::Child::spawn("sleep", &["300".to_owned()], None);

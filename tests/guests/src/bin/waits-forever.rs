@@ -1,4 +1,4 @@
-//! Waits for a program that does not end, without a time limit.
+//! Waits without a timeout for a program that does not end.
 
 fn main() {
     let child = guest_examples::spawn::Child::spawn("sleep", &["300".to_owned()], None);

@@ -1,7 +1,7 @@
-//! The one place that talks to the kernel about processes.
+//! The one place that makes system calls about processes.
 //!
-//! Elsewhere than on Linux the launcher refuses everything: the same types with
-//! a clear answer, instead of holes in the callers.
+//! On other systems than Linux on x86-64 the launcher has the same types and refuses every
+//! launch with a clear error, so that no caller needs a condition.
 
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 mod linux;
@@ -13,5 +13,5 @@ mod unsupported;
 #[cfg(not(all(target_os = "linux", target_arch = "x86_64")))]
 pub use unsupported::{NativeLauncher, NativeLauncherBuilder};
 
-mod watch;
-pub(crate) use watch::watch;
+mod register_fd;
+pub(crate) use register_fd::register_fd;

@@ -1,12 +1,12 @@
-//! The launcher where there is none.
+//! The launcher on a system without a sandbox: it refuses every launch.
 
 use std::io;
+use std::sync::Arc;
 
-use crate::error::{LaunchError, Stage};
-use crate::launch::{ChildStdio, Launcher, Plan, Process, Scope};
-use crate::sandbox::{Confinement, Enforcement, Tier};
+use crate::confinement::{Confinement, Enforcement, Tier};
+use crate::launch::{ChildStdio, LaunchError, Launcher, NoLauncher, Plan, Process, Scope, Stage};
 
-/// Starts nothing: this system has no launcher.
+/// Refuses every launch: this system has no sandbox.
 #[derive(Debug, Default)]
 pub struct NativeLauncher {}
 
@@ -16,37 +16,38 @@ pub struct NativeLauncher {}
 pub struct NativeLauncherBuilder {}
 
 impl NativeLauncher {
-    /// Returns the launcher that refuses everything.
+    /// Returns a launcher that refuses every launch.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Returns a builder of the launcher that refuses everything.
+    /// Returns a builder of a launcher that refuses every launch.
     pub fn builder() -> NativeLauncherBuilder {
         NativeLauncherBuilder::default()
     }
 }
 
 impl NativeLauncherBuilder {
-    /// Asks for a tier; there is none here.
+    /// Has no effect: this system has no tiers.
     pub fn tier(self, _tier: Tier) -> Self {
         self
     }
 
-    /// Asks for a user; nothing is started here.
+    /// Has no effect: no child is started.
     pub fn run_as(self, _uid: u32, _gid: u32) -> Self {
         self
     }
 
-    /// Builds the launcher that refuses everything.
+    /// Builds a launcher that refuses every launch.
     pub fn build(self) -> NativeLauncher {
         NativeLauncher::default()
     }
 }
 
 impl Launcher for NativeLauncher {
-    fn enforcement(&self, confinement: &Confinement) -> Enforcement {
-        Enforcement::none(confinement, "this system has no sandbox", "run on Linux")
+    fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
+        let reason = "this system has no sandbox";
+        Arc::new(Enforcement::none(confinement, reason, "run on Linux"))
     }
 
     fn launch(
@@ -55,9 +56,6 @@ impl Launcher for NativeLauncher {
         _plan: &Plan,
         _stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError> {
-        Err(LaunchError::new(
-            Stage::Spawn,
-            io::ErrorKind::Unsupported.into(),
-        ))
+        Err(LaunchError::new(Stage::Spawn, io::Error::other(NoLauncher)))
     }
 }

@@ -1,54 +1,34 @@
-//! Faults at every step, in both forms, with both clones.
+//! Children outside a session: faults at each step, started directly and by `capspawn-init`, with
+//! `clone3` and with `clone`.
 
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use capspawn_raw::step::{Fault, Step};
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use super::super::steps::{Fault, Step};
-use super::{NO_FAULT, NOBODY, NativeLauncher};
-use crate::error::Stage;
-use crate::launch::{ChildStdio, Exit, Launcher, Plan, Process, Program, Scope, WorkingDirectory};
-use crate::limits::{CaptureCaps, Limits};
-use crate::sandbox::{Confinement, FsRoot, FsRules, Sandbox, Tier};
+use super::NativeLauncher;
+use crate::confinement::{Confinement, FsRoot, FsRules, Sandbox, Tier};
+use crate::launch::{
+    ChildStdio, Exit, Identity, Launcher, Plan, Process, Program, Scope, Stage, WorkingDirectory,
+};
+use crate::sandbox::sys::linux::spawner::{Spawner, default_user};
 
-const STEPS: [(Step, Stage); 13] = [
-    (Step::Signals, Stage::Signals),
-    (Step::Session, Stage::Session),
-    (Step::Watch, Stage::Watch),
-    (Step::Stdio, Stage::Stdio),
-    (Step::Descriptors, Stage::Descriptors),
-    (Step::WorkingDirectory, Stage::WorkingDirectory),
-    (Step::Limits, Stage::Limits),
-    (Step::Identity, Stage::Identity),
-    (Step::NoNewPrivileges, Stage::Privileges),
-    (Step::Capabilities, Stage::Privileges),
-    (Step::Landlock, Stage::Ruleset),
-    (Step::Seccomp, Stage::Filter),
-    (Step::Exec, Stage::Exec),
-];
+/// The steps of a child in tier B, in either form.
+fn steps() -> impl Iterator<Item = Step> {
+    let of_sessions = [Step::Namespaces, Step::Root, Step::Request];
+    let all = Step::ALL.iter().copied();
+    all.filter(move |step| !of_sessions.contains(step))
+}
 
 fn plan() -> Plan {
     let root = |path| FsRoot::resolve(path).expect("it exists");
     let read = ["/usr", "/bin", "/lib", "/lib64"].map(root).into();
-    let file = File::open("/bin/true").expect("it exists");
-    let dir = File::open("/").expect("it exists");
+    let program = Program::open("/bin/true").expect("it exists");
+    let cwd = WorkingDirectory::open("/").expect("it exists");
     Plan {
-        name: "true".into(),
-        program: Arc::new(Program {
-            path: "/bin/true".into(),
-            file,
-        }),
-        argv: vec!["true".into()],
-        env: Vec::new(),
-        cwd: WorkingDirectory {
-            path: "/".into(),
-            dir: Arc::new(dir.into()),
-            named: true,
-        },
-        limits: Limits::default(),
-        capture: CaptureCaps::default(),
         confinement: Arc::new(Confinement {
             fs: FsRules {
                 read,
@@ -56,25 +36,31 @@ fn plan() -> Plan {
             },
             ..Confinement::default()
         }),
-        script: None,
-        disclose_pid: false,
+        ..Plan::new("true", program, cwd)
     }
+}
+
+/// Returns a launcher of tier B with a fault, and with `clone` instead of `clone3` where `legacy_clone`.
+fn launcher(run_as: Option<Identity>, legacy_clone: bool, fault: Fault) -> NativeLauncher {
+    let spawner = Spawner::new(run_as, legacy_clone, fault);
+    NativeLauncher::over(spawner, Some(Tier::B))
 }
 
 fn null() -> ChildStdio {
     ChildStdio::default()
 }
 
-fn forms() -> Vec<Option<(u32, u32)>> {
-    // Only root can start children as somebody else; root starts them without the helper too.
+/// Returns the users that children can run as; none is the host's own.
+fn identities() -> Vec<Option<Identity>> {
+    // Only root can start children as another user, which takes `capspawn-init`.
     if rustix::process::geteuid().is_root() {
-        vec![None, Some(NOBODY)]
+        vec![None, Some(Identity::NOBODY)]
     } else {
         vec![None]
     }
 }
 
-/// The children that this thread started, zombies included.
+/// Returns the number of children that this thread started, zombies included.
 fn children() -> usize {
     let children = std::fs::read_to_string("/proc/thread-self/children");
     children
@@ -84,32 +70,32 @@ fn children() -> usize {
 }
 
 fn wait(process: &dyn Process) -> Exit {
-    loop {
-        if let Some(exit) = process.try_exit().expect("it can be asked") {
-            process.reap().expect("it has ended");
-            return exit;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(1));
-    }
+    poll(&mut [PollFd::new(&process.exit_fd(), PollFlags::IN)], None).expect("it can be polled");
+    let exit = process.try_exit().expect("a state").expect("it has ended");
+    process.reap().expect("it has ended");
+    exit
 }
 
 #[test]
 fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
     let plan = plan();
-    for run_as in forms() {
+    for run_as in identities() {
         for legacy in [false, true] {
-            let sound = NativeLauncher::with(Some(Tier::B), run_as, legacy, NO_FAULT);
-            let process = sound.launch(Scope(0), &plan, null()).expect("it starts");
+            let faultless = self::launcher(run_as, legacy, Fault::NONE);
+            let process = faultless
+                .launch(Scope(0), &plan, null())
+                .expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
-            // The watcher.
+            // The watchdog process.
             let before = children();
             assert_eq!(before, 1);
-            for (step, stage) in STEPS {
+            for step in steps() {
+                let stage = Stage::from(step);
                 let fault = Fault {
-                    step: step as u32,
+                    step: Some(step),
                     errno: libc::EXDEV,
                 };
-                let launcher = NativeLauncher::with(Some(Tier::B), run_as, legacy, fault);
+                let launcher = self::launcher(run_as, legacy, fault);
                 if step == Step::Identity && run_as.is_none() {
                     continue;
                 }
@@ -126,16 +112,16 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
 }
 
 #[test]
-fn what_the_kernel_refuses_is_reported_with_its_stage() {
+fn an_error_of_the_kernel_is_reported_with_its_stage() {
     let plan = plan();
-    for run_as in forms() {
-        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
+    for run_as in identities() {
+        let launcher = self::launcher(run_as, false, Fault::NONE);
         let mut broken = plan.clone();
         let file = File::open("/etc/passwd").expect("it exists");
         broken.cwd.dir = Arc::new(file.into());
         let error = launcher
             .launch(Scope(0), &broken, null())
-            .expect_err("no directory");
+            .expect_err("it is not a directory");
         assert_eq!(error.stage, Stage::WorkingDirectory);
         assert_eq!(error.source.raw_os_error(), Some(libc::ENOTDIR));
         let mut broken = plan.clone();
@@ -146,7 +132,7 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
         });
         let error = launcher
             .launch(Scope(0), &broken, null())
-            .expect_err("no program");
+            .expect_err("it is not a program");
         assert_eq!(
             (error.stage, error.source.raw_os_error()),
             (Stage::Exec, Some(libc::EACCES))
@@ -155,7 +141,7 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
         broken.argv.push("a\0b".into());
         assert!(
             launcher.launch(Scope(0), &broken, null()).is_err(),
-            "a NUL byte ends no argument early"
+            "an argument with a NUL byte is refused"
         );
         drop(launcher);
         assert_eq!(children(), 0, "a failure leaves a child");
@@ -163,10 +149,10 @@ fn what_the_kernel_refuses_is_reported_with_its_stage() {
 }
 
 #[test]
-fn threads_start_children_at_once_and_the_host_stays_dumpable() {
+fn threads_start_children_at_the_same_time_and_the_host_stays_dumpable() {
     let plan = plan();
-    for run_as in forms() {
-        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
+    for run_as in identities() {
+        let launcher = self::launcher(run_as, false, Fault::NONE);
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
@@ -178,16 +164,16 @@ fn threads_start_children_at_once_and_the_host_stays_dumpable() {
             }
         });
     }
-    let dumpable = rustix::process::dumpable_behavior().expect("it can be asked");
+    let dumpable = rustix::process::dumpable_behavior().expect("a state");
     assert_eq!(dumpable, rustix::process::DumpableBehavior::Dumpable);
 }
 
 #[test]
-fn a_killed_watcher_is_replaced() {
+fn a_killed_watchdog_is_replaced() {
     let plan = plan();
-    for run_as in forms() {
-        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
-        let first = launcher.watcher().expect("it starts");
+    for run_as in identities() {
+        let launcher = self::launcher(run_as, false, Fault::NONE);
+        let first = launcher.spawner.watchdog().expect("it starts");
         let pidfd = &first.process.pidfd;
         pidfd_send_signal(pidfd, Signal::KILL).expect("it runs");
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
@@ -197,45 +183,59 @@ fn a_killed_watcher_is_replaced() {
             drop(first);
             pid
         };
-        // At the latest once every other child executes, which has a copy of the socket's end until then.
+        // A child of another test has a copy of the socket's end until it executes, which delays the replacement.
         let replaced = (0..100).any(|_| {
             let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
-            launcher.watcher().expect("it runs").process.pid != first
+            launcher.spawner.watchdog().expect("it runs").process.pid != first
         });
         assert!(replaced);
         drop(launcher);
-        assert_eq!(children(), 0, "a watcher is left");
+        assert_eq!(children(), 0, "a watchdog is left");
     }
 }
 
 #[test]
-fn who_comes_late_with_a_failed_watcher_does_not_take_its_successor_away() {
-    let launcher = NativeLauncher::with(Some(Tier::B), None, false, NO_FAULT);
-    let failed = launcher.watcher().expect("it starts");
-    assert!(Arc::ptr_eq(&failed, &launcher.watcher().expect("it runs")));
-    launcher.give_up(&failed);
-    let second = launcher.watcher().expect("it starts");
+fn giving_up_a_watchdog_that_was_replaced_keeps_the_new_one() {
+    let launcher = self::launcher(None, false, Fault::NONE);
+    let failed = launcher.spawner.watchdog().expect("it starts");
+    assert!(Arc::ptr_eq(
+        &failed,
+        &launcher.spawner.watchdog().expect("it runs")
+    ));
+    launcher.spawner.give_up(&failed);
+    let second = launcher.spawner.watchdog().expect("it starts");
     assert!(!Arc::ptr_eq(&failed, &second));
-    launcher.give_up(&failed);
-    assert!(Arc::ptr_eq(&second, &launcher.watcher().expect("it runs")));
+    launcher.spawner.give_up(&failed);
+    assert!(Arc::ptr_eq(
+        &second,
+        &launcher.spawner.watchdog().expect("it runs")
+    ));
 }
 
 #[test]
-fn a_probe_that_met_a_shortage_is_made_again() {
+fn a_probe_that_met_a_shortage_is_repeated_and_its_report_is_not_cached() {
     for (errno, again) in [
         (libc::EMFILE, true),
         (libc::ENOMEM, true),
         (libc::EPERM, false),
     ] {
-        let mut launcher = NativeLauncher::failing(Fault {
-            step: Step::Namespaces as u32,
+        let fault = Fault {
+            step: Some(Step::Namespaces),
             errno,
-        });
-        assert!(launcher.findings().open.is_err(), "errno {errno}");
-        launcher.fault = NO_FAULT;
+        };
+        let spawner = Spawner::new(default_user(), false, fault);
+        let mut launcher = NativeLauncher::over(spawner, Some(Tier::A));
+        let required = |launcher: &NativeLauncher| {
+            let report = launcher.enforcement(&Confinement::default());
+            report.admits(Sandbox::Required)
+        };
+        assert!(!required(&launcher), "errno {errno}");
+        assert!(launcher.findings().breaches.is_err(), "errno {errno}");
+        launcher.spawner.set_fault(Fault::NONE);
+        assert_eq!(required(&launcher), again, "errno {errno}");
         assert_eq!(
-            launcher.findings().open.is_ok(),
+            launcher.findings().breaches.is_ok(),
             again,
             "errno {errno}: {:?}",
             launcher.findings()
@@ -244,37 +244,33 @@ fn a_probe_that_met_a_shortage_is_made_again() {
 }
 
 #[test]
-fn a_shortage_does_not_choose_a_lesser_tier() {
-    let root = rustix::process::geteuid().is_root();
+fn a_shortage_does_not_select_a_weaker_tier() {
     let fault = Fault {
-        step: Step::Namespaces as u32,
+        step: Some(Step::Namespaces),
         errno: libc::ENFILE,
     };
-    let mut launcher = NativeLauncher::with(None, root.then_some(NOBODY), false, fault);
+    let spawner = Spawner::new(default_user(), false, fault);
+    let mut launcher = NativeLauncher::over(spawner, None);
     assert_eq!(launcher.findings().tier, Tier::A);
     assert!(
         !launcher
             .enforcement(&Confinement::default())
             .admits(Sandbox::Required)
     );
-    launcher.fault = Fault {
+    launcher.spawner.set_fault(Fault {
         errno: libc::EPERM,
         ..fault
-    };
+    });
     assert_eq!(launcher.findings().tier, Tier::B);
 }
 
 #[test]
-fn a_child_that_nobody_reaped_ends_with_its_launcher() {
+fn an_unreaped_child_ends_with_its_launcher() {
     let mut plan = plan();
-    let file = File::open("/bin/sleep").expect("it exists");
-    plan.program = Arc::new(Program {
-        path: "/bin/sleep".into(),
-        file,
-    });
+    plan.program = Arc::new(Program::open("/bin/sleep").expect("it exists"));
     plan.argv = vec!["sleep".into(), "60".into()];
-    for run_as in forms() {
-        let launcher = NativeLauncher::with(Some(Tier::B), run_as, false, NO_FAULT);
+    for run_as in identities() {
+        let launcher = self::launcher(run_as, false, Fault::NONE);
         let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
         let pidfd = process
             .exit_fd()

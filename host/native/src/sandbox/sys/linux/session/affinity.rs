@@ -1,52 +1,58 @@
-//! The server runs where it is asked.
+//! Runs the server on the processor of the thread that sends it a request.
 //!
-//! Whoever asks for a child waits for it, so the processor that it leaves is the one
-//! to start the child on: on another, which sleeps, both would first have to wait
-//! for that to wake up, 45 µs on the machine where this was measured, against 6.
-//! The scheduler's own hint for this, a synchronous wake-up, is not heard while
-//! another processor has nothing to do. So the server is bound to the asker's
-//! processor before it is asked, and the child gets the asker's affinity before
-//! it executes, as the child of a `fork` does.
+//! The problem: the requesting thread waits for the child, so its own processor becomes
+//! idle and is the best one to start the child on. On a sleeping processor both would
+//! first wait for the wake-up: 45 µs on the machine where this was measured, against 6.
+//!
+//! The way chosen: before a request the host binds the server to the processor of the
+//! calling thread. The child gets the affinity of that thread before it executes, as the
+//! child of a `fork` does.
+//!
+//! Rejected: the scheduler's own hint, a synchronous wake-up. The scheduler ignores it
+//! while another processor is idle.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use capspawn_raw::affinity::Affinity;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 
-use super::super::child::Affinity;
 use super::processes::Processes;
 
-/// The processor that the server was bound to last.
-#[derive(Debug)]
-pub(super) struct Bound(AtomicUsize);
+/// The value for a server that is bound to no processor.
+const UNBOUND: usize = usize::MAX;
 
-impl Bound {
-    /// To none yet.
-    pub(super) const fn new() -> Self {
-        Self(AtomicUsize::new(usize::MAX))
+/// The processor that the server was last bound to.
+#[derive(Debug)]
+pub(crate) struct ServerProcessor(AtomicUsize);
+
+impl ServerProcessor {
+    /// Returns the state of a server that has not been bound yet.
+    pub(crate) const fn unbound() -> Self {
+        Self(AtomicUsize::new(UNBOUND))
     }
 
-    /// Binds the server to the calling thread's processor, and returns the thread's own
-    /// affinity for the child: none, and nobody is bound, where there are more
-    /// processors than the set holds.
-    pub(super) fn hand_over(&self, processes: &Processes) -> Option<Affinity> {
+    /// Binds the server to the processor of the calling thread, and returns the
+    /// affinity of that thread, for the child. Returns none, and binds nothing, where
+    /// the machine has more processors than the set holds.
+    pub(crate) fn follow_caller(&self, processes: &Processes) -> Option<Affinity> {
         let own = sched_getaffinity(None).ok()?;
         let here = sched_getcpu();
-        // One that has ended may have left its number to somebody else.
-        if self.0.swap(here, Ordering::Relaxed) != here && processes.is_served() {
+        // A server that has ended may have left its pid to another process.
+        if self.0.swap(here, Ordering::Relaxed) != here && processes.server_runs() {
             let mut set = CpuSet::new();
             set.set(here);
-            // Where it may not be bound it is slower, and the child's affinity is right all the same.
+            // A server that cannot be bound is only slower; the child's affinity is still right.
             let _ = sched_setaffinity(Some(processes.server.pid), &set);
             if self.0.load(Ordering::Relaxed) != here {
-                // Another thread has bound it meanwhile, or is about to: the next one does so in any case.
-                self.0.store(usize::MAX, Ordering::Relaxed);
+                // Another thread has bound the server meanwhile, or is about to: the next request binds it again.
+                self.0.store(UNBOUND, Ordering::Relaxed);
             }
         }
         Some(bytes(&own))
     }
 }
 
-/// The set as the system call takes it.
+/// Returns the set in the form that the system call takes.
 fn bytes(set: &CpuSet) -> Affinity {
     std::array::from_fn(|byte| {
         let is_set = |bit| u8::from(set.is_set(byte * 8 + bit));

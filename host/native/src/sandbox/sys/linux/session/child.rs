@@ -1,39 +1,56 @@
 //! A child in a session.
 //!
-//! The server starts it as a child of the host, so that it is held by its pidfd
-//! and reaped here, like one that the host has cloned. What it has besides is the
-//! session: where that ends, the kernel has killed the child, and not a signal
-//! that anybody sent.
+//! The server starts it as a child of the host, so the host holds it by its pidfd and
+//! reaps it, like a child that the host has cloned. In addition it holds its session:
+//! when the session ends, the kernel kills the child, and that is not reported as a
+//! signal that some process sent.
 
 use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::super::process::Child;
-use super::super::vfork::Spawned;
-use super::start::Session;
-use crate::launch::{Exit, Process};
+use super::instance::Session;
+use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process};
+use crate::sandbox::sys::linux::spawner::process::Child;
+use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 use crate::status::Signal;
 
-/// The signal with which the kernel ends what is left of a namespace.
+/// The signal with which the kernel ends all processes of a namespace.
 const SIGKILL: u8 = 9;
 
-/// A started child. Dropped, its tree is killed.
+/// A started child. Dropping it kills its tree.
 #[derive(Debug)]
-pub(in super::super) struct SessionChild {
+pub(crate) struct SessionChild {
     session: Arc<Session>,
     child: Arc<Child>,
     reaped: AtomicBool,
 }
 
 impl SessionChild {
-    pub(super) fn new(session: Arc<Session>, spawned: Spawned) -> Self {
+    pub(crate) fn new(session: Arc<Session>, spawned: Spawned) -> Self {
         Self {
             session,
             child: Arc::new(Child::new(spawned, None)),
             reaped: AtomicBool::new(false),
         }
+    }
+}
+
+impl Session {
+    /// Starts what `plan` says in this session. Returns once the program executes.
+    ///
+    /// # Errors
+    ///
+    /// The stage that failed. [`Stage::Request`](crate::launch::Stage::Request) with a broken
+    /// pipe means that the session has ended: the caller may start a new session and retry.
+    pub(crate) fn launch(
+        self: &Arc<Self>,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<SessionChild, LaunchError> {
+        let spawned = self.spawn(plan, stdio)?;
+        Ok(SessionChild::new(Arc::clone(self), spawned))
     }
 }
 
@@ -48,7 +65,7 @@ impl Process for SessionChild {
 
     fn try_exit(&self) -> io::Result<Option<Exit>> {
         match self.child.try_exit()? {
-            // Pid 1 has let go of its end by the time that the kernel kills the others.
+            // Pid 1 closes its end of the lifeline before the kernel kills the other processes.
             Some(Exit::Signal(SIGKILL)) if !self.session.has_pid_1() => {
                 Err(io::ErrorKind::BrokenPipe.into())
             }

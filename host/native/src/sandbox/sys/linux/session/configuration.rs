@@ -1,59 +1,54 @@
-//! A session's configuration, as the helper reads it.
+//! A session's configuration, from its profile.
 
 use std::io;
 use std::os::fd::OwnedFd;
 
+use capspawn_raw::wire::{Configuration, NetworkNamespace};
 use rustix::fs::MemfdFlags;
 
-use super::super::key::Key;
-use super::super::{helper, landlock, policy};
 use super::profile::Profile;
-use super::view::View;
-use super::wire::flag;
-use crate::sandbox::{Network, Sandbox};
+use super::root_layout::RootLayout;
+use crate::confinement::{Network, Sandbox};
+use crate::launch::Identity;
+use crate::sandbox::sys::linux::fd::memfd;
+use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
+use crate::sandbox::sys::linux::policy::{landlock, syscalls};
 
-/// Returns a sealed memfd with the configuration of `profile` for the user
-/// `(uid, gid, whether the helper has to become it)`. Its calls will carry `key`.
-pub(super) fn file(
+/// Returns a sealed memfd with the configuration of `profile` for the user `user`, to which
+/// the session's processes change if `becomes_user`. Their own calls will carry `pass`.
+pub(crate) fn file(
     profile: &Profile,
-    view: &View,
-    (uid, gid, become_user): (u32, u32, bool),
-    key: Key,
+    layout: &RootLayout,
+    (user, becomes_user): (Identity, bool),
+    pass: FilterPass,
 ) -> io::Result<OwnedFd> {
-    let mut flags = 0;
-    if become_user {
-        flags |= flag::BECOME_USER;
-    }
-    match profile.confinement.network {
-        Network::None => flags |= flag::OWN_NETWORK,
-        Network::Loopback => flags |= flag::OWN_NETWORK | flag::LOOPBACK,
-        Network::Host => {}
-    }
-    // Pid 1 and the server count.
-    let tasks = profile
-        .processes
-        .map_or(u64::MAX, |tasks| tasks.saturating_add(2));
-    let mut bytes = Vec::new();
-    for word in key.arguments() {
-        bytes.extend(word.to_ne_bytes());
-    }
-    for word in [flags, uid, gid] {
-        bytes.extend(word.to_ne_bytes());
-    }
-    bytes.extend(tasks.to_ne_bytes());
-    for rights in landlock::session_rights() {
-        bytes.extend(rights.to_ne_bytes());
-    }
-    bytes.extend(landlock::session_scopes().to_ne_bytes());
     let network = profile.confinement.network;
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
-        Sandbox::Required | Sandbox::BestEffort => policy::session(network, key),
+        Sandbox::Required | Sandbox::BestEffort => syscalls::session_program(network, pass),
     };
-    let filter = helper::instructions(&filter);
-    let length = u32::try_from(filter.len()).map_err(io::Error::other)?;
-    bytes.extend(length.to_ne_bytes());
-    bytes.extend(filter);
-    bytes.extend_from_slice(&view.bytes);
-    helper::sealed("capspawn-session", &bytes, MemfdFlags::empty())
+    let [list_rights, proc_rights, write_rights] = landlock::session_rights();
+    let configuration = Configuration {
+        becomes_user,
+        network: match network {
+            Network::None => NetworkNamespace::Own,
+            Network::Loopback => NetworkNamespace::OwnWithLoopback,
+            Network::Host => NetworkNamespace::Host,
+        },
+        uid: user.uid,
+        gid: user.gid,
+        // Pid 1 and the server count.
+        tasks: profile
+            .processes
+            .map_or(u64::MAX, |tasks| tasks.saturating_add(2)),
+        list_rights,
+        proc_rights,
+        write_rights,
+        scopes: landlock::session_scopes(),
+        filter: &memfd::instructions(&filter),
+        operations: layout.bytes(),
+    };
+    let mut bytes = Vec::new();
+    configuration.write(pass.arguments(), |part| bytes.extend_from_slice(part));
+    memfd::sealed("capspawn-session", &bytes, MemfdFlags::empty())
 }

@@ -1,37 +1,39 @@
-//! Messages of a session's processes and of its children.
+//! Messages from the processes of a session and from its children.
 
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
-use rustix::io::Errno;
+use capspawn_raw::wire::{REPORT_BYTES, Report};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
     recvmsg, socketpair,
 };
 use rustix::process::Pid;
 
-use super::super::descriptors::raised;
-use super::wire::{REPORT_BYTES, Report};
+use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
-/// Two ends that keep messages apart. A host may have closed its standard streams.
-pub(super) fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+/// Returns a connected pair of sockets that keep message boundaries. Both numbers are above the
+/// standard streams, also in a host that has closed its own.
+pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let kind = SocketType::SEQPACKET;
     let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-    Ok((raised(ours)?, raised(theirs)?))
+    Ok((above_stdio(ours)?, above_stdio(theirs)?))
 }
 
 /// A message.
-pub(super) struct Message {
-    /// None where it is no report, or the end.
-    pub(super) report: Option<Report>,
-    pub(super) descriptor: Option<OwnedFd>,
-    /// The kernel's word, where the socket asks for it.
-    pub(super) sender: Option<Pid>,
+pub(crate) struct Message {
+    /// None where the message is no report, and at the end of the stream.
+    pub(crate) report: Option<Report>,
+    pub(crate) descriptor: Option<OwnedFd>,
+    /// The sender's pid as the kernel attests it, on a socket with `SO_PASSCRED`.
+    pub(crate) sender: Option<Pid>,
 }
 
-/// Waits for a message, as long as the socket's bound or `flags` allow.
-pub(super) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message> {
+/// Waits for a message, as long as the socket's timeout or `flags` allow.
+pub(crate) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message> {
     const ROOM: usize = rustix::cmsg_space!(ScmRights(1), ScmCredentials(1));
     let mut bytes = [0; REPORT_BYTES];
     let mut room = [const { MaybeUninit::uninit() }; ROOM];
@@ -63,4 +65,14 @@ pub(super) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message>
         }
     }
     Ok(message)
+}
+
+/// Returns whether a descriptor has one of its events, or has lost its other end. One `poll(2)`
+/// for all of them, which does not wait.
+pub(crate) fn any_ready<const N: usize>(fds: [(&OwnedFd, PollFlags); N]) -> bool {
+    let now = Timespec::default();
+    let mut fds = fds.map(|(fd, events)| PollFd::new(fd, events));
+    // A signal to the host interrupts even a poll that does not wait.
+    let ready = retry_on_intr(|| poll(&mut fds, Some(&now)));
+    ready.is_ok_and(|ready| ready > 0)
 }

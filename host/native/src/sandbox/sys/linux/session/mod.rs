@@ -1,31 +1,39 @@
-//! The launcher of tier A: a session of namespaces per profile, children by message.
+//! The launcher of tier A: one session of namespaces per profile, and a message per child.
 //!
-//! Fresh namespaces for every child cost two to three times a plain spawn, and
-//! an outside tool (bubblewrap) five to ten times. Made once they cost nothing: a
-//! child is a datagram, a vfork and an exec. The helper is in them twice, confined
-//! once: as pid 1, which made the root and lives, and as the server, which makes
-//! each child a child of the host. Rejected: pid 1 as the children's parent. Every
-//! end was then told from pid 1 to the host, two wake-ups that a spawn of
-//! `/bin/true` took a tenth longer for.
+//! The problem: fresh namespaces for every child cost two to three times a plain spawn,
+//! and an external tool (bubblewrap) five to ten times.
 //!
-//! Everything in a session shares its root, its `/tmp`, its loopback interface and
-//! its cap on tasks; what differs in any of these is another session.
+//! The way chosen: the namespaces are created once, and a child then costs a datagram,
+//! a vfork and an exec. Two processes of `capspawn-init` run in a session, both under
+//! one confinement: pid 1, which built the root and keeps the namespaces alive, and the
+//! server, which starts each child as a child of the host.
+//!
+//! Rejected: children of pid 1. Pid 1 then had to report every exit to the host, two
+//! wake-ups that made a spawn of `/bin/true` a tenth slower.
+//!
+//! All children of a session share its root, its `/tmp`, its loopback interface and its
+//! limit on tasks. A command that differs in any of these gets another session.
 
 mod affinity;
-mod answer;
-mod answers;
+mod announcements;
 mod child;
 mod configuration;
+mod instance;
+mod masks;
 mod message;
+mod path_error;
+mod pool;
 mod processes;
 mod profile;
+mod reply;
+mod reply_slot;
 mod request;
+mod root_layout;
+mod roots;
 mod start;
 #[cfg(test)]
 mod tests;
-mod view;
-#[allow(dead_code, reason = "the helper's side of the file needs the rest")]
-mod wire;
-mod words;
 
-pub(super) use self::{child::SessionChild, profile::Profile, start::Session};
+pub(super) use self::instance::Session;
+pub(super) use self::pool::SessionPool;
+pub(super) use self::profile::Profile;

@@ -8,41 +8,41 @@ use rustix::process::{
     Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
 };
 
-use super::super::process::Child;
-use super::super::vfork::Spawned;
-use super::answer::reap;
-use super::start::is_ready;
-use super::words::Words;
+use super::announcements::Announcements;
+use super::message::any_ready;
+use super::reply::reap;
+use crate::sandbox::sys::linux::spawner::process::Child;
+use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 
-/// The server and pid 1, both children of the host. They are one process group, and
-/// so is a child until it has said that it is there.
+/// The server and pid 1, both children of the host. They share one process group, to
+/// which a child belongs until it has announced itself.
 #[derive(Debug)]
-pub(super) struct Processes {
-    pub(super) server: Spawned,
-    /// Of the children, to know those of a server that was killed before it could tell of them.
-    pub(super) words: Words,
+pub(crate) struct Processes {
+    pub(crate) server: Spawned,
+    /// Finds the children of a server that was killed before it could report them.
+    pub(crate) announcements: Announcements,
 }
 
 impl Processes {
-    /// Whether the server runs.
-    pub(super) fn is_served(&self) -> bool {
-        !is_ready(&self.server.pidfd, PollFlags::IN)
+    /// Returns whether the server runs.
+    pub(crate) fn server_runs(&self) -> bool {
+        !any_ready([(&self.server.pidfd, PollFlags::IN)])
     }
 
     /// Kills both. The kernel kills the whole namespace with its pid 1.
-    pub(super) fn kill(&self) {
-        // The server is reaped last of all, by `reap`: until then the group's number is its own.
+    pub(crate) fn kill(&self) {
+        // `reap` reaps the server last: until then no other process group has this number.
         let _ = kill_process_group(self.server.pid, Signal::KILL);
-        // It may have had no time to make the group.
+        // A server that has just been started may not lead its group yet.
         let _ = pidfd_send_signal(&self.server.pidfd, Signal::KILL);
     }
 
-    /// Kills both and reaps them, once all in the namespace are, the `dropped` children
-    /// among them: not here, since that takes milliseconds, and this may be the thread
-    /// that supervises all children.
-    pub(super) fn end(self, dropped: Vec<Arc<Child>>) {
+    /// Kills both, and reaps them once all processes of the namespace are reaped, the
+    /// `unreaped` children included. Reaps on a thread of its own: it takes
+    /// milliseconds, and the caller may be the thread that supervises all children.
+    pub(crate) fn end(self, unreaped: Vec<Arc<Child>>) {
         self.kill();
-        let both = Arc::new((self, dropped));
+        let both = Arc::new((self, unreaped));
         let later = Arc::clone(&both);
         let thread = std::thread::Builder::new().name("capspawn-end".into());
         if thread.spawn(move || later.0.reap(&later.1)).is_err() {
@@ -50,14 +50,17 @@ impl Processes {
         }
     }
 
-    /// Waits for the end of all, and reaps them.
-    fn reap(&self, dropped: &[Arc<Child>]) {
-        for child in dropped {
+    /// Waits until all of them have ended, and reaps them.
+    fn reap(&self, unreaped: &[Arc<Child>]) {
+        for child in unreaped {
             child.wait();
         }
-        self.words.untold().into_iter().for_each(reap);
-        // The two, and whoever was killed before it could say that it is there. The kernel lets pid 1 be reaped
-        // after all others in its namespace.
+        self.announcements
+            .take_unreported()
+            .into_iter()
+            .for_each(reap);
+        // The two processes, and each child that was killed before it could announce itself. The kernel lets
+        // pid 1 be reaped only after all other processes in its namespace.
         let group = || WaitId::Pgid(Some(self.server.pid));
         while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
         self.server.wait();

@@ -1,99 +1,106 @@
-//! What the server is asked: a datagram with descriptors.
+//! A request to the server: a datagram with descriptors.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
+use capspawn_raw::affinity::Affinity;
+use capspawn_raw::step::Fault;
+use capspawn_raw::wire::{MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest};
 use rustix::fs::MemfdFlags;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use super::super::child::Affinity;
-use super::super::steps::Fault;
-use super::super::{helper, limits};
-use super::answers::Answers;
-use super::wire::{MAX_INLINE, SPAWN_DESCRIPTORS, STREAMS};
+use super::reply_slot::ReplySlot;
 use crate::launch::{ChildStdio, Plan};
+use crate::sandbox::sys::linux::fd::memfd;
+use crate::sandbox::sys::linux::spawner::rlimits;
 
-/// A datagram, what goes along with it, and the strings that were too large for it.
-pub(super) struct Request<'a> {
-    bytes: Vec<u8>,
-    descriptors: Vec<BorrowedFd<'a>>,
-    strings: Option<OwnedFd>,
+/// A request, and the descriptors that come along with it.
+pub(crate) struct Request<'a> {
+    head: Vec<u8>,
+    /// Behind the head in the datagram, or in a memfd where they are many.
+    strings: Strings,
+    streams: [Option<BorrowedFd<'a>>; 3],
+    program: BorrowedFd<'a>,
+    reply: Option<BorrowedFd<'a>>,
+}
+
+enum Strings {
+    Inline(Vec<u8>),
+    Shared(OwnedFd),
 }
 
 impl<'a> Request<'a> {
-    /// To start what `plan` says on the processors `affinity` with the streams `stdio`,
-    /// answered at `answers`.
-    pub(super) fn new(
+    /// Returns a request to start `plan` on the processors `affinity` with the streams
+    /// `stdio`. The reply goes to `answers`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if a string contains a NUL, `E2BIG` if there are too many, or the error of the
+    /// memfd for large ones.
+    pub(crate) fn new(
         plan: &'a Plan,
         affinity: Option<&Affinity>,
         stdio: &'a ChildStdio,
-        answers: &'a Answers<'_>,
+        answers: &'a ReplySlot<'_>,
         fault: Fault,
     ) -> io::Result<Self> {
-        let strings = strings(plan)?;
-        let shared = strings.len() > MAX_INLINE;
-        let mut limits = Vec::new();
-        for limit in limits::resources(&plan.limits) {
-            limits.extend(u64::from(limit.resource).to_ne_bytes());
-            limits.extend(limit.values.iter().flat_map(|value| value.to_ne_bytes()));
-        }
-        let word =
-            |count| u32::try_from(count).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG));
-        let words = [
-            word(plan.argv.len())?,
-            word(plan.env.len())?,
-            fault.step,
-            fault.errno.cast_unsigned(),
-        ];
-        let mut request = Self {
-            bytes: words.iter().flat_map(|word| word.to_ne_bytes()).collect(),
-            descriptors: Vec::with_capacity(SPAWN_DESCRIPTORS),
-            strings: None,
-        };
-        for block in [affinity.map_or(&[][..], |affinity| affinity), &limits] {
-            request.bytes.extend(word(block.len())?.to_ne_bytes());
-            request.bytes.extend(block);
-        }
-        let mut streams = 0;
-        for (bit, stream) in STREAMS
-            .iter()
-            .zip([&stdio.stdin, &stdio.stdout, &stdio.stderr])
-        {
-            if let Some(stream) = stream {
-                streams |= bit;
-                request.descriptors.push(stream.as_fd());
-            }
-        }
-        request.descriptors.push(plan.program.file.as_fd());
-        let apart = answers.far_end();
-        for word in [streams, u32::from(apart.is_some()), u32::from(shared)] {
-            request.bytes.extend(word.to_ne_bytes());
-        }
-        request.descriptors.extend(apart);
-        if shared {
-            request.strings = Some(helper::sealed(
+        let strings = match strings(plan)? {
+            strings if strings.len() <= MAX_INLINE => Strings::Inline(strings),
+            strings => Strings::Shared(memfd::sealed(
                 "capspawn-strings",
                 &strings,
                 MemfdFlags::empty(),
-            )?);
-        } else {
-            request.bytes.extend(strings);
-        }
-        Ok(request)
+            )?),
+        };
+        let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
+        let streams = streams.map(|stream| stream.as_ref().map(AsFd::as_fd));
+        let reply = answers.far_end();
+        let request = SpawnRequest {
+            arguments: count(&plan.argv)?,
+            variables: count(&plan.env)?,
+            fault,
+            affinity,
+            limits: rlimits::resources(&plan.limits),
+            streams: streams.map(|stream| stream.is_some()),
+            has_reply_socket: reply.is_some(),
+            strings: match &strings {
+                Strings::Inline(strings) => Some(strings),
+                Strings::Shared(_) => None,
+            },
+        };
+        let mut head = Vec::with_capacity(MAX_HEAD);
+        request.write_head(|part| head.extend_from_slice(part));
+        Ok(Self {
+            head,
+            strings,
+            streams,
+            program: plan.program.file.as_fd(),
+            reply,
+        })
     }
 
     /// Sends the request.
-    pub(super) fn send(&self, control: &OwnedFd) -> io::Result<()> {
+    pub(crate) fn send(&self, control: &OwnedFd) -> io::Result<()> {
         const ROOM: usize = rustix::cmsg_space!(ScmRights(SPAWN_DESCRIPTORS));
-        let mut all = self.descriptors.clone();
-        all.extend(self.strings.as_ref().map(AsFd::as_fd));
+        let (strings, shared): (&[u8], _) = match &self.strings {
+            Strings::Inline(strings) => (strings, None),
+            Strings::Shared(file) => (&[], Some(file.as_fd())),
+        };
+        let files = SpawnFiles {
+            streams: self.streams,
+            program: self.program,
+            reply: self.reply,
+            strings: shared,
+        };
+        let passed: Vec<_> = files.into_passed().collect();
         let mut room = [const { MaybeUninit::uninit() }; ROOM];
         let mut ancillary = SendAncillaryBuffer::new(&mut room);
-        if !ancillary.push(SendAncillaryMessage::ScmRights(&all)) {
+        if !ancillary.push(SendAncillaryMessage::ScmRights(&passed)) {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
-        let parts = [IoSlice::new(&self.bytes)];
+        let parts = [IoSlice::new(&self.head), IoSlice::new(strings)];
         loop {
             match sendmsg(control, &parts, &mut ancillary, SendFlags::NOSIGNAL) {
                 Ok(_) => return Ok(()),
@@ -104,11 +111,25 @@ impl<'a> Request<'a> {
     }
 }
 
-/// The working directory, the program's path, the arguments and the environment.
-fn strings(plan: &Plan) -> io::Result<Vec<u8>> {
-    use std::os::unix::ffi::OsStrExt;
+fn count<T>(strings: &[T]) -> io::Result<u32> {
+    u32::try_from(strings.len()).map_err(|_| io::Error::from_raw_os_error(libc::E2BIG))
+}
 
-    let mut strings = Vec::new();
+/// Returns the working directory, the program's path, the arguments and the environment.
+fn strings(plan: &Plan) -> io::Result<Vec<u8>> {
+    // A directory that the request does not name is the session's own.
+    let cwd = match plan.cwd.named {
+        true => plan.cwd.path.as_os_str().as_bytes(),
+        false => b"",
+    };
+    let program = plan.program.path.as_os_str().as_bytes();
+    let arguments: usize = plan.argv.iter().map(|it| it.len() + 1).sum();
+    let variables = plan
+        .env
+        .iter()
+        .map(|(name, value)| name.len() + value.len() + 2);
+    let length = cwd.len() + program.len() + 2 + arguments + variables.sum::<usize>();
+    let mut strings = Vec::with_capacity(length);
     let mut push = |parts: &[&[u8]]| {
         for part in parts {
             if part.contains(&0) {
@@ -119,13 +140,8 @@ fn strings(plan: &Plan) -> io::Result<Vec<u8>> {
         strings.push(0);
         Ok(())
     };
-    // A directory that nobody named is the session's own.
-    let cwd = match plan.cwd.named {
-        true => plan.cwd.path.as_os_str().as_bytes(),
-        false => b"",
-    };
     push(&[cwd])?;
-    push(&[plan.program.path.as_os_str().as_bytes()])?;
+    push(&[program])?;
     for argument in &plan.argv {
         push(&[argument.as_bytes()])?;
     }

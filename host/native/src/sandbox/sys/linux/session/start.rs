@@ -1,262 +1,104 @@
-//! A running session.
+//! The start of a session: its root, its namespaces, its two processes.
 
-use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use capspawn_raw::step::{Fault, Step};
+use capspawn_raw::wire::Report;
 use parking_lot::Mutex;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::retry_on_intr;
 use rustix::net::{RecvFlags, sockopt};
-#[cfg(test)]
-use rustix::process::Pid;
 
-use super::super::descriptors::raised;
-use super::super::key::Key;
-use super::super::landlock;
-use super::super::launcher::{NativeLauncher, SessionFiles};
-use super::super::process::Child;
-use super::super::steps::{Fault, Step};
-use super::super::vfork::stage_of;
-use super::affinity::Bound;
-use super::answer::Answer;
-use super::answers::{self, Answers};
-use super::child::SessionChild;
+use super::affinity::ServerProcessor;
+use super::announcements::Announcements;
 use super::configuration;
-use super::message::{pair, receive};
+use super::instance::{Session, exists, session_ended, session_timed_out};
+use super::message::{receive, socket_pair};
 use super::processes::Processes;
 use super::profile::Profile;
-use super::request::Request;
-use super::view::View;
-use super::wire::Report;
-use super::words::Words;
-use crate::error::{LaunchError, Stage};
-use crate::launch::{ChildStdio, Plan};
+use super::reply_slot;
+use super::root_layout::RootLayout;
+use crate::launch::{LaunchError, Stage};
+use crate::sandbox::sys::linux::fd::stdio::above_stdio;
+use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
+use crate::sandbox::sys::linux::policy::landlock;
+use crate::sandbox::sys::linux::spawner::Spawner;
+use crate::sandbox::sys::linux::spawner::services::SessionFiles;
 
-/// How long a request may wait for room in the socket: the server never waits for
-/// anybody but the exec of one child.
-const SEND_BOUND: Duration = Duration::from_secs(1);
-
-/// Namespaces, their pid 1 and the server. Dropped, everything in them ends.
-#[derive(Debug)]
-pub(in super::super) struct Session {
-    /// The server ends with this socket.
-    control: OwnedFd,
-    /// Whether an answer is to come on it.
-    is_awaited: AtomicBool,
-    bound: Bound,
-    /// The end of this socket is pid 1's, and it ends with the socket.
-    lifeline: OwnedFd,
-    /// None only while dropping.
-    processes: Option<Processes>,
-    /// Killed with their handles, and not reaped yet.
-    dropped: Mutex<Vec<Arc<Child>>>,
-    /// Denied paths that were missing, so that nothing hides them.
-    absent: Vec<PathBuf>,
-    /// The fault that the tests have arranged in children.
-    fault: Fault,
-    /// For the tests: the server alone needs it.
-    #[cfg(test)]
-    key: Key,
-}
+/// How long a request may wait for room in the control socket: the server never waits
+/// longer than one child takes to execute.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Session {
-    /// Makes the namespaces and the root, and starts pid 1 and the server. Takes 2 to 4 ms.
+    /// Creates the namespaces and the root, and starts pid 1 and the server. Takes 2 to 4 ms.
     ///
     /// # Errors
     ///
-    /// The stage that failed; a root or hole at fault is named. Nothing is left.
-    pub(in super::super) fn start(
-        launcher: &NativeLauncher,
-        profile: &Profile,
-    ) -> Result<Self, LaunchError> {
+    /// The stage that failed, with the path of the root or masked path at fault. No
+    /// process is left.
+    pub(crate) fn start(spawner: &Spawner, profile: &Profile) -> Result<Self, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
-        let view = View::new(&profile.confinement.fs, profile.tmpfs_bytes);
-        let view = view.map_err(at(Stage::Root))?;
-        let absent: Vec<_> = view
-            .optional
-            .iter()
-            .filter(|hole| !is_there(hole))
-            .cloned()
-            .collect();
+        let layout = RootLayout::new(&profile.confinement.fs, profile.tmpfs_bytes);
+        let layout = layout.map_err(at(Stage::Root))?;
+        // Before the session starts: a path that is created meanwhile costs a restart, and is never left unmasked.
+        let missing = layout.optional_masks().filter(|path| !exists(path));
+        let unmasked: Vec<_> = missing.cloned().collect();
         let ruleset =
             landlock::session_ruleset(&profile.confinement).map_err(at(Stage::Ruleset))?;
         let ruleset = ruleset
-            .map(raised)
+            .map(above_stdio)
             .transpose()
             .map_err(at(Stage::Ruleset))?;
-        let key = Key::draw().map_err(at(Stage::Spawn))?;
-        let file = configuration::file(profile, &view, launcher.user(), key).and_then(raised);
+        let pass = FilterPass::draw().map_err(at(Stage::Spawn))?;
+        let file =
+            configuration::file(profile, &layout, spawner.user(), pass).and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
-        let (control, theirs) = pair().map_err(at(Stage::Spawn))?;
-        let (lifeline, firsts) = pair().map_err(at(Stage::Spawn))?;
-        let (words, childrens) = Words::new().map_err(at(Stage::Spawn))?;
-        sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_BOUND))
-            .and_then(|()| answers::set_bound(&control))
+        let (control, servers_end) = socket_pair().map_err(at(Stage::Spawn))?;
+        let (lifeline, pid_1s_end) = socket_pair().map_err(at(Stage::Spawn))?;
+        let (announcements, childrens_end) = Announcements::new().map_err(at(Stage::Spawn))?;
+        sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_TIMEOUT))
+            .and_then(|()| reply_slot::set_reply_timeout(&control))
             .map_err(|errno| LaunchError::new(Stage::Spawn, errno.into()))?;
-        let (own, childs) = faults(launcher.fault());
+        let faults = Faults::of(spawner.fault());
         let files = SessionFiles {
             configuration: file.as_fd(),
-            control: theirs.as_fd(),
-            lifeline: firsts.as_fd(),
-            words: childrens.as_fd(),
+            control: servers_end.as_fd(),
+            lifeline: pid_1s_end.as_fd(),
+            announcements: childrens_end.as_fd(),
             ruleset: ruleset.as_ref(),
         };
-        let server = launcher.start_session(&files, own)?;
-        drop((theirs, firsts, childrens));
-        let processes = Processes { server, words };
-        if let Err(error) = ready(&control, &view) {
+        let server = spawner.start_session(&files, faults.session)?;
+        drop((servers_end, pid_1s_end, childrens_end));
+        let processes = Processes {
+            server,
+            announcements,
+        };
+        if let Err(error) = wait_until_ready(&control, &layout) {
             drop((control, lifeline));
             processes.end(Vec::new());
             return Err(error);
         }
         Ok(Self {
             control,
-            is_awaited: AtomicBool::new(false),
-            bound: Bound::new(),
+            control_in_use: AtomicBool::new(false),
+            server_processor: ServerProcessor::unbound(),
             lifeline,
             processes: Some(processes),
-            dropped: Mutex::default(),
-            absent,
-            fault: childs,
+            unreaped: Mutex::default(),
+            unmasked,
+            fault: faults.child,
             #[cfg(test)]
-            key,
+            pass,
         })
     }
-
-    /// Whether children can be started in it. (Its end alone would tell the next request, but not while a child
-    /// that is about to execute still holds the server's end of the socket.)
-    pub(in super::super) fn is_alive(&self) -> bool {
-        self.has_pid_1() && self.processes.as_ref().is_some_and(Processes::is_served)
-    }
-
-    /// Whether its children may live: the kernel ends them with pid 1.
-    pub(super) fn has_pid_1(&self) -> bool {
-        !is_ready(&self.lifeline, PollFlags::empty())
-    }
-
-    /// Whether a denied path is there by now that the session does not hide: its present children see it.
-    pub(in super::super) fn is_outdated(&self) -> bool {
-        self.absent.iter().any(|hole| is_there(hole))
-    }
-
-    /// Starts what `plan` says in the session. Returns once the program executes.
-    ///
-    /// # Errors
-    ///
-    /// The stage that failed. [`Stage::Request`] with a broken pipe is a session
-    /// that has ended: a new one may be made and asked.
-    pub(in super::super) fn launch(
-        self: &Arc<Self>,
-        plan: &Plan,
-        stdio: &ChildStdio,
-    ) -> Result<SessionChild, LaunchError> {
-        let at = |stage| move |source| LaunchError::new(stage, source);
-        self.dropped.lock().retain(|child| !is_gone(child));
-        let processes = self.processes.as_ref().ok_or_else(ended)?;
-        let affinity = self.bound.hand_over(processes);
-        let answers = Answers::new(&self.control, &self.is_awaited).map_err(at(Stage::Pipe))?;
-        let request = Request::new(plan, affinity.as_ref(), stdio, &answers, self.fault);
-        let request = request.map_err(at(Stage::Spawn))?;
-        self.send(&request)?;
-        match answers.wait(&processes.words).map_err(at(Stage::Request))? {
-            Answer::Started(spawned) => Ok(SessionChild::new(Arc::clone(self), spawned)),
-            // Nobody is born where pid 1 has gone.
-            Answer::Refused { step: 0, .. } if !self.has_pid_1() => Err(ended()),
-            Answer::Refused { step, errno } => {
-                let source = io::Error::from_raw_os_error(errno);
-                Err(LaunchError::new(stage_of(step), source))
-            }
-            Answer::Silence { late } => {
-                // Nobody can say what the server is at. (It never lacks descriptors for what comes along: it holds
-                // none from one request to the next.)
-                self.end();
-                Err(if late { out_of_time() } else { ended() })
-            }
-        }
-    }
-
-    /// Reaps a killed child when it has ended.
-    pub(super) fn reap_later(&self, child: Arc<Child>) {
-        self.dropped.lock().push(child);
-    }
-
-    /// Ends the session at once, and all that is in it.
-    fn end(&self) {
-        if let Some(processes) = &self.processes {
-            processes.kill();
-        }
-    }
-
-    /// Sends a request; an ended session is told apart.
-    fn send(&self, request: &Request<'_>) -> Result<(), LaunchError> {
-        request
-            .send(&self.control)
-            .map_err(|error| match error.raw_os_error() {
-                Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => ended(),
-                _ => LaunchError::new(Stage::Request, error),
-            })
-    }
 }
 
-#[cfg(test)]
-impl Session {
-    /// Shortens the bound of an answer.
-    pub(super) fn wait_no_longer_than(&self, bound: Duration) {
-        let set = sockopt::set_socket_timeout(&self.control, sockopt::Timeout::Recv, Some(bound));
-        set.expect("a bound");
-    }
-
-    pub(super) fn key(&self) -> Key {
-        self.key
-    }
-
-    pub(super) fn server(&self) -> Pid {
-        let processes = self.processes.as_ref();
-        processes.expect("only dropping takes it").server.pid
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        if let Some(processes) = self.processes.take() {
-            processes.end(std::mem::take(self.dropped.get_mut()));
-        }
-    }
-}
-
-fn is_gone(child: &Arc<Child>) -> bool {
-    // A host that reaps all children itself has reaped this one.
-    child.try_reap().unwrap_or(true)
-}
-
-/// Whether one of `events` or the end of the other side has come.
-pub(super) fn is_ready(fd: &OwnedFd, events: PollFlags) -> bool {
-    let now = Timespec::default();
-    // A signal to the host interrupts even a look.
-    let ready = retry_on_intr(|| poll(&mut [PollFd::new(fd, events)], Some(&now)));
-    ready.is_ok_and(|ready| ready > 0)
-}
-
-fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
-fn ended() -> LaunchError {
-    LaunchError::new(Stage::Request, io::ErrorKind::BrokenPipe.into())
-}
-
-fn out_of_time() -> LaunchError {
-    LaunchError::new(Stage::Request, io::ErrorKind::TimedOut.into())
-}
-
-/// Waits until the session is ready.
-fn ready(control: &OwnedFd, view: &View) -> Result<(), LaunchError> {
+/// Waits until the session is ready for requests.
+fn wait_until_ready(control: &OwnedFd, layout: &RootLayout) -> Result<(), LaunchError> {
     let report = match receive(control, RecvFlags::empty()) {
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(out_of_time()),
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+            return Err(session_timed_out());
+        }
         message => message.map_err(|error| LaunchError::new(Stage::Request, error))?,
     }
     .report;
@@ -267,24 +109,31 @@ fn ready(control: &OwnedFd, view: &View) -> Result<(), LaunchError> {
             errno,
             operation,
         }) => {
-            let source = if step == Step::Root as u32 {
-                view.error(operation, errno)
+            let source = if step == Step::Root {
+                layout.error(operation, errno)
             } else {
-                io::Error::from_raw_os_error(errno)
+                std::io::Error::from_raw_os_error(errno)
             };
-            Err(LaunchError::new(stage_of(step), source))
+            Err(LaunchError::new(step.into(), source))
         }
-        _ => Err(ended()),
+        _ => Err(session_ended()),
     }
 }
 
-/// Which faults are the session's and which its children's.
-fn faults(fault: Fault) -> (Fault, Fault) {
-    let none = Fault { step: 0, errno: 0 };
-    let own = [Step::Identity, Step::Namespaces, Step::Root];
-    if own.iter().any(|step| *step as u32 == fault.step) {
-        (fault, none)
-    } else {
-        (none, fault)
+/// The fault of a test, for the processes in which its step is taken.
+struct Faults {
+    session: Fault,
+    child: Fault,
+}
+
+impl Faults {
+    fn of(fault: Fault) -> Self {
+        let steps = [Step::Identity, Step::Namespaces, Step::Root];
+        let (session, child) = if fault.step.is_some_and(|step| steps.contains(&step)) {
+            (fault, Fault::NONE)
+        } else {
+            (Fault::NONE, fault)
+        };
+        Self { session, child }
     }
 }

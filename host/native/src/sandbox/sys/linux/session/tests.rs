@@ -1,15 +1,20 @@
-//! Sessions, with real children.
+//! Sessions with real children.
+
+#![expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
 
 mod affinity;
 mod faults;
-mod holes;
+mod filter_pass;
 mod isolation;
-mod key;
 mod leaks;
 mod lifecycle;
 mod limits;
-mod random;
+mod masked;
+mod pool;
 mod root;
-mod served;
+mod server;
 mod streams;
 mod support;

@@ -1,17 +1,17 @@
-//! What a child sees and reaches.
+//! What a child sees and can reach.
 
 use std::sync::Arc;
 
-use super::super::Session;
 use super::support::{
-    launch, launcher, output, piped, plan, processes, profile, profile_of, python, rules, run,
-    script, session, wait,
+    launch, output, piped, plan, processes, profile, profile_of, python, rules, run, script,
+    session, spawner, status, wait,
 };
+use crate::confinement::{Confinement, Network};
 use crate::launch::{Exit, Process};
-use crate::sandbox::{Confinement, Network};
+use crate::sandbox::sys::linux::session::Session;
 
 #[test]
-fn two_sessions_see_nothing_of_each_other() {
+fn two_sessions_share_no_files_and_no_namespaces() {
     let (first, second) = (session(&profile()), session(&profile()));
     assert_eq!(
         output(
@@ -21,7 +21,7 @@ fn two_sessions_see_nothing_of_each_other() {
         "/dev/shm:\nfile\n\n/tmp:\nfile\n"
     );
     assert_eq!(output(&second, "ls /tmp /dev/shm"), "/dev/shm:\n\n/tmp:\n");
-    // Two children of one session share what it has.
+    // Two children of one session share its file systems.
     assert_eq!(output(&first, "cat /tmp/file"), "secret\n");
     let names = |session: &Arc<Session>| {
         let text = "for n in mnt net pid ipc uts user; do readlink /proc/self/ns/$n; done";
@@ -40,7 +40,7 @@ fn two_sessions_see_nothing_of_each_other() {
 }
 
 #[test]
-fn processes_of_the_host_are_not_there() {
+fn processes_of_the_host_are_not_visible() {
     let session = session(&profile());
     let text = "for p in /proc/[0-9]*; do echo ${p#/proc/}; done";
     let pids = output(&session, text);
@@ -50,7 +50,7 @@ fn processes_of_the_host_are_not_there() {
 }
 
 #[test]
-fn siblings_cannot_signal_or_look_into_each_other() {
+fn siblings_cannot_signal_or_inspect_each_other() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let other = launch(&session, &script("echo $$; exec sleep 1000"), stdio).expect("it starts");
@@ -67,16 +67,16 @@ fn siblings_cannot_signal_or_look_into_each_other() {
          kill -0 $$ && head -c 1 /proc/$$/environ >/dev/null && echo own"
     );
     assert_eq!(output(&session, &text), "own\n");
-    assert_eq!(other.try_exit().expect("it can be asked"), None);
+    assert_eq!(other.try_exit().expect("a state"), None);
     assert!(session.is_alive());
 }
 
 #[test]
-fn a_child_has_no_descriptors_no_rights_and_no_way_to_get_any() {
+fn a_child_has_no_descriptors_and_no_privileges_and_cannot_gain_any() {
     let session = session(&profile());
     let text = "ls /proc/self/fd | wc -l; grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status | tr -d '\\t '; umask";
     let none = "0".repeat(16);
-    // The streams, and the directory that ls reads.
+    // The three streams, and the directory that `ls` reads.
     let expected = format!(
         "4\nCapInh:{none}\nCapPrm:{none}\nCapEff:{none}\nCapBnd:{none}\nCapAmb:{none}\nNoNewPrivs:1\nSeccomp:2\n"
     );
@@ -101,7 +101,7 @@ const CONNECT: &str = "import socket\ntry:\n  s = socket.socket()\n  s.bind(('12
 const HOSTS: &str = "import socket\ntry:\n  socket.create_connection(('127.0.0.1', PORT), 5)\n  print('connected')\nexcept OSError as e:\n  print(e.errno)\n";
 
 #[test]
-fn each_network_is_what_it_says() {
+fn each_network_setting_reaches_what_it_names_and_nothing_else() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a listener");
     let port = listener
         .local_addr()
@@ -120,17 +120,17 @@ fn each_network_is_what_it_says() {
             fs: rules(),
             ..Confinement::default()
         }));
-        let ask = |text: &str, port: &str| {
+        let connect = |text: &str, port: &str| {
             let text = text.replace("PORT", port);
             run(&session, &plan(&python(), &["-ISc", &text])).0
         };
-        assert_eq!(ask(CONNECT, "0").trim(), own, "{network:?}");
-        assert_eq!(ask(HOSTS, &port).trim(), hosts, "{network:?}");
+        assert_eq!(connect(CONNECT, "0").trim(), own, "{network:?}");
+        assert_eq!(connect(HOSTS, &port).trim(), hosts, "{network:?}");
     }
 }
 
 #[test]
-fn pid_1_is_in_the_network_that_its_children_are_in() {
+fn pid_1_is_in_the_network_namespace_of_its_children() {
     let own = std::fs::read_link("/proc/self/ns/net").expect("it is there");
     for (network, is_hosts) in [(Network::None, false), (Network::Host, true)] {
         let session = session(&profile_of(Confinement {
@@ -138,7 +138,7 @@ fn pid_1_is_in_the_network_that_its_children_are_in() {
             fs: rules(),
             ..Confinement::default()
         }));
-        // What it would show of the host's, it would show here: nothing guards this file.
+        // A child may read this file of pid 1, so it must not show the host's interfaces.
         let connections = output(
             &session,
             "cat /proc/1/net/dev | tail -n +3 | grep -vc ' lo:'",
@@ -147,7 +147,7 @@ fn pid_1_is_in_the_network_that_its_children_are_in() {
         let interfaces = hosts.lines().skip(2).filter(|line| !line.contains(" lo:"));
         let expected = if is_hosts { interfaces.count() } else { 0 };
         assert_eq!(connections.trim(), expected.to_string(), "{network:?}");
-        // Root may look; they are not dumpable.
+        // Only root can read the links: neither process is dumpable.
         for pid in processes(&session) {
             let pid = pid.as_raw_nonzero();
             if let Ok(of) = std::fs::read_link(format!("/proc/{pid}/ns/net")) {
@@ -158,11 +158,12 @@ fn pid_1_is_in_the_network_that_its_children_are_in() {
 }
 
 #[test]
-fn pid_1_and_the_server_have_no_rights_and_a_filter_each() {
+fn pid_1_and_the_server_have_no_privileges_and_one_filter_each() {
     let session = session(&profile());
     for pid in processes(&session) {
-        let status = format!("/proc/{}/status", pid.as_raw_nonzero());
-        let status = std::fs::read_to_string(status).expect("it runs");
+        let Some(status) = status(pid) else {
+            continue;
+        };
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
             line.map(str::trim).map(str::to_owned)
@@ -176,7 +177,7 @@ fn pid_1_and_the_server_have_no_rights_and_a_filter_each() {
             ("Seccomp:", "2"),
             ("Seccomp_filters:", "1"),
         ] {
-            // The host may be filtered itself.
+            // Where the host has a filter of its own, the count is higher.
             let own = std::fs::read_to_string("/proc/self/status").expect("it runs");
             if name == "Seccomp_filters:" && !own.contains("Seccomp:\t0") {
                 continue;
@@ -187,8 +188,8 @@ fn pid_1_and_the_server_have_no_rights_and_a_filter_each() {
 }
 
 #[test]
-fn sessions_with_unequal_networks_run_at_once() {
-    let launcher = launcher();
+fn sessions_with_different_networks_run_at_the_same_time() {
+    let spawner = spawner();
     let loopback = Confinement {
         network: Network::Loopback,
         fs: rules(),
@@ -196,7 +197,7 @@ fn sessions_with_unequal_networks_run_at_once() {
     };
     let profiles = [profile(), profile_of(loopback)];
     let sessions =
-        profiles.map(|profile| Arc::new(Session::start(&launcher, &profile).expect("it starts")));
+        profiles.map(|profile| Arc::new(Session::start(&spawner, &profile).expect("it starts")));
     let children: Vec<_> = sessions
         .iter()
         .map(|session| {

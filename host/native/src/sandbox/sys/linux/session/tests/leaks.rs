@@ -1,4 +1,4 @@
-//! Nothing is left of sessions that were dropped.
+//! A dropped session leaves nothing behind.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,40 +9,25 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, kill_process};
 
-use super::super::Session;
-use super::support::{launch, launcher, null, plan, processes, profile, script, wait};
+use super::support::{children, launch, null, plan, profile, script, spawner, wait};
 use crate::launch::{ChildStdio, Exit};
+use crate::sandbox::sys::linux::session::Session;
 
-/// Set in a process of this test alone.
+/// Set in the process in which a test runs alone.
 const ALONE: &str = "CAPSPAWN_TEST_ALONE";
 const NAME: &str = "sandbox::sys::linux::session::tests::leaks::a_thousand_sessions_leave_nothing";
 
-/// Descriptors, children (zombies included), threads and mounts of this process.
+/// Returns the counts of descriptors, children (zombies included), threads and mounts of this process.
 fn held() -> [usize; 4] {
-    let own = "/proc/thread-self/children";
-    assert!(
-        fs::exists(own).expect("it can be asked"),
-        "CONFIG_PROC_CHILDREN"
-    );
     let count = |path: &str| fs::read_dir(path).expect("it is there").count();
-    let children = fs::read_dir("/proc/self/task")
-        .expect("it is there")
-        .flatten();
-    let children = children
-        // A thread that has ended meanwhile has none.
-        .map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default())
-        .map(|line| line.split_whitespace().count())
-        .sum();
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("it is there");
-    [
-        count("/proc/self/fd"),
-        children,
-        count("/proc/self/task"),
-        mounts.lines().count(),
-    ]
+    let (children, threads) = (children().len(), count("/proc/self/task"));
+    // Counted last: a thread that is gone by now has closed its descriptors.
+    let descriptors = count("/proc/self/fd");
+    [descriptors, children, threads, mounts.lines().count()]
 }
 
-/// The same once no child is left.
+/// Waits until no child is left, and returns the same counts.
 fn settled() -> [usize; 4] {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -56,9 +41,9 @@ fn settled() -> [usize; 4] {
     }
 }
 
-/// Whether this process runs the test `name` alone. Runs it in one that does, if not: other
-/// tests open descriptors and start children meanwhile.
-pub(super) fn is_alone(name: &str) -> bool {
+/// Returns whether this process runs only the test `name`. If not, runs the test in a process that does:
+/// other tests open descriptors and start children at the same time.
+pub(crate) fn is_alone(name: &str) -> bool {
     if std::env::var_os(ALONE).is_some() {
         return true;
     }
@@ -76,17 +61,17 @@ fn a_thousand_sessions_leave_nothing() {
     if !is_alone(NAME) {
         return;
     }
-    let (launcher, profile) = (launcher(), profile());
+    let (spawner, profile) = (spawner(), profile());
     let one = || {
-        let session = Arc::new(Session::start(&launcher, &profile).expect("it starts"));
+        let session = Arc::new(Session::start(&spawner, &profile).expect("it starts"));
         let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
         assert_eq!(wait(&child), Ok(Exit::Code(0)));
-        // Left running.
+        // Left running when its session is dropped.
         let left = script("setsid sleep 1000 & sleep 1000 & sleep 1000");
         drop(launch(&session, &left, null()).expect("it starts"));
     };
     one();
-    // The first one is reaped by a thread of its own.
+    // The first session is reaped by a thread of its own: its end is part of the baseline.
     let before = settled();
     for _ in 0..1000 {
         one();
@@ -94,19 +79,19 @@ fn a_thousand_sessions_leave_nothing() {
     assert_eq!(settled(), before);
 }
 
-const ASKED_AT_ONCE: &str =
-    "sandbox::sys::linux::session::tests::leaks::a_server_killed_while_many_ask_leaves_nothing";
+const KILLED_SERVER: &str =
+    "sandbox::sys::linux::session::tests::leaks::a_server_killed_during_requests_leaves_nothing";
 
 #[test]
-fn a_server_killed_while_many_ask_leaves_nothing() {
-    if !is_alone(ASKED_AT_ONCE) {
+fn a_server_killed_during_requests_leaves_nothing() {
+    if !is_alone(KILLED_SERVER) {
         return;
     }
-    let (launcher, profile) = (launcher(), profile());
+    let (spawner, profile) = (spawner(), profile());
     let text = script("sleep 1000 & exec sleep 1000");
     let one = |after: Duration| {
-        let session = Arc::new(Session::start(&launcher, &profile).expect("it starts"));
-        let [_, server] = processes(&session);
+        let session = Arc::new(Session::start(&spawner, &profile).expect("it starts"));
+        let server = session.server();
         std::thread::scope(|scope| {
             for _ in 0..3 {
                 scope.spawn(|| while launch(&session, &text, null()).is_ok() {});
@@ -119,7 +104,7 @@ fn a_server_killed_while_many_ask_leaves_nothing() {
         });
     };
     one(Duration::ZERO);
-    // The scope's threads are gone by then too.
+    // Waits for the scope's threads too.
     let before = settled();
     for round in 0..100 {
         one(Duration::from_micros(round * 37));
@@ -127,13 +112,13 @@ fn a_server_killed_while_many_ask_leaves_nothing() {
     assert_eq!(settled(), before);
 }
 
-const KILLED: &str =
+const KILLED_HOST: &str =
     "sandbox::sys::linux::session::tests::leaks::a_host_that_is_killed_leaves_nothing";
 
 #[test]
 fn a_host_that_is_killed_leaves_nothing() {
     if std::env::var_os(ALONE).is_some() {
-        let session = Arc::new(Session::start(&launcher(), &profile()).expect("it starts"));
+        let session = Arc::new(Session::start(&spawner(), &profile()).expect("it starts"));
         let duplicate = |fd: BorrowedFd<'_>| Some(fd.try_clone_to_owned().expect("a copy"));
         let stdio = ChildStdio {
             stdin: None,
@@ -147,7 +132,7 @@ fn a_host_that_is_killed_leaves_nothing() {
     }
     let own = std::env::current_exe().expect("it runs");
     let mut host = Command::new(own)
-        .args(["--exact", KILLED, "--test-threads=1", "--nocapture"])
+        .args(["--exact", KILLED_HOST, "--test-threads=1", "--nocapture"])
         .env(ALONE, "1")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -159,6 +144,6 @@ fn a_host_that_is_killed_leaves_nothing() {
     assert!(up.is_some());
     host.kill().expect("it runs");
     host.wait().expect("it was killed");
-    // The end comes when the last that has the pipe is gone.
+    // The pipe ends when the last process that holds it is gone.
     assert_eq!(lines.map_while(Result::ok).count(), 0);
 }

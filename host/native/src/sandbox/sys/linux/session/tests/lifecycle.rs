@@ -1,31 +1,23 @@
-//! Starting, ending, signalling.
+//! Starting, ending and signalling children.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, PidfdFlags, Signal as RawSignal, kill_process, pidfd_open};
+use rustix::process::{Signal as RawSignal, kill_process};
 
-use super::super::Session;
 use super::support::{
-    launch, launcher, null, output, piped, plan, processes, profile, python, run, script, session,
-    wait,
+    await_end, launch, null, output, pidfd, piped, plan, processes, profile, python, run, script,
+    session, spawner, wait,
 };
-use crate::error::Stage;
-use crate::launch::{ChildStdio, Exit, Process};
-use crate::sandbox::sys::linux::helper::IMAGE;
+use crate::launch::{ChildStdio, Exit, Process, Stage};
+use crate::sandbox::sys::linux::session::Session;
+use crate::sandbox::sys::linux::spawner::init::IMAGE;
 use crate::status::Signal;
 
-/// Waits until the process has ended; reaps nothing.
-fn await_end(process: BorrowedFd<'_>) {
-    let mut fds = [PollFd::new(&process, PollFlags::IN)];
-    poll(&mut fds, None).expect("it can be polled");
-}
-
 #[test]
-fn a_child_starts_and_its_end_is_told() {
+fn a_child_starts_and_its_exit_is_reported() {
     let session = session(&profile());
     assert!(session.is_alive());
     for (program, exit) in [("/bin/true", Exit::Code(0)), ("/bin/false", Exit::Code(1))] {
@@ -37,20 +29,17 @@ fn a_child_starts_and_its_end_is_told() {
 }
 
 #[test]
-fn an_end_can_be_asked_for_again_until_it_is_reaped() {
+fn an_exit_can_be_read_again_until_the_child_is_reaped() {
     let session = session(&profile());
     let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
     for _ in 0..2 {
         await_end(child.exit_fd());
-        assert_eq!(
-            child.try_exit().expect("it can be asked"),
-            Some(Exit::Code(0))
-        );
+        assert_eq!(child.try_exit().expect("a state"), Some(Exit::Code(0)));
     }
 }
 
 #[test]
-fn who_asks_at_once_is_answered_about_its_own_child() {
+fn requests_at_the_same_time_each_get_the_reply_about_their_own_child() {
     let session = session(&profile());
     std::thread::scope(|scope| {
         for thread in 0..4 {
@@ -75,7 +64,7 @@ fn who_asks_at_once_is_answered_about_its_own_child() {
 }
 
 #[test]
-fn a_failure_names_its_stage_and_the_session_goes_on() {
+fn a_failed_request_names_its_stage_and_the_session_stays_alive() {
     let session = session(&profile());
     let mut nowhere = plan("/bin/true", &[]);
     nowhere.cwd.path = "/nowhere".into();
@@ -84,10 +73,10 @@ fn a_failure_names_its_stage_and_the_session_goes_on() {
     assert_eq!(error.source.raw_os_error(), Some(libc::ENOENT));
     let mut file = plan("/bin/true", &[]);
     file.cwd.path = "/bin/true".into();
-    let error = launch(&session, &file, null()).expect_err("it is no directory");
+    let error = launch(&session, &file, null()).expect_err("it is not a directory");
     assert_eq!(error.source.raw_os_error(), Some(libc::ENOTDIR));
     let error = launch(&session, &plan("/etc/passwd", &[]), null());
-    let error = error.expect_err("it is no program");
+    let error = error.expect_err("it is not a program");
     assert_eq!(
         (error.stage, error.source.raw_os_error()),
         (Stage::Exec, Some(libc::EACCES))
@@ -114,12 +103,12 @@ fn killing_one_of_two_children_leaves_the_other() {
         .signal_tree(Signal::Kill)
         .expect("it can be signalled");
     assert_eq!(wait(&killed), Ok(Exit::Signal(9)));
-    // Whoever is left of the tree holds the pipe open.
+    // A survivor of the tree would hold the pipe open.
     let mut rest = String::new();
     streams.read_to_string(&mut rest).expect("text");
     assert!(
         left.try_exit()
-            .expect("it can be asked")
+            .expect("a state")
             .is_none_or(|exit| exit == Exit::Code(1))
     );
     assert!(session.is_alive());
@@ -130,8 +119,10 @@ fn a_signal_reaches_the_leader_alone_or_the_tree() {
     let session = session(&profile());
     let start = || {
         let (stdio, reader) = piped();
-        let text = "sh -c 'trap \"echo inner; exit 3\" USR1; echo up; while :; do read l || sleep 0.01; done' & p=$!; \
-                    trap 'echo outer' USR1; wait $p; wait $p; wait $p; exit 4";
+        // "up" comes when both have their traps.
+        let text = "trap 'echo outer' USR1; \
+                    sh -c 'trap \"echo inner; exit 3\" USR1; echo up; while :; do read l || sleep 0.01; done' & \
+                    p=$!; wait $p; wait $p; wait $p; exit 4";
         let child = launch(&session, &script(text), stdio).expect("it starts");
         let mut lines = BufReader::new(File::from(reader));
         let mut line = String::new();
@@ -167,17 +158,14 @@ fn dropping_a_child_kills_its_tree() {
 }
 
 #[test]
-fn what_an_ended_leader_leaves_is_killed_with_its_tree() {
+fn the_descendants_of_an_ended_leader_are_killed_with_its_tree() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let left = script("(sleep 20; echo survived) & exit 7");
     let child = launch(&session, &left, stdio).expect("it starts");
     await_end(child.exit_fd());
-    assert_eq!(
-        child.try_exit().expect("it can be asked"),
-        Some(Exit::Code(7))
-    );
-    // As long as it is not reaped its group has its number.
+    assert_eq!(child.try_exit().expect("a state"), Some(Exit::Code(7)));
+    // As long as the leader is not reaped, no other group can have its number.
     child.signal_tree(Signal::Kill).expect("some are left");
     child.reap().expect("it has ended");
     let mut rest = String::new();
@@ -188,7 +176,7 @@ fn what_an_ended_leader_leaves_is_killed_with_its_tree() {
 }
 
 #[test]
-fn what_an_ended_leader_leaves_runs_until_then() {
+fn the_descendants_of_an_ended_leader_run_until_its_tree_is_killed() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let (stdin, mut writer) = io::pipe().expect("a pipe");
@@ -199,7 +187,7 @@ fn what_an_ended_leader_leaves_runs_until_then() {
     let left = script("exec 3<&0; (read line <&3; echo $line; sleep 20; echo survived) & exit 7");
     let child = launch(&session, &left, stdio).expect("it starts");
     await_end(child.exit_fd());
-    let exit = child.try_exit().expect("it can be asked");
+    let exit = child.try_exit().expect("a state");
     assert_eq!(exit, Some(Exit::Code(7)));
     io::Write::write_all(&mut writer, b"alive\n").expect("it is read");
     let mut lines = BufReader::new(File::from(reader));
@@ -212,7 +200,7 @@ fn what_an_ended_leader_leaves_runs_until_then() {
 }
 
 #[test]
-fn more_children_than_are_kept_follow_each_other() {
+fn a_session_starts_more_than_a_thousand_children() {
     let session = session(&profile());
     for _ in 0..1100 {
         let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
@@ -221,7 +209,7 @@ fn more_children_than_are_kept_follow_each_other() {
 }
 
 #[test]
-fn nothing_is_left_of_a_fork_storm() {
+fn a_kill_leaves_nothing_of_a_fork_storm() {
     let session = session(&profile());
     let storm = "import os\nos.write(1, b'up\\n')\nwhile True:\n  try:\n    os.setsid() if os.fork() == 0 else None\n  except OSError:\n    pass\n";
     for _ in 0..3 {
@@ -235,14 +223,14 @@ fn nothing_is_left_of_a_fork_storm() {
             .signal_tree(Signal::Kill)
             .expect("it can be signalled");
         assert_eq!(wait(&child), Ok(Exit::Signal(9)));
-        // The end comes when the last that has the pipe is gone.
+        // The pipe ends when the last process that holds it is gone.
         lines.read_to_string(&mut line).expect("text");
     }
     assert_eq!(output(&session, "echo on"), "on\n");
 }
 
 #[test]
-fn orphans_are_reaped_while_a_leader_is_held() {
+fn orphans_are_reaped_while_an_ended_leader_is_not() {
     let session = session(&profile());
     let held = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
     let (stdio, reader) = piped();
@@ -254,18 +242,15 @@ fn orphans_are_reaped_while_a_leader_is_held() {
     .expect("it starts");
     drop(reader);
     assert_eq!(wait(&busy), Ok(Exit::Code(1)));
-    // Pid 1, the leader that is held, and what looks.
+    // Pid 1, the unreaped leader, and the shell that counts.
     let text = "while :; do n=0; for p in /proc/[0-9]*; do n=$((n+1)); done; [ $n = 3 ] && break; done; echo $n";
     assert_eq!(output(&session, text), "3\n");
     assert_eq!(wait(&held), Ok(Exit::Code(0)));
 }
 
-fn pidfd(pid: Pid) -> OwnedFd {
-    pidfd_open(pid, PidfdFlags::empty()).expect("it is not reaped")
-}
-
-fn nobody_is_there(session: &Arc<Session>) {
-    let error = launch(session, &plan("/bin/true", &[]), null()).expect_err("nobody is there");
+/// Asserts that a request fails as one to a session that has ended.
+fn assert_ended(session: &Arc<Session>) {
+    let error = launch(session, &plan("/bin/true", &[]), null()).expect_err("it has ended");
     assert_eq!(
         (error.stage, error.source.kind()),
         (Stage::Request, io::ErrorKind::BrokenPipe)
@@ -273,7 +258,7 @@ fn nobody_is_there(session: &Arc<Session>) {
 }
 
 #[test]
-fn a_killed_pid_1_takes_the_children_along_and_it_is_said_so() {
+fn a_killed_pid_1_ends_the_children_and_they_report_the_session_as_ended() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let child =
@@ -288,15 +273,15 @@ fn a_killed_pid_1_takes_the_children_along_and_it_is_said_so() {
     assert!(!session.is_alive());
     child.signal_tree(Signal::Kill).expect("nothing is left");
     child.signal(Signal::Kill).expect("nothing is left");
-    nobody_is_there(&session);
+    assert_ended(&session);
     child.reap().expect("it has ended");
     await_end(pidfd(first).as_fd());
-    nobody_is_there(&session);
-    assert!(Session::start(&launcher(), &profile()).is_ok_and(|another| another.is_alive()));
+    assert_ended(&session);
+    assert!(Session::start(&spawner(), &profile()).is_ok_and(|another| another.is_alive()));
 }
 
 #[test]
-fn a_killed_server_starts_nothing_more_and_the_children_live() {
+fn a_killed_server_starts_no_more_children_and_the_present_ones_live() {
     let session = session(&profile());
     let (stdin, mut writer) = io::pipe().expect("a pipe");
     let stdio = ChildStdio {
@@ -304,42 +289,43 @@ fn a_killed_server_starts_nothing_more_and_the_children_live() {
         ..null()
     };
     let child = launch(&session, &script("read line; exit 3"), stdio).expect("it starts");
-    let [_, server] = processes(&session);
+    let server = session.server();
     kill_process(server, RawSignal::KILL).expect("it runs");
     await_end(pidfd(server).as_fd());
     assert!(!session.is_alive());
-    assert_eq!(child.try_exit().expect("it can be asked"), None);
+    assert_eq!(child.try_exit().expect("a state"), None);
     io::Write::write_all(&mut writer, b"\n").expect("it is read");
     assert_eq!(wait(&child), Ok(Exit::Code(3)));
-    nobody_is_there(&session);
+    assert_ended(&session);
 }
 
 #[test]
-fn a_request_whose_server_is_killed_is_one_to_a_session_that_has_ended() {
+fn a_request_whose_server_is_killed_fails_as_one_to_an_ended_session() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let child = launch(&session, &script("sleep 1000"), stdio).expect("it starts");
-    let [_, server] = processes(&session);
+    let server = session.server();
     kill_process(server, RawSignal::STOP).expect("it runs");
     std::thread::scope(|scope| {
-        let (tell, told) = std::sync::mpsc::channel();
+        let (sender, receiver) = std::sync::mpsc::channel();
         let session = &session;
-        let asked = scope.spawn(move || {
-            tell.send(rustix::thread::gettid()).expect("it is asked");
-            nobody_is_there(session);
+        let request = scope.spawn(move || {
+            sender.send(rustix::thread::gettid()).expect("a receiver");
+            assert_ended(session);
         });
-        let thread = told.recv().expect("it is told").as_raw_nonzero();
+        let thread = receiver.recv().expect("a thread").as_raw_nonzero();
         let call = format!("/proc/self/task/{thread}/syscall");
         let recvmsg = format!("{} ", libc::SYS_recvmsg);
-        let waits = || std::fs::read_to_string(&call).is_ok_and(|call| call.starts_with(&recvmsg));
-        while !waits() {
+        let is_waiting =
+            || std::fs::read_to_string(&call).is_ok_and(|call| call.starts_with(&recvmsg));
+        while !is_waiting() {
             std::thread::yield_now();
         }
-        // It waits for the answer, so that the request is there.
-        kill_process(server, RawSignal::KILL).expect("it is there");
-        asked.join().expect("it is told");
+        // The thread waits for the reply, so the request is in the socket.
+        kill_process(server, RawSignal::KILL).expect("it is stopped");
+        request.join().expect("it does not panic");
     });
-    // Who has asked in vain has ended all that is in there: nobody can say what the server was at.
+    // A request without a reply ends the session: what the server was doing is unknown.
     assert_eq!(wait(&child), Err(io::ErrorKind::BrokenPipe));
     let mut rest = String::new();
     File::from(reader)
@@ -348,14 +334,14 @@ fn a_request_whose_server_is_killed_is_one_to_a_session_that_has_ended() {
 }
 
 #[test]
-fn a_signal_of_its_own_is_not_the_sessions_end() {
+fn a_child_that_kills_itself_is_not_reported_as_the_end_of_the_session() {
     let session = session(&profile());
     let child = launch(&session, &script("kill -9 $$"), null()).expect("it starts");
     assert_eq!(wait(&child), Ok(Exit::Signal(9)));
 }
 
 #[test]
-fn the_pid_is_the_hosts() {
+fn the_pid_is_that_of_the_hosts_namespace() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let child = launch(
@@ -372,11 +358,11 @@ fn the_pid_is_the_hosts() {
     let numbers = status
         .lines()
         .find(|line| line.starts_with("NSpid:"))
-        .expect("it is in a namespace");
+        .expect("a pid namespace");
     assert_eq!(numbers.split_whitespace().last(), Some(line.trim()));
 }
 
 #[test]
-fn the_helper_is_small() {
+fn the_init_program_is_small() {
     assert!(IMAGE.len() < 64 * 1024, "{} bytes", IMAGE.len());
 }

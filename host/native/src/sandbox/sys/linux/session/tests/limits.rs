@@ -1,25 +1,26 @@
-//! The cap on tasks, and the limits of a child.
+//! The limit on tasks, and the limits of one child.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::sync::Arc;
 
-use super::super::Session;
-use super::support::{launch, output, piped, plan, profile, run, script, session, wait};
+use super::support::{
+    launch, output, piped, plan, profile, run, script, session, spawner_as, wait,
+};
 use crate::launch::{Exit, Process as _};
-use crate::sandbox::NativeLauncher;
+use crate::sandbox::sys::linux::session::Session;
 
-/// Starts sleepers until one is refused, and says how many ran.
+/// Forks until a fork fails, and prints how many processes were started and the error.
 const FORKS: &str = "import os\nn = 0\ntry:\n  while n < 100:\n    if os.fork() == 0:\n      os.read(0, 1)\n      os._exit(0)\n    n += 1\nexcept OSError as e:\n  print(n, e.errno)\nelse:\n  print(n)\n";
 
 #[test]
-fn the_cap_on_tasks_is_exact() {
+fn the_limit_on_tasks_is_exact() {
     let mut capped = profile();
     capped.processes = Some(10);
     let first = session(&capped);
     let full = format!("9 {}\n", libc::EAGAIN);
     assert_eq!(forks(&first), full);
-    // What it has left behind ends with its input, and leaves room for the same number.
+    // The processes that it left end when their input ends, and then as many can be started again.
     while forks(&first) != full {
         std::thread::yield_now();
     }
@@ -27,7 +28,7 @@ fn the_cap_on_tasks_is_exact() {
     assert_eq!(forks(&session(&capped)), "100\n");
 }
 
-/// How many processes a child can have, and why no more.
+/// Returns what `FORKS` prints in a child of the session, or nothing where no child can be started.
 fn forks(session: &Arc<Session>) -> String {
     let (stdin, writer) = std::io::pipe().expect("a pipe");
     let (stdio, reader) = piped();
@@ -48,7 +49,7 @@ fn forks(session: &Arc<Session>) -> String {
 }
 
 #[test]
-fn limits_are_the_childs_and_not_the_helpers() {
+fn limits_apply_to_one_child_and_not_to_the_server() {
     let session = session(&profile());
     let mut limited = script("ulimit -n; ulimit -t; ulimit -f; ulimit -c");
     limited.limits.open_files = Some(17);
@@ -60,7 +61,7 @@ fn limits_are_the_childs_and_not_the_helpers() {
 }
 
 #[test]
-fn private_file_systems_have_a_size() {
+fn private_file_systems_are_bounded_in_size() {
     let session = session(&profile());
     let fill =
         "head -c 9M /dev/zero > $D/a && head -c 9M /dev/zero > $D/b && echo full || echo refused";
@@ -80,16 +81,16 @@ fn private_file_systems_have_a_size() {
 }
 
 #[test]
-fn files_without_content_are_bounded_too() {
+fn private_file_systems_are_bounded_in_files() {
     let session = session(&profile());
-    // 16 MiB: one file for each KiB.
+    // 16 MiB allow one file per KiB.
     let script = "i=0; while [ $i -lt 20000 ] && true > /tmp/$i; do i=$((i+1)); done 2>/dev/null; \
                   [ $i -lt 16384 ] && [ $i -gt 16000 ] && echo bounded";
     assert_eq!(output(&session, script), "bounded\n");
 }
 
 #[test]
-fn a_storm_of_orphans_does_not_keep_the_session_from_a_kill() {
+fn a_storm_of_orphans_does_not_prevent_a_kill() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let storm = "storm() { while :; do ( : & ) & done; }; echo ready; storm & storm & storm";
@@ -102,25 +103,25 @@ fn a_storm_of_orphans_does_not_keep_the_session_from_a_kill() {
     .expect("it writes");
     child
         .signal_tree(crate::status::Signal::Kill)
-        .expect("it is told");
+        .expect("it can be signalled");
     assert_eq!(wait(&child), Ok(Exit::Signal(9)));
     assert_eq!(output(&session, "echo free"), "free\n");
 }
 
-/// Leaves as many descriptors in sockets as the kernel lets it, which counts them for all processes of a user.
+/// Leaves as many descriptors in flight as the kernel allows, which counts them for all processes of a user.
 const IN_FLIGHT: &str = "import array, errno, socket, sys\npairs = []\nfds = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', [0] * 253))]\n\
     try:\n  while len(pairs) < 100:\n    pairs.append(socket.socketpair())\n    try:\n      while True:\n        pairs[-1][0].sendmsg([b'x'], fds, socket.MSG_DONTWAIT)\n    \
     except BlockingIOError:\n      pass\n  print('all', flush=True)\nexcept OSError as e:\n  print(errno.errorcode[e.errno], flush=True)\nsys.stdin.read()\n";
 
 #[test]
-fn descriptors_in_flight_keep_no_other_session_from_starting_children() {
+fn descriptors_in_flight_do_not_prevent_other_sessions_from_starting_children() {
     if !rustix::process::geteuid().is_root() {
-        // They count as the host's own: it is refused too.
+        // Without root they count as the host's own descriptors, and the host's requests fail too.
         return;
     }
-    // The user of no other test.
-    let launcher = NativeLauncher::builder().run_as(65_533, 65_533).build();
-    let session = || Arc::new(Session::start(&launcher, &profile()).expect("it starts"));
+    // A user that no other test has.
+    let spawner = spawner_as(65_533);
+    let session = || Arc::new(Session::start(&spawner, &profile()).expect("it starts"));
     let (hostile, other) = (session(), session());
     let (stdin, writer) = std::io::pipe().expect("a pipe");
     let mut flood = plan(&super::support::python(), &["-IuSc", IN_FLIGHT]);
@@ -135,7 +136,7 @@ fn descriptors_in_flight_keep_no_other_session_from_starting_children() {
     BufReader::new(File::from(reader))
         .read_line(&mut line)
         .expect("text");
-    // Where the hard limit is too high for that there is nothing to see.
+    // Where the hard limit is too high to be reached, the test shows nothing.
     assert!(
         ["ETOOMANYREFS\n", "all\n"].contains(&line.as_str()),
         "{line}"

@@ -1,20 +1,19 @@
-//! The private root.
+//! The private root of a session.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use super::super::Session;
 use super::support::{
-    folder, launch, launcher, output, piped, plan, profile, profile_of, python, rules, run, script,
-    session,
+    folder, launch, output, piped, plan, profile, profile_of, python, rules, run, script, session,
+    spawner, spawner_as,
 };
-use crate::error::Stage;
-use crate::launch::Exit;
-use crate::sandbox::{Confinement, FsRoot, FsRules, NativeLauncher};
+use crate::confinement::{Confinement, FsRoot, FsRules};
+use crate::launch::{Exit, Stage};
+use crate::sandbox::sys::linux::session::Session;
 
-fn confined(fs: FsRules) -> super::super::Profile {
+fn confined(fs: FsRules) -> crate::sandbox::sys::linux::session::Profile {
     profile_of(Confinement {
         fs,
         ..Confinement::default()
@@ -22,7 +21,7 @@ fn confined(fs: FsRules) -> super::super::Profile {
 }
 
 #[test]
-fn nothing_is_there_that_is_not_granted() {
+fn only_granted_paths_exist() {
     let session = session(&profile());
     assert_eq!(
         output(&session, "echo /*"),
@@ -37,7 +36,7 @@ fn nothing_is_there_that_is_not_granted() {
 }
 
 #[test]
-fn a_device_that_every_session_has_may_be_granted_too() {
+fn granting_a_device_that_every_session_has_changes_nothing() {
     let text = "head -c 3 /dev/zero | wc -c; echo x > /dev/null && echo written; echo /dev/*";
     let bare = output(&session(&profile()), text);
     for (read, write) in [
@@ -58,7 +57,7 @@ fn a_device_that_every_session_has_may_be_granted_too() {
 }
 
 #[test]
-fn a_write_root_is_writable_and_what_lies_beside_it_is_not_there() {
+fn a_write_root_is_writable_and_its_siblings_do_not_exist() {
     let folder = folder();
     for name in ["work", "beside"] {
         fs::create_dir(folder.path().join(name)).expect("room");
@@ -78,7 +77,7 @@ fn a_write_root_is_writable_and_what_lies_beside_it_is_not_there() {
 }
 
 #[test]
-fn a_write_root_in_a_read_root_and_below_tmp() {
+fn a_write_root_may_lie_in_a_read_root_and_below_tmp() {
     let below = tempfile::tempdir_in("/tmp").expect("a directory");
     open(below.path());
     fs::create_dir(below.path().join("work")).expect("room");
@@ -96,7 +95,7 @@ fn a_write_root_in_a_read_root_and_below_tmp() {
 }
 
 #[test]
-fn a_root_written_with_a_link_is_there_under_both_paths() {
+fn a_root_named_through_a_link_exists_at_both_paths() {
     let folder = folder();
     fs::create_dir(folder.path().join("real")).expect("room");
     open(&folder.path().join("real"));
@@ -128,7 +127,7 @@ fn a_missing_read_root_is_left_out_and_a_missing_write_root_is_an_error() {
         write: vec![FsRoot::from(missing.clone())],
         ..rules()
     });
-    let error = Session::start(&launcher(), &write).expect_err("it is missing");
+    let error = Session::start(&spawner(), &write).expect_err("it is missing");
     assert_eq!(error.stage, Stage::Root);
     assert!(
         error.to_string().contains("capspawn-is-not-there"),
@@ -159,7 +158,7 @@ fn the_whole_file_system_can_be_granted() {
 }
 
 #[test]
-fn set_user_id_and_devices_are_worth_nothing() {
+fn set_user_id_files_and_devices_have_no_effect() {
     let session = session(&profile());
     let text = "while read -r _ _ _ _ at options _; do case $at in /usr|/bin) echo $options;; esac; done < /proc/self/mountinfo";
     for line in output(&session, text).lines() {
@@ -180,36 +179,37 @@ fn children_with_roots_id_cannot_change_the_hosts_settings() {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let launcher = NativeLauncher::builder().run_as(0, 0).build();
-    let session = Session::start(&launcher, &profile()).expect("it starts");
-    let look = "for f in /proc/sys/vm/swappiness /proc/self/comm; do \
+    let spawner = spawner_as(0);
+    let session = Session::start(&spawner, &profile()).expect("it starts");
+    let checks = "for f in /proc/sys/vm/swappiness /proc/self/comm; do \
                 [ -r $f ] && echo readable; [ -w $f ] && echo writable; done; id -u";
-    let (text, exit) = run(&Arc::new(session), &script(look));
+    let (text, exit) = run(&Arc::new(session), &script(checks));
     assert_eq!(exit, Exit::Code(0));
     assert_eq!(text, "readable\nreadable\n0\n");
 }
 
 #[test]
-fn a_host_short_of_descriptors_is_told_apart_from_a_root_that_cannot_be_shown() {
-    use super::super::view::View;
-    use crate::error::{LaunchError, Quota, SpawnError};
+fn a_host_short_of_descriptors_is_not_reported_as_a_root_that_cannot_be_mounted() {
+    use crate::error::{Quota, SpawnError};
+    use crate::launch::LaunchError;
+    use crate::sandbox::sys::linux::session::root_layout::RootLayout;
 
-    let view = View::new(&profile().confinement.fs, 4096).expect("the roots are there");
+    let layout = RootLayout::new(&profile().confinement.fs, 4096).expect("the roots are there");
     for index in 0..4 {
-        let error = LaunchError::new(Stage::Root, view.error(index, libc::EMFILE));
+        let error = LaunchError::new(Stage::Root, layout.error(index, libc::EMFILE));
         let error = SpawnError::from(error);
         assert!(
             matches!(error, SpawnError::Quota(Quota::HostCapacity)),
             "{error:?}"
         );
-        let error = LaunchError::new(Stage::Root, view.error(index, libc::ELOOP));
+        let error = LaunchError::new(Stage::Root, layout.error(index, libc::ELOOP));
         assert!(matches!(error.into(), SpawnError::Launch(_)));
     }
 }
 
-/// Landlock denies that, unless every one of the nested domains allows it.
+/// Landlock denies both unless each of the nested domains allows them.
 #[test]
-fn files_move_and_are_linked_from_one_directory_to_another() {
+fn files_can_be_renamed_and_linked_across_directories() {
     let folder = folder();
     let session = session(&confined(FsRules {
         write: vec![folder.path().into()],
@@ -229,9 +229,9 @@ fn files_move_and_are_linked_from_one_directory_to_another() {
 const RENAMES: &str = "import os\nos.chdir('/tmp')\nopen('a', 'w').close()\nprint('up', flush=True)\n\
                        while True:\n  os.rename('a', 'b'); os.rename('b', 'a')\n";
 
-/// The kernel gives up on a path with `..` in it while anything is renamed anywhere.
+/// `openat2` returns `EAGAIN` for a path with `..` in it while a rename happens anywhere.
 #[test]
-fn a_path_that_leads_up_is_found_however_much_is_renamed() {
+fn a_path_that_leads_up_is_resolved_during_renames() {
     let session = session(&profile());
     let (stdio, reader) = piped();
     let renames = plan(&python(), &["-IuSc", RENAMES]);

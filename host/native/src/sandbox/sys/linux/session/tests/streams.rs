@@ -1,4 +1,4 @@
-//! What a child starts with: its streams, its arguments, its surroundings.
+//! What a child starts with: streams, arguments, environment and working directory.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,8 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::support::{launch, null, piped, plan, profile, python, run, session, wait};
-use crate::error::Stage;
-use crate::launch::{ChildStdio, Exit};
+use crate::launch::{ChildStdio, Exit, Stage};
 
 #[test]
 fn arguments_environment_directory_and_streams_arrive() {
@@ -38,7 +37,8 @@ fn arguments_environment_directory_and_streams_arrive() {
     assert_eq!(wait(&child), Ok(Exit::Code(0)));
 }
 
-/// Ends with a bit for each stream that is the null device, and writes to those that are not.
+/// Writes to the streams that are not the null device. The exit code has one bit for each
+/// stream that is.
 const STREAMS: &str = "\
 import os, sys
 null = [os.fstat(n).st_rdev == os.makedev(1, 3) for n in range(3)]
@@ -48,7 +48,7 @@ sys.exit(sum(is_null << n for n, is_null in enumerate(null)))
 ";
 
 #[test]
-fn a_stream_that_is_none_is_the_null_device() {
+fn a_stream_that_is_not_given_is_the_null_device() {
     let session = session(&profile());
     let program = plan(&python(), &["-ISc", STREAMS]);
     for null in 0..8 {
@@ -77,7 +77,7 @@ fn a_stream_that_is_none_is_the_null_device() {
 }
 
 #[test]
-fn nobody_but_the_child_has_its_streams() {
+fn only_the_child_holds_its_streams() {
     let session = session(&profile());
     for _ in 0..100 {
         let (stdio, reader) = piped();
@@ -89,14 +89,15 @@ fn nobody_but_the_child_has_its_streams() {
         let child = launch(&session, &plan("/bin/true", &[]), stdio).expect("it starts");
         assert_eq!(wait(&child), Ok(Exit::Code(0)));
         let mut fds = [PollFd::new(&reader, PollFlags::IN)];
-        assert_eq!(poll(&mut fds, Some(&Timespec::default())), Ok(1), "its end");
-        let broken = io::Write::write(&mut writer, b"x").expect_err("nobody reads");
+        let ended = poll(&mut fds, Some(&Timespec::default()));
+        assert_eq!(ended, Ok(1), "the pipe has ended");
+        let broken = io::Write::write(&mut writer, b"x").expect_err("it has no reader");
         assert_eq!(broken.kind(), io::ErrorKind::BrokenPipe);
     }
 }
 
 #[test]
-fn large_arguments_arrive_whole() {
+fn large_arguments_arrive_complete() {
     let session = session(&profile());
     for length in [1, 32 * 1024, 33 * 1024, 128 * 1024 - 1] {
         let argument = "x".repeat(length);
@@ -124,7 +125,7 @@ fn large_arguments_arrive_whole() {
 }
 
 #[test]
-fn directories_and_devices_are_not_taken_as_streams() {
+fn directories_and_devices_are_refused_as_streams() {
     let session = session(&profile());
     for path in ["/", "/dev/zero", "/etc/passwd"] {
         let stdio = ChildStdio {

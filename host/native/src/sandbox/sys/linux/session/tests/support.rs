@@ -1,26 +1,40 @@
-//! What the tests of sessions share.
+//! Profiles, plans and runs for the tests of sessions.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
+use capspawn_raw::step::Fault;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::Pid;
+use rustix::process::{Pid, PidfdFlags, getpgid, pidfd_open};
 
-use super::super::{Profile, Session, SessionChild};
-use crate::error::LaunchError;
-use crate::launch::{ChildStdio, Exit, Plan, Process, Program, WorkingDirectory};
-use crate::limits::{CaptureCaps, Limits};
-use crate::sandbox::{Confinement, FsRoot, FsRules, NativeLauncher};
+use crate::confinement::{Confinement, FsRoot, FsRules};
+use crate::launch::{
+    ChildStdio, Exit, Identity, LaunchError, Plan, Process, Program, WorkingDirectory,
+};
+use crate::sandbox::sys::linux::session::child::SessionChild;
+use crate::sandbox::sys::linux::session::{Profile, Session};
+use crate::sandbox::sys::linux::spawner::{Spawner, default_user};
 
-pub(super) fn launcher() -> NativeLauncher {
-    NativeLauncher::new()
+pub(crate) fn spawner() -> Spawner {
+    failing(Fault::NONE)
 }
 
-pub(super) fn rules() -> FsRules {
+/// Returns a spawner with a fault at one step.
+pub(crate) fn failing(fault: Fault) -> Spawner {
+    Spawner::new(default_user(), false, fault)
+}
+
+/// Returns a spawner whose children run as the user and the group `id`.
+pub(crate) fn spawner_as(id: u32) -> Spawner {
+    let user = Identity { uid: id, gid: id };
+    Spawner::new(Some(user), false, Fault::NONE)
+}
+
+pub(crate) fn rules() -> FsRules {
     FsRules {
         read: ["/usr", "/bin", "/lib", "/lib64", "/etc/passwd"]
             .map(|path| FsRoot::resolve(path).expect("it exists"))
@@ -29,14 +43,14 @@ pub(super) fn rules() -> FsRules {
     }
 }
 
-pub(super) fn profile() -> Profile {
+pub(crate) fn profile() -> Profile {
     profile_of(Confinement {
         fs: rules(),
         ..Confinement::default()
     })
 }
 
-pub(super) fn profile_of(confinement: Confinement) -> Profile {
+pub(crate) fn profile_of(confinement: Confinement) -> Profile {
     Profile {
         confinement: Arc::new(confinement),
         tmpfs_bytes: 16 * 1024 * 1024,
@@ -44,54 +58,37 @@ pub(super) fn profile_of(confinement: Confinement) -> Profile {
     }
 }
 
-pub(super) fn session(profile: &Profile) -> Arc<Session> {
-    Arc::new(Session::start(&launcher(), profile).expect("it starts"))
+pub(crate) fn session(profile: &Profile) -> Arc<Session> {
+    Arc::new(Session::start(&spawner(), profile).expect("it starts"))
 }
 
-pub(super) fn plan(program: &str, arguments: &[&str]) -> Plan {
-    let file = File::options();
-    let mut file = file;
-    let file = std::os::unix::fs::OpenOptionsExt::custom_flags(file.read(true), libc::O_PATH)
-        .open(program)
-        .expect("it exists");
-    let dir = File::open("/").expect("it exists");
+pub(crate) fn plan(program: &str, arguments: &[&str]) -> Plan {
+    let file = Program::open(program).expect("it exists");
+    let mut cwd = WorkingDirectory::open("/").expect("it exists");
+    cwd.path = "/tmp".into();
     let name = Path::new(program)
         .file_name()
         .and_then(|name| name.to_str());
-    let mut argv = vec![name.unwrap_or("program").to_owned()];
-    argv.extend(arguments.iter().map(|&argument| argument.into()));
+    let plan = Plan::new(name.unwrap_or("program"), file, cwd);
+    let arguments = arguments.iter().map(|&argument| argument.into());
     Plan {
-        name: "test".into(),
-        program: Arc::new(Program {
-            path: program.into(),
-            file,
-        }),
-        argv,
+        argv: plan.argv.iter().cloned().chain(arguments).collect(),
         env: vec![("PATH".into(), "/usr/bin:/bin".into())],
-        cwd: WorkingDirectory {
-            path: "/tmp".into(),
-            dir: Arc::new(dir.into()),
-            named: true,
-        },
-        limits: Limits::default(),
-        capture: CaptureCaps::default(),
-        confinement: Arc::default(),
-        script: None,
-        disclose_pid: false,
+        ..plan
     }
 }
 
-/// A shell with this script.
-pub(super) fn script(text: &str) -> Plan {
+/// Returns the plan of a shell that runs `text`.
+pub(crate) fn script(text: &str) -> Plan {
     plan("/bin/sh", &["-c", text])
 }
 
-pub(super) fn null() -> ChildStdio {
+pub(crate) fn null() -> ChildStdio {
     ChildStdio::default()
 }
 
-/// Streams whose output, both together, can be read from the descriptor.
-pub(super) fn piped() -> (ChildStdio, OwnedFd) {
+/// Returns streams, and a descriptor from which standard output and standard error can be read.
+pub(crate) fn piped() -> (ChildStdio, OwnedFd) {
     let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
     let stdio = ChildStdio {
         stdout: Some(writer.try_clone().expect("a copy")),
@@ -101,8 +98,8 @@ pub(super) fn piped() -> (ChildStdio, OwnedFd) {
     (stdio, reader)
 }
 
-/// Starts `plan`; the host keeps nothing of the streams.
-pub(super) fn launch(
+/// Starts `plan`, and drops the host's copies of the streams.
+pub(crate) fn launch(
     session: &Arc<Session>,
     plan: &Plan,
     stdio: ChildStdio,
@@ -110,8 +107,8 @@ pub(super) fn launch(
     session.launch(plan, &stdio)
 }
 
-/// Waits for the leader's end, and releases it.
-pub(super) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
+/// Waits until the leader has ended, and reaps it.
+pub(crate) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
     loop {
         let fd = process.exit_fd();
         poll(&mut [PollFd::new(&fd.as_fd(), PollFlags::IN)], None).expect("it can be polled");
@@ -126,10 +123,17 @@ pub(super) fn wait(process: &dyn Process) -> Result<Exit, io::ErrorKind> {
     }
 }
 
-/// Runs `plan` to its end: what it wrote, and how it ended.
-pub(super) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
+/// Runs `plan` to its end, and returns its output and how it ended.
+pub(crate) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
+    run_with(|stdio| launch(session, plan, stdio))
+}
+
+/// Runs the child that `start` starts to its end, and returns its output and how it ended.
+pub(crate) fn run_with(
+    start: impl FnOnce(ChildStdio) -> Result<SessionChild, LaunchError>,
+) -> (String, Exit) {
     let (stdio, reader) = piped();
-    let child = launch(session, plan, stdio).expect("it starts");
+    let child = start(stdio).expect("it starts");
     let mut output = String::new();
     File::from(reader)
         .read_to_string(&mut output)
@@ -138,19 +142,19 @@ pub(super) fn run(session: &Arc<Session>, plan: &Plan) -> (String, Exit) {
     (output, exit)
 }
 
-/// What a script writes.
-pub(super) fn output(session: &Arc<Session>, text: &str) -> String {
+/// Runs a script, and returns its output.
+pub(crate) fn output(session: &Arc<Session>, text: &str) -> String {
     run(session, &script(text)).0
 }
 
-/// The system's Python.
-pub(super) fn python() -> String {
+/// Returns the path of the system's Python.
+pub(crate) fn python() -> String {
     let path = std::fs::canonicalize("/usr/bin/python3").expect("tests need Python");
     path.into_os_string().into_string().expect("text")
 }
 
-/// A directory that whoever children run as can reach and write.
-pub(super) fn folder() -> tempfile::TempDir {
+/// Returns a directory that the children's user can reach and write.
+pub(crate) fn folder() -> tempfile::TempDir {
     use std::os::unix::fs::PermissionsExt;
 
     let folder = tempfile::tempdir_in("/var/tmp").expect("a directory");
@@ -159,19 +163,45 @@ pub(super) fn folder() -> tempfile::TempDir {
     folder
 }
 
-/// Pid 1 of the session and its server.
-pub(super) fn processes(session: &Session) -> [Pid; 2] {
+/// Returns the children of this process, zombies included. `/proc` lists them also where it hides
+/// the processes of other users (`hidepid`), as it does those that are not dumpable.
+pub(crate) fn children() -> Vec<Pid> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("a /proc");
+    // A thread that has ended meanwhile has no children.
+    let lists =
+        tasks.map(|task| std::fs::read_to_string(task.expect("a task").path().join("children")));
+    let lists: Vec<_> = lists.flatten().collect();
+    assert!(!lists.is_empty(), "CONFIG_PROC_CHILDREN");
+    let pids = lists.iter().flat_map(|list| list.split_whitespace());
+    pids.filter_map(|pid| Pid::from_raw(pid.parse().ok()?))
+        .collect()
+}
+
+/// Returns pid 1 of the session, and its server.
+pub(crate) fn processes(session: &Session) -> [Pid; 2] {
     let server = session.server();
-    let group = server.as_raw_nonzero().to_string();
-    let all = std::fs::read_dir("/proc").expect("it is there").flatten();
-    let mut numbers = all.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let first = numbers.find(|number| {
-        let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
-        // After the name in parentheses: the state, the parent, the group.
-        let fields = stat.rsplit_once(") ").map(|(_, fields)| fields.split(' '));
-        let of_group = fields.is_some_and(|mut fields| fields.nth(2) == Some(&group));
-        of_group && *number != server.as_raw_nonzero().get()
-    });
-    let first = first.and_then(Pid::from_raw).expect("it runs");
-    [first, server]
+    let is_pid_1 = |pid: &Pid| *pid != server && getpgid(Some(*pid)) == Ok(server);
+    let first = children().into_iter().find(is_pid_1);
+    [first.expect("it runs"), server]
+}
+
+/// Returns the status of a process, or none where `/proc` hides the process (`hidepid`).
+pub(crate) fn status(pid: Pid) -> Option<String> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_nonzero()));
+    if status.is_err() {
+        getpgid(Some(pid)).expect("it is hidden, and not gone");
+        println!("/proc hides process {pid:?}");
+    }
+    status.ok()
+}
+
+/// Waits until the process has ended, without reaping it.
+pub(crate) fn await_end(process: BorrowedFd<'_>) {
+    let mut fds = [PollFd::new(&process, PollFlags::IN)];
+    poll(&mut fds, None).expect("it can be polled");
+}
+
+/// Opens a process that is not reaped.
+pub(crate) fn pidfd(pid: Pid) -> OwnedFd {
+    pidfd_open(pid, PidfdFlags::empty()).expect("it is not reaped")
 }

@@ -1,0 +1,73 @@
+//! What the command writes for people: results, errors, and strings that come from the
+//! guest.
+
+use std::fmt::Debug;
+use std::io::Write as _;
+
+use anyhow::Context as _;
+
+/// Writes a result to standard output. A closed pipe is an error, not a panic.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    std::io::stdout()
+        .write_all(text.as_bytes())
+        .context("cannot write to standard output")
+}
+
+/// Writes an error with its causes to standard error, as one line; the error of a
+/// grant file has one line for each fault.
+pub(crate) fn report(error: &anyhow::Error) {
+    match error.downcast_ref::<capspawn::GrantError>() {
+        Some(grant) => grant
+            .to_string()
+            .lines()
+            .for_each(|line| eprintln!("capspawn: {line}")),
+        None => eprintln!("capspawn: {}", one_line(&format!("{error:#}"))),
+    }
+}
+
+/// Joins the lines of another library's message.
+pub(crate) fn one_line(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    lines.join(" ")
+}
+
+/// Returns a string or path of the guest in quotes. Characters that would move the
+/// cursor, break the line or change its direction are escaped.
+pub(crate) fn quoted(text: impl Debug) -> String {
+    // Debug escapes the characters that Unicode classes as control, format or separator.
+    format!("{text:?}")
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    /// Control characters, line separators, bidirectional controls, a no-break
+    /// space, and a tag character that would combine with the quote.
+    pub(crate) const HOSTILE: &str = "a\x1b[2J\r\n\t\u{7f}\u{9b}\u{2028}\u{2029}\u{61c}\u{200b}\
+        \u{200e}\u{200f}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\
+        \u{a0}\u{feff}\u{e0041}\"\\";
+
+    #[test]
+    fn text_that_would_change_the_terminal_is_escaped() {
+        let is_plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        for text in [quoted(HOSTILE), quoted(Path::new(HOSTILE))] {
+            assert!(is_plain(&text), "{text}");
+            assert!(text.starts_with("\"a\\u{1b}[2J\\r\\n\\t"), "{text}");
+            assert!(text.contains("\\u{202e}"), "{text}");
+            assert!(text.ends_with("\\\"\\\\\""), "{text}");
+        }
+        assert_eq!(quoted("Grüße, 世界"), "\"Grüße, 世界\"");
+    }
+
+    #[test]
+    fn a_message_of_several_lines_becomes_one() {
+        assert_eq!(one_line("first\n\n  second\n"), "first second");
+    }
+}

@@ -1,0 +1,174 @@
+//! The steps with which a process gives up rights.
+//!
+//! The kernel dictates the order: Landlock and seccomp need `no_new_privs`, and the filter
+//! comes last because it denies calls of the earlier steps. The vfork child and
+//! `capspawn-init` take the same steps through the same code.
+
+use core::convert::Infallible;
+
+use crate::filter::FilterProgram;
+use crate::step::{Failure, Fault, Step};
+use crate::string_array::StringArray;
+use crate::syscall::{call, descriptor, number};
+
+/// What [`confine`] installs.
+#[derive(Clone, Copy, Debug)]
+pub struct Confine<'a> {
+    /// Whether to lock the securebits, which needs `CAP_SETPCAP`.
+    pub lock_securebits: bool,
+    /// The descriptor of a Landlock ruleset.
+    pub ruleset: Option<i32>,
+    /// A seccomp filter; an empty one is not installed.
+    pub filter: FilterProgram<'a>,
+}
+
+const PR_SET_SECUREBITS: usize = 28;
+const PR_SET_NO_NEW_PRIVS: usize = 38;
+/// `NOROOT` and `NO_CAP_AMBIENT_RAISE` set, `NO_SETUID_FIXUP` and `KEEP_CAPS` not, all four locked.
+const SECUREBITS: usize = 0b1110_1011;
+const CLOSE_RANGE_CLOEXEC: usize = 4;
+const SECCOMP_SET_MODE_FILTER: usize = 1;
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+const AT_EMPTY_PATH: usize = 0x1000;
+const SIG_SETMASK: usize = 2;
+const SIGKILL: usize = 9;
+const SIGSTOP: usize = 19;
+/// The bytes of the kernel's signal set.
+const SIGSET_BYTES: usize = 8;
+
+/// Sets every signal to its default action and blocks none. This includes signals that
+/// the parent ignores: `CLONE_CLEAR_SIGHAND` leaves those ignored, and a program that
+/// starts with SIGPIPE ignored misbehaves. Takes 63 system calls.
+///
+/// # Errors
+///
+/// The error number of `rt_sigaction(2)` or `rt_sigprocmask(2)`.
+pub fn reset_signals() -> Result<(), i32> {
+    // The kernel's `struct sigaction`: SIG_DFL, and neither flags, restorer nor mask.
+    let default = [0usize; 4];
+    let action = (&raw const default).expose_provenance();
+    for signal in 1..=64 {
+        if signal != SIGKILL && signal != SIGSTOP {
+            let args = [signal, action, 0, SIGSET_BYTES, 0, 0];
+            // SAFETY: `default` is a `struct sigaction`, which the kernel reads. The signal handlers are the caller's
+            // own copy, since no clone here uses CLONE_SIGHAND.
+            unsafe { call(number::RT_SIGACTION, args)? };
+        }
+    }
+    unblock_signals()
+}
+
+/// Empties the signal mask.
+///
+/// # Errors
+///
+/// The error number of `rt_sigprocmask(2)`.
+pub fn unblock_signals() -> Result<(), i32> {
+    let none = 0u64;
+    let mask = (&raw const none).expose_provenance();
+    let args = [SIG_SETMASK, mask, 0, SIGSET_BYTES, 0, 0];
+    // SAFETY: `none` is a signal set of 8 bytes, which the kernel reads.
+    unsafe { call(number::RT_SIGPROCMASK, args) }.map(drop)
+}
+
+/// Marks every descriptor from 3 on close-on-exec.
+///
+/// # Errors
+///
+/// The error number of `close_range(2)`.
+pub fn close_on_exec() -> Result<(), i32> {
+    let args = [3, u32::MAX as usize, CLOSE_RANGE_CLOEXEC, 0, 0, 0];
+    // SAFETY: the call takes no pointer. It closes nothing, so that no owner of a descriptor is affected.
+    unsafe { call(number::CLOSE_RANGE, args) }.map(drop)
+}
+
+/// Sets `no_new_privs`: no exec grants privileges from here on.
+///
+/// # Errors
+///
+/// The error number of `prctl(2)`.
+pub fn no_new_privileges() -> Result<(), i32> {
+    // SAFETY: the call takes no pointer. The flag belongs to the calling task.
+    unsafe { call(number::PRCTL, [PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Takes the meaning from user id 0, which grants no capability from here on, and locks
+/// that.
+///
+/// # Errors
+///
+/// The error number of `prctl(2)`.
+pub fn lock_securebits() -> Result<(), i32> {
+    // SAFETY: the call takes no pointer. The bits belong to the calling task.
+    unsafe { call(number::PRCTL, [PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Drops every capability.
+///
+/// # Errors
+///
+/// The error number of `capset(2)`.
+pub fn drop_capabilities() -> Result<(), i32> {
+    let header = [CAPABILITY_VERSION_3, 0];
+    let none = [0u32; 6];
+    let header = (&raw const header).expose_provenance();
+    let none = (&raw const none).expose_provenance();
+    // SAFETY: the kernel reads a header of version 3 and, as that version demands, two times three words.
+    unsafe { call(number::CAPSET, [header, none, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Takes the steps from `no_new_privs` to the filter.
+///
+/// # Errors
+///
+/// The first step that failed; those after it are not taken.
+pub fn confine(confine: &Confine<'_>, fault: Fault) -> Result<(), Failure> {
+    fault.guard(Step::NoNewPrivileges, no_new_privileges)?;
+    fault.guard(Step::Capabilities, || {
+        if confine.lock_securebits {
+            lock_securebits()?;
+        }
+        drop_capabilities()
+    })?;
+    fault.guard(Step::Landlock, || {
+        let Some(ruleset) = confine.ruleset else {
+            return Ok(());
+        };
+        let args = [descriptor(ruleset), 0, 0, 0, 0, 0];
+        // SAFETY: the call takes no pointer. The domain belongs to the calling task.
+        unsafe { call(number::LANDLOCK_RESTRICT_SELF, args) }.map(drop)
+    })?;
+    fault.guard(Step::Seccomp, || {
+        if confine.filter.is_empty() {
+            return Ok(());
+        }
+        let program = (&raw const confine.filter).expose_provenance();
+        let args = [SECCOMP_SET_MODE_FILTER, 0, program, 0, 0, 0];
+        // SAFETY: a `FilterProgram` is a `struct sock_fprog` that borrows its instructions; the kernel reads both.
+        unsafe { call(number::SECCOMP, args) }.map(drop)
+    })
+}
+
+/// Executes the open file `program`, as `fexecve(3)`. Returns only if that failed.
+///
+/// # Errors
+///
+/// The error number of `execveat(2)`.
+pub fn execute(
+    program: i32,
+    argv: StringArray<'_>,
+    envp: StringArray<'_>,
+) -> Result<Infallible, i32> {
+    let args = [
+        descriptor(program),
+        c"".as_ptr().expose_provenance(),
+        argv.as_ptr().expose_provenance(),
+        envp.as_ptr().expose_provenance(),
+        AT_EMPTY_PATH,
+        0,
+    ];
+    // SAFETY: the path is an empty C string and both arrays are null-terminated arrays of C strings, by the contract
+    // of `StringArray`; the kernel reads them.
+    let failed = unsafe { call(number::EXECVEAT, args) };
+    Err(failed.err().unwrap_or(0))
+}

@@ -1,0 +1,73 @@
+//! Resource limits of one process.
+//!
+//! One form from the grant to the kernel: the host fills a [`LimitList`], the request
+//! carries it, and the child passes each value to `prlimit(2)` where it lies.
+
+use core::ops::Deref;
+
+/// The most limits of a child; the host sets five.
+pub const MAX_LIMITS: usize = 8;
+
+/// One resource limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The resource, as `RLIMIT_DATA`.
+    pub resource: u32,
+    /// The soft and the hard limit, laid out as `struct rlimit64`; the unit is the
+    /// resource's.
+    pub values: [u64; 2],
+}
+
+/// The limits of a child, without an allocation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LimitList {
+    slots: [Limit; MAX_LIMITS],
+    count: usize,
+}
+
+impl LimitList {
+    /// Returns an empty list.
+    pub const fn new() -> Self {
+        const UNUSED: Limit = Limit {
+            resource: 0,
+            values: [0; 2],
+        };
+        Self {
+            slots: [UNUSED; MAX_LIMITS],
+            count: 0,
+        }
+    }
+
+    /// Appends a limit; `None` if the list is full.
+    pub fn push(&mut self, limit: Limit) -> Option<()> {
+        *self.slots.get_mut(self.count)? = limit;
+        self.count = self.count.wrapping_add(1);
+        Some(())
+    }
+}
+
+impl Default for LimitList {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Deref for LimitList {
+    type Target = [Limit];
+
+    fn deref(&self) -> &[Limit] {
+        self.slots.get(..self.count).unwrap_or(&[])
+    }
+}
+
+impl<const N: usize> From<[Option<Limit>; N]> for LimitList {
+    fn from(limits: [Option<Limit>; N]) -> Self {
+        const { assert!(N <= MAX_LIMITS, "more limits than a request carries") };
+        let mut list = Self::new();
+        for limit in limits.into_iter().flatten() {
+            // There is room for all, by the assertion.
+            let _ = list.push(limit);
+        }
+        list
+    }
+}

@@ -1,0 +1,314 @@
+//! One child's record, shared by its handle, the registry and its supervisor.
+//!
+//! The status is written once and never changes. Signals are sent only while the
+//! leader is unreaped: sending and reaping exclude each other, so no signal can
+//! reach an unrelated process that was given the process id later.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex};
+use tokio::sync::{Notify, watch};
+
+use super::capture::{Capture, Captured, RetainedBytes};
+use super::ending::{Ending, Phase};
+use super::info::ChildInfo;
+use super::owner::OwnerKey;
+use super::pipe::UntakenPipes;
+use super::tree::TreeLimits;
+use super::usage::Sample;
+use crate::launch::{Exit, Plan, Process, Request};
+use crate::status::{ExitStatus, KillReason, Receipt, Signal};
+
+/// The state of one child.
+#[derive(Debug)]
+pub(crate) struct Record {
+    id: u64,
+    owner: OwnerKey,
+    request: Request,
+    disclosed_pid: Option<u32>,
+    confinement: &'static str,
+    started_at: SystemTime,
+    started: Instant,
+    tree_limits: Mutex<TreeLimits>,
+    stdout: Mutex<Capture>,
+    stderr: Mutex<Capture>,
+    /// Bytes of output that were read, captured and piped together.
+    output_bytes: AtomicU64,
+    max_output_bytes: Option<u64>,
+    untaken: Mutex<UntakenPipes>,
+    ending: Mutex<Ending>,
+    /// Makes the supervisor read the deadlines again.
+    deadline_changed: Notify,
+    /// None once it is reaped.
+    process: Mutex<Option<Arc<dyn Process>>>,
+    phase: watch::Sender<Phase>,
+    /// Wakes threads that block in [`Record::block_until`]: cheaper than running
+    /// a future there, on the path of every blocking wait.
+    blocking: (Mutex<()>, Condvar),
+}
+
+/// What a record is made of when its child has started.
+pub(crate) struct Started {
+    /// The child's number in its registry.
+    pub(crate) id: u64,
+    /// Whose quotas it counts against.
+    pub(crate) owner: OwnerKey,
+    /// What was launched.
+    pub(crate) plan: Box<Plan>,
+    /// How much of the plan's confinement is enforced.
+    pub(crate) confinement: &'static str,
+    /// Pipes for the guest to take.
+    pub(crate) untaken: UntakenPipes,
+    /// The running process.
+    pub(crate) process: Arc<dyn Process>,
+}
+
+impl Record {
+    pub(crate) fn new(started: Started) -> Self {
+        let Plan {
+            request,
+            limits,
+            capture,
+            disclose_pid,
+            ..
+        } = *started.plan;
+        Self {
+            id: started.id,
+            owner: started.owner,
+            request,
+            disclosed_pid: disclose_pid.then(|| started.process.pid()),
+            confinement: started.confinement,
+            started_at: SystemTime::now(),
+            started: Instant::now(),
+            tree_limits: Mutex::new(TreeLimits::new(&limits)),
+            stdout: Mutex::new(Capture::new(capture.stdout_bytes)),
+            stderr: Mutex::new(Capture::new(capture.stderr_bytes)),
+            output_bytes: AtomicU64::new(0),
+            max_output_bytes: limits.output_bytes,
+            untaken: Mutex::new(started.untaken),
+            ending: Mutex::new(Ending::new(&limits, Instant::now())),
+            deadline_changed: Notify::new(),
+            process: Mutex::new(Some(started.process)),
+            phase: watch::Sender::new(Phase::Running),
+            blocking: (Mutex::new(()), Condvar::new()),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    pub(crate) fn owner(&self) -> &OwnerKey {
+        &self.owner
+    }
+
+    /// What the guest asked for.
+    pub(crate) fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// How much of the demanded confinement is enforced, in one word.
+    pub(crate) fn confinement(&self) -> &'static str {
+        self.confinement
+    }
+
+    pub(crate) fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    /// How long ago it was started.
+    pub(crate) fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Moves on to `next`. A status that is already written stays.
+    pub(crate) fn advance(&self, next: Phase) {
+        self.phase.send_if_modified(|phase| {
+            let allowed = phase.may_become(next);
+            if allowed {
+                *phase = next;
+            }
+            allowed
+        });
+        let _guard = self.blocking.0.lock();
+        self.blocking.1.notify_all();
+    }
+
+    /// Blocks the thread until `done` holds of the phase or `timeout` has passed.
+    pub(crate) fn block_until(&self, timeout: Option<Duration>, done: fn(Phase) -> bool) -> Phase {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let (mutex, condvar) = &self.blocking;
+        let mut guard = mutex.lock();
+        loop {
+            let phase = self.phase();
+            if done(phase) {
+                return phase;
+            }
+            match deadline {
+                None => condvar.wait(&mut guard),
+                Some(deadline) => {
+                    if condvar.wait_until(&mut guard, deadline).timed_out() {
+                        return self.phase();
+                    }
+                }
+            }
+        }
+    }
+
+    /// The process group, until the leader is reaped.
+    pub(crate) fn group(&self) -> Option<u32> {
+        self.process.lock().as_deref().map(Process::pid)
+    }
+
+    /// Kills what is left of the tree, then reaps the leader. No signal is sent
+    /// afterwards.
+    pub(crate) fn kill_tree_and_reap(&self) {
+        // A signal is sent before this or not at all, so the lock need not be held while reaping.
+        let process = self.process.lock().take();
+        if let Some(process) = process {
+            if let Err(error) = process.signal_tree(Signal::Kill) {
+                tracing::warn!(child = self.id, %error, "could not kill the rest of the tree");
+            }
+            if let Err(error) = process.reap() {
+                tracing::warn!(child = self.id, %error, "could not reap");
+            }
+        }
+    }
+
+    /// Sends `signal` to the leader.
+    pub(crate) fn signal(&self, signal: Signal) {
+        self.ending.lock().sent(signal, KillReason::Requested);
+        self.deliver(signal, |process| process.signal(signal));
+    }
+
+    /// Ends the tree: with SIGTERM first where there is a `grace`.
+    pub(crate) fn kill(&self, reason: KillReason, grace: Duration) {
+        let signal = if grace.is_zero() {
+            Signal::Kill
+        } else {
+            Signal::Terminate
+        };
+        {
+            let mut ending = self.ending.lock();
+            ending.sent(signal, reason);
+            if !grace.is_zero() {
+                ending.kill_after(grace, reason);
+            }
+        }
+        self.deliver(signal, |process| process.signal_tree(signal));
+        if !grace.is_zero() {
+            self.deadline_changed.notify_one();
+        }
+    }
+
+    fn deliver(&self, signal: Signal, send: impl FnOnce(&dyn Process) -> std::io::Result<()>) {
+        let sent = self.process.lock().as_deref().map(send);
+        if let Some(Err(error)) = sent {
+            tracing::warn!(child = self.id, ?signal, %error, "could not send a signal");
+        }
+    }
+
+    /// When the supervisor must act next, and the reason to record for the kill.
+    pub(crate) fn next_deadline(&self) -> (Instant, KillReason) {
+        self.ending.lock().next_deadline()
+    }
+
+    /// Waits until [`Record::next_deadline`] may have changed.
+    pub(crate) async fn deadline_changed(&self) {
+        self.deadline_changed.notified().await;
+    }
+
+    /// Sets when a detached child has run for as long as it may; `None` is never.
+    pub(crate) fn set_lifetime(&self, at: Option<Instant>) {
+        self.ending.lock().set_lifetime(at);
+        self.deadline_changed.notify_one();
+    }
+
+    /// Returns the status that the leader's `exit` stands for.
+    pub(crate) fn status_of(&self, exit: Exit) -> ExitStatus {
+        self.ending.lock().status_of(exit)
+    }
+
+    /// Returns the limit that the tree of process group `group` exceeds in `sample`.
+    pub(crate) fn exceeded(&self, group: u32, sample: &Sample) -> Option<KillReason> {
+        self.tree_limits.lock().exceeded(group, sample)
+    }
+
+    /// The capture of standard output.
+    pub(crate) fn stdout(&self) -> &Mutex<Capture> {
+        &self.stdout
+    }
+
+    /// The capture of standard error.
+    pub(crate) fn stderr(&self) -> &Mutex<Capture> {
+        &self.stderr
+    }
+
+    pub(crate) fn captured(&self, stdout: u64, stderr: u64) -> (Captured, Captured) {
+        (
+            self.stdout.lock().read(stdout),
+            self.stderr.lock().read(stderr),
+        )
+    }
+
+    /// Counts output that was read, and kills a child that wrote more than it may.
+    pub(crate) fn count_output(&self, bytes: u64) {
+        let before = self.output_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let over = |max| before + bytes > max;
+        if self.max_output_bytes.is_some_and(over) {
+            self.kill(KillReason::Output, Duration::ZERO);
+        }
+    }
+
+    /// Drops what is kept of the output, and the pipes that nobody took.
+    pub(crate) fn discard_output(&self, retained: &RetainedBytes) {
+        self.stdout.lock().discard(retained);
+        self.stderr.lock().discard(retained);
+        *self.untaken.lock() = UntakenPipes::default();
+    }
+
+    pub(crate) fn take_stdin(&self) -> Option<Arc<OwnedFd>> {
+        self.untaken.lock().stdin.take()
+    }
+
+    pub(crate) fn take_stdout(&self) -> Option<Arc<OwnedFd>> {
+        self.untaken.lock().stdout.take()
+    }
+
+    pub(crate) fn take_stderr(&self) -> Option<Arc<OwnedFd>> {
+        self.untaken.lock().stderr.take()
+    }
+
+    pub(crate) fn info(&self) -> ChildInfo {
+        ChildInfo {
+            id: self.id,
+            program: self.request.program.clone(),
+            args: self.request.args.clone(),
+            started_at: self.started_at,
+            ended_at: self.phase().ended().map(|(_, at)| at),
+            pid: self.disclosed_pid,
+        }
+    }
+
+    /// Returns how the child ended, without its output; none while it runs.
+    pub(crate) fn receipt(&self) -> Option<Receipt> {
+        self.phase().ended().map(|(status, ended_at)| Receipt {
+            id: self.id,
+            program: self.request.program.clone(),
+            status,
+            started_at: self.started_at,
+            ended_at,
+        })
+    }
+}

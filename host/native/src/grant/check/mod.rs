@@ -1,0 +1,6 @@
+//! Checks of a grant against the host's files, made when the grant is loaded.
+
+pub(super) mod interpreter;
+mod permissions;
+pub(super) mod reachable;
+pub(super) mod replaceable;

@@ -1,0 +1,180 @@
+//! Paths of the file system: the roots of a grant, and what a guest's path resolves to.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::confinement::FsRoot;
+
+/// The number of symbolic links that Linux follows in one path.
+const MAX_LINKS: usize = 40;
+
+/// Resolves a root as a grant writes it, relative to the folder of the grant.
+pub(super) fn root(base: &Path, written: &str) -> io::Result<FsRoot> {
+    FsRoot::resolve(base.join(written))
+}
+
+/// Returns whether a resolved path is a root or lies below one.
+pub(super) fn is_under<'a>(path: &Path, roots: impl IntoIterator<Item = &'a FsRoot>) -> bool {
+    roots.into_iter().any(|root| path.starts_with(&root.real))
+}
+
+/// Resolves `path` from `cwd`, with every symbolic link followed. A file that does not exist
+/// lies below the deepest directory that does.
+///
+/// The file system may change right after. Path rules are admission; the boundary is the
+/// sandbox.
+///
+/// # Errors
+///
+/// A path that the system would not follow either: through a file, up from a directory that
+/// does not exist, through too many links, or into a directory that cannot be searched.
+pub(super) fn resolve(cwd: &Path, path: &Path) -> io::Result<PathBuf> {
+    walk(cwd, path, |_| true, |_| ())
+}
+
+/// Resolves an absolute path as [`resolve`] does, and fails at the first place that `may`
+/// refuses, before looking at it.
+pub(super) fn resolve_within(path: &Path, may: impl FnMut(&Path) -> bool) -> io::Result<PathBuf> {
+    walk(Path::new("/"), path, may, |_| ())
+}
+
+/// Returns whether the error is a lack of descriptors or memory, whatever the path.
+pub(super) fn is_host_exhausted(errno: Errno) -> bool {
+    matches!(errno, Errno::MFILE | Errno::NFILE | Errno::NOMEM)
+}
+
+/// Returns every place that decides what an absolute path names: each symbolic link on it,
+/// and the file itself.
+pub(super) fn trail(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut places = Vec::new();
+    let end = walk(
+        Path::new("/"),
+        path,
+        |_| true,
+        |link| places.push(link.to_owned()),
+    )?;
+    places.push(end);
+    Ok(places)
+}
+
+fn walk(
+    cwd: &Path,
+    path: &Path,
+    mut may: impl FnMut(&Path) -> bool,
+    mut on_link: impl FnMut(&Path),
+) -> io::Result<PathBuf> {
+    let mut todo: VecDeque<OsString> = VecDeque::new();
+    let mut real = PathBuf::from("/");
+    let push_front = |todo: &mut VecDeque<OsString>, path: &Path| {
+        for part in path.components().rev() {
+            match part {
+                Component::Normal(name) => todo.push_front(name.to_owned()),
+                Component::ParentDir => todo.push_front("..".into()),
+                _ => {}
+            }
+        }
+    };
+    push_front(&mut todo, &cwd.join(path));
+    let mut links = 0;
+    let mut missing = false;
+    while let Some(name) = todo.pop_front() {
+        if name == ".." {
+            if missing {
+                return Err(io::ErrorKind::NotADirectory.into());
+            }
+            real.pop();
+            continue;
+        }
+        real.push(&name);
+        if !may(&real) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        if missing {
+            continue;
+        }
+        match real.symlink_metadata() {
+            Ok(found) if found.is_symlink() => {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(Errno::LOOP.into());
+                }
+                on_link(&real);
+                let target = real.read_link()?;
+                real.pop();
+                if target.is_absolute() {
+                    real = PathBuf::from("/");
+                }
+                push_front(&mut todo, &target);
+            }
+            Ok(found) if found.is_dir() || todo.is_empty() => {}
+            Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => missing = true,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(real)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder with `dir/file`, `out -> /etc`, `in -> dir`, `loop -> loop`,
+    /// `dangling -> /etc/absent-x`.
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().canonicalize().expect("it exists");
+        fs::create_dir(path.join("dir")).expect("an empty folder");
+        fs::write(path.join("dir/file"), "").expect("an empty folder");
+        for (target, link) in [
+            ("/etc", "out"),
+            ("dir", "in"),
+            ("loop", "loop"),
+            ("/etc/absent-x", "dangling"),
+        ] {
+            symlink(target, path.join(link)).expect("an empty folder");
+        }
+        (folder, path)
+    }
+
+    #[test]
+    fn links_and_dots_are_followed_as_the_system_does() {
+        let (_keep, path) = folder();
+        let at = |text: &str| resolve(&path, Path::new(text)).expect("it leads somewhere");
+        assert_eq!(at("dir/file"), path.join("dir/file"));
+        assert_eq!(at("./in/file"), path.join("dir/file"));
+        assert_eq!(at("out/passwd"), Path::new("/etc/passwd"));
+        assert_eq!(at("dangling"), Path::new("/etc/absent-x"));
+        // `..` is the parent of the target, not of the link.
+        assert_eq!(at("out/../x"), Path::new("/x"));
+        assert_eq!(at("../../../../../../.."), Path::new("/"));
+    }
+
+    #[test]
+    fn a_missing_file_lies_below_the_deepest_directory_that_exists() {
+        let (_keep, path) = folder();
+        let at = |text: &str| resolve(&path, Path::new(text));
+        assert_eq!(
+            at("in/new/file").expect("it could be made"),
+            path.join("dir/new/file")
+        );
+        at("new/../../x").expect_err("there is no up from what does not exist");
+        at("dir/file/x").expect_err("a file has no inside");
+        at("dir/file/..").expect_err("a file has no inside");
+        at("loop").expect_err("it never ends");
+    }
+
+    #[test]
+    fn a_trail_has_every_link_and_the_end() {
+        let (_keep, path) = folder();
+        let trail = trail(&path.join("in/file")).expect("it leads somewhere");
+        assert!(trail.contains(&path.join("in")) && trail.contains(&path.join("dir/file")));
+    }
+}

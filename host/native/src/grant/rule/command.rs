@@ -1,0 +1,300 @@
+//! One command of a grant, compiled: its decision on a request.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::OFlags;
+
+use super::any_program::{ChildFs, Found};
+use super::environment::Environment;
+use super::executable::Executable;
+use super::matcher::{self, Mismatch};
+use super::settings::Cwd;
+use crate::command::Command;
+use crate::confinement::{Confinement, FsRoot, open_resolved};
+use crate::error::{Denial, DeniedItem, SpawnError};
+use crate::grant::file::document::Effect;
+use crate::grant::file::pattern::{Pattern, PatternKind};
+use crate::grant::paths::{self, is_under};
+use crate::grant::suggestion;
+use crate::launch::{LaunchError, Plan, Stage, WorkingDirectory};
+use crate::limits::{CaptureCaps, Limits};
+use crate::streams::{Stdin, Streams};
+
+/// A command with everything resolved that does not depend on the request.
+#[derive(Debug)]
+pub(in crate::grant) struct Rule {
+    pub(in crate::grant) name: String,
+    /// Line and column in the grant's text.
+    pub(in crate::grant) place: Option<(usize, usize)>,
+    pub(in crate::grant) effect: Effect,
+    pub(in crate::grant) target: Target,
+    /// `argv[0]`; if none, the program's path, or what the guest wrote for any program.
+    pub(in crate::grant) arg0: Option<String>,
+    pub(in crate::grant) fixed: Vec<String>,
+    pub(in crate::grant) args: Vec<Pattern>,
+    pub(in crate::grant) environment: Environment,
+    pub(in crate::grant) cwd: Option<Cwd>,
+    pub(in crate::grant) deny: Vec<FsRoot>,
+    pub(in crate::grant) limits: Limits,
+    pub(in crate::grant) capture: CaptureCaps,
+    pub(in crate::grant) confinement: Arc<Confinement>,
+    pub(in crate::grant) disclose_pid: bool,
+    pub(in crate::grant) allows_stdin: bool,
+}
+
+/// What a rule starts.
+#[derive(Debug)]
+pub(in crate::grant) enum Target {
+    /// One program, kept open.
+    File(Executable),
+    /// Any program that the guest names in the child's file system.
+    Any(ChildFs),
+    /// Nothing: the rule has `decision = "deny"`.
+    Nothing,
+}
+
+impl Rule {
+    /// Returns the plan for a request of this name, and the files that it starts. Of two
+    /// intersected grants the second decides for the directory that the first has
+    /// `entered`.
+    ///
+    /// # Errors
+    ///
+    /// Why the rule does not allow the request, or what the host lacks.
+    pub(in crate::grant) fn plan(
+        &self,
+        command: &Command,
+        entered: Option<&WorkingDirectory>,
+    ) -> Result<(Plan, Executable), SpawnError> {
+        let cwd = match entered {
+            Some(entered) => self.confirm(command.cwd.as_deref(), entered)?,
+            None => self.enter(command.cwd.as_deref())?,
+        };
+        self.match_args(&command.args, &cwd.path)
+            .map_err(|mismatch| self.denied_argument(command, &mismatch))?;
+        let env = self
+            .environment
+            .decide(&command.env)
+            .map_err(|name| Denial {
+                nearest: Some(self.name.clone()),
+                would_allow: suggestion::variable(name),
+                ..Denial::new(
+                    DeniedItem::Environment,
+                    format!("variable {} is not allowed", suggestion::escaped(name)),
+                )
+            })?;
+        if command.stdin != Stdin::Null && !self.allows_stdin {
+            return Err(self.denied_stdin().into());
+        }
+        let (executable, named) = match &self.target {
+            Target::File(executable) => (executable.current()?, None),
+            Target::Any(view) => {
+                let Found { executable, arg0 } = view.find(&command.program)?;
+                (executable, Some(arg0))
+            }
+            Target::Nothing => {
+                let reason = "a rule with decision = \"deny\" starts nothing";
+                return Err(Denial::new(DeniedItem::Program, reason).into());
+            }
+        };
+        let mut limits = self.limits.clone();
+        if let Some(timeout) = command.timeout {
+            limits.wall = limits.wall.min(timeout);
+        }
+        let program = executable.program().clone();
+        let arg0 = self.arg0.clone().or(named);
+        let mut argv = vec![arg0.unwrap_or_else(|| program.path.to_string_lossy().into_owned())];
+        argv.extend(executable.leading());
+        argv.extend(self.fixed.iter().chain(&command.args).cloned());
+        let plan = Plan {
+            name: self.name.clone(),
+            request: command.request(),
+            streams: Streams {
+                stdin: command.stdin.clone(),
+                stdout: command.stdout,
+                stderr: command.stderr,
+            },
+            program,
+            script: executable.script().cloned(),
+            argv,
+            env,
+            cwd,
+            limits,
+            capture: self.capture,
+            confinement: self.confinement.clone(),
+            disclose_pid: self.disclose_pid,
+        };
+        Ok((plan, executable))
+    }
+
+    /// Matches arguments against the patterns; relative paths are relative to `cwd`.
+    pub(in crate::grant) fn match_args(&self, args: &[String], cwd: &Path) -> Result<(), Mismatch> {
+        matcher::matches(&self.args, args, |pattern, token| {
+            self.accepts(pattern, token, cwd)
+        })
+    }
+
+    fn accepts(&self, pattern: &Pattern, token: &str, cwd: &Path) -> bool {
+        // A rule that refuses matches options too: what it does not match, another rule may
+        // allow.
+        let plain = self.effect == Effect::Deny || !token.starts_with(['-', '@']);
+        match &pattern.kind {
+            PatternKind::Literal(text) => text == token,
+            PatternKind::Any { dash } => *dash || plain,
+            PatternKind::OneOf(texts) => texts.iter().any(|text| text == token),
+            PatternKind::Int { min, max, prefix } => token
+                .strip_prefix(prefix.as_str())
+                .and_then(|digits| Some((digits, digits.parse::<i64>().ok()?)))
+                // Each number has one spelling: without plus and leading zeros.
+                .is_some_and(|(digits, number)| {
+                    (*min..=*max).contains(&number) && number.to_string() == digits
+                }),
+            PatternKind::Path(path) => {
+                token
+                    .strip_prefix(path.prefix.as_str())
+                    .is_some_and(|rest| {
+                        let plain = self.effect == Effect::Deny || !rest.starts_with(['-', '@']);
+                        plain && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
+                    })
+            }
+            PatternKind::Regex(_, regex) => regex.is_match(token),
+        }
+    }
+
+    fn is_inside(&self, path: &str, under: &[PathBuf], cwd: &Path) -> bool {
+        paths::resolve(cwd, Path::new(path)).is_ok_and(|real| {
+            under.iter().any(|root| real.starts_with(root)) && !is_under(&real, &self.deny)
+        })
+    }
+
+    /// Opens the directory in which the child starts: the requested one if it is allowed.
+    pub(in crate::grant) fn enter(
+        &self,
+        requested: Option<&str>,
+    ) -> Result<WorkingDirectory, SpawnError> {
+        let named = self.cwd.is_some();
+        let path = match (&self.cwd, requested) {
+            (None, None) => PathBuf::from("/"),
+            (None, Some(path)) => {
+                let reason = format!(
+                    "{} is requested, but the command has no `cwd`",
+                    suggestion::escaped(path)
+                );
+                let path = Path::new(path);
+                return Err(self
+                    .denied_cwd(reason, Some(path).filter(|path| path.is_absolute()))
+                    .into());
+            }
+            (Some(cwd), None) => cwd.default.real.clone(),
+            (Some(cwd), Some(path)) => {
+                let real = paths::resolve(&cwd.default.real, Path::new(path))
+                    .map_err(|_| SpawnError::WorkingDirectoryNotFound)?;
+                if !is_under(&real, &cwd.roots) || is_under(&real, &self.deny) {
+                    let reason = format!(
+                        "{} leads outside `cwd.roots`, or into `fs.deny`",
+                        suggestion::escaped(path)
+                    );
+                    return Err(self.denied_cwd(reason, Some(&real)).into());
+                }
+                real
+            }
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match open_resolved(&path, flags) {
+            Ok(dir) => Ok(WorkingDirectory {
+                path,
+                dir: Arc::new(dir),
+                named,
+            }),
+            Err(errno) if paths::is_host_exhausted(errno) => {
+                Err(LaunchError::new(Stage::WorkingDirectory, errno.into()).into())
+            }
+            Err(_) => Err(SpawnError::WorkingDirectoryNotFound),
+        }
+    }
+
+    /// Checks the directory that the first of two grants has opened for the same request.
+    fn confirm(
+        &self,
+        requested: Option<&str>,
+        entered: &WorkingDirectory,
+    ) -> Result<WorkingDirectory, SpawnError> {
+        let outside = match &self.cwd {
+            Some(cwd) => !is_under(&entered.path, &cwd.roots),
+            None => requested.is_some(),
+        };
+        if outside || is_under(&entered.path, &self.deny) {
+            let reason = format!(
+                "{} is not in the `cwd.roots` of both grants",
+                entered.path.display()
+            );
+            return Err(self.denied_cwd(reason, Some(&entered.path)).into());
+        }
+        Ok(entered.clone())
+    }
+
+    fn denied_cwd(&self, reason: String, path: Option<&Path>) -> Denial {
+        Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: path.and_then(suggestion::working_directory),
+            ..Denial::new(DeniedItem::WorkingDirectory, reason)
+        }
+    }
+
+    fn denied_stdin(&self) -> Denial {
+        Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: Some(suggestion::stdin()),
+            ..Denial::new(
+                DeniedItem::Stdio,
+                "the request provides standard input, and the command has stdin = false",
+            )
+        }
+    }
+
+    fn denied_argument(&self, command: &Command, mismatch: &Mismatch) -> Denial {
+        let reason = self.explain_mismatch(&command.args, mismatch);
+        Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: suggestion::arguments(&command.args),
+            ..Denial::new(DeniedItem::Argument, reason)
+        }
+    }
+
+    /// Returns the program's path as the grant names it; none for any program, and for a
+    /// rule that only refuses.
+    pub(in crate::grant) fn program_path(&self) -> Option<&Path> {
+        match &self.target {
+            Target::File(executable) => Some(executable.path()),
+            Target::Any(_) | Target::Nothing => None,
+        }
+    }
+
+    /// Returns which argument no pattern takes, and what was expected there.
+    pub(in crate::grant) fn explain_mismatch(
+        &self,
+        args: &[String],
+        mismatch: &Mismatch,
+    ) -> String {
+        let tried: Vec<_> = mismatch
+            .tried
+            .iter()
+            .map(|&number| self.args[number].to_string())
+            .collect();
+        let expected = match tried.is_empty() {
+            true => "no further argument is allowed".to_owned(),
+            false => format!("expected {}", tried.join(", or ")),
+        };
+        match args.get(mismatch.index) {
+            Some(token) => {
+                let token = suggestion::escaped(token);
+                format!("argument {} is {token}: {expected}", mismatch.index + 1)
+            }
+            None => format!("after {} arguments: {expected}", mismatch.index),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,359 @@
+//! From a document to rules: roots are resolved, programs opened, examples tried.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::any_program::ChildFs;
+use super::command::{Rule, Target};
+use super::environment::Environment;
+use super::executable::{Executable, ProgramPolicy};
+use super::settings::Settings;
+use crate::confinement::{Confinement, FsRoot, Sandbox};
+use crate::grant::check::interpreter::interpreter_name;
+use crate::grant::check::reachable;
+use crate::grant::check::replaceable::Children;
+use crate::grant::file::diagnostics::Diagnostics;
+use crate::grant::file::document::{CommandEntry, Document, Effect, Section, parse_sha256};
+use crate::grant::file::pattern::{Pattern, PatternKind};
+use crate::grant::paths::{is_under, root};
+use crate::grant::quotas::{Detach, Quotas};
+use crate::launch::Identity;
+
+/// The search path of a `#!` line's `env` if the grant sets no `PATH`.
+const DEFAULT_PATH: &str = "/usr/bin:/bin";
+
+/// One component's section, compiled.
+#[derive(Debug)]
+pub(in crate::grant) struct CompiledSection {
+    pub(in crate::grant) name: String,
+    pub(in crate::grant) quotas: Quotas,
+    pub(in crate::grant) detach: Detach,
+    pub(in crate::grant) rules: Vec<Arc<Rule>>,
+    /// Valid settings with surprising effects, for the operator.
+    pub(in crate::grant) warnings: Vec<String>,
+}
+
+impl CompiledSection {
+    /// Returns a section without commands.
+    pub(in crate::grant) fn empty(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            quotas: Quotas::default(),
+            detach: Detach::default(),
+            rules: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Compiles every section for children that run as `identity`, and reports every
+/// mistake.
+pub(in crate::grant) fn compile(
+    document: &Document,
+    base: &Path,
+    identity: Identity,
+    out: &mut Diagnostics<'_>,
+) -> Vec<CompiledSection> {
+    let defaults = Settings::defaults(&document.defaults, base, out);
+    // All settings come first: no program may lie below a write root of any component.
+    let mut write = defaults.write.clone();
+    let mut sections = Vec::new();
+    for section in &document.sections {
+        let settings = defaults.with(&section.layer, base, out);
+        write.extend(settings.write.iter().cloned());
+        let mut commands = Vec::new();
+        for entry in &section.commands {
+            let settings = settings.with(&entry.layer, base, out);
+            write.extend(settings.write.iter().cloned());
+            commands.push((entry, settings));
+        }
+        sections.push((section, commands));
+    }
+    // The write roots in force for some command, each once.
+    let mut written = BTreeSet::new();
+    for (section, commands) in &sections {
+        let confined = |(entry, settings): &&(&CommandEntry, Settings)| {
+            settings.sandbox != Sandbox::None && entry.effect != Effect::Deny
+        };
+        for (entry, _) in commands.iter().filter(confined) {
+            let layers = [&document.defaults, &section.layer, &entry.layer];
+            let texts = layers.into_iter().flat_map(|layer| &layer.fs.write);
+            written.extend(texts.flatten().map(|text| (text.at, &text.value)));
+        }
+    }
+    for (at, text) in written {
+        // A root that does not exist has been reported, or skipped, with the settings.
+        let root = root(base, text).ok();
+        if let Some(reason) = root.and_then(|root| reachable::unwritable(&root, identity)) {
+            out.push(at, reason);
+        }
+    }
+    let mut compiler = Compiler {
+        base,
+        identity,
+        write: write.into(),
+        out,
+    };
+    sections
+        .into_iter()
+        .map(|(section, commands)| compiler.section(section, commands))
+        .collect()
+}
+
+/// What the compilation of every command needs.
+struct Compiler<'c, 'o> {
+    base: &'c Path,
+    identity: Identity,
+    /// The write roots of all components.
+    write: Arc<[FsRoot]>,
+    out: &'c mut Diagnostics<'o>,
+}
+
+impl Compiler<'_, '_> {
+    fn section(
+        &mut self,
+        section: &Section,
+        commands: Vec<(&CommandEntry, Settings)>,
+    ) -> CompiledSection {
+        let mut compiled = CompiledSection {
+            quotas: section.quotas,
+            detach: section.detach,
+            ..CompiledSection::empty(&section.name)
+        };
+        for (entry, settings) in commands {
+            let rule = self.command(entry, &settings, &mut compiled.warnings);
+            compiled.rules.extend(rule.map(Arc::new));
+        }
+        warn_of_any_program(&mut compiled);
+        compiled
+    }
+
+    fn command(
+        &mut self,
+        entry: &CommandEntry,
+        settings: &Settings,
+        warnings: &mut Vec<String>,
+    ) -> Option<Rule> {
+        let mut args = entry.args.clone();
+        for pattern in &mut args {
+            self.path_roots(pattern, settings);
+        }
+        let environment = Environment::new(settings);
+        let search = environment.get("PATH").unwrap_or(DEFAULT_PATH).to_owned();
+        let target = self.target(entry, settings, &search)?;
+        warn(entry, settings, &target, warnings);
+        self.warn_of_unreadable_roots(settings, warnings);
+        let confinement = Arc::new(confinement(settings, &target));
+        let rule = Rule {
+            name: entry.name.clone(),
+            place: self.out.place(entry.at),
+            effect: entry.effect,
+            target,
+            arg0: entry.arg0.clone(),
+            fixed: entry.fixed.clone(),
+            args,
+            environment,
+            cwd: settings.cwd.clone(),
+            deny: settings.deny.clone(),
+            limits: settings.limits.clone(),
+            capture: settings.capture,
+            confinement,
+            disclose_pid: settings.disclose_pid,
+            allows_stdin: settings.stdin,
+        };
+        self.examples(entry, &rule, settings.default_cwd());
+        Some(rule)
+    }
+
+    /// Resolves the roots of a path pattern, which must lie below the sandbox's roots.
+    fn path_roots(&mut self, pattern: &mut Pattern, settings: &Settings) {
+        let PatternKind::Path(path) = &mut pattern.kind else {
+            return;
+        };
+        for text in &path.under {
+            let root = match root(self.base, &text.value) {
+                Ok(root) => root,
+                Err(error) => {
+                    self.out.push(text.at, format!("{}: {error}", text.value));
+                    continue;
+                }
+            };
+            let readable = !path.write && is_under(&root.real, &settings.read);
+            if !readable && !is_under(&root.real, &settings.write) {
+                let verb = if path.write { "write" } else { "read" };
+                let message = format!(
+                    "{:?} is not inside fs.{verb}: children could not {verb} it",
+                    text.value
+                );
+                self.out.push(text.at, message);
+            }
+            path.real.push(root.real);
+        }
+    }
+
+    /// Warns of each read root that the user that children run as cannot use.
+    fn warn_of_unreadable_roots(&self, settings: &Settings, warnings: &mut Vec<String>) {
+        if settings.sandbox == Sandbox::None {
+            return;
+        }
+        for root in &settings.read {
+            let line = reachable::unreadable(root, self.identity);
+            if let Some(line) = line.filter(|line| !warnings.contains(line)) {
+                warnings.push(line);
+            }
+        }
+    }
+
+    /// Opens what a command starts, unless the command is always refused.
+    fn target(
+        &mut self,
+        entry: &CommandEntry,
+        settings: &Settings,
+        search: &str,
+    ) -> Option<Target> {
+        let at = entry.program.at;
+        let path = Path::new(&entry.program.value);
+        if entry.is_any_program() || entry.name == "*" {
+            if !entry.is_any_program() || entry.name != "*" {
+                self.out.push(
+                    at,
+                    "`name = \"*\"` and `program = \"*\"` must be used together",
+                );
+            }
+            if settings.sandbox != Sandbox::Required {
+                self.out
+                    .push(at, "`program = \"*\"` needs `sandbox = \"required\"`");
+            }
+            if let Some(pin) = &entry.sha256 {
+                self.out
+                    .push(pin.at, "`sha256` cannot be used with `program = \"*\"`");
+            }
+            return Some(Target::Any(ChildFs::new(settings, search, self.identity)));
+        }
+        if !path.is_absolute() {
+            self.out.push(
+                at,
+                format!("`program` must be an absolute path, not {path:?}"),
+            );
+            return None;
+        }
+        let mut pin = None;
+        if let Some(text) = &entry.sha256 {
+            pin = parse_sha256(&text.value);
+            if pin.is_none() {
+                self.out
+                    .push(text.at, "`sha256` must be 64 hexadecimal digits");
+            }
+        }
+        if entry.effect == Effect::Deny {
+            return Some(Target::Nothing);
+        }
+        if let Some(name) = interpreter_name(path)
+            && !entry.interpreter
+            && entry.args.iter().any(Pattern::is_wild)
+        {
+            let reason = format!(
+                "{name} can run other programs that its arguments name: a command with `*` or `**` needs `interpreter = true`"
+            );
+            self.out.push(at, reason);
+        }
+        let policy = ProgramPolicy {
+            search: search.to_owned(),
+            children: Children {
+                write: self.write.clone(),
+                sandbox: settings.sandbox,
+                identity: self.identity,
+            },
+        };
+        match Executable::open(path, pin, &Arc::new(policy)) {
+            Ok(executable) => Some(Target::File(executable)),
+            Err(reason) => {
+                self.out.push(at, reason);
+                None
+            }
+        }
+    }
+
+    /// Matches the examples of `match` and `not-match`.
+    fn examples(&mut self, entry: &CommandEntry, rule: &Rule, cwd: &Path) {
+        for example in &entry.examples {
+            match rule.match_args(&example.args, cwd) {
+                Ok(()) if !example.matches => {
+                    self.out
+                        .push(example.at, "this example of `not-match` matches `args`");
+                }
+                Err(mismatch) if example.matches => {
+                    let reason = rule.explain_mismatch(&example.args, &mismatch);
+                    self.out.push(
+                        example.at,
+                        format!("this example of `match` does not match `args`: {reason}"),
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Warns of settings of one command that are valid and have a surprising effect.
+fn warn(entry: &CommandEntry, settings: &Settings, target: &Target, warnings: &mut Vec<String>) {
+    let name = &entry.name;
+    if settings.sandbox == Sandbox::None {
+        warnings.push(format!(
+            "{name}: sandbox = \"none\": the child is not confined and can do whatever its user can"
+        ));
+        if entry
+            .args
+            .iter()
+            .any(|pattern| matches!(pattern.kind, PatternKind::Path(_)))
+        {
+            warnings.push(format!(
+                "{name}: without a sandbox the paths in `args` are checked but not enforced"
+            ));
+        }
+        return;
+    }
+    if let Target::Any(view) = target {
+        warnings.extend(view.skipped().map(|folder| {
+            format!("{name}: {folder:?} in PATH is not searched: a sandboxed child does not see it")
+        }));
+    }
+}
+
+/// Returns what the child is confined to. It can always read the files that it is started
+/// from.
+fn confinement(settings: &Settings, target: &Target) -> Confinement {
+    let mut confinement = settings.confinement();
+    if let Target::File(executable) = target {
+        let outside = executable
+            .paths()
+            .filter_map(|path| FsRoot::resolve(path).ok())
+            .filter(|root| !is_under(&root.real, settings.read.iter().chain(&settings.write)));
+        confinement.fs.read.extend(outside);
+    }
+    confinement
+}
+
+/// Warns of commands with `ask` or `deny` whose program a guest can start by its path.
+fn warn_of_any_program(section: &mut CompiledSection) {
+    let allows = |rule: &&Arc<Rule>| rule.name == "*" && rule.effect == Effect::Allow;
+    if !section.rules.iter().any(|rule| allows(&rule)) {
+        return;
+    }
+    let restricted = section
+        .rules
+        .iter()
+        .filter(|rule| rule.name != "*" && rule.effect != Effect::Allow);
+    let mut lines: Vec<_> = restricted
+        .map(|rule| {
+            let (name, word) = (&rule.name, rule.effect.name());
+            format!("{name}: decision = {word:?} applies to this name only: `*` allows the same program by its path")
+        })
+        .collect();
+    lines.dedup();
+    section.warnings.extend(lines);
+}
+
+#[cfg(test)]
+mod tests;

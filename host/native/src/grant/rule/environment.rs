@@ -1,0 +1,162 @@
+//! The child's environment: first the host's variables that `inherit` names, then those of
+//! `set`, then the guest's variables that `allow` names. Nothing else.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::settings::Settings;
+
+/// Variables that make a program load or run something else. A pattern does not cover them:
+/// a grant has to write their names in full.
+const DANGEROUS: [&str; 14] = [
+    "LD_*",
+    "DYLD_*",
+    "PATH",
+    "IFS",
+    "BASH_ENV",
+    "BASH_FUNC_*",
+    "ENV",
+    "NODE_OPTIONS",
+    "PYTHON*",
+    "PERL5*",
+    "RUBY*",
+    "GIT_SSH*",
+    "GCONV_PATH",
+    "GLIBC_TUNABLES",
+];
+
+/// The variables of one command.
+#[derive(Debug, Clone)]
+pub(in crate::grant) struct Environment {
+    /// The variables of every child.
+    base: BTreeMap<String, String>,
+    /// The names that the guest may add or replace.
+    allow: BTreeSet<String>,
+}
+
+impl Environment {
+    /// Takes the host's variables now, so that a decision depends on the request and the
+    /// file system alone.
+    pub(in crate::grant) fn new(settings: &Settings) -> Self {
+        let inherited = settings
+            .inherit
+            .iter()
+            .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
+        let mut base: BTreeMap<_, _> = inherited.collect();
+        base.extend(settings.set.clone());
+        Self {
+            base,
+            allow: settings.allow.clone(),
+        }
+    }
+
+    /// Returns the child's environment, or the first name that is not allowed.
+    pub(in crate::grant) fn decide<'r>(
+        &self,
+        request: &'r [(String, String)],
+    ) -> Result<Vec<(String, String)>, &'r str> {
+        let mut env = self.base.clone();
+        for (name, value) in request {
+            if !self.allows(name) {
+                return Err(name);
+            }
+            env.insert(name.clone(), value.clone());
+        }
+        Ok(env.into_iter().collect())
+    }
+
+    /// Returns the value that every child has for `name`.
+    pub(in crate::grant) fn get(&self, name: &str) -> Option<&str> {
+        self.base.get(name).map(String::as_str)
+    }
+
+    fn allows(&self, name: &str) -> bool {
+        if self.allow.contains(name) {
+            return true;
+        }
+        let by_pattern = self.allow.iter().any(|pattern| covers(pattern, name));
+        by_pattern && !is_dangerous(name)
+    }
+}
+
+/// Returns whether `name` has to be written in full.
+fn is_dangerous(name: &str) -> bool {
+    DANGEROUS.iter().any(|pattern| covers(pattern, name))
+}
+
+/// Returns whether a name, or a prefix followed by `*`, covers `name`.
+fn covers(pattern: &str, name: &str) -> bool {
+    match pattern.strip_suffix('*') {
+        Some(prefix) => name.starts_with(prefix),
+        None => pattern == name,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(allow: &[&str]) -> Environment {
+        Environment {
+            base: BTreeMap::from([("LANG".into(), "C.UTF-8".into())]),
+            allow: allow.iter().map(|&name| name.into()).collect(),
+        }
+    }
+
+    fn request(name: &str) -> [(String, String); 1] {
+        [(name.to_owned(), "x".to_owned())]
+    }
+
+    #[test]
+    fn only_allowed_names_are_added() {
+        let environment = environment(&["GIT_AUTHOR_DATE"]);
+        let env = environment
+            .decide(&request("GIT_AUTHOR_DATE"))
+            .expect("it is allowed");
+        assert_eq!(env.len(), 2);
+        assert_eq!(environment.decide(&request("LANG")), Err("LANG"));
+        assert_eq!(
+            environment.decide(&request("git_author_date")),
+            Err("git_author_date")
+        );
+    }
+
+    #[test]
+    fn the_last_of_two_values_wins() {
+        let twice = [
+            ("A".to_owned(), "1".to_owned()),
+            ("A".to_owned(), "2".to_owned()),
+        ];
+        let env = environment(&["A"]).decide(&twice).expect("it is allowed");
+        assert!(env.contains(&("A".into(), "2".into())) && env.len() == 2);
+    }
+
+    #[test]
+    fn a_pattern_does_not_cover_a_dangerous_name() {
+        let all = environment(&["*"]);
+        all.decide(&request("HARMLESS"))
+            .expect("the pattern covers it");
+        let names = [
+            "LD_PRELOAD",
+            "LD_AUDIT",
+            "DYLD_INSERT_LIBRARIES",
+            "PATH",
+            "IFS",
+            "BASH_ENV",
+            "ENV",
+            "NODE_OPTIONS",
+            "PYTHONPATH",
+            "PERL5OPT",
+            "RUBYOPT",
+            "GIT_SSH_COMMAND",
+            "GCONV_PATH",
+        ];
+        for name in names {
+            assert_eq!(all.decide(&request(name)), Err(name));
+            environment(&[name])
+                .decide(&request(name))
+                .expect("it is written in full");
+        }
+        let by_prefix = environment(&["LD_*"]);
+        assert_eq!(by_prefix.decide(&request("LD_PRELOAD")), Err("LD_PRELOAD"));
+    }
+}

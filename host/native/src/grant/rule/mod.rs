@@ -1,0 +1,10 @@
+//! One command of a grant, compiled: which requests it allows, and the plans they become.
+
+pub(super) mod any_program;
+pub(super) mod command;
+pub(super) mod compile;
+pub(super) mod environment;
+pub(super) mod executable;
+pub(super) mod matcher;
+pub(super) mod settings;
+pub(super) mod shebang;

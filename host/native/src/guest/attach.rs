@@ -1,0 +1,31 @@
+//! Taking over a detached child.
+
+use super::Guest;
+use crate::error::SpawnError;
+use crate::handle::Child;
+
+impl Guest {
+    /// Takes over a child that a guest of the same owner (component and tenant) has
+    /// [detached](Child::detach), in this store or an earlier one.
+    ///
+    /// The attach uses the key up: of two attaches at once, exactly one gets the child.
+    /// From then on the child belongs to this guest as if this guest had started it,
+    /// except that it does not count against `max-total`. Its wall clock limit still
+    /// holds; the limit on its life as a detached child no longer does. A child that
+    /// has ended is taken over too, with its status and captured output. Pipes that
+    /// nobody has taken can be taken now.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::NoEntry`] for every key that does not name a child of this owner:
+    /// one that is used up, another owner's, that of a child which made room after its
+    /// end, or a text that is not a key.
+    pub fn attach(&self, key: &str) -> Result<Child, SpawnError> {
+        let record = self.registry.core().attach(&self.key, key)?;
+        Ok(Child::new(
+            record,
+            self.registry.clone(),
+            self.grant.detach(),
+        ))
+    }
+}

@@ -1,0 +1,240 @@
+//! The one way to a new child: admission, decision, plan, launch.
+//!
+//! The table is locked once to admit a request and once to insert its child. In
+//! between, the decision is one value, the [`Plan`]: what starts is what it says,
+//! and [`start`] sees nothing of the request.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::io::{DupFlags, dup3, retry_on_intr};
+
+use super::Guest;
+use crate::approval::{self, Approved};
+use crate::child::pipes::Pipes;
+use crate::child::record::{Record, Started};
+use crate::command::Command;
+use crate::error::SpawnError;
+use crate::event::EventKind;
+use crate::grant::Decision;
+use crate::handle::Child;
+use crate::launch::{LaunchError, Plan, Process, Stage};
+use crate::registry::Core;
+use crate::registry::supervisor::Supervised;
+
+impl Guest {
+    /// Starts a child, and returns as soon as it runs.
+    ///
+    /// Similar to `posix_spawn` in POSIX, except that nothing is inherited: the
+    /// grant and `command` define the environment and the descriptors. The calling
+    /// thread blocks until the program executes, about as long as `posix_spawn`
+    /// blocks it. A guest's first child under a confinement takes some milliseconds
+    /// more, because its session is made; a launcher's first child also probes the
+    /// host.
+    ///
+    /// Where the grant says `ask` this is a denial, even of a command that was
+    /// approved for this guest before: nobody is asked. See
+    /// [`Guest::spawn_with_approval`].
+    ///
+    /// # Errors
+    ///
+    /// Each [`SpawnError`] says which; on an error nothing runs, and nothing is used
+    /// up but the rate.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use capspawn_native::grant::Grants;
+    /// use capspawn_native::{Command, DeniedItem, Registry, SpawnError};
+    ///
+    /// let grants = Grants::from_toml_str(
+    ///     r#"
+    ///     version = 1
+    ///     [[component."report".command]]
+    ///     name = "kernel"
+    ///     program = "/bin/uname"
+    ///     args = ["-s"]
+    ///     sandbox = "none"    # written out: this child is not confined
+    ///     "#,
+    ///     "/".as_ref(),
+    /// )?;
+    /// let registry = Registry::builder().build()?;
+    /// let guest = registry.guest(grants.component("report"), "");
+    ///
+    /// guest.spawn(&Command::new("kernel").arg("-s"))?;
+    /// match guest.spawn(&Command::new("kernel").arg("-a")) {
+    ///     Err(SpawnError::Denied(denial)) => assert_eq!(denial.item, DeniedItem::Argument),
+    ///     other => panic!("the grant lists no other argument: {other:?}"),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn spawn(&self, command: &Command) -> Result<Child, SpawnError> {
+        self.report_refusal(command, self.try_spawn(command))
+    }
+
+    /// Does what [`Guest::spawn`] does, and asks the registry's
+    /// [`Approver`](crate::Approver) where the grant says `ask`.
+    ///
+    /// While the question is open the request takes neither a slot nor a quota, the
+    /// rate excepted. A guest has one open question at a time; further ones wait for
+    /// their turn. After the answer the grant decides again, and what it then allows
+    /// runs only if it is what was approved. Dropping the future abandons the
+    /// question. Needs no particular async runtime.
+    ///
+    /// # Errors
+    ///
+    /// As [`Guest::spawn`]; a request that is not approved is
+    /// [`SpawnError::Denied`] for its program.
+    pub async fn spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
+        let result = self.try_spawn_with_approval(command).await;
+        self.report_refusal(command, result)
+    }
+
+    /// Emits an event about a request that started nothing.
+    fn report_refusal(
+        &self,
+        command: &Command,
+        result: Result<Child, SpawnError>,
+    ) -> Result<Child, SpawnError> {
+        if let Err(error) = &result {
+            let core = self.registry.core();
+            core.emit(self.key.owner(), &command.request(), || {
+                EventKind::refused(error)
+            });
+        }
+        result
+    }
+
+    fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
+        // First: a request that no grant can allow costs its owner nothing.
+        command.validate()?;
+        let permit = Permit::admit(self)?;
+        match self.grant.decide_valid(command)? {
+            Decision::Allow(plan) => start(permit, plan),
+            Decision::Ask(plan) => Err(approval::denied(
+                &plan.name,
+                "it needs approval, and this call cannot wait for one",
+            )),
+        }
+    }
+
+    async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
+        command.validate()?;
+        let permit = Permit::admit(self)?;
+        let approved = match self.grant.decide_valid(command)? {
+            Decision::Allow(plan) => return start(permit, plan),
+            Decision::Ask(plan) => {
+                let approved = Approved::new(self.key.owner(), &plan)?;
+                if self.approvals.allows(&approved) {
+                    return start(permit, plan);
+                }
+                approved
+            }
+        };
+        // No slot is held while somebody thinks.
+        drop(permit);
+        let core = self.registry.core();
+        let sleep = |timeout| core.sleep(timeout);
+        self.approvals.ask(core.hooks(), sleep, &approved).await?;
+        let permit = Permit::readmit(self)?;
+        // The program and the directory may have changed meanwhile.
+        let plan = self.grant.decide_valid(command)?.into_plan();
+        if Approved::new(self.key.owner(), &plan)? != approved {
+            let reason = "it is no longer what was approved";
+            return Err(approval::denied(&plan.name, reason));
+        }
+        start(permit, plan)
+    }
+}
+
+/// Starts what `plan` says, in the place that `permit` holds.
+fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
+    let guest = permit.guest;
+    let core = permit.core;
+    core.hooks().admits(guest.key.owner(), &plan)?;
+    let enforcement = core.launcher().enforcement(&plan.confinement);
+    if !enforcement.admits(plan.confinement.sandbox) {
+        let report = Box::new(Arc::unwrap_or_clone(enforcement));
+        return Err(SpawnError::SandboxUnavailable(report));
+    }
+    let pipes = Pipes::new(&plan.streams)?;
+    let mut exit_fd = reserve_descriptor(&plan.program.file)?;
+    let launcher = core.launcher();
+    let process: Arc<dyn Process> = launcher
+        .launch(guest.key.scope(), &plan, pipes.child)?
+        .into();
+    let exit_fd = retry_on_intr(|| dup3(process.exit_fd(), &mut exit_fd, DupFlags::CLOEXEC))
+        .map(|()| exit_fd);
+    let record = Arc::new(Record::new(Started {
+        id: core.next_id(),
+        owner: guest.key.owner().clone(),
+        plan,
+        confinement: enforcement.summary(),
+        untaken: pipes.untaken,
+        process: Arc::clone(&process),
+    }));
+    permit.hand_over(&record);
+    let terms = guest.grant.detach();
+    let child = Child::new(Arc::clone(&record), guest.registry.clone(), terms);
+    core.emit_of(&record, || EventKind::Spawn {
+        id: record.id(),
+        pid: process.pid(),
+        confinement: record.confinement(),
+    });
+    let supervised = Supervised::new(record, Arc::clone(core), process);
+    core.handle().spawn(supervised.run(pipes.host, exit_fd));
+    Ok(child)
+}
+
+/// Reserves the descriptor for the child's pidfd now, so that no child can start
+/// that could not be supervised. It is a copy of any open file until then.
+fn reserve_descriptor(any: &File) -> Result<OwnedFd, LaunchError> {
+    let reserved = any.try_clone().map(OwnedFd::from);
+    reserved.map_err(|error| LaunchError::new(Stage::Pipe, error))
+}
+
+/// A slot and the quotas of one child, given back where nothing starts.
+struct Permit<'a> {
+    guest: &'a Guest,
+    core: &'a Arc<Core>,
+    handed_over: bool,
+}
+
+impl<'a> Permit<'a> {
+    /// Charges the rate, and takes a place and the quotas.
+    fn admit(guest: &'a Guest) -> Result<Self, SpawnError> {
+        let core = guest.registry.core();
+        core.admit(&guest.key, guest.grant.quotas())?;
+        Ok(Self::new(guest, core))
+    }
+
+    /// Takes a place and the quotas for a request whose rate is charged already.
+    fn readmit(guest: &'a Guest) -> Result<Self, SpawnError> {
+        let core = guest.registry.core();
+        core.readmit(&guest.key, guest.grant.quotas())?;
+        Ok(Self::new(guest, core))
+    }
+
+    fn new(guest: &'a Guest, core: &'a Arc<Core>) -> Self {
+        Self {
+            guest,
+            core,
+            handed_over: false,
+        }
+    }
+
+    /// The child runs: its record gives the place back from now on.
+    fn hand_over(mut self, record: &Arc<Record>) {
+        self.handed_over = true;
+        self.core.insert(&self.guest.key, record);
+    }
+}
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if !self.handed_over {
+            self.core.cancel(&self.guest.key);
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! The trait behind which children are started.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::error::LaunchError;
+use super::plan::{ChildStdio, Plan};
+use super::process::Process;
+use crate::confinement::{Confinement, Enforcement};
+
+/// The guest whose children may share what a launcher keeps between launches.
+///
+/// A number is not reused while the registry lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope(pub u64);
+
+/// Starts children.
+///
+/// [`NativeLauncher`](crate::sandbox::NativeLauncher) is the launcher of this crate.
+/// Another one may start children elsewhere, or none at all:
+///
+/// ```
+/// use std::io;
+/// use std::sync::Arc;
+///
+/// use capspawn_native::confinement::{Confinement, Enforcement};
+/// use capspawn_native::launch::{
+///     ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage,
+/// };
+///
+/// /// Refuses every launch: for a host that is being drained.
+/// #[derive(Debug)]
+/// struct Drained;
+///
+/// impl Launcher for Drained {
+///     fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
+///         let reason = "the host is being drained";
+///         Arc::new(Enforcement::none(confinement, reason, "try again later"))
+///     }
+///
+///     fn launch(
+///         &self,
+///         _scope: Scope,
+///         _plan: &Plan,
+///         _stdio: ChildStdio,
+///     ) -> Result<Box<dyn Process>, LaunchError> {
+///         let source = io::ErrorKind::ResourceBusy.into();
+///         Err(LaunchError::new(Stage::Spawn, source))
+///     }
+/// }
+/// ```
+pub trait Launcher: Send + Sync + fmt::Debug {
+    /// Returns what this launcher would enforce for `confinement` on this host.
+    ///
+    /// The registry calls this at every spawn, so a launcher should build a report once
+    /// for each confinement.
+    fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement>;
+
+    /// Starts what `plan` says, for the guest `scope`. Returns once the program
+    /// executes.
+    ///
+    /// # Errors
+    ///
+    /// The stage that failed and the system's error; nothing is left running.
+    fn launch(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError>;
+
+    /// Drops what is kept for `scope`, whose guest is gone. What its running children
+    /// need stays until they have ended. Does not block.
+    fn close(&self, _scope: Scope) {}
+}

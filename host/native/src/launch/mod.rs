@@ -1,0 +1,21 @@
+//! What starts a child, behind one trait.
+//!
+//! A [`Plan`] is what the grant decided, complete: a launcher looks nothing up
+//! and decides nothing. It receives the descriptors for the standard streams and
+//! returns a [`Process`] to signal, watch and reap. The registry knows no other
+//! way to a process, so a launcher may as well replay a recording.
+
+mod error;
+mod identity;
+mod launcher;
+mod plan;
+mod process;
+mod stamp;
+
+pub use error::{LaunchError, Stage};
+pub(crate) use error::{NoLauncher, errno_within};
+pub use identity::Identity;
+pub use launcher::{Launcher, Scope};
+pub use plan::{ChildStdio, Plan, Program, Request, WorkingDirectory};
+pub use process::{Exit, Process};
+pub(crate) use stamp::Stamp;

@@ -1,0 +1,59 @@
+//! A started child, as its launcher hands it over.
+
+use std::os::fd::BorrowedFd;
+use std::{fmt, io};
+
+use crate::status::Signal;
+
+/// How a leader ended, as `waitid(2)` reports it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// A signal of this number ended it.
+    Signal(u8),
+}
+
+/// A started child: the leader of its tree, and the tree.
+///
+/// No method blocks. After [`Process::reap`] no other method is called, because the
+/// process id may belong to an unrelated process by then.
+pub trait Process: Send + Sync + fmt::Debug {
+    /// The process id, for the operator.
+    fn pid(&self) -> u32;
+
+    /// A descriptor that becomes readable once the leader has ended.
+    fn exit_fd(&self) -> BorrowedFd<'_>;
+
+    /// Returns how the leader ended, as often as it is called before
+    /// [`Process::reap`]; none while it runs. Similar to `waitid` with
+    /// `WEXITED | WNOWAIT | WNOHANG`.
+    ///
+    /// # Errors
+    ///
+    /// The system's error. The child then counts as killed by the host.
+    fn try_exit(&self) -> io::Result<Option<Exit>>;
+
+    /// Sends `signal` to the leader. Similar to `pidfd_send_signal`.
+    ///
+    /// # Errors
+    ///
+    /// The system's error. A leader that has ended is no error.
+    fn signal(&self, signal: Signal) -> io::Result<()>;
+
+    /// Sends `signal` to the leader and everything that it started, as far as the
+    /// confinement keeps them together. Similar to `killpg`.
+    ///
+    /// # Errors
+    ///
+    /// The system's error. A tree of which nothing is left is no error.
+    fn signal_tree(&self, signal: Signal) -> io::Result<()>;
+
+    /// Reaps the ended leader, whose process id may be reused from then on. Similar to
+    /// `waitid` with `WEXITED | WNOHANG`.
+    ///
+    /// # Errors
+    ///
+    /// The system's error.
+    fn reap(&self) -> io::Result<()>;
+}

@@ -1,0 +1,373 @@
+//! What the registry, its handles and its supervisors share: the table under its
+//! lock, and what the embedder set.
+//!
+//! The lock is not held across a launch or the embedder's code.
+
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+
+use super::table::{Caps, Entry, GuestKey, Table};
+use crate::approval::Hooks;
+use crate::child::capture::RetainedBytes;
+use crate::child::owner::OwnerKey;
+use crate::child::record::Record;
+use crate::error::SpawnError;
+use crate::event::{Event, EventKind};
+use crate::grant::Quotas;
+use crate::launch::{Launcher, Request};
+use crate::limits::MAX_DETACHED;
+use crate::status::{ExitStatus, KillReason, Receipt};
+
+pub(super) type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
+
+impl Entry for Arc<Record> {
+    fn receipt(&self) -> Option<Receipt> {
+        Record::receipt(self)
+    }
+}
+
+/// What [`super::RegistryBuilder`] collects.
+pub(super) struct Settings {
+    pub(super) handle: Handle,
+    pub(super) launcher: Arc<dyn Launcher>,
+    pub(super) hooks: Hooks,
+    pub(super) on_event: Option<OnEvent>,
+    pub(super) max_entries: usize,
+    pub(super) max_receipts: usize,
+    pub(super) max_retained_bytes: usize,
+}
+
+/// The shared state of a registry.
+pub(crate) struct Core {
+    handle: Handle,
+    launcher: Arc<dyn Launcher>,
+    hooks: Hooks,
+    on_event: Option<OnEvent>,
+    retained: RetainedBytes,
+    /// Where the supervisors, which share a thread, read output into.
+    read_buffer: Mutex<Vec<u8>>,
+    next_id: AtomicU64,
+    table: Mutex<Table<Arc<Record>>>,
+    /// A child was inserted: the sampler has something to sample.
+    child_started: Notify,
+    /// The table became idle.
+    idle: Notify,
+    /// The same for threads that block. Waiting here needs no timer of the registry's
+    /// thread, which the embedder's code may hold up.
+    idle_blocking: Condvar,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("launcher", &self.launcher)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    pub(super) fn new(settings: Settings) -> Self {
+        let caps = Caps {
+            entries: settings.max_entries,
+            receipts: settings.max_receipts,
+            detached: MAX_DETACHED,
+        };
+        Self {
+            handle: settings.handle,
+            launcher: settings.launcher,
+            hooks: settings.hooks,
+            on_event: settings.on_event,
+            retained: RetainedBytes::new(settings.max_retained_bytes),
+            read_buffer: Mutex::default(),
+            next_id: AtomicU64::new(1),
+            table: Mutex::new(Table::new(caps)),
+            child_started: Notify::new(),
+            idle: Notify::new(),
+            idle_blocking: Condvar::new(),
+        }
+    }
+
+    /// The runtime of the registry's thread.
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(crate) fn launcher(&self) -> &dyn Launcher {
+        &*self.launcher
+    }
+
+    /// The embedder's approver and veto.
+    pub(crate) fn hooks(&self) -> &Hooks {
+        &self.hooks
+    }
+
+    /// The bound on captured output, and what of it is in use.
+    pub(super) fn retained(&self) -> &RetainedBytes {
+        &self.retained
+    }
+
+    /// The supervisors' buffer for one read.
+    pub(super) fn read_buffer(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.read_buffer.lock()
+    }
+
+    /// Returns a number that no child of this registry has had. Not from the table: the
+    /// record has its number before the table has the record.
+    pub(crate) fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Returns how many entries there are, running and ended.
+    pub(super) fn len(&self) -> usize {
+        self.table.lock().len()
+    }
+
+    pub(super) fn receipts(&self, owner: &OwnerKey) -> Vec<Receipt> {
+        self.table.lock().receipts(owner)
+    }
+
+    /// Adds a guest of `owner`.
+    pub(crate) fn enter(&self, owner: OwnerKey) -> GuestKey {
+        self.table.lock().enter(owner)
+    }
+
+    /// Kills what `guest` still runs, and removes the guest.
+    pub(crate) fn leave(&self, guest: &GuestKey) {
+        self.kill_guest(guest, KillReason::Released);
+        self.table.lock().leave(guest);
+        self.launcher.close(guest.scope());
+    }
+
+    /// Returns the running children that end with `guest`, oldest first.
+    pub(crate) fn running_of(&self, guest: &GuestKey) -> Vec<Arc<Record>> {
+        self.table.lock().running_of(guest)
+    }
+
+    /// Kills the running children that end with `guest`.
+    pub(crate) fn kill_guest(&self, guest: &GuestKey, reason: KillReason) {
+        for record in self.running_of(guest) {
+            record.kill(reason, Duration::ZERO);
+        }
+    }
+
+    /// Takes a place and the quotas for one child; the rate is charged even where
+    /// the request is refused. [`Core::insert`] uses the place, [`Core::cancel`]
+    /// gives it back.
+    pub(crate) fn admit(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
+        let admitted = self.table.lock().admit(guest, quotas, Instant::now());
+        self.discard(admitted?);
+        Ok(())
+    }
+
+    /// Does what [`Core::admit`] does for a request whose rate is charged already.
+    pub(crate) fn readmit(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
+        let admitted = self.table.lock().readmit(guest, quotas);
+        self.discard(admitted?);
+        Ok(())
+    }
+
+    /// Gives back what [`Core::admit`] took.
+    pub(crate) fn cancel(&self, guest: &GuestKey) {
+        let mut table = self.table.lock();
+        table.cancel(guest);
+        let is_idle = table.is_idle();
+        drop(table);
+        self.notify_if(is_idle);
+    }
+
+    /// Puts a started child in the place that was taken for it.
+    pub(crate) fn insert(&self, guest: &GuestKey, record: &Arc<Record>) {
+        let closed = self
+            .table
+            .lock()
+            .insert(record.id(), guest, Arc::clone(record));
+        self.child_started.notify_one();
+        if closed {
+            // The shutdown came during the launch and did not see this child.
+            record.kill(KillReason::Host, Duration::ZERO);
+        }
+    }
+
+    /// The child has ended; its status is shown after this.
+    pub(super) fn end(&self, record: &Record) {
+        self.table.lock().end(record.id());
+    }
+
+    /// The child's tree is gone and its output complete.
+    pub(super) fn complete(&self, record: &Record, status: ExitStatus, at: SystemTime) {
+        self.emit_of(record, || exit_event(record, status, at));
+        let mut table = self.table.lock();
+        let removed = table.complete(record.id());
+        let is_idle = table.is_idle();
+        drop(table);
+        self.discard(removed);
+        self.notify_if(is_idle);
+    }
+
+    /// Somebody has seen how the child ended.
+    pub(crate) fn observe(&self, record: &Record) {
+        self.table.lock().observe(record.id());
+    }
+
+    /// The child's handle is gone.
+    pub(crate) fn release(&self, record: &Record) {
+        let removed = self.table.lock().release(record.id());
+        self.discard(removed);
+    }
+
+    /// Runs `verb` on the table.
+    pub(super) fn with_table<R>(&self, verb: impl FnOnce(&mut Table<Arc<Record>>) -> R) -> R {
+        verb(&mut self.table.lock())
+    }
+
+    /// Evicts ended entries until `bytes` more of captured output fit.
+    pub(super) fn make_room(&self, bytes: usize) {
+        while self.retained.is_short_of(bytes) {
+            let Some(evicted) = self.table.lock().evict_oldest() else {
+                return;
+            };
+            self.discard(Some(evicted));
+        }
+    }
+
+    /// Drops what is kept of an entry that left the table.
+    pub(super) fn discard(&self, removed: Option<Arc<Record>>) {
+        if let Some(record) = removed {
+            record.discard_output(&self.retained);
+        }
+    }
+
+    /// Returns the children whose tree may still run, each with its process group.
+    pub(super) fn running(&self) -> Vec<(u32, Arc<Record>)> {
+        let records = self.table.lock().unfinished();
+        let with_group = |record: Arc<Record>| Some((record.group()?, record));
+        records.into_iter().filter_map(with_group).collect()
+    }
+
+    /// Waits until a child was inserted.
+    pub(super) async fn child_started(&self) {
+        self.child_started.notified().await;
+    }
+
+    /// Refuses children from now on, and kills those that run.
+    pub(super) fn close(&self) {
+        let mut table = self.table.lock();
+        table.close();
+        let records = table.unfinished();
+        drop(table);
+        for record in records {
+            record.kill(KillReason::Host, Duration::ZERO);
+        }
+    }
+
+    /// Returns whether no child is being started and every tree is gone.
+    pub(super) fn is_idle(&self) -> bool {
+        self.table.lock().is_idle()
+    }
+
+    /// Waits until [`Core::is_idle`].
+    pub(super) async fn idle(&self) {
+        loop {
+            let idle = self.idle.notified();
+            tokio::pin!(idle);
+            // Registered before the check, so that no end falls between the two.
+            idle.as_mut().enable();
+            if self.is_idle() {
+                return;
+            }
+            idle.await;
+        }
+    }
+
+    /// Blocks the thread until [`Core::is_idle`] or `timeout` has passed, and returns
+    /// which.
+    pub(super) fn wait_idle_blocking(&self, timeout: Duration) -> bool {
+        let deadline = Instant::now().checked_add(timeout);
+        let mut table = self.table.lock();
+        while !table.is_idle() {
+            match deadline {
+                None => self.idle_blocking.wait(&mut table),
+                Some(deadline) => {
+                    if self
+                        .idle_blocking
+                        .wait_until(&mut table, deadline)
+                        .timed_out()
+                    {
+                        return table.is_idle();
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    fn notify_if(&self, is_idle: bool) {
+        if is_idle {
+            self.idle.notify_waiters();
+            self.idle_blocking.notify_all();
+        }
+    }
+
+    /// Sleeps on the registry's clock, whatever polls the future.
+    pub(crate) fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
+        let _entered = self.handle.enter();
+        tokio::time::sleep(duration)
+    }
+
+    /// Emits an event about `record`'s child.
+    pub(crate) fn emit_of(&self, record: &Record, kind: impl FnOnce() -> EventKind) {
+        self.emit(record.owner(), record.request(), kind);
+    }
+
+    /// Emits an event about a request of `owner`.
+    pub(crate) fn emit(
+        &self,
+        owner: &OwnerKey,
+        request: &Request,
+        kind: impl FnOnce() -> EventKind,
+    ) {
+        if self.on_event.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
+        let event = Event {
+            kind: kind(),
+            time: SystemTime::now(),
+            component: Arc::clone(owner.component()),
+            command: request.program.clone(),
+            args: request.args.clone(),
+        };
+        tracing::debug!(?event);
+        let Some(on_event) = &self.on_event else {
+            return;
+        };
+        // A panic in the embedder's code must leave no child without a supervisor.
+        let handled = panic::catch_unwind(AssertUnwindSafe(|| on_event(&event)));
+        if handled.is_err() {
+            tracing::error!("the event hook panicked");
+        }
+    }
+}
+
+fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind {
+    let (stdout, stderr) = (record.stdout().lock(), record.stderr().lock());
+    EventKind::Exit {
+        id: record.id(),
+        status,
+        seconds: at
+            .duration_since(record.started_at())
+            .unwrap_or_default()
+            .as_secs_f64(),
+        stdout_bytes: stdout.seen(),
+        stdout_dropped: stdout.dropped(),
+        stderr_bytes: stderr.seen(),
+        stderr_dropped: stderr.dropped(),
+        confinement: record.confinement(),
+    }
+}

@@ -1,0 +1,51 @@
+//! The ended entries that are kept, oldest first, those that were observed apart.
+
+use std::collections::BTreeSet;
+
+/// Numbers of ended entries: of a whole registry, or of one owner.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    /// Somebody has seen how they ended.
+    observed: BTreeSet<u64>,
+    /// Nobody has yet.
+    unobserved: BTreeSet<u64>,
+}
+
+impl Ended {
+    /// Adds the entry `id`.
+    pub(super) fn insert(&mut self, id: u64, observed: bool) {
+        if observed {
+            self.observed.insert(id);
+        } else {
+            self.unobserved.insert(id);
+        }
+    }
+
+    /// Moves the entry `id`, if it is kept, to the observed ones.
+    pub(super) fn observe(&mut self, id: u64) {
+        if self.unobserved.remove(&id) {
+            self.observed.insert(id);
+        }
+    }
+
+    /// Removes the entry `id`, if it is kept.
+    pub(super) fn remove(&mut self, id: u64) {
+        self.observed.remove(&id);
+        self.unobserved.remove(&id);
+    }
+
+    /// Returns the oldest entry that somebody has observed.
+    pub(super) fn oldest_observed(&self) -> Option<u64> {
+        self.observed.first().copied()
+    }
+
+    /// Returns the oldest entry that nobody has observed.
+    pub(super) fn oldest_unobserved(&self) -> Option<u64> {
+        self.unobserved.first().copied()
+    }
+
+    /// Returns whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.observed.is_empty() && self.unobserved.is_empty()
+    }
+}

@@ -1,0 +1,230 @@
+//! The verbs of the table, one rule each.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::*;
+use crate::grant::Rate;
+use crate::status::ExitStatus;
+
+/// An entry that has ended whenever somebody asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fake(pub(super) u64);
+
+impl Entry for Fake {
+    fn receipt(&self) -> Option<Receipt> {
+        Some(Receipt {
+            id: self.0,
+            program: "fake".into(),
+            status: ExitStatus::Exited(0),
+            started_at: SystemTime::UNIX_EPOCH,
+            ended_at: SystemTime::UNIX_EPOCH,
+        })
+    }
+}
+
+pub(super) fn key(number: u64) -> DetachKey {
+    DetachKey::parse(&format!("{number:032x}")).expect("32 digits")
+}
+
+const CAPS: Caps = Caps {
+    entries: 4,
+    receipts: 2,
+    detached: 2,
+};
+
+fn quotas() -> Quotas {
+    Quotas {
+        max_live: 3,
+        ..Quotas::default()
+    }
+}
+
+fn table() -> (Table<Fake>, GuestKey) {
+    let mut table = Table::new(CAPS);
+    let guest = table.enter(OwnerKey::new("component", ""));
+    (table, guest)
+}
+
+/// Starts the child `id` of `guest`.
+fn start(table: &mut Table<Fake>, guest: &GuestKey, id: u64) -> Result<Option<Fake>, Refusal> {
+    let evicted = table.admit(guest, &quotas(), Instant::now())?;
+    assert!(!table.insert(id, guest, Fake(id)), "the table is open");
+    Ok(evicted)
+}
+
+fn finish(table: &mut Table<Fake>, id: u64) -> Option<Fake> {
+    table.end(id);
+    table.complete(id)
+}
+
+#[test]
+fn a_cancelled_admission_leaves_every_count_as_it_was() {
+    let (mut table, guest) = table();
+    let one = Quotas {
+        max_live: 1,
+        max_total: 1,
+        ..Quotas::default()
+    };
+    for _ in 0..3 {
+        table.readmit(&guest, &one).expect("nothing is in use");
+        assert!(!table.is_idle());
+        table.cancel(&guest);
+        assert!(table.is_idle());
+    }
+    assert_eq!(table.len(), 0);
+}
+
+#[test]
+fn the_total_of_a_guest_counts_children_that_have_ended() {
+    let (mut table, guest) = table();
+    let two = Quotas {
+        max_total: 2,
+        ..Quotas::default()
+    };
+    for id in 0..2 {
+        table.readmit(&guest, &two).expect("below the total");
+        table.insert(id, &guest, Fake(id));
+        finish(&mut table, id);
+    }
+    let refused = table.readmit(&guest, &two);
+    assert_eq!(refused, Err(Refusal::Quota(Quota::TotalChildren)));
+    let another = table.enter(guest.owner().clone());
+    table.readmit(&another, &two).expect("a total of its own");
+}
+
+#[test]
+fn a_refusal_for_the_total_evicts_nobody() {
+    let (mut table, guest) = table();
+    for id in 0..4 {
+        start(&mut table, &guest, id).expect("there is room");
+        finish(&mut table, id);
+    }
+    let none = Quotas {
+        max_total: 4,
+        ..Quotas::default()
+    };
+    let refused = table.readmit(&guest, &none);
+    assert_eq!(refused, Err(Refusal::Quota(Quota::TotalChildren)));
+    assert_eq!(table.len(), 4);
+}
+
+#[test]
+fn the_rate_is_charged_for_requests_that_are_refused_otherwise() {
+    let (mut table, guest) = table();
+    let quotas = Quotas {
+        max_live: 0,
+        rate: Some(Rate {
+            count: 1,
+            per: Duration::from_secs(60),
+        }),
+        ..Quotas::default()
+    };
+    let now = Instant::now();
+    let live = Err(Refusal::Quota(Quota::LiveChildren));
+    assert_eq!(table.admit(&guest, &quotas, now), live);
+    let rate = Err(Refusal::Quota(Quota::SpawnRate));
+    assert_eq!(table.admit(&guest, &quotas, now), rate);
+    assert_eq!(table.readmit(&guest, &quotas), live, "charged once");
+}
+
+#[test]
+fn the_own_observed_entry_makes_room_first_and_an_unobserved_one_leaves_a_receipt() {
+    let (mut table, guest) = table();
+    let other = table.enter(OwnerKey::new("another", ""));
+    for (id, guest) in [(1, &other), (2, &guest), (3, &other), (4, &guest)] {
+        start(&mut table, guest, id).expect("there is room");
+        finish(&mut table, id);
+    }
+    table.observe(3);
+    table.observe(4);
+    assert_eq!(start(&mut table, &guest, 5), Ok(Some(Fake(4))), "own");
+    assert_eq!(start(&mut table, &guest, 6), Ok(Some(Fake(3))), "observed");
+    assert_eq!(start(&mut table, &other, 7), Ok(Some(Fake(1))), "own");
+    assert_eq!(table.receipts(other.owner()).len(), 1);
+    assert_eq!(table.receipts(guest.owner()), []);
+}
+
+#[test]
+fn nobody_makes_room_who_runs() {
+    let (mut table, guest) = table();
+    let other = table.enter(OwnerKey::new("another", ""));
+    for (id, guest) in [(1, &guest), (2, &guest), (3, &other), (4, &other)] {
+        start(&mut table, guest, id).expect("there is room");
+    }
+    let full = Err(Refusal::Quota(Quota::HostCapacity));
+    assert_eq!(start(&mut table, &guest, 5), full);
+    table.end(1);
+    assert_eq!(start(&mut table, &guest, 5), full, "its tree is not gone");
+    table.complete(1);
+    assert_eq!(start(&mut table, &guest, 5), Ok(Some(Fake(1))));
+}
+
+#[test]
+fn a_released_child_goes_with_its_completion_and_a_complete_one_at_once() {
+    let (mut table, guest) = table();
+    start(&mut table, &guest, 1).expect("there is room");
+    start(&mut table, &guest, 2).expect("there is room");
+    assert_eq!(table.release(1), None, "its tree is not gone");
+    assert_eq!(finish(&mut table, 1), Some(Fake(1)));
+    assert_eq!(finish(&mut table, 2), None);
+    assert_eq!(table.release(2), Some(Fake(2)));
+    assert_eq!(table.len(), 0);
+}
+
+#[test]
+fn a_detached_child_leaves_its_guest_and_an_attach_uses_the_key_up() {
+    let (mut table, guest) = table();
+    start(&mut table, &guest, 1).expect("there is room");
+    assert_eq!(table.detach(1, key(7)), Ok(None));
+    assert_eq!(table.running_of(&guest), []);
+    assert!(table.is_key_of(1, &key(7)));
+    let stranger = table.enter(OwnerKey::new("another", ""));
+    assert_eq!(table.attach(&stranger, &key(7)), None);
+    let next = table.enter(guest.owner().clone());
+    table.leave(&guest);
+    assert_eq!(table.attach(&next, &key(7)), Some(Fake(1)));
+    assert_eq!(table.running_of(&next), [Fake(1)]);
+    assert_eq!(table.attach(&next, &key(7)), None, "used up");
+    assert!(!table.is_key_of(1, &key(7)));
+}
+
+#[test]
+fn at_the_bound_of_detached_children_the_oldest_ended_one_makes_room() {
+    let (mut table, guest) = table();
+    for id in 1..=3 {
+        start(&mut table, &guest, id).expect("there is room");
+    }
+    assert_eq!(table.detach(1, key(1)), Ok(None));
+    assert_eq!(table.detach(2, key(2)), Ok(None));
+    let full = Err(Refusal::Quota(Quota::LiveChildren));
+    assert_eq!(table.detach(3, key(3)), full, "both run");
+    finish(&mut table, 2);
+    assert_eq!(table.detach(3, key(3)), Ok(Some(Fake(2))));
+    assert_eq!(table.receipts(guest.owner()).len(), 1);
+    assert_eq!(table.detach(2, key(4)), Err(Refusal::NoEntry));
+}
+
+#[test]
+fn a_closed_table_admits_nobody_and_reports_a_child_that_came_late() {
+    let (mut table, guest) = table();
+    table.readmit(&guest, &quotas()).expect("it is open");
+    table.close();
+    assert!(table.insert(1, &guest, Fake(1)), "the shutdown missed it");
+    let shutdown = Err(Refusal::Shutdown);
+    assert_eq!(table.admit(&guest, &quotas(), Instant::now()), shutdown);
+    assert_eq!(table.readmit(&guest, &quotas()), shutdown);
+    assert_eq!(table.detach(1, key(1)), Err(Refusal::Shutdown));
+    assert_eq!(table.unfinished(), [Fake(1)]);
+}
+
+#[test]
+fn an_owner_without_guests_and_children_is_forgotten() {
+    let (mut table, guest) = table();
+    start(&mut table, &guest, 1).expect("there is room");
+    table.leave(&guest);
+    assert_eq!(table.owners.len(), 1, "its child runs");
+    table.release(1);
+    finish(&mut table, 1);
+    assert_eq!(table.owners.len(), 0);
+    assert_eq!(table.guests.len(), 0);
+}

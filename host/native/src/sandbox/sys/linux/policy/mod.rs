@@ -1,0 +1,7 @@
+//! What a child may do: its Landlock ruleset and its system call filter.
+
+pub(crate) mod bpf;
+pub(crate) mod cache;
+pub(crate) mod filter_pass;
+pub(crate) mod landlock;
+pub(crate) mod syscalls;

@@ -1,0 +1,302 @@
+//! The policy for system calls: the table that all tiers share, and what a session
+//! changes in it.
+//!
+//! The problem: a filter has to stop the calls that reach outside a confinement, without
+//! breaking ordinary programs, and it sees the arguments in registers only.
+//!
+//! The way chosen: a table of denied calls, closed at its end: a number beyond the last
+//! known call returns `ENOSYS`. `openat2` and `clone3` take their arguments from memory,
+//! which a filter cannot read; they return `ENOSYS` too, and libraries fall back. Rejected: a
+//! table of allowed calls. It breaks harmless programs, and a call that is allowed for a
+//! good reason is as dangerous in either table.
+
+use capspawn_raw::filter::Instruction;
+
+use super::bpf::{Action, ArgTest, CallRule, compile};
+use super::filter_pass::FilterPass;
+use crate::confinement::Network;
+
+const DENY: Action = Action::Errno(1); // EPERM
+const NO_SUCH_CALL: Action = Action::Errno(38); // ENOSYS
+const IGNORE: Action = Action::Errno(0); // returns 0
+
+/// One past the last call of Linux 6.18 (`file_setattr`).
+const KNOWN_CALLS: u32 = 470;
+
+const fn allow_if(arg: u8, mask: u32, value: u32) -> ArgTest {
+    ArgTest {
+        arg,
+        mask,
+        value,
+        equal: true,
+        then: Action::Allow,
+    }
+}
+
+const fn deny_if(arg: u8, mask: u32, value: u32) -> ArgTest {
+    ArgTest {
+        arg,
+        mask,
+        value,
+        equal: true,
+        then: DENY,
+    }
+}
+
+const fn deny_unless(arg: u8, mask: u32, value: u32) -> ArgTest {
+    ArgTest {
+        arg,
+        mask,
+        value,
+        equal: false,
+        then: DENY,
+    }
+}
+
+const ALL: u32 = u32::MAX;
+/// S_ISUID | S_ISGID: other users of the host could execute such a file with the child's rights.
+const SET_ID: u32 = 0o6000;
+/// O_CREAT | __O_TMPFILE: without them the kernel ignores the mode.
+const CREATES: u32 = 0o20_000_100;
+/// All CLONE_NEW flags, and CLONE_PARENT, which would make the host the parent of a child that it never reaps.
+const CLONE_DENIED: u32 = 0x7e02_8000;
+
+const SELF_ONLY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, 0)], DENY);
+const CLONE: CallRule = CallRule::ByArgs(&[allow_if(0, CLONE_DENIED, 0)], DENY);
+const IOCTL: CallRule = CallRule::ByArgs(
+    &[deny_if(1, ALL, 0x5412), deny_if(1, ALL, 0x541c)],
+    Action::Allow,
+);
+/// F_SETLEASE and F_SETDELEG: a process that opens or executes the file, the host included, would wait up to 45 s.
+const FCNTL: CallRule = CallRule::ByArgs(
+    &[deny_if(1, ALL, 1024), deny_if(1, ALL, 1040)],
+    Action::Allow,
+);
+const PERSONALITY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, ALL)], DENY);
+const SETPRIORITY: CallRule = CallRule::ByArgs(
+    &[
+        deny_unless(1, ALL, 0),
+        allow_if(0, ALL, 0),
+        allow_if(0, ALL, 1),
+    ],
+    DENY,
+);
+const IOPRIO_SET: CallRule = CallRule::ByArgs(
+    &[
+        deny_unless(1, ALL, 0),
+        allow_if(0, ALL, 1),
+        allow_if(0, ALL, 2),
+    ],
+    DENY,
+);
+const MODE_1: CallRule = CallRule::ByArgs(&[allow_if(1, SET_ID, 0)], DENY);
+const MODE_2: CallRule = CallRule::ByArgs(&[allow_if(2, SET_ID, 0)], DENY);
+const OPEN: CallRule = CallRule::ByArgs(&[allow_if(1, CREATES, 0), allow_if(2, SET_ID, 0)], DENY);
+const OPENAT: CallRule = CallRule::ByArgs(&[allow_if(2, CREATES, 0), allow_if(3, SET_ID, 0)], DENY);
+const FORMAT: u32 = 0o170_000;
+const MKNOD: CallRule = CallRule::ByArgs(
+    &[
+        deny_unless(1, SET_ID, 0),
+        deny_if(1, FORMAT, 0o020_000),
+        deny_if(1, FORMAT, 0o060_000),
+    ],
+    Action::Allow,
+);
+const MKNODAT: CallRule = CallRule::ByArgs(
+    &[
+        deny_unless(2, SET_ID, 0),
+        deny_if(2, FORMAT, 0o020_000),
+        deny_if(2, FORMAT, 0o060_000),
+    ],
+    Action::Allow,
+);
+/// A connected pair of UNIX stream sockets. A datagram socket of a pair could send to any UNIX socket of the host that has
+/// a path (`sendto`, `sendmsg`), and TIPC creates pairs too.
+const SOCKETPAIR_CLOSED: CallRule = CallRule::ByArgs(
+    &[
+        deny_unless(0, ALL, 1),
+        allow_if(1, 0xf, 1),
+        allow_if(1, 0xf, 5),
+    ],
+    DENY,
+);
+const SOCKETPAIR_OPEN: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, 1)], DENY);
+/// UNIX, IPv4, IPv6, and of netlink the routing family, by which libc reads the addresses of the host.
+const SOCKET_OPEN: CallRule = CallRule::ByArgs(
+    &[
+        allow_if(0, ALL, 1),
+        allow_if(0, ALL, 2),
+        allow_if(0, ALL, 10),
+        deny_unless(0, ALL, 16),
+        allow_if(2, ALL, 0),
+    ],
+    DENY,
+);
+
+/// The same without UNIX: a granted root may contain a UNIX socket of the host, and a network namespace does not separate
+/// sockets that have a path.
+const SOCKET_INTERNET: CallRule = CallRule::ByArgs(
+    &[
+        allow_if(0, ALL, 2),
+        allow_if(0, ALL, 10),
+        deny_unless(0, ALL, 16),
+        allow_if(2, ALL, 0),
+    ],
+    DENY,
+);
+
+/// Denied whatever the arguments.
+#[rustfmt::skip]
+const DENIED: &[libc::c_long] = &[
+    // Other processes.
+    libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
+    libc::SYS_process_madvise, libc::SYS_process_mrelease, libc::SYS_kcmp, libc::SYS_move_pages,
+    libc::SYS_migrate_pages,
+    // Calls made through io_uring pass no filter.
+    libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register,
+    // IPC of System V and POSIX.
+    libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_shmdt,
+    libc::SYS_semget, libc::SYS_semop, libc::SYS_semctl, libc::SYS_semtimedop,
+    libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl,
+    libc::SYS_mq_open, libc::SYS_mq_unlink, libc::SYS_mq_timedsend, libc::SYS_mq_timedreceive,
+    libc::SYS_mq_notify, libc::SYS_mq_getsetattr,
+    // Kernel interfaces that ordinary programs do not need.
+    libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl, libc::SYS_bpf,
+    libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_fanotify_init, libc::SYS_fanotify_mark,
+    libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_open_by_handle_at, libc::SYS_uselib,
+    libc::SYS_modify_ldt, libc::SYS_lookup_dcookie,
+    // Namespaces and mounts.
+    libc::SYS_setns, libc::SYS_unshare, libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root,
+    libc::SYS_chroot, libc::SYS_move_mount, libc::SYS_open_tree, libc::SYS_fsopen, libc::SYS_fsconfig,
+    libc::SYS_fsmount, libc::SYS_fspick, libc::SYS_mount_setattr, STATMOUNT, LISTMOUNT, OPEN_TREE_ATTR,
+    // The machine.
+    libc::SYS_swapon, libc::SYS_swapoff, libc::SYS_quotactl, libc::SYS_quotactl_fd, libc::SYS_acct,
+    libc::SYS_reboot, libc::SYS_kexec_load, libc::SYS_kexec_file_load, libc::SYS_init_module,
+    libc::SYS_finit_module, libc::SYS_delete_module, libc::SYS_iopl, libc::SYS_ioperm,
+    libc::SYS_settimeofday, libc::SYS_clock_settime, libc::SYS_sethostname, libc::SYS_setdomainname,
+    libc::SYS_syslog, libc::SYS_vhangup,
+];
+
+const STATMOUNT: libc::c_long = 457;
+const LISTMOUNT: libc::c_long = 458;
+const OPEN_TREE_ATTR: libc::c_long = 467;
+
+/// Allowed or denied by their arguments.
+const RESTRICTED: &[(libc::c_long, CallRule)] = &[
+    (libc::SYS_prlimit64, SELF_ONLY),
+    (libc::SYS_sched_setparam, SELF_ONLY),
+    (libc::SYS_sched_setscheduler, SELF_ONLY),
+    (libc::SYS_sched_setaffinity, SELF_ONLY),
+    (libc::SYS_sched_setattr, SELF_ONLY),
+    (libc::SYS_setpriority, SETPRIORITY),
+    (libc::SYS_ioprio_set, IOPRIO_SET),
+    (libc::SYS_clone, CLONE),
+    (libc::SYS_ioctl, IOCTL),
+    (libc::SYS_fcntl, FCNTL),
+    (libc::SYS_personality, PERSONALITY),
+    (libc::SYS_open, OPEN),
+    (libc::SYS_openat, OPENAT),
+    (libc::SYS_creat, MODE_1),
+    (libc::SYS_chmod, MODE_1),
+    (libc::SYS_fchmod, MODE_1),
+    (libc::SYS_fchmodat, MODE_2),
+    (libc::SYS_fchmodat2, MODE_2),
+    (libc::SYS_mknod, MKNOD),
+    (libc::SYS_mknodat, MKNODAT),
+];
+
+/// Not executed, with a success as the result: leaving the process group, by which the tree is killed. With an error git
+/// complains after each commit, ninja does not build and Python's `start_new_session` raises; none of them needs the group.
+const IGNORED: &[libc::c_long] = &[libc::SYS_setsid, libc::SYS_setpgid];
+
+/// Not available to the child, as on a kernel without them.
+const UNSUPPORTED: &[libc::c_long] = &[libc::SYS_clone3, libc::SYS_openat2];
+
+/// Calls that create or use a socket. Denied without a network, where they could only use an inherited socket.
+const SOCKET_CALLS: &[libc::c_long] = &[
+    libc::SYS_socket,
+    libc::SYS_connect,
+    libc::SYS_accept,
+    libc::SYS_accept4,
+    libc::SYS_bind,
+    libc::SYS_listen,
+];
+
+/// Which sockets a child may create.
+#[derive(Clone, Copy)]
+enum Sockets {
+    /// Pairs of stream sockets only.
+    Pairs,
+    /// Internet sockets, in a network namespace of the session, and pairs of stream sockets.
+    Internet,
+    /// All sockets of the host's network, UNIX sockets included.
+    Host,
+}
+
+/// Allowed to a session's server and not to its children: `clone` of a child whose parent is the host, `setsid` (called by
+/// the vfork child of the server), and `openat2` to resolve a path below a directory. None of them uses its last two
+/// arguments: `clone` has five, and reads the fifth only with `CLONE_SETTLS`.
+const SERVER_ONLY: &[libc::c_long] = &[libc::SYS_clone, libc::SYS_setsid, libc::SYS_openat2];
+
+/// Returns the filter program of a child outside a session, under `network`.
+pub(crate) fn program(network: Network) -> Vec<Instruction> {
+    let sockets = match network {
+        // Without a network namespace a loopback socket would reach the host's loopback interface.
+        Network::None | Network::Loopback => Sockets::Pairs,
+        Network::Host => Sockets::Host,
+    };
+    compile(&rules(sockets), KNOWN_CALLS, NO_SUCH_CALL)
+}
+
+/// Returns the filter program of all processes of a session, which the server's own calls pass by `pass`. (A second
+/// program for each child would take 50 µs of the 400 that a child costs.) In the network namespace of a session, sockets
+/// reach only its loopback interface, unless they are UNIX sockets that have a path.
+pub(crate) fn session_program(network: Network, pass: FilterPass) -> Vec<Instruction> {
+    let sockets = match network {
+        Network::None => Sockets::Pairs,
+        Network::Loopback => Sockets::Internet,
+        Network::Host => Sockets::Host,
+    };
+    let mut rules = rules(sockets);
+    for (call, rule) in &mut rules {
+        *rule = match (is_server_only(*call), *rule) {
+            (true, CallRule::Always(action)) => CallRule::WithPass(&[], pass, action),
+            (true, CallRule::ByArgs(tests, action)) => CallRule::WithPass(tests, pass, action),
+            (_, rule) => rule,
+        };
+    }
+    compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
+}
+
+fn is_server_only(call: u32) -> bool {
+    SERVER_ONLY
+        .iter()
+        .any(|number| u32::try_from(*number) == Ok(call))
+}
+
+/// Returns the policy as a table, without the calls that are simply allowed.
+fn rules(sockets: Sockets) -> Vec<(u32, CallRule)> {
+    let number = |call: libc::c_long| u32::try_from(call).unwrap_or(u32::MAX);
+    let all = |calls: &[libc::c_long], action| -> Vec<_> {
+        let rule = |call: &libc::c_long| (number(*call), CallRule::Always(action));
+        calls.iter().map(rule).collect()
+    };
+    let mut rules = all(DENIED, DENY);
+    rules.extend(all(IGNORED, IGNORE));
+    rules.extend(all(UNSUPPORTED, NO_SUCH_CALL));
+    rules.extend(RESTRICTED.iter().map(|(call, rule)| (number(*call), *rule)));
+    let (socket, pair) = match sockets {
+        Sockets::Pairs => {
+            rules.extend(all(SOCKET_CALLS, DENY));
+            (None, SOCKETPAIR_CLOSED)
+        }
+        Sockets::Internet => (Some(SOCKET_INTERNET), SOCKETPAIR_CLOSED),
+        Sockets::Host => (Some(SOCKET_OPEN), SOCKETPAIR_OPEN),
+    };
+    rules.extend(socket.map(|rule| (number(libc::SYS_socket), rule)));
+    rules.push((number(libc::SYS_socketpair), pair));
+    rules
+}
+
+#[cfg(test)]
+mod tests;

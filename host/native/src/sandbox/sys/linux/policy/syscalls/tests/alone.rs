@@ -1,0 +1,213 @@
+//! The program of a child outside a session.
+
+use super::interpreter::Returned::{Allow, Kill};
+use super::interpreter::{AARCH64, ENOSYS, EPERM, I386, SUCCESS, X86_64, interpret};
+use super::{closed, native};
+use crate::confinement::Network;
+use crate::sandbox::sys::linux::policy::syscalls::program;
+
+/// The numbers that are denied whatever the arguments, copied from the system call table and not from `libc`.
+const DENIED: &[u32] = &[
+    29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, // System V
+    101, 103, 134, 153, 154, 155, 161, 163, 164, 165, 166, 167, 168, 169, 170, 171, 172, 173, 175,
+    176, 179, 212, 220, 227, // ptrace to clock_settime
+    240, 241, 242, 243, 244, 245, 246, 248, 249, 250, 256, 272, 279, // mq_open to move_pages
+    298, 300, 301, 304, 308, 310, 311, 312, 313, 319, 320, 321,
+    323, // perf_event_open to userfaultfd
+    425, 426, 427, 428, 429, 430, 431, 432, 433, 438, 440, 442, 443, 447, 448, 457, 458, 467,
+];
+/// Denied without a network; `socketpair` is tested below.
+const SOCKETS: &[u32] = &[41, 42, 43, 49, 50, 53, 288];
+/// Denied with arguments of zero.
+const ZERO_DENIED: &[u32] = &[135, 251];
+
+#[test]
+fn every_number_gets_its_action() {
+    for number in 0..2000 {
+        let expected = match number {
+            109 | 112 => SUCCESS,
+            435 | 437 | 470.. => ENOSYS,
+            _ if DENIED.contains(&number) || SOCKETS.contains(&number) => EPERM,
+            _ if ZERO_DENIED.contains(&number) => EPERM,
+            _ => Allow,
+        };
+        assert_eq!(closed(number, &[]), expected, "number {number}");
+    }
+}
+
+#[test]
+fn the_hosts_network_allows_sockets_and_nothing_else() {
+    for number in 0..2000 {
+        let open = native(Network::Host, number, &[2]);
+        if SOCKETS.contains(&number) && number != 53 {
+            assert_eq!(open, Allow, "number {number}");
+        } else if number != 53 {
+            assert_eq!(open, closed(number, &[2]), "number {number}");
+        }
+    }
+    for (family, protocol, expected) in [
+        (1, 0, Allow),
+        (2, 0, Allow),
+        (2, 262, Allow),
+        (10, 6, Allow),
+        (16, 0, Allow),
+        (16, 9, EPERM),
+        (17, 0, EPERM),
+        (40, 0, EPERM),
+        (38, 0, EPERM),
+    ] {
+        assert_eq!(
+            native(Network::Host, 41, &[family, 1, protocol]),
+            expected,
+            "family {family}"
+        );
+    }
+    assert_eq!(native(Network::Host, 53, &[1, 2]), Allow);
+    assert_eq!(native(Network::Host, 53, &[30, 1]), EPERM);
+}
+
+#[test]
+fn calls_of_other_architectures_kill_and_x32_calls_return_enosys() {
+    for network in [Network::None, Network::Loopback, Network::Host] {
+        let program = program(network);
+        for number in 0..1000 {
+            assert_eq!(interpret(&program, I386, number, [0; 6]), Kill);
+            assert_eq!(interpret(&program, AARCH64, number, [0; 6]), Kill);
+            let x32 = number | 0x4000_0000;
+            assert_eq!(interpret(&program, X86_64, x32, [0; 6]), ENOSYS);
+        }
+        for number in [u32::MAX, 0x8000_0000, 0x7fff_ffff] {
+            assert_eq!(interpret(&program, X86_64, number, [0; 6]), ENOSYS);
+        }
+    }
+}
+
+#[test]
+fn only_unix_stream_pairs_are_allowed() {
+    const CLOEXEC_NONBLOCK: u64 = 0o2_004_000;
+    for (family, kind, expected) in [
+        (1, 1, Allow),
+        (1, 5, Allow),
+        (1, 1 | CLOEXEC_NONBLOCK, Allow),
+        (1, 2, EPERM),
+        (1, 3, EPERM),
+        (1, 2 | CLOEXEC_NONBLOCK, EPERM),
+        (30, 1, EPERM),
+        (0, 1, EPERM),
+    ] {
+        assert_eq!(closed(53, &[family, kind]), expected, "{family} {kind:#o}");
+    }
+}
+
+#[test]
+fn the_high_half_of_an_argument_is_ignored() {
+    const HIGH: u64 = 0xdead_beef_0000_0000;
+    for high in [0, HIGH] {
+        for (cmd, expected) in [(0x5412, EPERM), (0x541c, EPERM), (0x5401, Allow)] {
+            assert_eq!(closed(16, &[0, cmd | high]), expected, "ioctl {cmd:#x}");
+        }
+        assert_eq!(closed(302, &[high]), Allow);
+        assert_eq!(closed(302, &[1 | high]), EPERM);
+    }
+}
+
+#[test]
+fn a_process_can_change_the_limits_and_priority_of_itself_only() {
+    for number in [302, 142, 144, 203, 314] {
+        assert_eq!(closed(number, &[0]), Allow);
+        assert_eq!(closed(number, &[77]), EPERM);
+    }
+    for (args, expected) in [
+        ([0, 0], Allow),
+        ([1, 0], Allow),
+        ([2, 0], EPERM),
+        ([0, 5], EPERM),
+        ([1, 5], EPERM),
+    ] {
+        assert_eq!(closed(141, &args), expected, "setpriority {args:?}");
+    }
+    for (args, expected) in [
+        ([1, 0], Allow),
+        ([2, 0], Allow),
+        ([3, 0], EPERM),
+        ([1, 5], EPERM),
+        ([0, 0], EPERM),
+    ] {
+        assert_eq!(closed(251, &args), expected, "ioprio_set {args:?}");
+    }
+    assert_eq!(closed(135, &[0xffff_ffff]), Allow);
+    assert_eq!(closed(135, &[0x0004_0000]), EPERM);
+}
+
+#[test]
+fn leases_that_block_other_processes_are_denied() {
+    // F_SETLEASE, F_SETDELEG; then F_GETFL, F_SETLK, F_GETLEASE, F_DUPFD_CLOEXEC, F_GETDELEG.
+    for command in [1024, 1040] {
+        assert_eq!(closed(72, &[3, command]), EPERM, "fcntl {command}");
+    }
+    for command in [3, 6, 1025, 1030, 1039] {
+        assert_eq!(closed(72, &[3, command]), Allow, "fcntl {command}");
+    }
+}
+
+#[test]
+fn threads_and_forks_are_allowed_and_namespaces_are_denied() {
+    const THREAD: u64 = 0x003d_0f00;
+    for flags in [17, 0x0120_0011, THREAD, 0x4111] {
+        assert_eq!(closed(56, &[flags]), Allow, "clone {flags:#x}");
+    }
+    for bit in [17, 25, 26, 27, 28, 29, 30, 15] {
+        assert_eq!(closed(56, &[17 | 1 << bit]), EPERM, "clone bit {bit}");
+    }
+}
+
+#[test]
+fn set_id_bits_and_devices_are_denied_in_every_call_with_a_mode() {
+    for bits in [0o4000, 0o2000, 0o6000] {
+        for (number, args) in [
+            (90, vec![0, bits]),
+            (91, vec![0, bits | 0o755]),
+            (268, vec![0, 0, bits]),
+            (452, vec![0, 0, bits]),
+            (85, vec![0, bits]),
+            (2, vec![0, 0o101, bits]),
+            (257, vec![0, 0, 0o101, bits]),
+            (257, vec![0, 0, 0o20_200_002, bits]),
+            (133, vec![0, bits | 0o100_644]),
+            (259, vec![0, 0, bits | 0o100_644]),
+        ] {
+            assert_eq!(closed(number, &args), EPERM, "{number} {args:?}");
+            let plain: Vec<_> = args.iter().map(|arg| arg & !0o6000).collect();
+            assert_eq!(closed(number, &plain), Allow, "{number} {plain:?}");
+        }
+        // Without a file to create, the register holds no mode.
+        assert_eq!(closed(257, &[0, 0, 0o200_000, bits]), Allow);
+    }
+    for (format, expected) in [
+        (0o020_000, EPERM),
+        (0o060_000, EPERM),
+        (0o010_000, Allow),
+        (0o140_000, Allow),
+        (0, Allow),
+    ] {
+        assert_eq!(closed(133, &[0, format | 0o666]), expected);
+        assert_eq!(closed(259, &[0, 0, format | 0o666]), expected);
+    }
+}
+
+#[test]
+fn the_program_is_small_and_its_jumps_stay_inside() {
+    for network in [Network::None, Network::Host] {
+        let program = program(network);
+        assert!(program.len() < 300, "{} instructions", program.len());
+        for (at, instruction) in program.iter().enumerate() {
+            let furthest = match instruction.code {
+                0x05 => instruction.k as usize,
+                0x15 | 0x35 => usize::from(instruction.jt.max(instruction.jf)),
+                0x06 => continue,
+                _ => 0,
+            };
+            assert!(at + 1 + furthest < program.len(), "at {at}");
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The program of a session.
+
+use super::closed;
+use super::interpreter::Returned::{Allow, Kill};
+use super::interpreter::{AARCH64, ENOSYS, EPERM, I386, SUCCESS, X86_64, interpret, run};
+use crate::confinement::Network;
+use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
+use crate::sandbox::sys::linux::policy::syscalls::{program, session_program};
+
+const CLONE: u32 = 56;
+const SETSID: u32 = 112;
+const OPENAT2: u32 = 437;
+
+fn draw() -> FilterPass {
+    FilterPass::draw().expect("random bytes")
+}
+
+/// Returns `args`, followed by the two that carry a pass.
+fn carrying(args: [u64; 4], pass: [u64; 2]) -> [u64; 6] {
+    let ([a, b, c, d], [e, f]) = (args, pass);
+    [a, b, c, d, e, f]
+}
+
+#[test]
+fn without_the_pass_a_session_has_the_policy_of_a_child_outside_one() {
+    let calls = [
+        [0; 4],
+        [1, 1, 0, 0],
+        [2, 1, 0, 0],
+        [16, 3, 9, 0],
+        [0x1000_0000, 0o6777, 0, 0],
+    ];
+    for network in [Network::None, Network::Loopback, Network::Host] {
+        let session = session_program(network, draw());
+        let alone = program(Network::None);
+        let open = program(Network::Host);
+        for number in 0..2000 {
+            for args in calls {
+                for others in [[0; 2], [7, u64::MAX], draw().arguments()] {
+                    let args = carrying(args, others);
+                    let expected = match (network, number, args) {
+                        (Network::None, ..) => &alone,
+                        // With a loopback interface, only internet sockets are allowed in addition.
+                        (Network::Loopback, 41, [1, ..]) | (Network::Loopback, 53, _) => &alone,
+                        _ => &open,
+                    };
+                    assert_eq!(
+                        interpret(&session, X86_64, number, args),
+                        interpret(expected, X86_64, number, args),
+                        "{network:?} {number} {args:?}"
+                    );
+                }
+            }
+        }
+        for arch in [I386, AARCH64] {
+            assert_eq!(interpret(&session, arch, SETSID, [0; 6]), Kill);
+        }
+    }
+}
+
+#[test]
+fn a_loopback_interface_allows_no_unix_sockets() {
+    let program = session_program(Network::Loopback, draw());
+    let run = |number, [a, b, c]: [u64; 3]| interpret(&program, X86_64, number, [a, b, c, 0, 0, 0]);
+    for (family, protocol, expected) in [
+        (1, 0, EPERM),
+        (2, 0, Allow),
+        (10, 6, Allow),
+        (16, 0, Allow),
+        (16, 9, EPERM),
+        (17, 0, EPERM),
+        (40, 0, EPERM),
+    ] {
+        let returned = run(41, [family, 1, protocol]);
+        assert_eq!(returned, expected, "family {family}");
+    }
+    for (kind, expected) in [(1, Allow), (5, Allow), (2, EPERM)] {
+        assert_eq!(run(53, [1, kind, 0]), expected, "kind {kind}");
+    }
+}
+
+#[test]
+fn the_pass_allows_the_calls_of_the_server_and_no_others() {
+    let pass = draw();
+    let program = session_program(Network::None, pass);
+    let args = carrying([0; 4], pass.arguments());
+    for number in 0..2000 {
+        let returned = interpret(&program, X86_64, number, args);
+        if [SETSID, OPENAT2].contains(&number) {
+            assert_eq!(returned, Allow, "number {number}");
+        } else {
+            assert_eq!(returned, closed(number, &[]), "number {number}");
+        }
+    }
+    for arch in [I386, AARCH64] {
+        assert_eq!(interpret(&program, arch, SETSID, args), Kill);
+    }
+    assert_eq!(
+        interpret(&program, X86_64, SETSID | 0x4000_0000, args),
+        ENOSYS
+    );
+}
+
+#[test]
+fn every_bit_of_the_pass_counts_and_the_time_reveals_none() {
+    let pass = draw();
+    let [low, high] = pass.arguments();
+    let program = session_program(Network::None, pass);
+    for (number, refused) in [(CLONE, EPERM), (SETSID, SUCCESS), (OPENAT2, ENOSYS)] {
+        // For `clone` the flag CLONE_PARENT.
+        let run = |pass| run(&program, X86_64, number, carrying([0x8000, 0, 0, 0], pass));
+        let (returned, executed) = run([low, high]);
+        assert_eq!(returned, Allow);
+        for bit in 0..64 {
+            let wrong = [low ^ 1 << bit, high];
+            assert_eq!(run(wrong).0, refused, "number {number} bit {bit}");
+            assert_eq!(run(wrong).1, executed);
+            let wrong = [low, high ^ 1 << bit];
+            assert_eq!(run(wrong).0, refused, "number {number} bit {}", bit + 64);
+            assert_eq!(run(wrong).1, executed);
+        }
+        // Differences that cancel out in a sum.
+        for wrong in [
+            [high, low],
+            [low.wrapping_add(1), high.wrapping_sub(1)],
+            [!low, !high],
+            [low.swap_bytes(), high],
+        ] {
+            assert_eq!(run(wrong).0, refused);
+        }
+        assert_eq!(run([0; 2]), (refused, executed));
+    }
+}
+
+#[test]
+fn each_pass_is_different_and_appears_in_no_log() {
+    let (one, other) = (draw(), draw());
+    assert!(one != other);
+    assert!(one.words().iter().all(|word| !other.words().contains(word)));
+    assert_eq!(format!("{one:?}"), "FilterPass");
+}

@@ -1,0 +1,6 @@
+//! What this host enforces, and the report about it.
+
+pub(crate) mod findings;
+pub(crate) mod report;
+pub(crate) mod reports;
+pub(crate) mod run;

@@ -1,0 +1,173 @@
+//! The report about one confinement, made from the findings of a probe.
+
+use super::findings::{
+    CALLS, Findings, GROUP, INET, LANDLOCK_HINT, PRIVILEGES, READ, SECCOMP_HINT, SIGNAL, UNIX,
+    WRITE,
+};
+use crate::confinement::{Confinement, Dimension, Enforced, Enforcement, Network, Sandbox, Tier};
+
+/// Returns the report about `confinement`.
+pub(crate) fn report(findings: &Findings, confinement: &Confinement) -> Enforcement {
+    let tier = findings.tier;
+    let breaches = match findings.breaches {
+        _ if confinement.sandbox == Sandbox::None => None,
+        Ok(breaches) => Some(breaches),
+        Err(hint) if findings.tier_required => {
+            let reason = "the requested tier is not available on this host";
+            return Enforcement::none(confinement, reason, hint).refusing();
+        }
+        Err(hint) => {
+            let reason = "the sandbox probe could not start";
+            return Enforcement::none(confinement, reason, hint);
+        }
+    };
+    let levels = Dimension::ALL.map(|name| match (tier, breaches) {
+        (Tier::A, Some(breaches)) => (name, in_session(name, findings, breaches, confinement)),
+        _ => (name, level(name, findings, breaches, confinement)),
+    });
+    let report = Enforcement::new(confinement, levels.into());
+    match breaches {
+        Some(_) => report.in_tier(tier),
+        None => report,
+    }
+}
+
+/// The reason of a dimension in which the self-test found a breach.
+const BREACHED: &str = "the self-test was not blocked";
+
+/// Returns the level of one dimension in a session. A dimension in which a session adds nothing
+/// has the level of the other tiers.
+fn in_session(
+    name: Dimension,
+    findings: &Findings,
+    breaches: u8,
+    confinement: &Confinement,
+) -> Enforced {
+    let unless = |breach, mechanism| match breaches & breach {
+        0 => Enforced::Full { mechanism },
+        _ => Enforced::None {
+            reason: BREACHED,
+            hint: SECCOMP_HINT,
+        },
+    };
+    let always = |mechanism| Enforced::Full { mechanism };
+    // Where the system has Landlock, a ruleset is installed in addition to the root.
+    let root = match findings.landlock {
+        0 => "private root",
+        _ => "private root, Landlock",
+    };
+    match (name, confinement.network) {
+        (Dimension::FsRead, _) => unless(READ, root),
+        (Dimension::FsWrite, _) => unless(WRITE, root),
+        (Dimension::FsMetadata, _) => unless(READ, "private root"),
+        (Dimension::DenyHoles, _) => unless(READ, "mounts over the denied paths"),
+        (Dimension::NetworkIp, Network::None) => unless(INET, "network namespace, seccomp"),
+        (Dimension::NetworkIp, Network::Loopback) => always("network namespace"),
+        (Dimension::NetworkUnix, Network::None | Network::Loopback) => {
+            unless(UNIX, "private root, seccomp")
+        }
+        (Dimension::CrossProcess, _) => unless(SIGNAL, "pid namespace, seccomp"),
+        (Dimension::TreeKill, _) => unless(GROUP, TREE_MECHANISM),
+        // The kernel does not apply this limit to the user id 0: only the samples are left.
+        (Dimension::Processes, _) if !findings.keeps_root => {
+            always("RLIMIT_NPROC in a user namespace")
+        }
+        _ => level(name, findings, Some(breaches), confinement),
+    }
+}
+
+const TREE_MECHANISM: &str = "process group, which seccomp prevents leaving";
+
+const NOT_REQUESTED: Enforced = Enforced::None {
+    reason: "the grant says sandbox = \"none\"",
+    hint: "set sandbox = \"required\"",
+};
+
+/// Returns the level of one dimension outside a session; `breaches` is none where the grant
+/// requests no confinement.
+fn level(
+    name: Dimension,
+    findings: &Findings,
+    breaches: Option<u8>,
+    confinement: &Confinement,
+) -> Enforced {
+    let always = |mechanism| Enforced::Full { mechanism };
+    let unless = |breach, mechanism, hint| match breaches {
+        None => NOT_REQUESTED,
+        Some(breaches) if breaches & breach == 0 => Enforced::Full { mechanism },
+        Some(_) => Enforced::None {
+            reason: BREACHED,
+            hint,
+        },
+    };
+    // Samples cover the process group, which an unconfined process can leave.
+    let sampled = |mechanism, confined, unconfined| Enforced::Partial {
+        mechanism,
+        gap: breaches.map_or(unconfined, |_| confined),
+    };
+    match name {
+        Dimension::WallClock | Dimension::Output => always("the registry"),
+        Dimension::Descriptors => always("close_range"),
+        Dimension::Environment => always("built from the grant"),
+        Dimension::Processes => sampled(
+            "counted by the registry",
+            "sampled: a burst can exceed the limit",
+            "sampled: a burst, or a process that leaves the group, can exceed the limit",
+        ),
+        Dimension::Memory => sampled(
+            "RLIMIT_DATA, sampled",
+            "between samples the limit holds per process",
+            "between samples, and for a process that leaves the group, the limit holds per process",
+        ),
+        Dimension::CpuTime => sampled(
+            "RLIMIT_CPU, sampled",
+            "between samples the limit holds per process",
+            "between samples, and for a process that leaves the group, the limit holds per process",
+        ),
+        Dimension::TreeKill if breaches.is_none() => Enforced::Partial {
+            mechanism: "process group",
+            gap: "a descendant can leave the group by setsid",
+        },
+        Dimension::TreeKill => unless(GROUP, TREE_MECHANISM, SECCOMP_HINT),
+        _ if breaches.is_none() => NOT_REQUESTED,
+        Dimension::FsRead => unless(READ, "Landlock", LANDLOCK_HINT),
+        Dimension::FsWrite => unless(WRITE, "Landlock", LANDLOCK_HINT),
+        Dimension::FsMetadata => Enforced::Partial {
+            mechanism: "file permissions, seccomp for set-id bits",
+            gap: "stat and inotify, and chmod, utimes and setxattr on the user's own files, reach outside the roots",
+        },
+        Dimension::DenyHoles => Enforced::None {
+            reason: "Landlock cannot exclude a path from a root",
+            hint: findings.session_hint,
+        },
+        Dimension::NetworkIp | Dimension::NetworkUnix => match confinement.network {
+            Network::None if name == Dimension::NetworkIp => {
+                unless(INET, "seccomp, Landlock", SECCOMP_HINT)
+            }
+            Network::None => unless(UNIX, "seccomp, Landlock scope", SECCOMP_HINT),
+            Network::Loopback => Enforced::None {
+                reason: "a private loopback interface requires a network namespace",
+                hint: findings.session_hint,
+            },
+            Network::Host => Enforced::None {
+                reason: "the grant allows the host's network",
+                hint: "set network = \"none\"",
+            },
+        },
+        Dimension::CrossProcess if findings.landlock < 6 => Enforced::Partial {
+            mechanism: "seccomp",
+            gap: "signals reach other processes of the same user",
+        },
+        Dimension::CrossProcess => unless(SIGNAL, "Landlock scope, seccomp", LANDLOCK_HINT),
+        Dimension::Privileges if findings.keeps_root => Enforced::Partial {
+            mechanism: "no_new_privs, no capabilities, securebits",
+            gap: "the user id 0 keeps its rights over files",
+        },
+        Dimension::Privileges => unless(PRIVILEGES, "no_new_privs, no capabilities", SECCOMP_HINT),
+        Dimension::Syscalls => unless(CALLS, "seccomp", SECCOMP_HINT),
+        Dimension::Terminal => always("setsid, pipes, seccomp"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! The self-test: what this host enforces, tested by attempts to break out.
+//!
+//! The problem: kernel versions and sysctls do not predict what a machine allows.
+//!
+//! The way chosen: `capspawn-init` is started under an empty confinement, and attempts
+//! everything that the confinement should deny. That happens once per launcher. A
+//! self-test that failed for lack of descriptors or memory shows nothing about the host,
+//! so the host is probed again at the next launch. Rejected: a table of versions and
+//! settings; it is used for hints only.
+
+use std::io::{self, PipeWriter, pipe};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::findings::{Findings, LANDLOCK_HINT, Probed, SECCOMP_HINT, SESSION_HINT, SHORT_HINT};
+use crate::confinement::{Confinement, FsRules, Network, Sandbox, Tier};
+use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage, errno_within};
+use crate::sandbox::sys::linux::fd::memfd::NotExecutable;
+use crate::sandbox::sys::linux::fd::stdio::above_stdio;
+use crate::sandbox::sys::linux::policy::cache::Policy;
+use crate::sandbox::sys::linux::policy::landlock;
+use crate::sandbox::sys::linux::session::{Profile, Session};
+use crate::sandbox::sys::linux::spawner::Spawner;
+use crate::sandbox::sys::linux::spawner::process::Child;
+use crate::status::Signal;
+
+/// How long the self-test may take: it makes a dozen system calls.
+const SELF_TEST_TIMEOUT: Timespec = Timespec {
+    tv_sec: 5,
+    tv_nsec: 0,
+};
+
+/// A process that the self-test tries to signal. It runs as the children's user, so only the confinement
+/// can prevent the signal. The host would be the wrong target: children of a root host cannot signal the
+/// host even without a sandbox.
+struct Canary {
+    process: Child,
+    /// The process ends when this end of its standard input is closed.
+    _stdin: PipeWriter,
+}
+
+impl Canary {
+    fn start(spawner: &Spawner) -> Result<Self, LaunchError> {
+        let at = |stage| move |source| LaunchError::new(stage, source);
+        let (theirs, ours) = pipe().map_err(at(Stage::Pipe))?;
+        let theirs = above_stdio(theirs.into()).map_err(at(Stage::Pipe))?;
+        let process = spawner.start_canary(theirs.as_fd())?;
+        Ok(Self {
+            process,
+            _stdin: ours,
+        })
+    }
+}
+
+impl Drop for Canary {
+    fn drop(&mut self) {
+        let _ = self.process.signal(Signal::Kill);
+        self.process.wait();
+    }
+}
+
+/// Runs the self-test in the tier that is `required`, else in the best tier that the host supports.
+pub(crate) fn run(spawner: &Spawner, required: Option<Tier>) -> Probed {
+    let findings = find(spawner, required);
+    match findings.breaches {
+        Err(SHORT_HINT) => Probed::Transient(findings),
+        _ => Probed::Lasting(findings),
+    }
+}
+
+fn find(spawner: &Spawner, required: Option<Tier>) -> Findings {
+    let landlock = landlock::abi();
+    let findings = |tier, breaches, session_hint| Findings {
+        tier,
+        tier_required: required.is_some(),
+        landlock,
+        breaches,
+        keeps_root: spawner.keeps_root(),
+        session_hint,
+    };
+    let mut session_hint = SESSION_HINT;
+    if required.unwrap_or(Tier::A) == Tier::A {
+        let breaches = or_hint(test_session(spawner));
+        // A temporary shortage must not select a weaker tier.
+        if required.is_some() || breaches == Ok(0) || breaches == Err(SHORT_HINT) {
+            return findings(Tier::A, breaches, session_hint);
+        }
+        session_hint = breaches.err().unwrap_or(SESSION_HINT);
+    }
+    let tier = required.unwrap_or(if landlock > 0 { Tier::B } else { Tier::C });
+    let breaches = match tier {
+        Tier::B if landlock == 0 => Err(LANDLOCK_HINT),
+        tier => or_hint(test_alone(spawner, tier)),
+    };
+    findings(tier, breaches, session_hint)
+}
+
+/// Logs the error of a self-test that did not run, and returns a hint for the operator instead.
+fn or_hint(breaches: Result<u8, LaunchError>) -> Result<u8, &'static str> {
+    breaches
+        .inspect_err(|error| tracing::warn!(%error, "the sandbox probe failed"))
+        .map_err(|error| hint(&error))
+}
+
+/// Best effort: whatever the host lacks shows in the result.
+fn confinement() -> Confinement {
+    Confinement {
+        sandbox: Sandbox::BestEffort,
+        network: Network::None,
+        fs: FsRules::default(),
+    }
+}
+
+fn test_alone(spawner: &Spawner, tier: Tier) -> Result<u8, LaunchError> {
+    let at = |stage| move |source| LaunchError::new(stage, source);
+    let policy = Policy::new(&confinement(), None, tier).map_err(at(Stage::Ruleset))?;
+    test(spawner, &policy)
+}
+
+fn test(spawner: &Spawner, policy: &Policy) -> Result<u8, LaunchError> {
+    let canary = Canary::start(spawner)?;
+    let probe = spawner.start_probe(policy, canary.process.pid())?;
+    let result = outcome(&probe);
+    probe.wait();
+    result
+}
+
+fn test_session(spawner: &Spawner) -> Result<u8, LaunchError> {
+    let at = |stage| move |source| LaunchError::new(stage, source);
+    let profile = Profile {
+        confinement: Arc::new(confinement()),
+        tmpfs_bytes: 64 * 1024,
+        processes: Some(8),
+    };
+    let canary = Canary::start(spawner)?;
+    let plan = spawner.session_probe(canary.process.pid());
+    let plan = plan.map_err(at(Stage::Spawn))?;
+    let session = Arc::new(Session::start(spawner, &profile)?);
+    outcome(&session.launch(&plan, &ChildStdio::default())?)
+}
+
+/// Waits for the self-test, and returns its breaches.
+fn outcome(probe: &dyn Process) -> Result<u8, LaunchError> {
+    let exit_fd = probe.exit_fd();
+    let readable = retry_on_intr(|| {
+        poll(
+            &mut [PollFd::new(&exit_fd, PollFlags::IN)],
+            Some(&SELF_TEST_TIMEOUT),
+        )
+    });
+    if readable != Ok(1) {
+        let _ = probe.signal(Signal::Kill);
+        let source = io::Error::new(io::ErrorKind::TimedOut, "the self-test took too long");
+        return Err(LaunchError::new(Stage::Exec, source));
+    }
+    let code = match probe.try_exit() {
+        Ok(Some(Exit::Code(code))) => u8::try_from(code).ok(),
+        _ => None,
+    };
+    code.ok_or_else(|| {
+        let source = io::Error::other("the self-test did not finish");
+        LaunchError::new(Stage::Exec, source)
+    })
+}
+
+/// Returns what the operator can change where the self-test could not run.
+fn hint(error: &LaunchError) -> &'static str {
+    match error.stage {
+        _ if is_shortage(&error.source) => SHORT_HINT,
+        _ if NotExecutable::is(&error.source) => NotExecutable::HINT,
+        Stage::Namespaces | Stage::Root => namespaces_hint(),
+        _ => SECCOMP_HINT,
+    }
+}
+
+/// Returns whether a later attempt may succeed: the host lacked descriptors, memory, processes or time.
+fn is_shortage(error: &io::Error) -> bool {
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
+    error.kind() == io::ErrorKind::TimedOut
+        || errno_within(error).is_some_and(|errno| short.contains(&errno))
+}
+
+/// Returns the setting that prevents user namespaces on this host.
+fn namespaces_hint() -> &'static str {
+    let is = |path: &str, value: &str| {
+        std::fs::read_to_string(path).is_ok_and(|text| text.trim() == value)
+    };
+    if is("/proc/sys/user/max_user_namespaces", "0") {
+        "set user.max_user_namespaces above 0"
+    } else if is(
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+    ) {
+        "kernel.apparmor_restrict_unprivileged_userns is 1: allow user namespaces for this program in an AppArmor profile"
+    } else if is("/proc/sys/kernel/unprivileged_userns_clone", "0") {
+        "set kernel.unprivileged_userns_clone to 1"
+    } else {
+        "a container's seccomp profile may deny user namespaces and mounts"
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! A running session.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use capspawn_raw::step::Fault;
+use parking_lot::Mutex;
+use rustix::event::PollFlags;
+
+use super::affinity::ServerProcessor;
+use super::message::any_ready;
+use super::processes::Processes;
+use super::reply::Reply;
+use super::reply_slot::ReplySlot;
+use super::request::Request;
+use crate::launch::{ChildStdio, LaunchError, Plan, Stage};
+#[cfg(test)]
+use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
+use crate::sandbox::sys::linux::spawner::process::Child;
+use crate::sandbox::sys::linux::spawner::vfork::Spawned;
+
+/// Namespaces, their pid 1 and the server. Dropping it ends all processes in them.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// The socket for requests. The server ends when the host closes it.
+    pub(super) control: OwnedFd,
+    /// Whether a thread waits for a reply on the control socket.
+    pub(super) control_in_use: AtomicBool,
+    pub(super) server_processor: ServerProcessor,
+    /// The host's end of a socket whose other end only pid 1 has. Pid 1 ends when the
+    /// host closes it.
+    pub(super) lifeline: OwnedFd,
+    /// None only while dropping.
+    pub(super) processes: Option<Processes>,
+    /// Children that were killed when their handles were dropped, and are not reaped yet.
+    pub(super) unreaped: Mutex<Vec<Arc<Child>>>,
+    /// Denied paths that did not exist at the start, so that the session does not mask them.
+    pub(super) unmasked: Vec<PathBuf>,
+    /// The fault that a test arranged in children.
+    pub(super) fault: Fault,
+    /// Only the server needs it; tests look for copies.
+    #[cfg(test)]
+    pub(super) pass: FilterPass,
+}
+
+impl Session {
+    /// Returns whether a child may be started in this session: it is alive, and it masks all
+    /// denied paths that exist by now. (Present children see a path that was created later.)
+    pub(crate) fn is_usable(&self) -> bool {
+        self.is_alive() && !self.unmasked.iter().any(|path| exists(path))
+    }
+
+    /// Returns whether pid 1 and the server run, by one `poll(2)`. (A request to a dead server
+    /// usually fails at once, but waits as long as a child that is about to execute still
+    /// holds the server's end of the socket.)
+    pub(crate) fn is_alive(&self) -> bool {
+        self.processes.as_ref().is_some_and(|processes| {
+            let pid_1 = (&self.lifeline, PollFlags::empty());
+            let server = (&processes.server.pidfd, PollFlags::IN);
+            !any_ready([pid_1, server])
+        })
+    }
+
+    /// Returns whether pid 1 runs: the kernel kills all children with it.
+    pub(crate) fn has_pid_1(&self) -> bool {
+        !any_ready([(&self.lifeline, PollFlags::empty())])
+    }
+
+    /// Starts what `plan` says in the session. Returns once the program executes.
+    ///
+    /// # Errors
+    ///
+    /// The stage that failed. [`Stage::Request`] with a broken pipe means that the session
+    /// has ended: the caller may start a new session and retry.
+    pub(super) fn spawn(&self, plan: &Plan, stdio: &ChildStdio) -> Result<Spawned, LaunchError> {
+        let at = |stage| move |source| LaunchError::new(stage, source);
+        self.unreaped.lock().retain(|child| !is_reaped(child));
+        let processes = self.processes.as_ref().ok_or_else(session_ended)?;
+        let affinity = self.server_processor.follow_caller(processes);
+        let slot = ReplySlot::new(&self.control, &self.control_in_use).map_err(at(Stage::Pipe))?;
+        let request = Request::new(plan, affinity.as_ref(), stdio, &slot, self.fault);
+        let request = request.map_err(at(Stage::Spawn))?;
+        self.send(&request)?;
+        let reply = slot.wait(&processes.announcements);
+        match reply.map_err(at(Stage::Request))? {
+            Reply::Started(spawned) => Ok(spawned),
+            // Without its pid 1 a namespace admits no new process.
+            Reply::Refused { step: None, .. } if !self.has_pid_1() => Err(session_ended()),
+            Reply::Refused { step, errno } => {
+                let source = io::Error::from_raw_os_error(errno);
+                Err(LaunchError::new(
+                    step.map_or(Stage::Spawn, Stage::from),
+                    source,
+                ))
+            }
+            Reply::Missing { timed_out } => {
+                // What the server is doing is unknown. (It is not short of descriptors for those of a request: it
+                // holds none from one request to the next.)
+                self.kill();
+                Err(if timed_out {
+                    session_timed_out()
+                } else {
+                    session_ended()
+                })
+            }
+        }
+    }
+
+    /// Keeps a killed child until it has ended and can be reaped.
+    pub(crate) fn reap_later(&self, child: Arc<Child>) {
+        self.unreaped.lock().push(child);
+    }
+
+    /// Kills pid 1 and the server, and with them every process in the session.
+    fn kill(&self) {
+        if let Some(processes) = &self.processes {
+            processes.kill();
+        }
+    }
+
+    /// Sends a request. A session that has ended is an error of its own.
+    fn send(&self, request: &Request<'_>) -> Result<(), LaunchError> {
+        request
+            .send(&self.control)
+            .map_err(|error| match error.raw_os_error() {
+                Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => session_ended(),
+                _ => LaunchError::new(Stage::Request, error),
+            })
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        if let Some(processes) = self.processes.take() {
+            processes.end(std::mem::take(self.unreaped.get_mut()));
+        }
+    }
+}
+
+#[cfg(test)]
+impl Session {
+    /// Shortens the time that a reply is awaited.
+    pub(crate) fn set_reply_timeout(&self, timeout: std::time::Duration) {
+        use rustix::net::sockopt::{Timeout, set_socket_timeout};
+
+        set_socket_timeout(&self.control, Timeout::Recv, Some(timeout)).expect("a timeout");
+    }
+
+    pub(crate) fn pass(&self) -> FilterPass {
+        self.pass
+    }
+
+    pub(crate) fn server(&self) -> rustix::process::Pid {
+        let processes = self.processes.as_ref();
+        processes.expect("only dropping takes it").server.pid
+    }
+}
+
+fn is_reaped(child: &Arc<Child>) -> bool {
+    // An error means that it is gone: a host that reaps all its children has reaped this one.
+    child.try_reap().unwrap_or(true)
+}
+
+pub(super) fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
+}
+
+/// The error of a request to a session that has ended.
+pub(super) fn session_ended() -> LaunchError {
+    LaunchError::new(Stage::Request, io::ErrorKind::BrokenPipe.into())
+}
+
+/// The error of a session that did not reply in time.
+pub(super) fn session_timed_out() -> LaunchError {
+    LaunchError::new(Stage::Request, io::ErrorKind::TimedOut.into())
+}

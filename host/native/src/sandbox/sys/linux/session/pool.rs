@@ -1,0 +1,193 @@
+//! The sessions of each guest, one per profile.
+//!
+//! A guest's first child of a profile starts the session, and later children of that
+//! profile use it. Guests never share a session, so that no guest sees what another
+//! leaves in `/tmp`. A session ends when its guest is gone, or its room was needed, and
+//! its last child has ended.
+//!
+//! A spawn checks only the session that it uses: one `poll(2)`, and one `lstat(2)` for
+//! each denied path that was missing when the session started. Rejected: checking all
+//! sessions of the guest at each spawn, whose cost grows with the number of profiles.
+//! The pool finds a dead session of another profile when that profile is used next, or
+//! when the session's room is needed.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rustix::io::Errno;
+
+use super::child::SessionChild;
+use super::instance::Session;
+use super::profile::Profile;
+use crate::launch::{ChildStdio, LaunchError, Plan, Scope, Stage};
+use crate::sandbox::sys::linux::spawner::Spawner;
+
+/// Sessions of one guest at once; each takes some hundred KiB of kernel memory, and a
+/// grant has a handful of profiles.
+pub(crate) const MAX_SESSIONS: usize = 8;
+
+/// The sessions of all guests.
+#[derive(Debug, Default)]
+pub(crate) struct SessionPool(Mutex<HashMap<Scope, Vec<Slot>>>);
+
+#[derive(Debug)]
+struct Slot {
+    profile: Profile,
+    session: Arc<Session>,
+}
+
+impl SessionPool {
+    /// Starts what `plan` says in the session of its profile, which is started first if
+    /// there is none.
+    ///
+    /// # Errors
+    ///
+    /// The stage that failed; [`Stage::Namespaces`] with `EAGAIN` where all sessions of
+    /// the guest are in use.
+    pub(crate) fn launch(
+        &self,
+        spawner: &Spawner,
+        scope: Scope,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<SessionChild, LaunchError> {
+        let profile = Profile::of(plan);
+        match self.try_launch(spawner, scope, &profile, plan, stdio) {
+            // Its server or its pid 1 was killed: retried once, in a new session.
+            Err(error) if has_ended(&error) => {
+                tracing::warn!(%error, "a session has ended or did not start: restarting it");
+                self.try_launch(spawner, scope, &profile, plan, stdio)
+            }
+            launched => launched,
+        }
+    }
+
+    fn try_launch(
+        &self,
+        spawner: &Spawner,
+        scope: Scope,
+        profile: &Profile,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<SessionChild, LaunchError> {
+        let session = self.session(spawner, scope, profile)?;
+        session.launch(plan, stdio).inspect_err(|error| {
+            // Removed here, because for a moment the liveness check would still pass: the socket ends before its
+            // process has ended, and a session killed after a timeout takes a while to die.
+            if has_ended(error) || has_timed_out(error) {
+                self.remove(scope, &session);
+            }
+        })
+    }
+
+    /// Removes all sessions of a guest. Those with children end with their last child.
+    pub(crate) fn close(&self, scope: Scope) {
+        let slots = self.0.lock().remove(&scope);
+        // Not under the lock: ending a session takes a few system calls.
+        drop(slots);
+    }
+
+    /// Returns the session of `profile`, and starts it if there is none.
+    fn session(
+        &self,
+        spawner: &Spawner,
+        scope: Scope,
+        profile: &Profile,
+    ) -> Result<Arc<Session>, LaunchError> {
+        if let Some(session) = self.find(scope, profile) {
+            return Ok(session);
+        }
+        self.drop_unused(scope)?;
+        // Not under the lock: it takes milliseconds. Two first launches at once start one session too many.
+        let session = Arc::new(Session::start(spawner, profile)?);
+        let mut all = self.0.lock();
+        let slots = all.entry(scope).or_default();
+        if let Some(other) = slots.iter().find(|slot| slot.profile == *profile) {
+            return Ok(Arc::clone(&other.session));
+        }
+        if slots.len() >= MAX_SESSIONS {
+            return Err(all_in_use());
+        }
+        slots.push(Slot {
+            profile: profile.clone(),
+            session: Arc::clone(&session),
+        });
+        Ok(session)
+    }
+
+    /// Returns the session of `profile`, if it is usable; an unusable one is removed.
+    pub(super) fn find(&self, scope: Scope, profile: &Profile) -> Option<Arc<Session>> {
+        let session = {
+            let all = self.0.lock();
+            let slots = all.get(&scope)?;
+            let slot = slots.iter().find(|slot| slot.profile == *profile)?;
+            Arc::clone(&slot.session)
+        };
+        // Not under the lock: a denied path may be on a file system that hangs.
+        if session.is_usable() {
+            return Some(session);
+        }
+        self.remove(scope, &session);
+        None
+    }
+
+    /// Makes room for one more session of a guest. Where there is none, removes the unusable
+    /// sessions, and where all are usable, the oldest that has no child.
+    fn drop_unused(&self, scope: Scope) -> Result<(), LaunchError> {
+        let sessions = self.sessions(scope);
+        if sessions.len() < MAX_SESSIONS {
+            return Ok(());
+        }
+        // Not under the lock either.
+        for session in sessions.iter().filter(|session| !session.is_usable()) {
+            self.remove(scope, session);
+        }
+        drop(sessions);
+        let mut all = self.0.lock();
+        let Some(slots) = all.get_mut(&scope) else {
+            return Ok(());
+        };
+        if slots.len() < MAX_SESSIONS {
+            return Ok(());
+        }
+        let has_no_child = |slot: &Slot| Arc::strong_count(&slot.session) == 1;
+        let index = slots.iter().position(has_no_child).ok_or_else(all_in_use)?;
+        let removed = slots.remove(index);
+        drop(all);
+        drop(removed);
+        Ok(())
+    }
+
+    /// Removes a session, so that it is not found again.
+    fn remove(&self, scope: Scope, session: &Arc<Session>) {
+        let mut all = self.0.lock();
+        let slots = all.get_mut(&scope);
+        let removed: Vec<Slot> = slots
+            .into_iter()
+            .flat_map(|slots| slots.extract_if(.., |slot| Arc::ptr_eq(&slot.session, session)))
+            .collect();
+        drop(all);
+        drop(removed);
+    }
+
+    /// Returns the sessions of a guest, the oldest first.
+    pub(super) fn sessions(&self, scope: Scope) -> Vec<Arc<Session>> {
+        let all = self.0.lock();
+        let slots = all.get(&scope).into_iter().flatten();
+        slots.map(|slot| Arc::clone(&slot.session)).collect()
+    }
+}
+
+fn all_in_use() -> LaunchError {
+    LaunchError::new(Stage::Namespaces, Errno::AGAIN.into())
+}
+
+fn has_timed_out(error: &LaunchError) -> bool {
+    error.stage == Stage::Request && error.source.kind() == io::ErrorKind::TimedOut
+}
+
+fn has_ended(error: &LaunchError) -> bool {
+    error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
+}

@@ -1,0 +1,178 @@
+//! The server's reply to one request.
+//!
+//! A reply reports that the child executes, or which step failed. A server that is
+//! killed may leave a child that no reply reports: [`Announcements`] finds it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use capspawn_raw::step::Step;
+use capspawn_raw::wire::Report;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
+};
+
+use super::announcements::Announcements;
+use super::message::receive;
+use crate::sandbox::sys::linux::spawner::vfork::Spawned;
+
+/// What became of a request.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// The program executes.
+    Started(Spawned),
+    /// A step failed, and no process is left.
+    Refused { step: Option<Step>, errno: i32 },
+    /// No reply came in time, or the server has ended. There may be a child.
+    Missing { timed_out: bool },
+}
+
+impl Reply {
+    /// Waits for the reply on `socket`.
+    pub(crate) fn receive(socket: &OwnedFd, announcements: &Announcements) -> io::Result<Self> {
+        let message = loop {
+            match receive(socket, RecvFlags::empty()) {
+                // Reported once by a server that ends with unread requests. Its earlier messages follow.
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+                Err(error) => {
+                    let timed_out = error.kind() == io::ErrorKind::WouldBlock;
+                    return Ok(Self::Missing { timed_out });
+                }
+                Ok(message) => break message,
+            }
+        };
+        match message.report {
+            Some(Report::Started { pid }) => {
+                let pid = checked(pid)?;
+                announcements.mark_reported(pid);
+                started(pid, message.descriptor).map(Self::Started)
+            }
+            Some(Report::Refused { step, errno, pid }) => {
+                if pid != 0 {
+                    let pid = checked(pid)?;
+                    announcements.mark_reported(pid);
+                    // The child exits at once.
+                    reap(pid);
+                }
+                Ok(Self::Refused { step, errno })
+            }
+            _ => Ok(Self::Missing { timed_out: false }),
+        }
+    }
+}
+
+/// Returns the pid of a report, if it can be one.
+fn checked(pid: u32) -> io::Result<Pid> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// Returns the child `pid`, which the host has not reaped, so no other process has its
+/// number. Where it cannot be opened, its process group is killed.
+fn started(pid: Pid, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
+    let opened = match pidfd {
+        Some(pidfd) => Ok(pidfd),
+        None => pidfd_open(pid, PidfdFlags::empty()),
+    };
+    opened.map(|pidfd| Spawned { pid, pidfd }).map_err(|errno| {
+        let _ = kill_process_group(pid, Signal::KILL);
+        reap(pid);
+        errno.into()
+    })
+}
+
+/// Waits for the end of a child that nothing else in the host holds.
+pub(crate) fn reap(pid: Pid) {
+    while let Err(Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {}
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
+mod tests {
+    use rustix::net::{SendFlags, send, sockopt};
+
+    use super::*;
+    use crate::sandbox::sys::linux::session::message::socket_pair;
+
+    fn no_announcements() -> Announcements {
+        Announcements::new().expect("a socket").0
+    }
+
+    /// Returns the reply of a server that sends `message` and ends.
+    fn reply_to(message: Option<&[u8]>) -> Reply {
+        let (ours, theirs) = socket_pair().expect("a socket");
+        // A request of another thread, which stays unread.
+        assert_eq!(send(&ours, b"request", SendFlags::empty()), Ok(7));
+        if let Some(message) = message {
+            let sent = send(&theirs, message, SendFlags::empty());
+            assert_eq!(sent, Ok(message.len()));
+        }
+        drop(theirs);
+        Reply::receive(&ours, &no_announcements()).expect("it can be read")
+    }
+
+    #[test]
+    fn an_ended_server_is_distinguished_from_one_that_exceeds_the_timeout() {
+        for message in [None, Some(&b"no report"[..])] {
+            let missing = reply_to(message);
+            assert!(matches!(missing, Reply::Missing { timed_out: false }));
+        }
+        let (ours, theirs) = socket_pair().expect("a socket");
+        let timeout = std::time::Duration::from_millis(10);
+        sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(timeout))
+            .expect("a timeout");
+        let late = Reply::receive(&ours, &no_announcements()).expect("it can be read");
+        assert!(matches!(late, Reply::Missing { timed_out: true }));
+        drop(theirs);
+    }
+
+    #[test]
+    fn a_refusal_is_returned_and_its_child_reaped() {
+        let refused = |pid| Report::Refused {
+            step: Some(Step::Exec),
+            errno: 2,
+            pid,
+        };
+        let childless = reply_to(Some(&refused(0).to_bytes()));
+        assert!(matches!(
+            childless,
+            Reply::Refused {
+                step: Some(Step::Exec),
+                errno: 2
+            }
+        ));
+        let mut child = std::process::Command::new("/bin/true").spawn();
+        let pid = child.as_mut().expect("it starts").id();
+        let reply = reply_to(Some(&refused(pid).to_bytes()));
+        assert!(matches!(
+            reply,
+            Reply::Refused {
+                step: Some(Step::Exec),
+                errno: 2
+            }
+        ));
+        let again = child.expect("it started").wait();
+        assert_eq!(
+            again.expect_err("it is reaped").raw_os_error(),
+            Some(libc::ECHILD)
+        );
+    }
+
+    #[test]
+    fn a_child_reported_without_a_descriptor_is_opened_by_its_pid() {
+        let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn();
+        let child = child.as_mut().expect("it starts");
+        let report = Report::Started { pid: child.id() };
+        let Reply::Started(spawned) = reply_to(Some(&report.to_bytes())) else {
+            panic!("it has started");
+        };
+        assert_eq!(spawned.pid, Pid::from_child(child));
+        rustix::process::pidfd_send_signal(&spawned.pidfd, Signal::KILL).expect("it runs");
+        spawned.wait();
+    }
+}

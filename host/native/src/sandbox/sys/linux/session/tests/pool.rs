@@ -1,0 +1,210 @@
+//! The pool: which session a spawn uses, and which sessions it drops.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::support::{
+    await_end, folder, null, pidfd, plan, processes, profile, rules, run, run_with, script,
+    spawner, wait,
+};
+use crate::confinement::{Confinement, FsRoot, FsRules};
+use crate::launch::{Exit, LaunchError, Plan, Scope, Stage};
+use crate::sandbox::sys::linux::session::child::SessionChild;
+use crate::sandbox::sys::linux::session::pool::{MAX_SESSIONS, SessionPool};
+use crate::sandbox::sys::linux::session::{Profile, Session};
+use crate::sandbox::sys::linux::spawner::Spawner;
+
+const GUEST: Scope = Scope(7);
+
+/// A pool with a spawner.
+struct Pool {
+    spawner: Spawner,
+    pool: SessionPool,
+}
+
+impl Pool {
+    fn new() -> Self {
+        Self {
+            spawner: spawner(),
+            pool: SessionPool::default(),
+        }
+    }
+
+    fn launch(&self, plan: &Plan) -> Result<SessionChild, LaunchError> {
+        self.pool.launch(&self.spawner, GUEST, plan, &null())
+    }
+
+    /// Runs `/bin/true` in the profile `number` to its end, and returns the session that it used.
+    fn use_session(&self, number: u64) -> Arc<Session> {
+        let plan = confined(plan("/bin/true", &[]), number);
+        let child = self.launch(&plan).expect("it starts");
+        assert_eq!(wait(&child), Ok(Exit::Code(0)));
+        self.find(&plan).expect("its session")
+    }
+
+    /// Runs `plan` to its end, and returns its output.
+    fn output(&self, plan: &Plan) -> String {
+        run_with(|stdio| self.pool.launch(&self.spawner, GUEST, plan, &stdio)).0
+    }
+
+    fn find(&self, plan: &Plan) -> Option<Arc<Session>> {
+        self.pool.find(GUEST, &Profile::of(plan))
+    }
+
+    fn sessions(&self) -> Vec<Arc<Session>> {
+        self.pool.sessions(GUEST)
+    }
+
+    fn holds(&self, session: &Arc<Session>) -> bool {
+        let all = self.sessions();
+        all.iter().any(|other| Arc::ptr_eq(other, session))
+    }
+}
+
+/// Returns `plan` in the profile `number`: each has a `/tmp` of its own size.
+fn confined(mut plan: Plan, number: u64) -> Plan {
+    plan.confinement = profile().confinement;
+    plan.limits.tmpfs_bytes = (16 + number) * 1024 * 1024;
+    plan
+}
+
+/// Kills a process of a session, and waits until it has ended. Pid 1 ends once no child is left.
+fn kill(pid: Pid) {
+    let pidfd = pidfd(pid);
+    kill_process(pid, Signal::KILL).expect("it runs");
+    await_end(pidfd.as_fd());
+}
+
+#[test]
+fn children_of_one_profile_share_a_session_and_other_profiles_do_not() {
+    let pool = Pool::new();
+    let first = pool.use_session(0);
+    assert!(Arc::ptr_eq(&first, &pool.use_session(0)));
+    assert!(!Arc::ptr_eq(&first, &pool.use_session(1)));
+    assert_eq!(pool.sessions().len(), 2);
+}
+
+#[test]
+fn a_session_without_its_server_or_its_pid_1_is_not_found_again() {
+    for process in [0, 1] {
+        let pool = Pool::new();
+        let dead = pool.use_session(0);
+        kill(processes(&dead)[process]);
+        let plan = confined(plan("/bin/true", &[]), 0);
+        assert!(pool.find(&plan).is_none(), "process {process}");
+        assert!(pool.sessions().is_empty(), "process {process}");
+        assert!(!Arc::ptr_eq(&dead, &pool.use_session(0)));
+    }
+}
+
+#[test]
+fn a_session_that_does_not_reply_in_time_is_not_found_again() {
+    let pool = Pool::new();
+    let stopped = pool.use_session(0);
+    stopped.set_reply_timeout(Duration::from_millis(50));
+    kill_process(stopped.server(), Signal::STOP).expect("it runs");
+    let plan = confined(plan("/bin/true", &[]), 0);
+    let error = pool.launch(&plan).expect_err("no reply");
+    assert_eq!(
+        (error.stage, error.source.kind()),
+        (Stage::Request, ErrorKind::TimedOut)
+    );
+    assert!(pool.sessions().is_empty());
+    // A late reply is discarded, and the next child gets another session.
+    assert!(!Arc::ptr_eq(&stopped, &pool.use_session(0)));
+}
+
+#[test]
+fn a_denied_path_that_appears_is_masked_from_the_next_child() {
+    let folder = folder();
+    let late = folder.path().join("late");
+    let mut read = rules().read;
+    read.push(FsRoot::from(folder.path()));
+    let confinement = Arc::new(Confinement {
+        fs: FsRules {
+            read,
+            deny: vec![late.clone().into()],
+            ..FsRules::default()
+        },
+        ..Confinement::default()
+    });
+    let mut list = script(&format!("cat {} 2>/dev/null; echo end", late.display()));
+    list.confinement = confinement;
+    let pool = Pool::new();
+    let first_output = pool.output(&list);
+    let first = pool.find(&list).expect("its session");
+    assert_eq!(first_output, "end\n");
+    fs::write(&late, "secret").expect("room");
+    fs::set_permissions(&late, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("ours");
+    // The present session does not mask it.
+    assert_eq!(run(&first, &list).0, "secretend\n");
+    for _ in 0..2 {
+        assert_eq!(pool.output(&list), "end\n");
+        let second = pool.find(&list).expect("its session");
+        assert!(!Arc::ptr_eq(&first, &second));
+        assert_eq!(pool.sessions().len(), 1);
+    }
+}
+
+#[test]
+fn a_spawn_leaves_the_sessions_of_other_profiles_alone() {
+    let pool = Pool::new();
+    let (dead, used) = (pool.use_session(0), pool.use_session(1));
+    kill(dead.server());
+    assert!(Arc::ptr_eq(&used, &pool.use_session(1)));
+    assert!(pool.holds(&dead), "it is checked when its profile is used");
+    assert!(!Arc::ptr_eq(&dead, &pool.use_session(0)));
+    assert!(!pool.holds(&dead));
+    assert_eq!(pool.sessions().len(), 2);
+}
+
+#[test]
+fn only_live_sessions_count_against_the_limit() {
+    let pool = Pool::new();
+    let sleeper = |number| {
+        let plan = confined(script("exec sleep 1000"), number);
+        pool.launch(&plan)
+    };
+    let count = u64::try_from(MAX_SESSIONS).expect("small");
+    let _running: Vec<_> = (0..count)
+        .map(|number| sleeper(number).expect("it starts"))
+        .collect();
+    let error = sleeper(count).expect_err("all sessions have a child");
+    assert_eq!(
+        (error.stage, error.source.raw_os_error()),
+        (Stage::Namespaces, Some(libc::EAGAIN))
+    );
+    // A session whose server is dead still has its child, and cannot start another.
+    let dead = pool.sessions().swap_remove(3);
+    kill(dead.server());
+    sleeper(count).expect("the dead session made room");
+    assert!(!pool.holds(&dead));
+    assert_eq!(pool.sessions().len(), MAX_SESSIONS);
+}
+
+#[test]
+fn the_oldest_session_without_a_child_makes_room_when_all_are_alive() {
+    let pool = Pool::new();
+    let count = u64::try_from(MAX_SESSIONS).expect("small");
+    let busy = confined(script("exec sleep 1000"), 0);
+    let _child = pool.launch(&busy).expect("it starts");
+    let oldest_idle = pool.use_session(1);
+    for number in 2..count {
+        pool.use_session(number);
+    }
+    let kept = pool.sessions();
+    let oldest_idle = {
+        let weak = Arc::downgrade(&oldest_idle);
+        drop((oldest_idle, kept));
+        weak
+    };
+    pool.use_session(count);
+    assert!(oldest_idle.upgrade().is_none());
+    assert!(pool.find(&busy).is_some());
+    assert_eq!(pool.sessions().len(), MAX_SESSIONS);
+}

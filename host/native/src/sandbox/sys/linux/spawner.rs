@@ -1,0 +1,132 @@
+//! Starts processes of the host: children in tiers B and C, and the host's own.
+//!
+//! A child is cloned with the host's memory shared and prepares itself by system calls
+//! alone ([`vfork`]); where it needs another user it executes `capspawn-init` first
+//! ([`init`]). Rejected: `std::process::Command`. Its `pre_exec` forks, which copies the page
+//! tables of the whole host.
+
+mod children;
+mod exit_info;
+pub(crate) mod init;
+mod privileges;
+pub(crate) mod process;
+pub(crate) mod rlimits;
+pub(crate) mod services;
+mod stack;
+mod stage;
+pub(crate) mod start;
+pub(crate) mod vfork;
+pub(crate) mod watchdog;
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
+
+use capspawn_raw::child::ChildArgs;
+use capspawn_raw::step::{Fault, Step};
+use parking_lot::Mutex;
+
+use self::vfork::{Spawned, Vfork};
+use self::watchdog::Watchdog;
+use super::fd::stdio::above_stdio;
+use crate::launch::{Identity, LaunchError, Stage};
+
+/// Returns the user that children become by default: nobody, if the host is root.
+pub(crate) fn default_user() -> Option<Identity> {
+    let is_root = rustix::process::geteuid().is_root();
+    is_root.then_some(Identity::NOBODY)
+}
+
+/// Starts processes of the host, of which some become children of guests.
+#[derive(Debug)]
+pub(crate) struct Spawner {
+    vfork: Vfork,
+    /// The sealed memfd with `capspawn-init`.
+    init_image: OnceLock<OwnedFd>,
+    watchdog: Mutex<Option<Arc<Watchdog>>>,
+    /// The user that children become. `None` for the host's own, for which the vfork child confines itself.
+    run_as: Option<Identity>,
+    lock_securebits: bool,
+    fault: Fault,
+}
+
+impl Spawner {
+    /// Returns a spawner whose children run as `run_as`, or as the host's user. Tests also
+    /// choose the older clone, and a step that fails.
+    pub(crate) fn new(run_as: Option<Identity>, legacy_clone: bool, fault: Fault) -> Self {
+        Self {
+            vfork: Vfork::new(legacy_clone),
+            init_image: OnceLock::new(),
+            watchdog: Mutex::new(None),
+            run_as,
+            lock_securebits: privileges::may_lock_securebits(),
+            fault,
+        }
+    }
+
+    /// Whether children run with the user id 0.
+    pub(crate) fn keeps_root(&self) -> bool {
+        let own = rustix::process::geteuid().as_raw();
+        self.run_as.map_or(own, |user| user.uid) == 0
+    }
+
+    /// Returns the user that children run as, and whether a process has to change to it.
+    pub(crate) fn user(&self) -> (Identity, bool) {
+        match self.run_as {
+            Some(user) => (user, true),
+            None => (Identity::host(), false),
+        }
+    }
+
+    /// Returns the step that the tests make fail.
+    pub(crate) fn fault(&self) -> Fault {
+        self.fault
+    }
+
+    /// Makes another step fail.
+    #[cfg(test)]
+    pub(crate) fn set_fault(&mut self, fault: Fault) {
+        self.fault = fault;
+    }
+
+    /// Returns the fault if the vfork child takes its step before it executes `capspawn-init`.
+    fn vfork_fault(&self) -> Fault {
+        match self.fault.step {
+            Some(
+                Step::Signals
+                | Step::Announce
+                | Step::Setsid
+                | Step::Stdio
+                | Step::Descriptors
+                | Step::WorkingDirectory
+                | Step::Limits,
+            ) => self.fault,
+            _ => Fault::NONE,
+        }
+    }
+
+    fn init_image(&self) -> io::Result<BorrowedFd<'_>> {
+        if let Some(image) = self.init_image.get() {
+            return Ok(image.as_fd());
+        }
+        let image = above_stdio(init::image()?)?;
+        Ok(self.init_image.get_or_init(|| image).as_fd())
+    }
+
+    /// Clones a child. If one fails before it executes, `watchdog` forgets its group.
+    fn clone_child(
+        &self,
+        args: &ChildArgs<'_>,
+        watchdog: Option<&Watchdog>,
+    ) -> Result<Spawned, LaunchError> {
+        self.vfork.spawn(args, |child| {
+            if let Some(watchdog) = watchdog {
+                watchdog.forget(child);
+            }
+        })
+    }
+}
+
+fn spawn_error(source: io::Error) -> LaunchError {
+    LaunchError::new(Stage::Spawn, source)
+}

@@ -1,0 +1,136 @@
+//! A started child, referred to by its pidfd.
+//!
+//! A pid may belong to another process once the child is reaped; a pidfd never does. The
+//! child's tree has no descriptor: it is the process group, whose number stays in use until
+//! the leader is reaped, and the filter keeps every descendant in it.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::process::{
+    Signal as RawSignal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
+};
+
+use super::exit_info;
+use super::vfork::Spawned;
+use super::watchdog::Watchdog;
+use crate::launch::{Exit, Process};
+use crate::status::Signal;
+
+impl Spawned {
+    /// Waits until the child has ended, and reaps it.
+    pub(crate) fn wait(&self) {
+        let id = || WaitId::PidFd(self.pidfd.as_fd());
+        let _ = retry_on_intr(|| waitid(id(), WaitIdOptions::EXITED));
+    }
+}
+
+/// A child, and the watchdog to which it has announced its group.
+#[derive(Debug)]
+pub(crate) struct Child {
+    spawned: Spawned,
+    watchdog: Option<Arc<Watchdog>>,
+}
+
+impl Child {
+    pub(crate) fn new(spawned: Spawned, watchdog: Option<Arc<Watchdog>>) -> Self {
+        Self { spawned, watchdog }
+    }
+
+    /// Waits until the child has ended, and reaps it.
+    pub(crate) fn wait(&self) {
+        self.forget();
+        self.spawned.wait();
+    }
+
+    /// Reaps the leader if it has ended, and returns whether it is gone.
+    pub(crate) fn try_reap(&self) -> io::Result<bool> {
+        // The watchdog forgets only a child that is about to be reaped.
+        match self.try_exit() {
+            Ok(None) => return Ok(false),
+            // Other code has reaped it, and the kernel does not keep the status.
+            Err(error) if error.raw_os_error() != Some(libc::ECHILD) => return Err(error),
+            _ => {}
+        }
+        self.forget();
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+        match waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options) {
+            // On ECHILD other code has reaped it.
+            Ok(_) | Err(Errno::CHILD) => Ok(true),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Takes the group back: once the leader is reaped, its number may be another group's.
+    fn forget(&self) {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.forget(&self.spawned);
+        }
+    }
+}
+
+impl Process for Child {
+    fn pid(&self) -> u32 {
+        self.spawned.pid.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    fn exit_fd(&self) -> BorrowedFd<'_> {
+        self.spawned.pidfd.as_fd()
+    }
+
+    fn try_exit(&self) -> io::Result<Option<Exit>> {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        let pidfd = self.spawned.pidfd.as_fd();
+        let status = match waitid(WaitId::PidFd(pidfd), options) {
+            Ok(Some(status)) => status,
+            Ok(None) => return Ok(None),
+            Err(Errno::CHILD) => {
+                let exit = exit_info::of_reaped(pidfd);
+                return exit.map(Some).ok_or_else(|| Errno::CHILD.into());
+            }
+            Err(errno) => return Err(errno.into()),
+        };
+        if let Some(code) = status.exit_status() {
+            return Ok(Some(Exit::Code(code)));
+        }
+        let signal = status
+            .terminating_signal()
+            .and_then(|number| u8::try_from(number).ok());
+        Ok(signal.map(Exit::Signal))
+    }
+
+    fn signal(&self, signal: Signal) -> io::Result<()> {
+        unless_gone(pidfd_send_signal(&self.spawned.pidfd, raw(signal)))
+    }
+
+    fn signal_tree(&self, signal: Signal) -> io::Result<()> {
+        unless_gone(kill_process_group(self.spawned.pid, raw(signal)))
+    }
+
+    fn reap(&self) -> io::Result<()> {
+        self.try_reap().map(drop)
+    }
+}
+
+/// Returns the result of a signal; it is no failure that the process is gone.
+pub(crate) fn unless_gone(result: rustix::io::Result<()>) -> io::Result<()> {
+    match result {
+        Ok(()) | Err(Errno::SRCH) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+/// Returns the system's signal.
+pub(crate) fn raw(signal: Signal) -> RawSignal {
+    match signal {
+        Signal::Hangup => RawSignal::HUP,
+        Signal::Interrupt => RawSignal::INT,
+        Signal::Quit => RawSignal::QUIT,
+        Signal::Terminate => RawSignal::TERM,
+        Signal::Kill => RawSignal::KILL,
+        Signal::User1 => RawSignal::USR1,
+        Signal::User2 => RawSignal::USR2,
+    }
+}

@@ -1,0 +1,79 @@
+//! A grant's limits as resource limits of one process.
+//!
+//! They bound each process and not the tree; the registry watches what the tree uses.
+//! `RLIMIT_DATA` bounds memory. Rejected: `RLIMIT_AS`, which breaks programs that reserve
+//! address space (node, java), and `RLIMIT_NPROC`, which counts all processes of the user.
+
+use std::time::Duration;
+
+use capspawn_raw::limit::{Limit, LimitList};
+use rustix::process::{Resource, getrlimit};
+
+use crate::limits::Limits;
+
+/// Returns the resource limits for `limits`, none of them above the host's own.
+pub(crate) fn resources(limits: &Limits) -> LimitList {
+    let alike = |resource, value: Option<u64>| value.map(|value| limit(resource, value, value));
+    LimitList::from([
+        alike(Resource::Core, Some(0)),
+        // SIGXCPU at the soft limit; a second later SIGKILL, for a program that ignores it.
+        limits
+            .cpu
+            .map(whole_seconds)
+            .map(|seconds| limit(Resource::Cpu, seconds, seconds.saturating_add(1))),
+        alike(Resource::Data, limits.memory_bytes),
+        alike(Resource::Nofile, limits.open_files),
+        alike(Resource::Fsize, limits.file_size_bytes),
+    ])
+}
+
+/// Rounds up.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
+}
+
+fn limit(resource: Resource, soft: u64, hard: u64) -> Limit {
+    let own = getrlimit(resource).maximum.unwrap_or(u64::MAX);
+    Limit {
+        resource: number(resource),
+        values: [soft.min(own), hard.min(own)],
+    }
+}
+
+fn number(resource: Resource) -> u32 {
+    match resource {
+        Resource::Cpu => libc::RLIMIT_CPU,
+        Resource::Fsize => libc::RLIMIT_FSIZE,
+        Resource::Data => libc::RLIMIT_DATA,
+        Resource::Nofile => libc::RLIMIT_NOFILE,
+        _ => libc::RLIMIT_CORE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fraction_of_a_second_counts_as_a_second() {
+        assert_eq!(whole_seconds(Duration::from_millis(1)), 1);
+        assert_eq!(whole_seconds(Duration::from_secs(2)), 2);
+    }
+
+    #[test]
+    fn only_core_dumps_are_limited_without_a_limit() {
+        let none = Limits {
+            cpu: None,
+            memory_bytes: None,
+            open_files: None,
+            file_size_bytes: None,
+            ..Limits::default()
+        };
+        let core = Limit {
+            resource: libc::RLIMIT_CORE,
+            values: [0, 0],
+        };
+        assert_eq!(*resources(&none), [core]);
+        assert_eq!(resources(&Limits::default()).len(), 5);
+    }
+}

@@ -1,0 +1,149 @@
+//! The host's own processes, all of them of `capspawn-init`: the watchdog, the probe with its
+//! canary, and sessions.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use capspawn_raw::child::ChildArgs;
+use capspawn_raw::step::Fault;
+use capspawn_raw::wire::{InitArgs, SessionArgs};
+
+use super::process::Child;
+use super::start::Surroundings;
+use super::vfork::Spawned;
+use super::watchdog::Watchdog;
+use super::{Spawner, spawn_error};
+use crate::launch::{LaunchError, Plan, Program, WorkingDirectory};
+use crate::sandbox::sys::linux::policy::cache::Policy;
+
+/// What a session's processes inherit. Every descriptor is 3 or higher.
+pub(crate) struct SessionFiles<'a> {
+    /// The configuration.
+    pub(crate) configuration: BorrowedFd<'a>,
+    /// The socket on which the server takes requests.
+    pub(crate) control: BorrowedFd<'a>,
+    /// The socket with which pid 1 ends.
+    pub(crate) lifeline: BorrowedFd<'a>,
+    /// The socket on which children announce themselves.
+    pub(crate) announcements: BorrowedFd<'a>,
+    /// The grant's Landlock ruleset, if there is one.
+    pub(crate) ruleset: Option<&'a OwnedFd>,
+}
+
+impl Spawner {
+    /// Returns the watchdog, which is started now if none runs.
+    pub(crate) fn watchdog(&self) -> Result<Arc<Watchdog>, LaunchError> {
+        if let Some(watchdog) = &*self.watchdog.lock() {
+            return Ok(Arc::clone(watchdog));
+        }
+        // Not under the lock: it starts a process. Two first launches at once start one watchdog too many.
+        let started = Watchdog::new(|socket| self.start_watchdog(socket));
+        let started = Arc::new(started.map_err(spawn_error)?);
+        let mut kept = self.watchdog.lock();
+        let watchdog = Arc::clone(kept.get_or_insert_with(|| Arc::clone(&started)));
+        drop(kept);
+        Ok(watchdog)
+    }
+
+    /// Drops a watchdog that has failed, unless another has already taken its place.
+    pub(crate) fn give_up(&self, failed: &Arc<Watchdog>) {
+        let mut kept = self.watchdog.lock();
+        let is_failed = |watchdog: &mut Arc<Watchdog>| Arc::ptr_eq(watchdog, failed);
+        let gone = kept.take_if(is_failed);
+        drop(kept);
+        // Not under the lock: dropping the last reference waits for the end of the process.
+        drop(gone);
+    }
+
+    fn start_watchdog(&self, socket: BorrowedFd<'_>) -> io::Result<Spawned> {
+        let socket = socket.as_raw_fd();
+        self.start_init(InitArgs::Watch { socket }, &[socket])
+            .map_err(|error| error.source)
+    }
+
+    /// Starts the probe under `policy`; it tries to signal the process `canary`.
+    pub(crate) fn start_probe(&self, policy: &Policy, canary: u32) -> Result<Child, LaunchError> {
+        let args = InitArgs::Probe {
+            canary,
+            in_session: false,
+        };
+        self.start_confined_init(args, policy, None)
+    }
+
+    /// Starts a process of the children's user that does nothing until `stdin` ends.
+    pub(crate) fn start_canary(&self, stdin: BorrowedFd<'_>) -> Result<Child, LaunchError> {
+        // A watchdog without groups. Starting it as a child makes sure that it has become that user when this returns.
+        self.start_confined_init(InitArgs::Watch { socket: 0 }, &Policy::open(), Some(stdin))
+    }
+
+    /// Returns the plan of the probe in a session; it tries to signal the process `canary`.
+    pub(crate) fn session_probe(&self, canary: u32) -> io::Result<Plan> {
+        let args = InitArgs::Probe {
+            canary,
+            in_session: true,
+        };
+        let program = Program {
+            path: "/probe".into(),
+            file: self.init_image()?.try_clone_to_owned()?.into(),
+        };
+        Ok(Plan {
+            argv: vec![args.encode().as_str().into()],
+            ..Plan::new("probe", program, WorkingDirectory::open("/")?)
+        })
+    }
+
+    /// Starts the processes of a session.
+    pub(crate) fn start_session(
+        &self,
+        files: &SessionFiles<'_>,
+        fault: Fault,
+    ) -> Result<Spawned, LaunchError> {
+        let args = SessionArgs {
+            configuration: files.configuration.as_raw_fd(),
+            control: files.control.as_raw_fd(),
+            lifeline: files.lifeline.as_raw_fd(),
+            announcements: files.announcements.as_raw_fd(),
+            ruleset: files.ruleset.map(AsRawFd::as_raw_fd),
+            fault,
+        };
+        let mut keep = vec![
+            args.configuration,
+            args.control,
+            args.lifeline,
+            args.announcements,
+        ];
+        keep.extend(args.ruleset);
+        self.start_init(InitArgs::Session(args), &keep)
+            .map_err(|error| spawn_error(error.source))
+    }
+
+    /// Starts `capspawn-init` unconfined, as the host's user.
+    fn start_init(&self, args: InitArgs, keep: &[i32]) -> Result<Spawned, LaunchError> {
+        let surroundings = Surroundings::open().map_err(spawn_error)?;
+        let mut start = surroundings.start(self.init_image().map_err(spawn_error)?);
+        let mut arguments = start.arguments(Some(args))?;
+        let args = ChildArgs {
+            keep,
+            ..start.child_args(&mut arguments)
+        };
+        self.clone_child(&args, None)
+    }
+
+    /// Starts `capspawn-init` as a child of a guest would start.
+    fn start_confined_init(
+        &self,
+        args: InitArgs,
+        policy: &Policy,
+        stdin: Option<BorrowedFd<'_>>,
+    ) -> Result<Child, LaunchError> {
+        let surroundings = Surroundings::open().map_err(spawn_error)?;
+        let args = args.encode();
+        let mut start = surroundings.start(self.init_image().map_err(spawn_error)?);
+        start.argv.push(args.as_str());
+        if let Some(stdin) = stdin {
+            start.stdio[0] = stdin.as_raw_fd();
+        }
+        self.start(policy, &mut start, None)
+    }
+}
