@@ -31,25 +31,32 @@ struct Stat {
     /// Its own processor time and that of the children it has reaped, in ticks.
     ticks: u64,
     resident_pages: u64,
+    /// The first thread has ended and others run: the kernel then shows no memory here.
+    first_thread_ended: bool,
 }
 
 impl Stat {
-    /// Parses `/proc/PID/stat`. The name may contain spaces and parentheses.
-    fn parse(line: &str) -> Option<Self> {
-        let (pid, rest) = line.split_once(" (")?;
-        let (_, rest) = rest.rsplit_once(") ")?;
+    /// Parses `/proc/PID/stat`. The name is what the process chose: any bytes, with
+    /// spaces and parentheses.
+    fn parse(line: &[u8]) -> Option<Self> {
+        let name = line.iter().position(|byte| *byte == b'(')?;
+        let end = line.iter().rposition(|byte| *byte == b')')?;
+        let pid = std::str::from_utf8(line.get(..name)?).ok()?.trim();
+        let rest = std::str::from_utf8(line.get(end + 1..)?).ok()?;
         // proc(5) numbers the fields from 1; the state after the name is field 3.
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         let id = |field: usize| u32::try_from(number(field)?).ok();
         let times = [14, 15, 16, 17];
+        let threads = number(20)?;
         Some(Self {
             pid: pid.parse().ok()?,
             parent: id(4)?,
             group: id(5)?,
-            threads: number(20)?,
+            threads,
             ticks: times.into_iter().map(number).sum::<Option<u64>>()?,
             resident_pages: number(24)?,
+            first_thread_ended: fields.first() == Some(&"Z") && threads > 1,
         })
     }
 }
@@ -79,7 +86,7 @@ impl Sample {
                 continue;
             }
             // A process that has ended meanwhile reads as an error.
-            let stat = fs::read_to_string(entry.path().join("stat")).ok();
+            let stat = fs::read(entry.path().join("stat")).ok();
             if let Some(stat) = stat.as_deref().and_then(Stat::parse)
                 && let Some(members) = sample.groups.get_mut(&stat.group)
             {
@@ -98,30 +105,84 @@ impl Sample {
         self.members(group).iter().map(|stat| stat.threads).sum()
     }
 
-    /// Returns the memory of the group in bytes: the sum of its resident pages, or
-    /// the sum of proportional sizes where the first, in which shared pages count
-    /// once for each process, is over `limit`.
+    /// Returns the memory of the group in bytes, page tables included: the sum of its
+    /// resident pages, or the sum of proportional sizes where the first, in which shared
+    /// pages count once for each process, is over `limit`. A process whose proportional
+    /// size cannot be read counts with its resident pages.
     pub(crate) fn memory_bytes(&self, group: u32, limit: u64) -> u64 {
-        let members = self.members(group);
-        let pages: u64 = members.iter().map(|stat| stat.resident_pages).sum();
-        let resident = pages.saturating_mul(rustix::param::page_size() as u64);
+        let members: Vec<_> = self.members(group).iter().map(Memory::read).collect();
+        let resident: u64 = members.iter().map(Memory::upper_bound).sum();
         if resident <= limit {
             return resident;
         }
-        members
-            .iter()
-            .filter_map(|stat| proportional_bytes(stat.pid))
-            .sum()
+        members.iter().map(Memory::proportional).sum()
     }
 }
 
-/// Returns the proportional size of one process: shared pages are divided among
-/// the processes that share them.
-fn proportional_bytes(pid: u32) -> Option<u64> {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = rollup.lines().find(|line| line.starts_with("Pss:"))?;
-    let kib: u64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(kib * 1024)
+/// The memory of one process, in bytes.
+#[derive(Debug)]
+struct Memory {
+    pid: u32,
+    resident: u64,
+    page_tables: u64,
+}
+
+impl Memory {
+    fn read(stat: &Stat) -> Self {
+        let mut resident = stat.resident_pages;
+        let mut thread = stat.pid;
+        if stat.first_thread_ended {
+            // The other threads still have the memory, and each of them shows all of it.
+            let shown = shown_by_other_thread(stat.pid);
+            (thread, resident) = shown.unwrap_or((stat.pid, resident));
+        }
+        let status = format!("/proc/{}/task/{thread}/status", stat.pid);
+        Self {
+            pid: stat.pid,
+            resident: resident.saturating_mul(rustix::param::page_size() as u64),
+            // A process that has ended meanwhile has none.
+            page_tables: kib_line(&status, "VmPTE:").unwrap_or(0),
+        }
+    }
+
+    fn upper_bound(&self) -> u64 {
+        self.resident.saturating_add(self.page_tables)
+    }
+
+    /// Returns the proportional size: shared pages are divided among the processes that
+    /// share them. It cannot be read of a process that is not dumpable.
+    fn proportional(&self) -> u64 {
+        let size = kib_line(&format!("/proc/{}/smaps_rollup", self.pid), "Pss:");
+        size.unwrap_or(self.resident)
+            .saturating_add(self.page_tables)
+    }
+}
+
+/// Returns a thread of the process that has not ended, and the resident pages that it shows.
+fn shown_by_other_thread(pid: u32) -> Option<(u32, u64)> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let numbers = tasks.flatten().filter_map(|task| {
+        let name = task.file_name();
+        name.to_str()?.parse::<u32>().ok()
+    });
+    numbers.filter(|thread| *thread != pid).find_map(|thread| {
+        let stat = fs::read(format!("/proc/{pid}/task/{thread}/stat")).ok()?;
+        let pages = Stat::parse(&stat)?.resident_pages;
+        (pages > 0).then_some((thread, pages))
+    })
+}
+
+/// Returns the number of bytes in the line of a file of `/proc` that begins with `label` and
+/// counts in KiB. The file may hold a name that is not UTF-8.
+fn kib_line(path: &str, label: &str) -> Option<u64> {
+    let text = fs::read(path).ok()?;
+    let mut lines = text.split(|byte| *byte == b'\n');
+    let line = lines.find(|line| line.starts_with(label.as_bytes()))?;
+    let number = std::str::from_utf8(line)
+        .ok()?
+        .split_ascii_whitespace()
+        .nth(1)?;
+    Some(number.parse::<u64>().ok()?.saturating_mul(1024))
 }
 
 /// The processor time of one tree, added up over all samples.
@@ -164,6 +225,7 @@ mod tests {
             threads: 1,
             ticks,
             resident_pages: 1,
+            first_thread_ended: false,
         }
     }
 
@@ -175,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_name_full_of_parentheses_parses() {
-        let line = "12 (a) b (c) S 1 10 10 0 -1 4194304 1 0 0 0 5 6 7 8 20 0 3 0 99 1000 44 18446744073709551615";
+        let line = b"12 (a) b (c) S 1 10 10 0 -1 4194304 1 0 0 0 5 6 7 8 20 0 3 0 99 1000 44 18446744073709551615";
         let expected = Stat {
             pid: 12,
             parent: 1,
@@ -183,9 +245,42 @@ mod tests {
             threads: 3,
             ticks: 26,
             resident_pages: 44,
+            first_thread_ended: false,
         };
-        assert_eq!(Stat::parse(line), Some(expected));
-        assert_eq!(Stat::parse("12 (cut off"), None);
+        assert_eq!(Stat::parse(line), Some(expected.clone()));
+        assert_eq!(Stat::parse(b"12 (cut off"), None);
+        let renamed: Vec<u8> = [&b"12 (\xff\xfe) b (\xc3) "[..], &line[13..]].concat();
+        assert_eq!(Stat::parse(&renamed), Some(expected), "{renamed:?}");
+    }
+
+    #[test]
+    fn a_first_thread_that_has_ended_is_told_from_an_ended_process() {
+        let with = |state: &str, threads: u32| {
+            let line =
+                format!("12 (a) {state} 1 10 10 0 -1 0 1 0 0 0 5 6 7 8 20 0 {threads} 0 99 0 0");
+            Stat::parse(line.as_bytes()).expect("a whole line")
+        };
+        assert!(with("Z", 2).first_thread_ended);
+        assert!(!with("Z", 1).first_thread_ended);
+        assert!(!with("Z", 0).first_thread_ended);
+        assert!(!with("S", 2).first_thread_ended);
+    }
+
+    #[test]
+    fn page_tables_count_and_an_unreadable_size_is_no_zero() {
+        let own = Stat {
+            resident_pages: 10,
+            ..stat(std::process::id(), 1, 0)
+        };
+        let memory = Memory::read(&own);
+        assert!(memory.page_tables > 0);
+        assert!(memory.proportional() > memory.page_tables);
+        // No process has this number.
+        let gone = Memory {
+            pid: u32::MAX,
+            ..memory
+        };
+        assert_eq!(gone.proportional(), gone.upper_bound());
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Limits of a process tree: each ends the tree with its own reason.
 
+use std::path::Path;
+
+use capspawn_native::sandbox::Tier;
 use capspawn_native::{ExitStatus, KillReason};
 
 use crate::support::*;
@@ -18,6 +21,40 @@ fn memory_of_the_whole_tree_is_limited() {
     let hold = "{ head -c 30000000 /dev/zero; sleep 600; } | tail -c 30000000 > /dev/null & ";
     let child = guest
         .spawn(&sh(&format!("{}wait", hold.repeat(4))))
+        .expect("the grant allows it");
+    assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Memory));
+}
+
+/// A process chooses its own name: one that is not UTF-8 must not hide it.
+#[test]
+fn a_process_cannot_hide_its_memory_by_its_name() {
+    let guest = registry().guest(grant("test", r#"limits = { memory = "64MiB" }"#), "");
+    // Eight shells of 12 MB each.
+    let hold = "( x=$(head -c 12000000 /dev/zero | tr '\\0' a); \
+                printf '\\377\\376' > /proc/self/comm; sleep 600; : $x ) & ";
+    let child = guest
+        .spawn(&sh(&format!("{}wait", hold.repeat(8))))
+        .expect("the grant allows it");
+    assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Memory));
+}
+
+/// The kernel shows no memory for a process whose first thread has ended.
+#[test]
+fn a_process_cannot_hide_its_memory_by_the_end_of_its_first_thread() {
+    const PYTHON: &str = "/usr/bin/python3";
+    if !Path::new(PYTHON).exists() && test_kit::required_tier::<Tier>().is_none() {
+        println!("skipped: install the Debian package python3");
+        return;
+    }
+    let guest = registry().guest(grant("test", r#"limits = { memory = "64MiB" }"#), "");
+    // The mapping is shared, which RLIMIT_DATA does not count.
+    let script = "import ctypes, mmap, os, sys, threading, time\n\
+        def hold():\n time.sleep(0.3)\n m = mmap.mmap(-1, 200 << 20)\n\
+        \u{20}for o in range(0, len(m), 4096): m[o] = 1\n time.sleep(600)\n\
+        threading.Thread(target=hold).start()\n\
+        ctypes.CDLL(None).syscall(60, 0)\n";
+    let child = guest
+        .spawn(&sh(&format!("exec {PYTHON} -c '{script}'")))
         .expect("the grant allows it");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Memory));
 }
