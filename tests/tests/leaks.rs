@@ -1,6 +1,6 @@
 //! However a guest or its host ends, no process, no descriptor and no slot of a
-//! child is left: every way to end, with every kind of process tree, in both
-//! versions of the interface.
+//! child is left. The test covers every way to end, with every kind of process
+//! tree, in both versions of the interface.
 //!
 //! It is one test that runs each combination after the other, because it counts
 //! the descriptors of the whole process. The ways that need no guest are in

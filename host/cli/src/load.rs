@@ -1,5 +1,5 @@
-//! Reading and compiling a component, and loading a grant file. A file that is
-//! something else gets an error that names what it is.
+//! Reading and compiling a component, and loading a grant file. If a file is of
+//! another kind, the error says which.
 
 use std::fs;
 use std::io::ErrorKind;

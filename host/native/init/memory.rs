@@ -1,5 +1,5 @@
-//! The functions that the compiler calls for large values and comparisons. No library is
-//! linked that has them. The processor's string instructions keep them short.
+//! The functions that the compiler calls for large values and comparisons. No library that
+//! has them is linked. The processor's string instructions keep them short.
 
 /// Fills `count` bytes at `to` with `value`.
 ///

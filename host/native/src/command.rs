@@ -2,8 +2,8 @@
 //!
 //! A guest's request becomes one [`Command`], the grant decides on that value, and
 //! the launcher executes the plan that was decided. Nothing reads the guest's input
-//! a second time: a filter that checks one field while another one runs is how such
-//! filters are usually defeated.
+//! a second time: such filters are usually defeated because they check one
+//! field and execute another.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A thousand children that end at once: when the last status is seen.
+//! How long it takes to see the last status when a thousand children end at once.
 //!
 //! All children read from one FIFO, whose only writer is this process: closing it
 //! ends them. Each child first writes a line, to show that it has started to read.

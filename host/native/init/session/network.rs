@@ -1,9 +1,9 @@
 //! The session's network namespace.
 //!
-//! The kernel takes longer to make it than to make all other namespaces, and as long as pid 1
-//! takes to make the root. So the server makes the network namespace at the same time, and
-//! pid 1 enters it afterwards: in the host's, pid 1 would show the host's connections in
-//! `/proc/1/net`.
+//! Making it takes longer than making all others together, about as long as making the
+//! root. So the server makes it while pid 1 makes the root, and pid 1 enters it afterwards.
+//! If pid 1 stayed in the host's network namespace, `/proc/1/net` would show the host's
+//! connections.
 
 use core::ffi::CStr;
 

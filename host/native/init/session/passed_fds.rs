@@ -1,7 +1,7 @@
 //! The descriptors that come along with a request, checked.
 //!
-//! A child must get no descriptor of a directory: by its `..` the child could leave the
-//! root. So the standard streams are pipes, sockets or the null device, and the program is a
+//! A child must get no descriptor of a directory: through its `..` the child could leave
+//! the root. So the standard streams are pipes, sockets or the null device, and the program is a
 //! regular file.
 
 use super::descriptor::{CHARACTERS, Descriptor, PIPE, REGULAR, SOCKET};

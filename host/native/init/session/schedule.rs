@@ -2,7 +2,7 @@
 //!
 //! The host binds the server to the processor of the thread that sends a request. While idle
 //! the server runs as SCHED_BATCH, so that waking it does not preempt the requester, which
-//! runs until it waits for the reply and is woken by it. Otherwise the requester would queue
+//! keeps the processor until it blocks on the reply. Otherwise the requester would queue
 //! for the processor behind the child, and a spawn would return when the child has ended.
 //! While it serves, the server runs as SCHED_OTHER, so that it replies although the child
 //! runs; the child inherits that policy.

@@ -2,8 +2,8 @@
 //!
 //! The child runs in the memory of the host (or of a session's server) while the host's
 //! other threads keep running. So it makes system calls on prepared values and nothing
-//! else: no allocation, lock, thread-local, panic or destructor. It makes no call whose
-//! effect is wider than the child: `PR_SET_DUMPABLE` and `PR_SET_MM` change the shared
+//! else: no allocation, lock, thread-local, panic or destructor. It makes no call that
+//! affects more than the child itself: `PR_SET_DUMPABLE` and `PR_SET_MM` change the shared
 //! memory, and so does `set*uid`, which makes it undumpable. A failure goes into
 //! [`FailureSlot`]. The parent thread is suspended meanwhile and reads it when it resumes.
 

@@ -1,7 +1,7 @@
 //! Resource limits of one process.
 //!
-//! One form from the grant to the kernel: the host fills a [`LimitList`], the request
-//! carries it, and the child passes each value to `prlimit(2)` where it lies.
+//! The same format is used all the way: the host fills a [`LimitList`], the request carries
+//! it, and the child passes each value to `prlimit(2)` without copying it.
 
 use core::ops::Deref;
 

@@ -1,7 +1,7 @@
 //! System calls without a C library.
 //!
-//! `libc::syscall` writes `errno`, which is thread-local: in a vfork child that is the
-//! host's, and `capspawn-init` has none. So the instruction is made here. Rejected: a
+//! `libc::syscall` writes `errno`, which is thread-local: a vfork child would write the
+//! host's, and `capspawn-init` has no thread-local storage. So the instruction is here. Rejected: a
 //! crate of raw system calls, which the build script could not compile with `rustc` alone.
 
 pub mod number;

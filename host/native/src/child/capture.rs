@@ -2,7 +2,7 @@
 //!
 //! A child that writes more than its cap is not blocked and cannot fill the host's
 //! memory: what exceeds the cap is read, counted and discarded. Bytes are not
-//! decoded, which would destroy what is not text and make offsets meaningless.
+//! decoded: decoding would destroy what is not text and make offsets meaningless.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,11 +1,11 @@
 //! The host's ends of a child's pipes, for the guest to take.
 //!
 //! The kernel's pipe is the only buffer: nothing is read before it is asked for,
-//! and no task stands between. A reader that stops stops the child, and dropping a
-//! future loses nothing. `tokio::process`'s streams would do for one child. Here
+//! and no task sits in between. If the reader stops, the child stops too, and dropping
+//! a future loses nothing. `tokio::process`'s streams would do for one child. Here
 //! the registry must also see that all writers are gone (a grandchild may keep the
-//! pipe open past the child's end) without holding an end itself, which would keep
-//! the child's writes from failing.
+//! pipe open past the child's end) and it must not hold an end itself, or the
+//! child's writes would never fail.
 
 use std::cell::RefCell;
 use std::fmt;

@@ -1,7 +1,7 @@
 //! The one way to a new child: admission, decision, plan, launch.
 //!
 //! The table is locked once to admit a request and once to insert its child. In
-//! between, the decision is one value, the [`Plan`]: what starts is what it says,
+//! between, the decision is one value, the [`Plan`]: exactly what the plan says is started,
 //! and [`start`] sees nothing of the request.
 
 use std::fs::File;

@@ -166,7 +166,7 @@ impl<E: Entry> Table<E> {
         self.forget_unused(&guest.owner);
     }
 
-    /// Counts a request against the owner's rate, whatever becomes of it, and
+    /// Counts a valid request against the owner's rate, whatever becomes of it, and
     /// takes a place and the quotas for one child. Returns the ended entry that
     /// had to make room.
     ///

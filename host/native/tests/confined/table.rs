@@ -2,8 +2,8 @@
 //! is aimed at, and its outcome in each tier.
 //!
 //! Each row is run twice: confined, where it has the outcome of its tier, and
-//! unconfined, where it succeeds; so a refusal is the sandbox's work, and not
-//! that of a mistake in the attempt. A row that starts to succeed fails the test,
+//! unconfined, where it succeeds; so a refusal comes from the sandbox and not
+//! from a mistake in the attempt. A row that starts to succeed fails the test,
 //! and so does one that starts to fail. The rows made by [`permitted`] show that
 //! the sandbox does not refuse more than it has to.
 

@@ -2,8 +2,8 @@
 //!
 //! `CAPSPAWN_SOAK_OPERATIONS` is their number (4000 by default; a full run has
 //! 20000). `CAPSPAWN_SOAK_SEED` repeats the choices of a run, though not its
-//! timing. The faults: no descriptor is left, the watchdog or a process of a
-//! session is killed, a child or a process of capspawn-init is killed while it starts. A failure
+//! timing. The faults: the host runs out of descriptors; the watchdog or a process of a
+//! session is killed; a child or a process of capspawn-init is killed while it starts. A failure
 //! of `clone` or `mmap` cannot be caused from outside without affecting other
 //! processes; the launcher's unit tests inject those at each stage.
 //!

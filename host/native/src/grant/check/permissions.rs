@@ -1,6 +1,6 @@
-//! What the user that children run as may do to a file, judged by its mode.
+//! What the children's user may do to a file, judged by the file's mode.
 //!
-//! The mode is judged instead of trying the access: a try needs a process of that
+//! The mode is read, and no access is attempted: that would need a process of that
 //! user, and a grant is loaded before there is one.
 
 use std::fs::Metadata;

@@ -1,4 +1,4 @@
-//! Roots of a grant that the user that children run as cannot use.
+//! Roots of a grant that the children's user cannot use.
 //!
 //! They are found when the grant is loaded, where the operator sees them, instead of by
 //! the first child that fails.

@@ -12,16 +12,17 @@
 //! The children must not obtain the pass. It is transferred in the sealed configuration,
 //! which the server and pid 1 close and unmap before there are children. The server is in
 //! the host's pid namespace, where no process of the session can name it, and neither of
-//! the two is dumpable, so that no process reads their memory or registers; those of the
-//! vfork child are gone with its exec. A filter cannot be read back without
+//! the two is dumpable, so that no process reads their memory or registers. The vfork child's
+//! registers are replaced when it executes. A filter cannot be read back without
 //! `CAP_SYS_ADMIN` in the host's own user namespace, and the comparison takes the same
 //! time whichever part of a guess is right.
 //!
-//! What a leaked pass would allow: a process could leave its process group, or create a
-//! process whose parent is the host and that the host does not know, and so live until
-//! its session ends when only its leader's tree was to be killed; and it could resolve a
-//! path by `openat2`, which reaches nothing that `open` does not, but may leave a set-id
-//! bit on a file that it creates.
+//! What a leaked pass would allow:
+//!
+//! - A process could leave its process group, or create a child of the host that the host
+//!   does not know, and so survive the kill of its tree until its session ends.
+//! - It could resolve a path by `openat2`, which reaches nothing that `open` does not, but
+//!   may leave a set-id bit on a file that it creates.
 
 use std::fmt;
 use std::io;

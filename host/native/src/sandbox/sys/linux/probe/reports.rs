@@ -1,10 +1,10 @@
 //! The reports made from one lasting probe, cached by confinement.
 //!
 //! The registry asks for a report at every spawn, to read one flag and one word of
-//! it. A report is a table of 18 rows, so it is built once for each confinement and
+//! it. A report is a table with a row for each dimension, so it is built once for each confinement and
 //! shared from then on. The cache belongs to the findings that its reports were made
-//! from: findings that do not last have no cache, so a shortage cannot outlive the
-//! moment in a cached report.
+//! from: findings from a temporary shortage are not cached, so no report
+//! repeats them later.
 
 use std::sync::Arc;
 

@@ -2,7 +2,7 @@
 //!
 //! The problem: kernel versions and sysctls do not predict what a machine allows.
 //!
-//! The way chosen: `capspawn-init` is started under an empty confinement, and attempts
+//! The way chosen: `capspawn-init` is started under a confinement that grants nothing, and attempts
 //! everything that the confinement should deny. That happens once per launcher. A
 //! self-test that failed for lack of descriptors or memory shows nothing about the host,
 //! so the host is probed again at the next launch. Rejected: a table of versions and

@@ -2,8 +2,8 @@
 //!
 //! A guest's first child of a profile starts the session, and later children of that
 //! profile use it. Guests never share a session, so that no guest sees what another
-//! leaves in `/tmp`. A session ends when its guest is gone, or its room was needed, and
-//! its last child has ended.
+//! leaves in `/tmp`. When its guest is gone, or another session needs its
+//! place, a session ends as soon as its last child has ended.
 //!
 //! A spawn checks only the session that it uses: one `poll(2)`, and one `lstat(2)` for
 //! each denied path that was missing when the session started. Rejected: checking all

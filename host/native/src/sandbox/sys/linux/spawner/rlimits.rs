@@ -35,24 +35,28 @@ fn whole_seconds(time: Duration) -> u64 {
 fn limit(resource: Resource, soft: u64, hard: u64) -> Limit {
     let own = getrlimit(resource).maximum.unwrap_or(u64::MAX);
     Limit {
-        resource: number(resource),
+        // The discriminants are the kernel's numbers; a test holds it.
+        resource: resource as u32,
         values: [soft.min(own), hard.min(own)],
-    }
-}
-
-fn number(resource: Resource) -> u32 {
-    match resource {
-        Resource::Cpu => libc::RLIMIT_CPU,
-        Resource::Fsize => libc::RLIMIT_FSIZE,
-        Resource::Data => libc::RLIMIT_DATA,
-        Resource::Nofile => libc::RLIMIT_NOFILE,
-        _ => libc::RLIMIT_CORE,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_resource_has_the_kernels_number() {
+        for (resource, number) in [
+            (Resource::Core, libc::RLIMIT_CORE),
+            (Resource::Cpu, libc::RLIMIT_CPU),
+            (Resource::Data, libc::RLIMIT_DATA),
+            (Resource::Fsize, libc::RLIMIT_FSIZE),
+            (Resource::Nofile, libc::RLIMIT_NOFILE),
+        ] {
+            assert_eq!(limit(resource, 0, 0).resource, number);
+        }
+    }
 
     #[test]
     fn a_fraction_of_a_second_counts_as_a_second() {
