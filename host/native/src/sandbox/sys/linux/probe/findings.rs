@@ -46,3 +46,5 @@ pub(crate) const SECCOMP_HINT: &str = "a container's seccomp profile may deny se
 pub(crate) const SHORT_HINT: &str =
     "the host was short of descriptors, memory or processes: try again";
 pub(crate) const SESSION_HINT: &str = "requires tier A (sessions in user namespaces)";
+pub(crate) const SIGNAL_HINT: &str =
+    "the host may not signal its children: give it CAP_KILL, or run it as an ordinary user";

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::findings::{Findings, LANDLOCK_HINT, Probed, SECCOMP_HINT, SESSION_HINT, SHORT_HINT};
+use super::findings::{
+    Findings, LANDLOCK_HINT, Probed, SECCOMP_HINT, SESSION_HINT, SHORT_HINT, SIGNAL_HINT,
+};
 use crate::confinement::{Confinement, FsRules, Network, Sandbox, Tier};
 use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage, errno_within};
 use crate::sandbox::sys::linux::fd::memfd::NotExecutable;
@@ -38,8 +40,22 @@ const SELF_TEST_TIMEOUT: Timespec = Timespec {
 /// host even without a sandbox.
 struct Canary {
     process: Child,
-    /// The process ends when this end of its standard input is closed.
-    _stdin: PipeWriter,
+    /// The process ends when this end of its standard input is closed. None only while
+    /// dropping.
+    stdin: Option<PipeWriter>,
+}
+
+/// The host has no right to signal the processes of its children's user: it could neither
+/// end them nor enforce a limit. A root host without `CAP_KILL` is such a host.
+#[derive(Debug, thiserror::Error)]
+#[error("the host may not signal its children")]
+struct CannotSignal;
+
+impl CannotSignal {
+    /// Whether `error` wraps this one.
+    fn is(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Self>())
+    }
 }
 
 impl Canary {
@@ -47,16 +63,26 @@ impl Canary {
         let at = |stage| move |source| LaunchError::new(stage, source);
         let (theirs, ours) = pipe().map_err(at(Stage::Pipe))?;
         let theirs = above_stdio(theirs.into()).map_err(at(Stage::Pipe))?;
-        let process = spawner.start_canary(theirs.as_fd())?;
-        Ok(Self {
-            process,
-            _stdin: ours,
-        })
+        let canary = Self {
+            process: spawner.start_canary(theirs.as_fd())?,
+            stdin: Some(ours),
+        };
+        drop(theirs);
+        match canary.process.may_signal() {
+            Ok(()) => Ok(canary),
+            Err(Errno::PERM) => {
+                let source = io::Error::other(CannotSignal);
+                Err(LaunchError::new(Stage::Spawn, source))
+            }
+            Err(errno) => Err(LaunchError::new(Stage::Spawn, errno.into())),
+        }
     }
 }
 
 impl Drop for Canary {
     fn drop(&mut self) {
+        // Closed first: it ends the process even where the signal is not permitted.
+        drop(self.stdin.take());
         let _ = self.process.signal(Signal::Kill);
         self.process.wait();
     }
@@ -171,6 +197,7 @@ fn hint(error: &LaunchError) -> &'static str {
     match error.stage {
         _ if is_shortage(&error.source) => SHORT_HINT,
         _ if NotExecutable::is(&error.source) => NotExecutable::HINT,
+        _ if CannotSignal::is(&error.source) => SIGNAL_HINT,
         Stage::Namespaces | Stage::Root => namespaces_hint(),
         _ => SECCOMP_HINT,
     }

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
-    Signal as RawSignal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
+    Signal as RawSignal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal,
+    test_kill_process, waitid,
 };
 
 use super::exit_info;
@@ -37,6 +38,12 @@ pub(crate) struct Child {
 impl Child {
     pub(crate) fn new(spawned: Spawned, watchdog: Option<Arc<Watchdog>>) -> Self {
         Self { spawned, watchdog }
+    }
+
+    /// Checks whether this process has the right to signal the child. Similar to `kill` with
+    /// the signal 0.
+    pub(crate) fn may_signal(&self) -> Result<(), Errno> {
+        test_kill_process(self.spawned.pid)
     }
 
     /// Waits until the child has ended, and reaps it.

@@ -1,6 +1,11 @@
 //! The self-test finds breaches: a self-test that cannot would prove nothing.
 
+use std::sync::mpsc;
+use std::time::Duration;
+
 use capspawn_raw::step::Fault;
+use rustix::process::geteuid;
+use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::*;
 use crate::sandbox::sys::linux::probe::findings::{PRIVILEGES, READ, SIGNAL, WRITE};
@@ -26,4 +31,26 @@ fn without_landlock_the_self_test_opens_files_and_signals() {
     if landlock::abi() >= 6 {
         assert_eq!(test_alone(&spawner, Tier::B).expect("it starts"), 0);
     }
+}
+
+/// A container may take CAP_KILL from root. Only a root host needs it: others have the user
+/// of their children.
+#[test]
+fn a_host_that_may_not_signal_its_children_is_refused_and_does_not_hang() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (sender, result) = mpsc::channel();
+    // Capabilities belong to the thread.
+    std::thread::spawn(move || {
+        let mut sets = capabilities(None).expect("its own");
+        sets.effective.remove(CapabilitySet::KILL);
+        set_capabilities(None, sets).expect("a thread may give up a right");
+        let Probed::Lasting(findings) = run(&spawner(), None) else {
+            panic!("it is no shortage");
+        };
+        sender.send(findings.breaches).expect("the test waits");
+    });
+    let breaches = result.recv_timeout(Duration::from_secs(60));
+    assert_eq!(breaches.expect("it returns"), Err(SIGNAL_HINT));
 }
