@@ -5,7 +5,7 @@
 //! The code runs in two places that allow little. A vfork child shares the memory of a
 //! host whose other threads keep running, and `capspawn-init` is a static program that
 //! is linked with no library. So the crate uses `core` alone: no allocation, no lock, no
-//! C library. Each format's writer stands beside its reader.
+//! C library. The reader and the writer of a format are in one file.
 //!
 //! In the vfork child a panic would be fatal: its message takes locks that a thread of
 //! the host may hold. A development build checks arithmetic for overflow, so the crate

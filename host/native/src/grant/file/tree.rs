@@ -1,4 +1,4 @@
-//! A grant's text as a tree in which each key and value has its place.
+//! A grant's text as a tree that keeps the place of each key and value.
 //!
 //! An operator who corrects a grant wants all mistakes with their places at once. TOML,
 //! JSON and any serde value become one tree, which [`super::table`] reads by hand.

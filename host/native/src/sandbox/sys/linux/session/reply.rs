@@ -69,8 +69,9 @@ fn checked(pid: u32) -> io::Result<Pid> {
     pid.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// Returns the child `pid`, which the host has not reaped, so no other process has its
-/// number. Where it cannot be opened, its process group is killed.
+/// Returns the child `pid` with its pidfd, which is opened if the reply had none. The host has
+/// not reaped the child, so no other process can have this pid. If the pidfd cannot be opened,
+/// the child's process group is killed.
 fn started(pid: Pid, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
     let opened = match pidfd {
         Some(pidfd) => Ok(pidfd),
