@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use capspawn_native::sandbox::Tier;
-use libc::{EACCES, ENOENT, EOPNOTSUPP, EPERM, EROFS, EXDEV};
+use libc::{EACCES, ENODATA, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, EROFS, EXDEV};
 use test_kit::scratch;
 
 use crate::attempt::{Attempt, Target, assert_fails, assert_succeeds};
@@ -16,8 +16,11 @@ use crate::fixture::{Fixture, give_to_children};
 use crate::launcher::tier;
 use crate::spec::Spec;
 use crate::syscall::{CWD, bits, c_string, call, owned, raw};
-use crate::table::Expected::{Fails, Succeeds};
+use crate::table::Expected::{self, Fails, Succeeds};
 use crate::table::{Row, Unconfined, assert_table, permitted, row, unaimed};
+
+/// The filter answers as a file system without extended attributes does.
+const NO_ATTRIBUTES: Expected = Fails(EOPNOTSUPP);
 
 /// In a session, files outside the roots do not exist.
 #[rustfmt::skip]
@@ -53,16 +56,24 @@ pub(crate) const METADATA: &[Row] = &[
     row("stat of /sys", stat, |_, child| child.at("/sys"), Fails(ENOENT), Succeeds),
     row("stat of /home", stat, |_, child| child.at("/home"), Fails(ENOENT), Succeeds),
     row("stat of /var", stat, |_, child| child.at("/var"), Fails(ENOENT), Succeeds),
-    row("inotify outside", inotify, outside, Fails(ENOENT), Succeeds),
+    row("inotify outside", inotify, outside, Fails(ENOENT), Fails(ENOSYS)),
     row("chmod outside", chmod, owned_file, Fails(ENOENT), Succeeds),
     row("utimes outside", utimes, owned_file, Fails(ENOENT), Succeeds),
-    row("setxattr outside", setxattr, owned_file, Fails(ENOENT), Succeeds)
+    row("setxattr outside", setxattr, owned_file, NO_ATTRIBUTES, NO_ATTRIBUTES)
         .unconfined(Unconfined::SucceedsOr(|| &[EOPNOTSUPP])),
+    row("setxattr inside", setxattr, file_inside, NO_ATTRIBUTES, NO_ATTRIBUTES)
+        .unconfined(Unconfined::SucceedsOr(|| &[EOPNOTSUPP])),
+    row("an ACL inside", set_acl, file_inside, NO_ATTRIBUTES, NO_ATTRIBUTES)
+        .unconfined(Unconfined::SucceedsOr(|| &[EOPNOTSUPP])),
+    row("removexattr inside", removexattr, file_inside, NO_ATTRIBUTES, NO_ATTRIBUTES)
+        .unconfined(Unconfined::SucceedsOr(|| &[EOPNOTSUPP, ENODATA])),
     row("chmod in a read root", chmod, owned_file_in_read_root, Fails(EROFS), Succeeds),
     row("utimes in a read root", utimes, owned_file_in_read_root, Fails(EROFS), Succeeds),
     permitted("stat inside", stat, inside),
     permitted("chdir inside", enter, inside),
-    permitted("inotify inside", inotify, inside),
+    // A filter sees no path: tier B cannot allow the watches inside alone.
+    row("inotify inside", inotify, inside, Succeeds, Fails(ENOSYS)),
+    permitted("read the attributes inside", listxattr, file_inside),
 ];
 
 /// Files that would outlive the child and could harm their next user.
@@ -225,6 +236,46 @@ fn setxattr(target: &Target) -> io::Result<()> {
         [file.as_ptr().addr(), name, name, 1, 0, 0],
     )
     .map(drop)
+}
+
+/// Sets an access ACL that repeats the mode and grants one more user reading.
+fn set_acl(target: &Target) -> io::Result<()> {
+    // `struct posix_acl_xattr_header`, then entries of tag, permissions and id.
+    let mut acl = 2u32.to_ne_bytes().to_vec();
+    for (tag, permissions, id) in [
+        (1u16, 6u16, u32::MAX),
+        (2, 4, 1),
+        (4, 4, u32::MAX),
+        (16, 4, u32::MAX),
+        (32, 4, u32::MAX),
+    ] {
+        acl.extend(tag.to_ne_bytes());
+        acl.extend(permissions.to_ne_bytes());
+        acl.extend(id.to_ne_bytes());
+    }
+    let file = c_string(&target.text);
+    let name = c"system.posix_acl_access".as_ptr().addr();
+    let (value, bytes) = (acl.as_ptr().addr(), acl.len());
+    call(
+        libc::SYS_setxattr,
+        [file.as_ptr().addr(), name, value, bytes, 0, 0],
+    )
+    .map(drop)
+}
+
+fn removexattr(target: &Target) -> io::Result<()> {
+    let file = c_string(&target.text);
+    let name = c"user.capspawn".as_ptr().addr();
+    call(
+        libc::SYS_removexattr,
+        [file.as_ptr().addr(), name, 0, 0, 0, 0],
+    )
+    .map(drop)
+}
+
+fn listxattr(target: &Target) -> io::Result<()> {
+    let file = c_string(&target.text);
+    call(libc::SYS_listxattr, [file.as_ptr().addr(), 0, 0, 0, 0, 0]).map(drop)
 }
 
 fn make_device(target: &Target) -> io::Result<()> {

@@ -13,7 +13,7 @@ use std::ptr::null;
 
 use capspawn_native::launch::Exit;
 use capspawn_native::sandbox::Sandbox;
-use libc::{ENOSPC, ENOSYS, EPERM};
+use libc::{ENOSPC, ENOSYS, EOPNOTSUPP, EPERM};
 
 use crate::attempt::{Attempt, Outcome, SUCCEEDED, Target};
 use crate::fixture::Fixture;
@@ -38,6 +38,11 @@ pub(crate) const CALLS: &[Row] = &[
     row("shmget", make_segment, unaimed, FILTERED, FILTERED),
     row("shmat of the host's segment", attach_segment, segment, FILTERED, FILTERED),
     row("mq_open", open_queue, unaimed, FILTERED, FILTERED),
+    row("io_setup", make_aio, unaimed, ABSENT, ABSENT).unconfined(Unconfined::SucceedsOr(|| &[ENOSYS])),
+    row("a Landlock ruleset", make_ruleset, unaimed, ABSENT, ABSENT)
+        .unconfined(Unconfined::SucceedsOr(|| &[ENOSYS, EOPNOTSUPP])),
+    row("fanotify_init", make_fanotify, unaimed, FILTERED, FILTERED)
+        .unconfined(Unconfined::SucceedsOr(|| &[ENOSYS, EPERM])),
     row("userfaultfd", make_userfaultfd, unaimed, FILTERED, FILTERED)
         .unconfined(Unconfined::SucceedsOr(|| &[ENOSYS, EPERM])),
     row("io_uring_setup", make_io_uring, unaimed, FILTERED, FILTERED)
@@ -136,6 +141,28 @@ fn open_queue(_: &Target) -> io::Result<()> {
     let name = c"x".as_ptr().addr();
     let flags = bits(libc::O_CREAT | libc::O_RDWR);
     call(libc::SYS_mq_open, [name, flags, 0o600, 0, 0, 0]).map(drop)
+}
+
+fn make_aio(_: &Target) -> io::Result<()> {
+    let mut context = Buffer::new();
+    call(libc::SYS_io_setup, [1, context.address(), 0, 0, 0, 0]).map(drop)
+}
+
+/// Handles the right to execute, in a `struct landlock_ruleset_attr` of the first version.
+fn make_ruleset(_: &Target) -> io::Result<()> {
+    let handled = 1u64;
+    let attributes = (&raw const handled).addr();
+    call(
+        libc::SYS_landlock_create_ruleset,
+        [attributes, 8, 0, 0, 0, 0],
+    )
+    .map(drop)
+}
+
+/// A group that reports file handles, which needs no privilege.
+fn make_fanotify(_: &Target) -> io::Result<()> {
+    const FAN_REPORT_FID: usize = 0x200;
+    call(libc::SYS_fanotify_init, [FAN_REPORT_FID, 0, 0, 0, 0, 0]).map(drop)
 }
 
 fn make_userfaultfd(_: &Target) -> io::Result<()> {

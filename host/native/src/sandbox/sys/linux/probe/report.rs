@@ -133,8 +133,8 @@ fn level(
         Dimension::FsRead => unless(READ, "Landlock", LANDLOCK_HINT),
         Dimension::FsWrite => unless(WRITE, "Landlock", LANDLOCK_HINT),
         Dimension::FsMetadata => Enforced::Partial {
-            mechanism: "file permissions, seccomp for set-id bits",
-            gap: "stat and inotify, and chmod, utimes and setxattr on the user's own files, reach outside the roots",
+            mechanism: "file permissions, seccomp for set-id bits, attributes and inotify",
+            gap: "stat, and chmod and utimes on the user's own files, reach outside the roots",
         },
         Dimension::DenyHoles => Enforced::None {
             reason: "Landlock cannot exclude a path from a root",
