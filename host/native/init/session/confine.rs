@@ -7,6 +7,7 @@ use super::mount;
 use super::namespaces::set_dumpable;
 use capspawn_raw::confine::{self, Confine};
 use capspawn_raw::filter::{FilterProgram, Instruction};
+use capspawn_raw::limit::{INHERITED, Limit};
 use capspawn_raw::step::{Failure, Fault, Step};
 use capspawn_raw::syscall::{call, number};
 use capspawn_raw::wire::Configuration;
@@ -20,6 +21,9 @@ pub(super) fn server(
 ) -> Result<Option<Descriptor>, Failure> {
     fault.guard(Step::Limits, || {
         raise_descriptors()?;
+        for resource in INHERITED {
+            set_limit(resource)?;
+        }
         limit_tasks(configuration.tasks)
     })?;
     let child_ruleset = fault.guard(Step::Landlock, || match ruleset {
@@ -121,14 +125,14 @@ fn give_up(
 /// Raises the soft limit on descriptors to the hard one. The host may have been short of
 /// descriptors when it started the session, and the server would keep that limit.
 fn raise_descriptors() -> Result<(), i32> {
-    const RLIMIT_NOFILE: usize = 7;
+    const RLIMIT_NOFILE: u32 = 7;
     limit(RLIMIT_NOFILE, u64::MAX)
 }
 
 /// Limits the session's tasks. In a user namespace the kernel counts this user's tasks of the
 /// namespace and no others, including pid 1, the server and zombies: the limit is exact.
 fn limit_tasks(tasks: u64) -> Result<(), i32> {
-    const RLIMIT_NPROC: usize = 6;
+    const RLIMIT_NPROC: u32 = 6;
     if tasks == u64::MAX {
         return Ok(());
     }
@@ -137,13 +141,22 @@ fn limit_tasks(tasks: u64) -> Result<(), i32> {
 
 /// Sets the soft and the hard limit of `resource` to `value`, or to the present hard limit if
 /// that is less.
-fn limit(resource: usize, value: u64) -> Result<(), i32> {
+fn limit(resource: u32, value: u64) -> Result<(), i32> {
+    set_limit(Limit {
+        resource,
+        values: [value; 2],
+    })
+}
+
+/// Sets a limit, or the present hard limit where that is less.
+fn set_limit(limit: Limit) -> Result<(), i32> {
+    let resource = limit.resource as usize;
     let mut own = [0u64; 2];
     let args = [0, resource, 0, (&raw mut own).expose_provenance(), 0, 0];
     // SAFETY: the kernel stores a `struct rlimit64` in `own`.
     unsafe { call(number::PRLIMIT64, args)? };
     let [_, hard] = own;
-    let values = [value.min(hard); 2];
+    let values = limit.values.map(|value| value.min(hard));
     let args = [
         0,
         resource,

@@ -47,8 +47,6 @@ struct NewRoot {
     dev: Option<Descriptor>,
     /// The empty file without permissions that is mounted over hidden files.
     nothing: Option<Descriptor>,
-    /// Children keep root's id, which owns the host's settings in `/proc/sys`.
-    keeps_root: bool,
 }
 
 /// Makes the root by the operations of the configuration, and makes it the process's root.
@@ -56,8 +54,7 @@ pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), OperationFai
     let first = configuration.operations().next();
     let whole = matches!(first, Some(Ok(Operation::Bind { path, .. })) if path == c"/");
     let old = umask(0);
-    let keeps_root = configuration.uid == 0;
-    let root = mount::detach_propagation().and_then(|()| NewRoot::new(whole, first, keeps_root));
+    let root = mount::detach_propagation().and_then(|()| NewRoot::new(whole, first));
     let mut root = root.map_err(|errno| (errno, 0))?;
     for (index, operation) in (0..).zip(configuration.operations()) {
         let operation = operation.map_err(|Malformed| (EINVAL, index))?;
@@ -76,11 +73,7 @@ fn umask(mask: usize) -> usize {
 }
 
 impl NewRoot {
-    fn new(
-        whole: bool,
-        first: Option<Result<Operation<'_>, Malformed>>,
-        keeps_root: bool,
-    ) -> Result<Self, i32> {
+    fn new(whole: bool, first: Option<Result<Operation<'_>, Malformed>>) -> Result<Self, i32> {
         let mut own = [None; 4];
         let top = mount::exactly(mount::AT_FDCWD, c"/")?;
         let root = if whole {
@@ -102,7 +95,6 @@ impl NewRoot {
             own,
             dev: None,
             nothing: None,
-            keeps_root,
         })
     }
 
@@ -183,12 +175,12 @@ impl NewRoot {
         Ok(())
     }
 
-    /// Mounts a fresh `/proc`. The kernel refuses it where parts of the host's `/proc` are covered, as in a
+    /// Mounts a fresh `/proc`, in which a child cannot raise its protection from the kernel's killer (`oom_score_adj`),
+    /// nor change the host's settings if it has root's id. The kernel refuses it where parts of the host's `/proc` are covered, as in a
     /// container; the session then has an empty one, rather than the host's.
     fn proc(&self) -> Result<(), i32> {
         let place = self.place(c"/proc", true)?;
-        let settings = if self.keeps_root { RDONLY } else { 0 };
-        match mount::new(c"proc", &[], settings | NOSUID | NODEV | NOEXEC) {
+        match mount::new(c"proc", &[], RDONLY | NOSUID | NODEV | NOEXEC) {
             Ok(proc) => mount::attach(&proc, &place),
             // If the root is all of the host's, this covers the host's `/proc`.
             Err(EPERM) => mount::attach(&emptiness()?, &place),

@@ -110,6 +110,8 @@ fn start(
     let args = ChildArgs {
         // The host's child has reset the signals before it executed this program, which sets no action.
         has_signal_actions: false,
+        // The server has them.
+        has_own_attributes: false,
         // The server's own are the null device. A child that locks it does so until the session ends.
         stdio: files
             .streams

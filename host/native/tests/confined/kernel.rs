@@ -13,7 +13,7 @@ use std::ptr::null;
 
 use capspawn_native::launch::Exit;
 use capspawn_native::sandbox::Sandbox;
-use libc::{ENOSPC, ENOSYS, EOPNOTSUPP, EPERM};
+use libc::{EMFILE, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM};
 
 use crate::attempt::{Attempt, Outcome, SUCCEEDED, Target};
 use crate::fixture::Fixture;
@@ -41,6 +41,9 @@ pub(crate) const CALLS: &[Row] = &[
     row("io_setup", make_aio, unaimed, ABSENT, ABSENT).unconfined(Unconfined::SucceedsOr(|| &[ENOSYS])),
     row("a Landlock ruleset", make_ruleset, unaimed, ABSENT, ABSENT)
         .unconfined(Unconfined::SucceedsOr(|| &[ENOSYS, EOPNOTSUPP])),
+    // Half of what the kernel allows a user by default, so that one session does not use up the user's.
+    row("65 instances of inotify", make_many_inotify, more_files, Fails(EMFILE), ABSENT)
+        .unconfined(Unconfined::SucceedsOr(|| &[EMFILE])),
     row("fanotify_init", make_fanotify, unaimed, FILTERED, FILTERED)
         .unconfined(Unconfined::SucceedsOr(|| &[ENOSYS, EPERM])),
     row("userfaultfd", make_userfaultfd, unaimed, FILTERED, FILTERED)
@@ -73,6 +76,12 @@ const GETPID_32_BIT: Attempt = Attempt::new("getpid of the 32-bit ABI", getpid_3
 
 fn inside(fixture: &Fixture, child: Spec) -> Spec {
     child.at(fixture.inside.path().display())
+}
+
+/// So that the limit on descriptors does not end it first.
+fn more_files(_: &Fixture, mut child: Spec) -> Spec {
+    child.limits.open_files = Some(1024);
+    child
 }
 
 fn segment(fixture: &Fixture, child: Spec) -> Spec {
@@ -157,6 +166,14 @@ fn make_ruleset(_: &Target) -> io::Result<()> {
         [attributes, 8, 0, 0, 0, 0],
     )
     .map(drop)
+}
+
+fn make_many_inotify(_: &Target) -> io::Result<()> {
+    let make = || call(libc::SYS_inotify_init1, [0; 6]).map(owned);
+    (0..65)
+        .map(|_| make())
+        .collect::<io::Result<Vec<_>>>()
+        .map(drop)
 }
 
 /// A group that reports file handles, which needs no privilege.

@@ -81,7 +81,7 @@ impl NativeLauncher {
         let stderr = stream(stdio.stderr).map_err(at(Stage::Stdio))?;
         let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
         let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
-        let limits = rlimits::resources(&plan.limits);
+        let limits = rlimits::alone(&plan.limits);
         let mut start = Start {
             program: program.as_fd(),
             argv: plan.argv.iter().map(String::as_str).collect(),

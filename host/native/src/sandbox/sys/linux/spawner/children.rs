@@ -47,6 +47,7 @@ impl Spawner {
     ) -> Result<Child, LaunchError> {
         let mut arguments = start.arguments(None)?;
         let args = ChildArgs {
+            has_own_attributes: true,
             announce: watchdog.as_deref().and_then(Watchdog::descriptor),
             confine: Some(Confine {
                 lock_securebits: self.lock_securebits,
@@ -86,6 +87,7 @@ impl Spawner {
         let image = self.init_image().map_err(spawn_error)?;
         let mut arguments = start.arguments(Some(InitArgs::Execute(init_args)))?;
         let args = ChildArgs {
+            has_own_attributes: true,
             program: image.as_raw_fd(),
             keep: &keep,
             announce: watchdog.as_deref().and_then(Watchdog::descriptor),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use capspawn_raw::limit::{Limit, LimitList};
+use capspawn_raw::limit::{INHERITED, Limit, LimitList};
 use rustix::process::{Resource, getrlimit};
 
 use crate::limits::Limits;
@@ -25,6 +25,23 @@ pub(crate) fn resources(limits: &Limits) -> LimitList {
         alike(Resource::Nofile, limits.open_files),
         alike(Resource::Fsize, limits.file_size_bytes),
     ])
+}
+
+/// Returns the resource limits of a child outside a session: those for `limits`, and those that a session's server sets for
+/// all its children.
+pub(crate) fn alone(limits: &Limits) -> LimitList {
+    let mut list = resources(limits);
+    for limit in INHERITED {
+        let [soft, hard] = limit.values;
+        let resource = match limit.resource {
+            libc::RLIMIT_STACK => Resource::Stack,
+            libc::RLIMIT_NICE => Resource::Nice,
+            _ => Resource::Rtprio,
+        };
+        // There is room for all.
+        let _ = list.push(self::limit(resource, soft, hard));
+    }
+    list
 }
 
 /// Rounds up.

@@ -40,6 +40,7 @@ impl Start<'_> {
     pub(crate) fn child_args<'c>(&'c mut self, arguments: &'c mut CStrings) -> ChildArgs<'c> {
         ChildArgs {
             has_signal_actions: true,
+            has_own_attributes: false,
             stdio: self.stdio.map(Some),
             cwd: self.cwd.as_raw_fd(),
             affinity: None,
