@@ -11,21 +11,22 @@ use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use capspawn_native::launch::{Exit, Launcher};
+use capspawn_native::launch::{ChildStdio, Exit, Launcher, Program};
 use capspawn_native::sandbox::{Confinement, Dimension, Enforced, NativeLauncher, Sandbox, Tier};
 use capspawn_native::{Signal, Stage};
 
-use rustix::process::{Resource, getrlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use test_kit::{
     REQUIRE_TIER, SUITE_TIMEOUT, TEST_TIMEOUT, children_of_this_thread, eventually, exit_status,
-    is_root, rerun, rerun_through, test_name,
+    is_alone, is_root, rerun, rerun_through, scratch, test_name,
 };
 
 use crate::attempt::{Attempt, Target};
-use crate::launcher::{launcher, tier};
-use crate::spec::Spec;
+use crate::launcher::{launcher, scope_of_this_test, tier};
+use crate::spec::{Spec, ended};
 use crate::syscall::{bits, call};
 
 /// Such a host gets the descriptors 0, 1 and 2 for files that it opens.
@@ -121,6 +122,38 @@ fn a_child_inherits_no_priority_umask_or_stack_of_its_host() {
     let mut command = rerun(test_name!());
     let status = exit_status(command.env(VARIABLE, "1"), TEST_TIMEOUT);
     assert!(status.success());
+}
+
+/// A rule for any program opens its program at each decision. What the launcher keeps of each must not use up the
+/// descriptors of a host that has few.
+#[test]
+fn a_host_with_few_descriptors_starts_many_different_programs() {
+    if !is_alone(test_name!()) {
+        return;
+    }
+    let dir = scratch();
+    let spec = Spec::new("/bin/true").home(dir.path());
+    assert_eq!(spec.run().exit, Exit::Code(0));
+    let open = std::fs::read_dir("/proc/self/fd")
+        .expect("it is mounted")
+        .count() as u64;
+    let few = Rlimit {
+        current: Some(open + 20),
+        ..getrlimit(Resource::Nofile)
+    };
+    setrlimit(Resource::Nofile, few).expect("every user may lower it");
+    for number in 0..60 {
+        // The same program again, and one that no child has executed before.
+        assert_eq!(spec.run().exit, Exit::Code(0), "the child {number}");
+        let copy = dir.path().join(number.to_string());
+        std::fs::copy("/bin/true", &copy).expect("the test may write the folder");
+        let mut plan = spec.plan();
+        plan.program = Arc::new(Program::open(copy).expect("it exists"));
+        let child = launcher().launch(scope_of_this_test(), &plan, ChildStdio::default());
+        let child = child.unwrap_or_else(|error| panic!("the program {number}: {error}"));
+        assert_eq!(ended(&*child), Exit::Code(0), "the program {number}");
+        child.reap().expect("it has ended");
+    }
 }
 
 /// The sysctl belongs to the pid namespace, so a host in one of its own can set it. That requires
