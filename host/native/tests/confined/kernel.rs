@@ -13,7 +13,7 @@ use std::ptr::null;
 
 use capspawn_native::launch::Exit;
 use capspawn_native::sandbox::Sandbox;
-use libc::{EMFILE, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM};
+use libc::{EAGAIN, EMFILE, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM};
 
 use crate::attempt::{Attempt, Outcome, SUCCEEDED, Target};
 use crate::fixture::Fixture;
@@ -67,6 +67,9 @@ pub(crate) const CALLS: &[Row] = &[
     row("getpid of x32", getpid_x32, unaimed, ABSENT, ABSENT).unconfined(NOT_RUN),
     row("socket of x32", socket_x32, unaimed, ABSENT, ABSENT).unconfined(NOT_RUN),
     row("a call of a future kernel", future_call, unaimed, ABSENT, ABSENT).unconfined(NOT_RUN),
+    // Beyond the limit and all that the user's other programs are left with.
+    row("a fork storm", fork_storm, few_tasks, Fails(EAGAIN), Fails(EAGAIN)).unconfined(NOT_RUN),
+    permitted("nearly as many tasks as its limit", fork_within_limit, few_tasks),
     permitted("no call at all", |_| Ok(()), unaimed),
 ];
 
@@ -81,6 +84,14 @@ fn inside(fixture: &Fixture, child: Spec) -> Spec {
 /// So that the limit on descriptors does not end it first.
 fn more_files(_: &Fixture, mut child: Spec) -> Spec {
     child.limits.open_files = Some(1024);
+    child
+}
+
+/// The limit on tasks of [`few_tasks`].
+const TASKS: u64 = 64;
+
+fn few_tasks(_: &Fixture, mut child: Spec) -> Spec {
+    child.limits.processes = Some(TASKS);
     child
 }
 
@@ -166,6 +177,32 @@ fn make_ruleset(_: &Target) -> io::Result<()> {
         [attributes, 8, 0, 0, 0, 0],
     )
     .map(drop)
+}
+
+/// Twice what the launcher leaves to the user's other programs, as tests run at the same time.
+fn fork_storm(_: &Target) -> io::Result<()> {
+    fork_sleepers(TASKS + 2 * 1024)
+}
+
+/// The process itself has two threads.
+fn fork_within_limit(_: &Target) -> io::Result<()> {
+    fork_sleepers(TASKS - 2)
+}
+
+/// Forks processes that live until the test kills the tree.
+fn fork_sleepers(count: u64) -> io::Result<()> {
+    for _ in 0..count {
+        // SAFETY: the child makes one system call.
+        match unsafe { libc::fork() } {
+            0 => loop {
+                // SAFETY: takes no argument.
+                unsafe { libc::pause() };
+            },
+            1.. => {}
+            _ => return Err(io::Error::last_os_error()),
+        }
+    }
+    Ok(())
 }
 
 fn make_many_inotify(_: &Target) -> io::Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! They bound each process and not the tree; the registry watches what the tree uses.
 //! `RLIMIT_DATA` bounds memory. Rejected: `RLIMIT_AS`, which breaks programs that reserve
-//! address space (node, java), and `RLIMIT_NPROC`, which counts all processes of the user.
+//! address space (node, java).
 
 use std::time::Duration;
 
@@ -28,9 +28,13 @@ pub(crate) fn resources(limits: &Limits) -> LimitList {
 }
 
 /// Returns the resource limits of a child outside a session: those for `limits`, and those that a session's server sets for
-/// all its children.
-pub(crate) fn alone(limits: &Limits) -> LimitList {
+/// all its children. `user_tasks` is the most tasks that its user may have.
+pub(crate) fn alone(limits: &Limits, user_tasks: Option<u64>) -> LimitList {
     let mut list = resources(limits);
+    if let Some(tasks) = user_tasks {
+        // There is room for all.
+        let _ = list.push(limit(Resource::Nproc, tasks, tasks));
+    }
     for limit in INHERITED {
         let [soft, hard] = limit.values;
         let resource = match limit.resource {
@@ -60,6 +64,8 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> Limit {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -70,6 +76,10 @@ mod tests {
             (Resource::Data, libc::RLIMIT_DATA),
             (Resource::Fsize, libc::RLIMIT_FSIZE),
             (Resource::Nofile, libc::RLIMIT_NOFILE),
+            (Resource::Nproc, libc::RLIMIT_NPROC),
+            (Resource::Stack, libc::RLIMIT_STACK),
+            (Resource::Nice, libc::RLIMIT_NICE),
+            (Resource::Rtprio, libc::RLIMIT_RTPRIO),
         ] {
             assert_eq!(limit(resource, 0, 0).resource, number);
         }
@@ -96,5 +106,10 @@ mod tests {
         };
         assert_eq!(*resources(&none), [core]);
         assert_eq!(resources(&Limits::default()).len(), 5);
+        assert_eq!(alone(&Limits::default(), None).len(), 8);
+        let most = alone(&Limits::default(), Some(u64::MAX));
+        assert_eq!(most.len(), 9);
+        let numbers: BTreeSet<_> = most.iter().map(|limit| limit.resource).collect();
+        assert_eq!(numbers.len(), 9, "a resource is limited twice");
     }
 }
