@@ -5,6 +5,7 @@ use core::ffi::CStr;
 use super::descriptor::Descriptor;
 use super::mount;
 use super::namespaces::set_dumpable;
+use crate::limit::{limit_tasks, set_limit};
 use capspawn_raw::confine::{self, Confine};
 use capspawn_raw::filter::{FilterProgram, Instruction};
 use capspawn_raw::limit::{INHERITED, Limit};
@@ -24,7 +25,12 @@ pub(super) fn server(
         for resource in INHERITED {
             set_limit(resource)?;
         }
-        limit_tasks(configuration.tasks)
+        // In a user namespace the kernel counts this user's tasks of the namespace and no others, including pid 1, the
+        // server and zombies: the limit is exact.
+        match configuration.tasks {
+            u64::MAX => Ok(()),
+            tasks => limit_tasks(tasks),
+        }
     })?;
     let child_ruleset = fault.guard(Step::Landlock, || match ruleset {
         None => Ok(None),
@@ -126,47 +132,10 @@ fn give_up(
 /// descriptors when it started the session, and the server would keep that limit.
 fn raise_descriptors() -> Result<(), i32> {
     const RLIMIT_NOFILE: u32 = 7;
-    limit(RLIMIT_NOFILE, u64::MAX)
-}
-
-/// Limits the session's tasks. In a user namespace the kernel counts this user's tasks of the
-/// namespace and no others, including pid 1, the server and zombies: the limit is exact.
-fn limit_tasks(tasks: u64) -> Result<(), i32> {
-    const RLIMIT_NPROC: u32 = 6;
-    if tasks == u64::MAX {
-        return Ok(());
-    }
-    limit(RLIMIT_NPROC, tasks)
-}
-
-/// Sets the soft and the hard limit of `resource` to `value`, or to the present hard limit if
-/// that is less.
-fn limit(resource: u32, value: u64) -> Result<(), i32> {
     set_limit(Limit {
-        resource,
-        values: [value; 2],
+        resource: RLIMIT_NOFILE,
+        values: [u64::MAX; 2],
     })
-}
-
-/// Sets a limit, or the present hard limit where that is less.
-fn set_limit(limit: Limit) -> Result<(), i32> {
-    let resource = limit.resource as usize;
-    let mut own = [0u64; 2];
-    let args = [0, resource, 0, (&raw mut own).expose_provenance(), 0, 0];
-    // SAFETY: the kernel stores a `struct rlimit64` in `own`.
-    unsafe { call(number::PRLIMIT64, args)? };
-    let [_, hard] = own;
-    let values = limit.values.map(|value| value.min(hard));
-    let args = [
-        0,
-        resource,
-        (&raw const values).expose_provenance(),
-        0,
-        0,
-        0,
-    ];
-    // SAFETY: the kernel reads a `struct rlimit64`.
-    unsafe { call(number::PRLIMIT64, args) }.map(drop)
 }
 
 fn drop_bounding_set() {

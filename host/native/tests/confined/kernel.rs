@@ -12,11 +12,14 @@ use std::process::exit;
 use std::ptr::null;
 
 use capspawn_native::launch::Exit;
-use capspawn_native::sandbox::Sandbox;
+use capspawn_native::sandbox::{Sandbox, Tier};
 use libc::{EAGAIN, EMFILE, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM};
+
+use test_kit::eventually;
 
 use crate::attempt::{Attempt, Outcome, SUCCEEDED, Target};
 use crate::fixture::Fixture;
+use crate::launcher::tier;
 use crate::spec::Spec;
 use crate::syscall::{Buffer, CWD, bits, c_string, call, owned, raw};
 use crate::table::Expected::{self, Fails};
@@ -69,11 +72,12 @@ pub(crate) const CALLS: &[Row] = &[
     row("a call of a future kernel", future_call, unaimed, ABSENT, ABSENT).unconfined(NOT_RUN),
     // Beyond the limit and all that the user's other programs are left with.
     row("a fork storm", fork_storm, few_tasks, Fails(EAGAIN), Fails(EAGAIN)).unconfined(NOT_RUN),
-    permitted("nearly as many tasks as its limit", fork_within_limit, few_tasks),
     permitted("no call at all", |_| Ok(()), unaimed),
 ];
 
-pub(crate) const SINGLE: &[Attempt] = &[GETPID_32_BIT];
+pub(crate) const SINGLE: &[Attempt] = &[GETPID_32_BIT, FORK_WITHIN_LIMIT];
+
+const FORK_WITHIN_LIMIT: Attempt = Attempt::new("fork within the limit", fork_within_limit);
 
 const GETPID_32_BIT: Attempt = Attempt::new("getpid of the 32-bit ABI", getpid_32_bit);
 
@@ -393,6 +397,26 @@ fn getpid_32_bit(_: &Target) -> io::Result<()> {
 #[test]
 fn kernel_interfaces_that_programs_do_not_need_are_closed() {
     assert_table(CALLS);
+}
+
+/// Outside a session the kernel counts the tasks of the user: while the fork storm of another test stands, a child of the
+/// same user may not fork.
+#[test]
+fn a_child_has_nearly_as_many_tasks_as_its_limit() {
+    let mut child = FORK_WITHIN_LIMIT.spec();
+    child.limits.processes = Some(TASKS);
+    // The children of a session share its limit.
+    let count = match tier() {
+        Tier::A => 1,
+        Tier::B | Tier::C => 4,
+    };
+    eventually("the tasks of all children", || {
+        let started: Vec<_> = (0..count)
+            .map(|_| child.start().expect("it starts"))
+            .collect();
+        let mut outcomes = started.into_iter().map(|child| child.finish().outcome());
+        outcomes.all(|outcome| outcome == Some(Outcome::Succeeds))
+    });
 }
 
 #[test]

@@ -13,9 +13,9 @@ use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
 use super::session::SessionPool;
-use super::spawner::Spawner;
 use super::spawner::process::Child;
 use super::spawner::start::Start;
+use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
 
@@ -90,7 +90,7 @@ impl NativeLauncher {
         let stderr = stream(stdio.stderr.as_ref()).map_err(at(Stage::Stdio))?;
         let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
         let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
-        let limits = self.spawner.limits_alone(&plan.limits);
+        let limits = rlimits::alone(&plan.limits);
         let mut start = Start {
             program: program.as_fd(),
             argv: plan.argv.iter().map(String::as_str).collect(),
@@ -98,6 +98,7 @@ impl NativeLauncher {
             cwd: cwd.as_fd(),
             stdio: [&stdin, &stdout, &stderr].map(|stream| stream.as_fd().as_raw_fd()),
             limits: &limits,
+            user_tasks: self.spawner.user_tasks(&plan.limits),
         };
         let watchdog = self.spawner.watchdog()?;
         let mut child = self

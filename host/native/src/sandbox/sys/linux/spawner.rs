@@ -24,7 +24,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use capspawn_raw::child::ChildArgs;
-use capspawn_raw::limit::LimitList;
+use capspawn_raw::limit::Limit;
 use capspawn_raw::step::{Fault, Step};
 use parking_lot::Mutex;
 
@@ -84,14 +84,11 @@ impl Spawner {
         }
     }
 
-    /// Returns the resource limits of a child outside a session.
-    pub(crate) fn limits_alone(&self, limits: &Limits) -> LimitList {
+    /// Returns the most tasks that the user of a child outside a session may have, by the child's `limits`.
+    pub(crate) fn user_tasks(&self, limits: &Limits) -> Option<Limit> {
         let (user, _) = self.user();
-        let tasks = limits.processes;
-        rlimits::alone(
-            limits,
-            tasks.and_then(|tasks| self.tasks.limit(user.uid, tasks)),
-        )
+        let tasks = self.tasks.limit(user.uid, limits.processes?)?;
+        Some(rlimits::user_tasks(tasks))
     }
 
     /// Returns the step that the tests make fail.

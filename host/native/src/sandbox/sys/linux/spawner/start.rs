@@ -21,6 +21,8 @@ pub(crate) struct Start<'a> {
     pub(crate) cwd: BorrowedFd<'a>,
     pub(crate) stdio: [i32; 3],
     pub(crate) limits: &'a [Limit],
+    /// The most tasks that the child's user may have.
+    pub(crate) user_tasks: Option<Limit>,
 }
 
 impl Start<'_> {
@@ -82,6 +84,7 @@ impl Surroundings {
             cwd: self.root.as_fd(),
             stdio: [self.null.as_raw_fd(); 3],
             limits: &[],
+            user_tasks: None,
         }
     }
 }
