@@ -29,6 +29,8 @@ const DEVICES: [(&CStr, &CStr); 5] = [
     (c"/dev/random", c"random"),
     (c"/dev/urandom", c"urandom"),
 ];
+/// What the kernel shows of the machine and not of the session: its command line, its swap files, the keys of its users.
+const HIDDEN_IN_PROC: [&CStr; 4] = [c"cmdline", c"swaps", c"keys", c"key-users"];
 const LINKS: [(&CStr, &CStr); 4] = [
     (c"fd", c"/proc/self/fd"),
     (c"stdin", c"/proc/self/fd/0"),
@@ -47,6 +49,8 @@ struct NewRoot {
     dev: Option<Descriptor>,
     /// The empty file without permissions that is mounted over hidden files.
     nothing: Option<Descriptor>,
+    /// The empty file that everybody may read.
+    empty: Option<Descriptor>,
 }
 
 /// Makes the root by the operations of the configuration, and makes it the process's root.
@@ -95,6 +99,7 @@ impl NewRoot {
             own,
             dev: None,
             nothing: None,
+            empty: None,
         })
     }
 
@@ -168,6 +173,8 @@ impl NewRoot {
         mount::attach(&memory, &mount::exactly(dev.arg(), c"shm")?)?;
         mount::file(&dev, c"nothing", 0)?;
         self.nothing = Some(mount::exactly(dev.arg(), c"nothing")?);
+        mount::file(&dev, c"empty", 0o444)?;
+        self.empty = Some(mount::exactly(dev.arg(), c"empty")?);
         let [_, own, _, own_memory] = &mut self.own;
         *own = Some(dev.stat()?.device);
         *own_memory = Some(memory.stat()?.device);
@@ -181,11 +188,27 @@ impl NewRoot {
     fn proc(&self) -> Result<(), i32> {
         let place = self.place(c"/proc", true)?;
         match mount::new(c"proc", &[], RDONLY | NOSUID | NODEV | NOEXEC) {
-            Ok(proc) => mount::attach(&proc, &place),
+            Ok(proc) => {
+                mount::attach(&proc, &place)?;
+                self.hide_machine(&proc)
+            }
             // If the root is all of the host's, this covers the host's `/proc`.
             Err(EPERM) => mount::attach(&emptiness()?, &place),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Mounts an empty file over what `/proc` shows of the machine. What this kernel does not show needs no cover.
+    fn hide_machine(&self, proc: &Descriptor) -> Result<(), i32> {
+        let empty = mount::copy(self.empty.as_ref().ok_or(ENOENT)?)?;
+        mount::restrict(&empty, RDONLY | NOSUID | NODEV | NOEXEC, false)?;
+        for name in HIDDEN_IN_PROC {
+            match mount::exactly(proc.arg(), name) {
+                Err(ENOENT) => {}
+                place => mount::attach(&mount::copy(&empty)?, &place?)?,
+            }
+        }
+        Ok(())
     }
 
     fn mask(&self, path: &CStr, required: bool) -> Result<(), i32> {
@@ -256,6 +279,7 @@ impl NewRoot {
     fn finish(self) -> Result<(), i32> {
         if let Some(dev) = &self.dev {
             mount::unlink(dev, c"nothing")?;
+            mount::unlink(dev, c"empty")?;
             mount::restrict(dev, RDONLY, false)?;
         }
         mount::pivot(&self.root)?;

@@ -3,13 +3,15 @@
 use std::env;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use capspawn_native::sandbox::Tier;
-use libc::{EACCES, ENODATA, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, EROFS, EXDEV};
-use test_kit::scratch;
+use libc::{EACCES, EBADF, ENODATA, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, EROFS, EXDEV};
+use rustix::fs::{FlockOperation, flock};
+use test_kit::{open_to_all, scratch};
 
 use crate::attempt::{Attempt, Target, assert_fails, assert_succeeds};
 use crate::fixture::{Fixture, give_to_children};
@@ -37,6 +39,15 @@ pub(crate) const OUTSIDE: &[Row] = &[
     row("move a file from outside to inside", move_inside, shared_file, Fails(ENOENT), Fails(EACCES)),
     row("link a file from outside to inside", link_inside, owned_file, Fails(ENOENT), Fails(EXDEV)),
     row("write in a read root", write, shared_file_in_read_root, Fails(EROFS), Fails(EACCES)),
+    // A lock needs no right to write, and is advisory: a host program that takes one too waits while the child lives.
+    row("lock a file in a read root (flock)", lock_file, shared_file_in_read_root, Succeeds, Succeeds),
+    row("lock a file in a read root (OFD, shared)", lock_range_shared, shared_file_in_read_root, Succeeds, Succeeds),
+    row("lock a file in a read root (OFD, exclusive)", lock_range, shared_file_in_read_root, Fails(EBADF), Fails(EBADF))
+        .unconfined(Unconfined::NotRun),
+    permitted("lock a file inside", lock_file, file_inside),
+    // The session's /tmp grants writing below it, and a read-only mount keeps no one from writing to a FIFO. The
+    // fixture's folders lie in /tmp.
+    row("write to a FIFO in a read root below /tmp", write_fifo, fifo_in_read_root, Succeeds, Fails(EACCES)),
     permitted("read in a read root", read, shared_file_in_read_root),
     permitted("list the write root", list, inside),
     permitted("create a file inside", create, new_file),
@@ -128,6 +139,15 @@ fn owned_file_in_read_root(fixture: &Fixture, child: Spec) -> Spec {
     owned_file(fixture, child).read(fixture.outside.path())
 }
 
+fn fifo_in_read_root(fixture: &Fixture, child: Spec) -> Spec {
+    let fifo = fixture.outside.path().join("fifo");
+    let path = c_string(&fifo.display().to_string());
+    let mode = (libc::S_IFIFO | 0o666) as usize;
+    call(libc::SYS_mknod, [path.as_ptr().addr(), mode, 0, 0, 0, 0]).expect("a new name");
+    open_to_all(&fifo);
+    child.at(fifo.display()).read(fixture.outside.path())
+}
+
 fn link_to_outside(fixture: &Fixture, child: Spec) -> Spec {
     let link = fixture.inside.path().join("link");
     symlink(&fixture.shared_file, &link).expect("the test may write the folder");
@@ -140,6 +160,35 @@ fn through_proc_root(fixture: &Fixture, child: Spec) -> Spec {
 
 fn read(target: &Target) -> io::Result<()> {
     File::open(&target.text).map(drop)
+}
+
+fn lock_file(target: &Target) -> io::Result<()> {
+    let file = File::open(&target.text)?;
+    Ok(flock(file, FlockOperation::NonBlockingLockExclusive)?)
+}
+
+fn lock_range_shared(target: &Target) -> io::Result<()> {
+    lock_by_ofd(target, libc::F_RDLCK)
+}
+
+fn lock_range(target: &Target) -> io::Result<()> {
+    lock_by_ofd(target, libc::F_WRLCK)
+}
+
+/// Locks the whole file for its open file description.
+fn lock_by_ofd(target: &Target, kind: i32) -> io::Result<()> {
+    let file = OwnedFd::from(File::open(&target.text)?);
+    // A `struct flock`: the kind and the base in 16 bits each, then start, length and pid.
+    let lock = [u64::from(kind.cast_unsigned()), 0, 0, 0];
+    let command = bits(libc::F_OFD_SETLK);
+    let lock = (&raw const lock).addr();
+    call(libc::SYS_fcntl, [raw(&file), command, lock, 0, 0, 0]).map(drop)
+}
+
+/// Opens it for both, so that the call waits for no reader, and without effect on one.
+fn write_fifo(target: &Target) -> io::Result<()> {
+    let mut options = File::options();
+    options.read(true).write(true).open(&target.text).map(drop)
 }
 
 fn list(target: &Target) -> io::Result<()> {

@@ -414,8 +414,14 @@ fn a_child_has_nearly_as_many_tasks_as_its_limit() {
         let started: Vec<_> = (0..count)
             .map(|_| child.start().expect("it starts"))
             .collect();
-        let mut outcomes = started.into_iter().map(|child| child.finish().outcome());
-        outcomes.all(|outcome| outcome == Some(Outcome::Succeeds))
+        // Each to its end, which kills its tree.
+        let outcomes: Vec<_> = started
+            .into_iter()
+            .map(|child| child.finish().outcome())
+            .collect();
+        outcomes
+            .iter()
+            .all(|outcome| *outcome == Some(Outcome::Succeeds))
     });
 }
 
