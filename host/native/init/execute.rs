@@ -6,6 +6,7 @@
 
 use core::mem::MaybeUninit;
 
+use crate::limit::limit_tasks;
 use crate::user::become_user;
 use capspawn_raw::confine::{self, Confine};
 use capspawn_raw::filter::{FilterProgram, INSTRUCTION_BYTES};
@@ -40,6 +41,10 @@ fn confine(args: &ExecuteArgs) -> Result<(), Failure> {
     let fault = args.fault;
     fault.guard(Step::Descriptors, confine::close_on_exec)?;
     fault.guard(Step::Identity, || become_user(args.uid, args.gid))?;
+    fault.guard(Step::Limits, || match args.user_tasks {
+        u32::MAX => Ok(()),
+        tasks => limit_tasks(u64::from(tasks)),
+    })?;
     let mut buffer = MaybeUninit::<[u8; MAX_FILTER]>::uninit();
     let filter = match args.filter {
         Some(file) => fault.guard(Step::Seccomp, || read(file, &mut buffer))?,

@@ -21,6 +21,7 @@
 )]
 
 mod execute;
+mod limit;
 mod memory;
 mod probe;
 mod session;

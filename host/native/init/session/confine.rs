@@ -5,8 +5,10 @@ use core::ffi::CStr;
 use super::descriptor::Descriptor;
 use super::mount;
 use super::namespaces::set_dumpable;
+use crate::limit::{limit_tasks, set_limit};
 use capspawn_raw::confine::{self, Confine};
 use capspawn_raw::filter::{FilterProgram, Instruction};
+use capspawn_raw::limit::{INHERITED, Limit};
 use capspawn_raw::step::{Failure, Fault, Step};
 use capspawn_raw::syscall::{call, number};
 use capspawn_raw::wire::Configuration;
@@ -20,7 +22,15 @@ pub(super) fn server(
 ) -> Result<Option<Descriptor>, Failure> {
     fault.guard(Step::Limits, || {
         raise_descriptors()?;
-        limit_tasks(configuration.tasks)
+        for resource in INHERITED {
+            set_limit(resource)?;
+        }
+        // In a user namespace the kernel counts this user's tasks of the namespace and no others, including pid 1, the
+        // server and zombies: the limit is exact.
+        match configuration.tasks {
+            u64::MAX => Ok(()),
+            tasks => limit_tasks(tasks),
+        }
     })?;
     let child_ruleset = fault.guard(Step::Landlock, || match ruleset {
         None => Ok(None),
@@ -121,39 +131,11 @@ fn give_up(
 /// Raises the soft limit on descriptors to the hard one. The host may have been short of
 /// descriptors when it started the session, and the server would keep that limit.
 fn raise_descriptors() -> Result<(), i32> {
-    const RLIMIT_NOFILE: usize = 7;
-    limit(RLIMIT_NOFILE, u64::MAX)
-}
-
-/// Limits the session's tasks. In a user namespace the kernel counts this user's tasks of the
-/// namespace and no others, including pid 1, the server and zombies: the limit is exact.
-fn limit_tasks(tasks: u64) -> Result<(), i32> {
-    const RLIMIT_NPROC: usize = 6;
-    if tasks == u64::MAX {
-        return Ok(());
-    }
-    limit(RLIMIT_NPROC, tasks)
-}
-
-/// Sets the soft and the hard limit of `resource` to `value`, or to the present hard limit if
-/// that is less.
-fn limit(resource: usize, value: u64) -> Result<(), i32> {
-    let mut own = [0u64; 2];
-    let args = [0, resource, 0, (&raw mut own).expose_provenance(), 0, 0];
-    // SAFETY: the kernel stores a `struct rlimit64` in `own`.
-    unsafe { call(number::PRLIMIT64, args)? };
-    let [_, hard] = own;
-    let values = [value.min(hard); 2];
-    let args = [
-        0,
-        resource,
-        (&raw const values).expose_provenance(),
-        0,
-        0,
-        0,
-    ];
-    // SAFETY: the kernel reads a `struct rlimit64`.
-    unsafe { call(number::PRLIMIT64, args) }.map(drop)
+    const RLIMIT_NOFILE: u32 = 7;
+    set_limit(Limit {
+        resource: RLIMIT_NOFILE,
+        values: [u64::MAX; 2],
+    })
 }
 
 fn drop_bounding_set() {

@@ -26,7 +26,34 @@ pub(super) fn enter(configuration: &Configuration<'_>) -> Result<(), i32> {
     // A process without privileges may map its group only if it gives up setgroups(2).
     write(c"/proc/self/setgroups", b"deny")?;
     map(c"/proc/self/uid_map", configuration.uid)?;
-    map(c"/proc/self/gid_map", configuration.gid)
+    map(c"/proc/self/gid_map", configuration.gid)?;
+    limit_kernel_objects();
+    hide_cgroups();
+    Ok(())
+}
+
+/// Limits what the kernel counts for each user namespace. Without it the children could use up the instances of inotify
+/// that the host's user has; nested namespaces the filter denies already. Where `/proc/sys` is read-only, as in many
+/// containers, the limits of the host's user are left.
+fn limit_kernel_objects() {
+    let limits: [(&CStr, &[u8]); 3] = [
+        // Half of the kernel's default for a user; a program has one, or one for each worker.
+        (c"/proc/sys/user/max_inotify_instances", b"64"),
+        // Each pins an inode, about 1 KiB.
+        (c"/proc/sys/user/max_inotify_watches", b"16384"),
+        (c"/proc/sys/user/max_user_namespaces", b"0"),
+    ];
+    for (path, value) in limits {
+        let _ = write(path, value);
+    }
+}
+
+/// Makes the session's cgroup the root of what `/proc/self/cgroup` shows. Where the kernel refuses the namespace, the
+/// host's path of the cgroup is visible.
+fn hide_cgroups() {
+    const NEWCGROUP: usize = 0x0200_0000;
+    // SAFETY: the call takes no pointer; the process is single-threaded.
+    let _ = unsafe { call(number::UNSHARE, [NEWCGROUP, 0, 0, 0, 0, 0]) };
 }
 
 /// Sets whether other processes may trace this one and read its memory.

@@ -29,6 +29,8 @@ const DEVICES: [(&CStr, &CStr); 5] = [
     (c"/dev/random", c"random"),
     (c"/dev/urandom", c"urandom"),
 ];
+/// What the kernel shows of the machine and not of the session: its command line, its swap files, the keys of its users.
+const HIDDEN_IN_PROC: [&CStr; 4] = [c"cmdline", c"swaps", c"keys", c"key-users"];
 const LINKS: [(&CStr, &CStr); 4] = [
     (c"fd", c"/proc/self/fd"),
     (c"stdin", c"/proc/self/fd/0"),
@@ -42,13 +44,13 @@ type OperationFailure = (i32, u32);
 /// A root that is being made.
 struct NewRoot {
     root: Descriptor,
-    /// The device numbers of the session's own file systems: the root, `/dev` and `/tmp`.
-    own: [Option<u64>; 3],
+    /// The device numbers of the session's own file systems: the root, `/dev`, `/tmp` and `/dev/shm`.
+    own: [Option<u64>; 4],
     dev: Option<Descriptor>,
     /// The empty file without permissions that is mounted over hidden files.
     nothing: Option<Descriptor>,
-    /// Children keep root's id, which owns the host's settings in `/proc/sys`.
-    keeps_root: bool,
+    /// The empty file that everybody may read.
+    empty: Option<Descriptor>,
 }
 
 /// Makes the root by the operations of the configuration, and makes it the process's root.
@@ -56,8 +58,7 @@ pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), OperationFai
     let first = configuration.operations().next();
     let whole = matches!(first, Some(Ok(Operation::Bind { path, .. })) if path == c"/");
     let old = umask(0);
-    let keeps_root = configuration.uid == 0;
-    let root = mount::detach_propagation().and_then(|()| NewRoot::new(whole, first, keeps_root));
+    let root = mount::detach_propagation().and_then(|()| NewRoot::new(whole, first));
     let mut root = root.map_err(|errno| (errno, 0))?;
     for (index, operation) in (0..).zip(configuration.operations()) {
         let operation = operation.map_err(|Malformed| (EINVAL, index))?;
@@ -76,12 +77,8 @@ fn umask(mask: usize) -> usize {
 }
 
 impl NewRoot {
-    fn new(
-        whole: bool,
-        first: Option<Result<Operation<'_>, Malformed>>,
-        keeps_root: bool,
-    ) -> Result<Self, i32> {
-        let mut own = [None; 3];
+    fn new(whole: bool, first: Option<Result<Operation<'_>, Malformed>>) -> Result<Self, i32> {
+        let mut own = [None; 4];
         let top = mount::exactly(mount::AT_FDCWD, c"/")?;
         let root = if whole {
             // Copied before anything is mounted on it.
@@ -102,7 +99,7 @@ impl NewRoot {
             own,
             dev: None,
             nothing: None,
-            keeps_root,
+            empty: None,
         })
     }
 
@@ -153,7 +150,7 @@ impl NewRoot {
 
     fn tmp(&mut self, bytes: u64) -> Result<(), i32> {
         let tmp = sized(bytes)?;
-        let [_, _, own] = &mut self.own;
+        let [_, _, own, _] = &mut self.own;
         *own = Some(tmp.stat()?.device);
         mount::attach(&tmp, &self.place(c"/tmp", true)?)
     }
@@ -172,26 +169,46 @@ impl NewRoot {
             mount::link(&dev, name, target)?;
         }
         mount::directory(&dev, c"shm", 0o755)?;
-        mount::attach(&sized(bytes)?, &mount::exactly(dev.arg(), c"shm")?)?;
+        let memory = sized(bytes)?;
+        mount::attach(&memory, &mount::exactly(dev.arg(), c"shm")?)?;
         mount::file(&dev, c"nothing", 0)?;
         self.nothing = Some(mount::exactly(dev.arg(), c"nothing")?);
-        let [_, own, _] = &mut self.own;
+        mount::file(&dev, c"empty", 0o444)?;
+        self.empty = Some(mount::exactly(dev.arg(), c"empty")?);
+        let [_, own, _, own_memory] = &mut self.own;
         *own = Some(dev.stat()?.device);
+        *own_memory = Some(memory.stat()?.device);
         self.dev = Some(dev);
         Ok(())
     }
 
-    /// Mounts a fresh `/proc`. The kernel refuses it where parts of the host's `/proc` are covered, as in a
+    /// Mounts a fresh `/proc`, in which a child cannot raise its protection from the kernel's killer (`oom_score_adj`),
+    /// nor change the host's settings if it has root's id. The kernel refuses it where parts of the host's `/proc` are covered, as in a
     /// container; the session then has an empty one, rather than the host's.
     fn proc(&self) -> Result<(), i32> {
         let place = self.place(c"/proc", true)?;
-        let settings = if self.keeps_root { RDONLY } else { 0 };
-        match mount::new(c"proc", &[], settings | NOSUID | NODEV | NOEXEC) {
-            Ok(proc) => mount::attach(&proc, &place),
+        match mount::new(c"proc", &[], RDONLY | NOSUID | NODEV | NOEXEC) {
+            Ok(proc) => {
+                mount::attach(&proc, &place)?;
+                self.hide_machine(&proc)
+            }
             // If the root is all of the host's, this covers the host's `/proc`.
             Err(EPERM) => mount::attach(&emptiness()?, &place),
             Err(errno) => Err(errno),
         }
+    }
+
+    /// Mounts an empty file over what `/proc` shows of the machine. What this kernel does not show needs no cover.
+    fn hide_machine(&self, proc: &Descriptor) -> Result<(), i32> {
+        let empty = mount::copy(self.empty.as_ref().ok_or(ENOENT)?)?;
+        mount::restrict(&empty, RDONLY | NOSUID | NODEV | NOEXEC, false)?;
+        for name in HIDDEN_IN_PROC {
+            match mount::exactly(proc.arg(), name) {
+                Err(ENOENT) => {}
+                place => mount::attach(&mount::copy(&empty)?, &place?)?,
+            }
+        }
+        Ok(())
     }
 
     fn mask(&self, path: &CStr, required: bool) -> Result<(), i32> {
@@ -262,6 +279,7 @@ impl NewRoot {
     fn finish(self) -> Result<(), i32> {
         if let Some(dev) = &self.dev {
             mount::unlink(dev, c"nothing")?;
+            mount::unlink(dev, c"empty")?;
             mount::restrict(dev, RDONLY, false)?;
         }
         mount::pivot(&self.root)?;

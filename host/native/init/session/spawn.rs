@@ -12,7 +12,7 @@ use capspawn_raw::clone::trampoline;
 use capspawn_raw::confine::Confine;
 use capspawn_raw::filter::FilterProgram;
 use capspawn_raw::step::Step;
-use capspawn_raw::syscall::{exit, number};
+use capspawn_raw::syscall::{call, exit, number};
 use capspawn_raw::wire::{MAX_SHARED, Report, SpawnFiles, SpawnRequest};
 
 const EINVAL: i32 = 22;
@@ -107,14 +107,16 @@ fn start(
     };
     let visible = same_file(strings.program, &files.program, server.filter_pass);
     let program = visible.as_ref().unwrap_or(&files.program);
+    let null = null_device(&files.streams).map_err(Refusal::at(Step::Stdio))?;
     let args = ChildArgs {
         // The host's child has reset the signals before it executed this program, which sets no action.
         has_signal_actions: false,
-        // The server's own are the null device. A child that locks it does so until the session ends.
-        stdio: files
-            .streams
-            .each_ref()
-            .map(|stream| stream.as_ref().map(Descriptor::number)),
+        // The server has them.
+        has_own_attributes: false,
+        stdio: files.streams.each_ref().map(|stream| {
+            let stream = stream.as_ref().or(null.as_ref());
+            stream.map(Descriptor::number)
+        }),
         cwd: cwd.number(),
         affinity: request.affinity,
         limits: &request.limits,
@@ -145,6 +147,20 @@ fn start(
             pid: cloned.0,
         }),
     }
+}
+
+/// Opens the null device for a child that gets fewer than three streams. The server's own would not do: a child's lock
+/// (`flock(2)`) on it would last as long as the session.
+fn null_device(streams: &[Option<Descriptor>; 3]) -> Result<Option<Descriptor>, i32> {
+    const AT_FDCWD: usize = -100isize as usize;
+    const O_RDWR_CLOEXEC: usize = 0o2_000_002;
+    if streams.iter().all(Option::is_some) {
+        return Ok(None);
+    }
+    let path = c"/dev/null".as_ptr().expose_provenance();
+    // SAFETY: the kernel reads a C string.
+    let null = unsafe { call(number::OPENAT, [AT_FDCWD, path, O_RDWR_CLOEXEC, 0, 0, 0]) };
+    Descriptor::new(null).map(Some)
 }
 
 /// Opens `path` in the private root if that is the file `program`: the child's

@@ -6,6 +6,7 @@ use super::pid1::{self, Pid1};
 use super::server::Server;
 use super::{confine, namespaces, network, serve, socket};
 use crate::user::become_user;
+use capspawn_raw::attributes;
 use capspawn_raw::confine::close_on_exec;
 use capspawn_raw::step::{Failure, Fault, Step};
 use capspawn_raw::syscall::{call, exit, number};
@@ -92,6 +93,8 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
 
 fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<(), Failure> {
     fault.guard(Step::Signals, block_signals)?;
+    // The children inherit them. Before the change of the user, which takes the right to lower the nice value away.
+    attributes::reset();
     fault.guard(Step::Identity, || {
         if configuration.becomes_user {
             become_user(configuration.uid, configuration.gid)

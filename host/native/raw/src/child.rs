@@ -11,6 +11,7 @@ use core::fmt;
 use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 
 use crate::affinity::Affinity;
+use crate::attributes;
 use crate::confine::{self, Confine};
 use crate::limit::Limit;
 use crate::step::{Failure, Fault, Step};
@@ -28,6 +29,9 @@ pub type PassArguments = [usize; 2];
 pub struct ChildArgs<'a> {
     /// Whether signals may have other actions than the default; to reset them costs 62 calls.
     pub has_signal_actions: bool,
+    /// Whether the child starts with the attributes of a login; `false` for the parent's, as
+    /// the host's own processes and the children of a session's server have them.
+    pub has_own_attributes: bool,
     /// The descriptors that become 0, 1 and 2. `None` keeps the parent's.
     pub stdio: [Option<i32>; 3],
     /// The working directory.
@@ -157,6 +161,9 @@ fn prepare(args: &ChildArgs<'_>) -> Result<(), Failure> {
         // SAFETY: the call takes no pointer. Without CLONE_FS the working directory is the child's own.
         unsafe { call(number::FCHDIR, [descriptor(args.cwd), 0, 0, 0, 0, 0]) }.map(drop)
     })?;
+    if args.has_own_attributes {
+        attributes::reset();
+    }
     if let Some(affinity) = args.affinity {
         set_affinity(affinity);
     }

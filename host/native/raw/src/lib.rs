@@ -28,6 +28,7 @@
 )]
 
 pub mod affinity;
+pub mod attributes;
 pub mod child;
 pub mod clone;
 pub mod confine;

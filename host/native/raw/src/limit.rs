@@ -5,8 +5,29 @@
 
 use core::ops::Deref;
 
-/// The most limits of a child; the host sets five.
-pub const MAX_LIMITS: usize = 8;
+/// The most limits of a child; the host sets nine.
+pub const MAX_LIMITS: usize = 12;
+
+const RLIMIT_STACK: u32 = 3;
+const RLIMIT_NICE: u32 = 13;
+const RLIMIT_RTPRIO: u32 = 14;
+
+/// The limits that a child has whatever its grant, in place of the host's: a stack of 8 MiB, as
+/// a login has (a program may raise it), and neither real-time policies nor negative nice values.
+pub const INHERITED: [Limit; 3] = [
+    Limit {
+        resource: RLIMIT_STACK,
+        values: [8 << 20, u64::MAX],
+    },
+    Limit {
+        resource: RLIMIT_NICE,
+        values: [0; 2],
+    },
+    Limit {
+        resource: RLIMIT_RTPRIO,
+        values: [0; 2],
+    },
+];
 
 /// One resource limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::env;
 
 use crate::attempt::{Attempt, NAME};
 use crate::table::Row;
-use crate::{files, kernel, processes, session, sockets, terminal};
+use crate::{files, host, kernel, processes, session, sockets, terminal};
 
 /// The escape tables.
 const TABLES: [&[Row]; 11] = [
@@ -23,8 +23,9 @@ const TABLES: [&[Row]; 11] = [
 ];
 
 /// Attempts of tests that do more than a row can say.
-const SINGLE: [&[Attempt]; 5] = [
+const SINGLE: [&[Attempt]; 6] = [
     files::SINGLE,
+    host::SINGLE,
     kernel::SINGLE,
     processes::SINGLE,
     session::SINGLE,

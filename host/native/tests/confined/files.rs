@@ -3,21 +3,26 @@
 use std::env;
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
 use capspawn_native::sandbox::Tier;
-use libc::{EACCES, ENOENT, EOPNOTSUPP, EPERM, EROFS, EXDEV};
-use test_kit::scratch;
+use libc::{EACCES, EBADF, ENODATA, ENOENT, ENOSYS, EOPNOTSUPP, EPERM, EROFS, EXDEV};
+use rustix::fs::{FlockOperation, flock};
+use test_kit::{open_to_all, scratch};
 
 use crate::attempt::{Attempt, Target, assert_fails, assert_succeeds};
 use crate::fixture::{Fixture, give_to_children};
 use crate::launcher::tier;
 use crate::spec::Spec;
 use crate::syscall::{CWD, bits, c_string, call, owned, raw};
-use crate::table::Expected::{Fails, Succeeds};
+use crate::table::Expected::{self, Fails, Succeeds};
 use crate::table::{Row, Unconfined, assert_table, permitted, row, unaimed};
+
+/// The filter answers as a file system without extended attributes does.
+const NO_ATTRIBUTES: Expected = Fails(EOPNOTSUPP);
 
 /// In a session, files outside the roots do not exist.
 #[rustfmt::skip]
@@ -34,6 +39,15 @@ pub(crate) const OUTSIDE: &[Row] = &[
     row("move a file from outside to inside", move_inside, shared_file, Fails(ENOENT), Fails(EACCES)),
     row("link a file from outside to inside", link_inside, owned_file, Fails(ENOENT), Fails(EXDEV)),
     row("write in a read root", write, shared_file_in_read_root, Fails(EROFS), Fails(EACCES)),
+    // A lock needs no right to write, and is advisory: a host program that takes one too waits while the child lives.
+    row("lock a file in a read root (flock)", lock_file, shared_file_in_read_root, Succeeds, Succeeds),
+    row("lock a file in a read root (OFD, shared)", lock_range_shared, shared_file_in_read_root, Succeeds, Succeeds),
+    row("lock a file in a read root (OFD, exclusive)", lock_range, shared_file_in_read_root, Fails(EBADF), Fails(EBADF))
+        .unconfined(Unconfined::NotRun),
+    permitted("lock a file inside", lock_file, file_inside),
+    // The session's /tmp grants writing below it, and a read-only mount keeps no one from writing to a FIFO. The
+    // fixture's folders lie in /tmp.
+    row("write to a FIFO in a read root below /tmp", write_fifo, fifo_in_read_root, Succeeds, Fails(EACCES)),
     permitted("read in a read root", read, shared_file_in_read_root),
     permitted("list the write root", list, inside),
     permitted("create a file inside", create, new_file),
@@ -53,16 +67,24 @@ pub(crate) const METADATA: &[Row] = &[
     row("stat of /sys", stat, |_, child| child.at("/sys"), Fails(ENOENT), Succeeds),
     row("stat of /home", stat, |_, child| child.at("/home"), Fails(ENOENT), Succeeds),
     row("stat of /var", stat, |_, child| child.at("/var"), Fails(ENOENT), Succeeds),
-    row("inotify outside", inotify, outside, Fails(ENOENT), Succeeds),
+    row("inotify outside", inotify, outside, Fails(ENOENT), Fails(ENOSYS)),
     row("chmod outside", chmod, owned_file, Fails(ENOENT), Succeeds),
     row("utimes outside", utimes, owned_file, Fails(ENOENT), Succeeds),
-    row("setxattr outside", setxattr, owned_file, Fails(ENOENT), Succeeds)
+    row("setxattr outside", setxattr, owned_file, NO_ATTRIBUTES, NO_ATTRIBUTES)
         .unconfined(Unconfined::SucceedsOr(|| &[EOPNOTSUPP])),
+    row("setxattr inside", setxattr, file_inside, NO_ATTRIBUTES, NO_ATTRIBUTES)
+        .unconfined(Unconfined::SucceedsOr(|| &[EOPNOTSUPP])),
+    row("an ACL inside", set_acl, file_inside, NO_ATTRIBUTES, NO_ATTRIBUTES)
+        .unconfined(Unconfined::SucceedsOr(|| &[EOPNOTSUPP])),
+    row("removexattr inside", removexattr, file_inside, NO_ATTRIBUTES, NO_ATTRIBUTES)
+        .unconfined(Unconfined::SucceedsOr(|| &[EOPNOTSUPP, ENODATA])),
     row("chmod in a read root", chmod, owned_file_in_read_root, Fails(EROFS), Succeeds),
     row("utimes in a read root", utimes, owned_file_in_read_root, Fails(EROFS), Succeeds),
     permitted("stat inside", stat, inside),
     permitted("chdir inside", enter, inside),
-    permitted("inotify inside", inotify, inside),
+    // A filter sees no path: tier B cannot allow the watches inside alone.
+    row("inotify inside", inotify, inside, Succeeds, Fails(ENOSYS)),
+    permitted("read the attributes inside", listxattr, file_inside),
 ];
 
 /// Files that would outlive the child and could harm their next user.
@@ -117,6 +139,15 @@ fn owned_file_in_read_root(fixture: &Fixture, child: Spec) -> Spec {
     owned_file(fixture, child).read(fixture.outside.path())
 }
 
+fn fifo_in_read_root(fixture: &Fixture, child: Spec) -> Spec {
+    let fifo = fixture.outside.path().join("fifo");
+    let path = c_string(&fifo.display().to_string());
+    let mode = (libc::S_IFIFO | 0o666) as usize;
+    call(libc::SYS_mknod, [path.as_ptr().addr(), mode, 0, 0, 0, 0]).expect("a new name");
+    open_to_all(&fifo);
+    child.at(fifo.display()).read(fixture.outside.path())
+}
+
 fn link_to_outside(fixture: &Fixture, child: Spec) -> Spec {
     let link = fixture.inside.path().join("link");
     symlink(&fixture.shared_file, &link).expect("the test may write the folder");
@@ -129,6 +160,35 @@ fn through_proc_root(fixture: &Fixture, child: Spec) -> Spec {
 
 fn read(target: &Target) -> io::Result<()> {
     File::open(&target.text).map(drop)
+}
+
+fn lock_file(target: &Target) -> io::Result<()> {
+    let file = File::open(&target.text)?;
+    Ok(flock(file, FlockOperation::NonBlockingLockExclusive)?)
+}
+
+fn lock_range_shared(target: &Target) -> io::Result<()> {
+    lock_by_ofd(target, libc::F_RDLCK)
+}
+
+fn lock_range(target: &Target) -> io::Result<()> {
+    lock_by_ofd(target, libc::F_WRLCK)
+}
+
+/// Locks the whole file for its open file description.
+fn lock_by_ofd(target: &Target, kind: i32) -> io::Result<()> {
+    let file = OwnedFd::from(File::open(&target.text)?);
+    // A `struct flock`: the kind and the base in 16 bits each, then start, length and pid.
+    let lock = [u64::from(kind.cast_unsigned()), 0, 0, 0];
+    let command = bits(libc::F_OFD_SETLK);
+    let lock = (&raw const lock).addr();
+    call(libc::SYS_fcntl, [raw(&file), command, lock, 0, 0, 0]).map(drop)
+}
+
+/// Opens it for both, so that the call waits for no reader, and without effect on one.
+fn write_fifo(target: &Target) -> io::Result<()> {
+    let mut options = File::options();
+    options.read(true).write(true).open(&target.text).map(drop)
 }
 
 fn list(target: &Target) -> io::Result<()> {
@@ -225,6 +285,46 @@ fn setxattr(target: &Target) -> io::Result<()> {
         [file.as_ptr().addr(), name, name, 1, 0, 0],
     )
     .map(drop)
+}
+
+/// Sets an access ACL that repeats the mode and grants one more user reading.
+fn set_acl(target: &Target) -> io::Result<()> {
+    // `struct posix_acl_xattr_header`, then entries of tag, permissions and id.
+    let mut acl = 2u32.to_ne_bytes().to_vec();
+    for (tag, permissions, id) in [
+        (1u16, 6u16, u32::MAX),
+        (2, 4, 1),
+        (4, 4, u32::MAX),
+        (16, 4, u32::MAX),
+        (32, 4, u32::MAX),
+    ] {
+        acl.extend(tag.to_ne_bytes());
+        acl.extend(permissions.to_ne_bytes());
+        acl.extend(id.to_ne_bytes());
+    }
+    let file = c_string(&target.text);
+    let name = c"system.posix_acl_access".as_ptr().addr();
+    let (value, bytes) = (acl.as_ptr().addr(), acl.len());
+    call(
+        libc::SYS_setxattr,
+        [file.as_ptr().addr(), name, value, bytes, 0, 0],
+    )
+    .map(drop)
+}
+
+fn removexattr(target: &Target) -> io::Result<()> {
+    let file = c_string(&target.text);
+    let name = c"user.capspawn".as_ptr().addr();
+    call(
+        libc::SYS_removexattr,
+        [file.as_ptr().addr(), name, 0, 0, 0, 0],
+    )
+    .map(drop)
+}
+
+fn listxattr(target: &Target) -> io::Result<()> {
+    let file = c_string(&target.text);
+    call(libc::SYS_listxattr, [file.as_ptr().addr(), 0, 0, 0, 0, 0]).map(drop)
 }
 
 fn make_device(target: &Target) -> io::Result<()> {

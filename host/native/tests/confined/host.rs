@@ -6,23 +6,28 @@
     reason = "closes the streams of its own process, and handles its signals"
 )]
 
+use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
-use capspawn_native::launch::{Exit, Launcher};
+use capspawn_native::launch::{ChildStdio, Exit, Launcher, Program};
 use capspawn_native::sandbox::{Confinement, Dimension, Enforced, NativeLauncher, Sandbox, Tier};
 use capspawn_native::{Signal, Stage};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use test_kit::{
     REQUIRE_TIER, SUITE_TIMEOUT, TEST_TIMEOUT, children_of_this_thread, eventually, exit_status,
-    is_root, rerun, rerun_through, test_name,
+    is_alone, is_root, rerun, rerun_through, scratch, test_name,
 };
 
-use crate::launcher::{launcher, tier};
-use crate::spec::Spec;
+use crate::attempt::{Attempt, Target};
+use crate::launcher::{launcher, scope_of_this_test, tier};
+use crate::spec::{Spec, ended};
+use crate::syscall::{bits, call};
 
 /// Such a host gets the descriptors 0, 1 and 2 for files that it opens.
 #[test]
@@ -42,6 +47,113 @@ fn a_host_without_standard_streams_starts_children() {
     let mut command = rerun(test_name!());
     let status = exit_status(command.env(VARIABLE, "1"), TEST_TIMEOUT);
     assert_eq!(status.code(), Some(9));
+}
+
+pub(crate) const SINGLE: &[Attempt] = &[ATTRIBUTES];
+
+const ATTRIBUTES: Attempt = Attempt::new("print what it inherits", print_attributes);
+
+/// Prints the attributes of a process that a child inherits from its parent.
+fn print_attributes(_: &Target) -> io::Result<()> {
+    // SAFETY: takes no pointer, and this process makes no files.
+    let umask = unsafe { libc::umask(0) };
+    // SAFETY: takes no pointer.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, 0) };
+    let policy = call(libc::SYS_sched_getscheduler, [0; 6])?;
+    let io_priority = call(libc::SYS_ioprio_get, [1, 0, 0, 0, 0, 0])?;
+    let personality = call(libc::SYS_personality, [0xffff_ffff, 0, 0, 0, 0, 0])?;
+    let stack = getrlimit(Resource::Stack).current.unwrap_or(0) >> 10;
+    let hard = [Resource::Rtprio, Resource::Nice].map(|resource| getrlimit(resource).maximum);
+    let oom = std::fs::read_to_string("/proc/self/oom_score_adj")?;
+    println!(
+        "umask={umask:03o} nice={nice} policy={policy} io={io_priority} personality={personality}"
+    );
+    println!("stack={stack} hard={hard:?} oom={}.", oom.trim());
+    Ok(())
+}
+
+/// Gives this thread, which starts the children, attributes that no login has.
+fn take_unusual_attributes() {
+    // SAFETY: takes no pointer.
+    unsafe { libc::umask(0) };
+    let priority = libc::sched_param {
+        sched_priority: i32::from(is_root()),
+    };
+    let policy = if is_root() {
+        libc::SCHED_FIFO
+    } else {
+        libc::SCHED_BATCH
+    };
+    // SAFETY: reads the priority; 0 is this thread.
+    let set = unsafe { libc::sched_setscheduler(0, policy, &raw const priority) };
+    assert_eq!(set, 0, "a user may choose SCHED_BATCH, root any policy");
+    // SAFETY: takes no pointer.
+    let set = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, 5) };
+    assert_eq!(set, 0);
+    const IDLE_CLASS: usize = 3 << 13;
+    call(libc::SYS_ioprio_set, [1, 0, IDLE_CLASS, 0, 0, 0]).expect("every user may");
+    let no_random = bits(libc::ADDR_NO_RANDOMIZE);
+    call(libc::SYS_personality, [no_random, 0, 0, 0, 0, 0]).expect("every user may");
+    let mut stack = getrlimit(Resource::Stack);
+    stack.current = Some(1 << 20);
+    setrlimit(Resource::Stack, stack).expect("every user may lower it");
+}
+
+/// Only a process with `CAP_SYS_NICE` can lower its nice value: the children of an ordinary user
+/// keep the host's.
+#[test]
+fn a_child_inherits_no_priority_umask_or_stack_of_its_host() {
+    const VARIABLE: &str = "CAPSPAWN_WITH_UNUSUAL_ATTRIBUTES";
+    if std::env::var_os(VARIABLE).is_some() {
+        take_unusual_attributes();
+        for sandbox in [Sandbox::Required, Sandbox::None] {
+            let spec = ATTRIBUTES.spec().read("/proc").sandbox(sandbox);
+            let output = spec.run().output;
+            let nice = if is_root() { 0 } else { 5 };
+            for expected in [
+                format!("umask=022 nice={nice} policy=0 io=0 personality=0\n"),
+                "stack=8192 hard=[Some(0), Some(0)] oom=1000.\n".into(),
+            ] {
+                assert!(output.contains(&expected), "{sandbox:?}: {output}");
+            }
+        }
+        return;
+    }
+    let mut command = rerun(test_name!());
+    let status = exit_status(command.env(VARIABLE, "1"), TEST_TIMEOUT);
+    assert!(status.success());
+}
+
+/// A rule for any program opens its program at each decision. What the launcher keeps of each must not use up the
+/// descriptors of a host that has few.
+#[test]
+fn a_host_with_few_descriptors_starts_many_different_programs() {
+    if !is_alone(test_name!()) {
+        return;
+    }
+    let dir = scratch();
+    let spec = Spec::new("/bin/true").home(dir.path());
+    assert_eq!(spec.run().exit, Exit::Code(0));
+    let open = std::fs::read_dir("/proc/self/fd")
+        .expect("it is mounted")
+        .count() as u64;
+    let few = Rlimit {
+        current: Some(open + 20),
+        ..getrlimit(Resource::Nofile)
+    };
+    setrlimit(Resource::Nofile, few).expect("every user may lower it");
+    for number in 0..60 {
+        // The same program again, and one that no child has executed before.
+        assert_eq!(spec.run().exit, Exit::Code(0), "the child {number}");
+        let copy = dir.path().join(number.to_string());
+        std::fs::copy("/bin/true", &copy).expect("the test may write the folder");
+        let mut plan = spec.plan();
+        plan.program = Arc::new(Program::open(copy).expect("it exists"));
+        let child = launcher().launch(scope_of_this_test(), &plan, ChildStdio::default());
+        let child = child.unwrap_or_else(|error| panic!("the program {number}: {error}"));
+        assert_eq!(ended(&*child), Exit::Code(0), "the program {number}");
+        child.reap().expect("it has ended");
+    }
 }
 
 /// The sysctl belongs to the pid namespace, so a host in one of its own can set it. That requires

@@ -12,11 +12,14 @@ use std::process::exit;
 use std::ptr::null;
 
 use capspawn_native::launch::Exit;
-use capspawn_native::sandbox::Sandbox;
-use libc::{ENOSPC, ENOSYS, EPERM};
+use capspawn_native::sandbox::{Sandbox, Tier};
+use libc::{EAGAIN, EMFILE, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM};
+
+use test_kit::eventually;
 
 use crate::attempt::{Attempt, Outcome, SUCCEEDED, Target};
 use crate::fixture::Fixture;
+use crate::launcher::tier;
 use crate::spec::Spec;
 use crate::syscall::{Buffer, CWD, bits, c_string, call, owned, raw};
 use crate::table::Expected::{self, Fails};
@@ -38,6 +41,14 @@ pub(crate) const CALLS: &[Row] = &[
     row("shmget", make_segment, unaimed, FILTERED, FILTERED),
     row("shmat of the host's segment", attach_segment, segment, FILTERED, FILTERED),
     row("mq_open", open_queue, unaimed, FILTERED, FILTERED),
+    row("io_setup", make_aio, unaimed, ABSENT, ABSENT).unconfined(Unconfined::SucceedsOr(|| &[ENOSYS])),
+    row("a Landlock ruleset", make_ruleset, unaimed, ABSENT, ABSENT)
+        .unconfined(Unconfined::SucceedsOr(|| &[ENOSYS, EOPNOTSUPP])),
+    // Half of what the kernel allows a user by default, so that one session does not use up the user's.
+    row("65 instances of inotify", make_many_inotify, more_files, Fails(EMFILE), ABSENT)
+        .unconfined(Unconfined::SucceedsOr(|| &[EMFILE])),
+    row("fanotify_init", make_fanotify, unaimed, FILTERED, FILTERED)
+        .unconfined(Unconfined::SucceedsOr(|| &[ENOSYS, EPERM])),
     row("userfaultfd", make_userfaultfd, unaimed, FILTERED, FILTERED)
         .unconfined(Unconfined::SucceedsOr(|| &[ENOSYS, EPERM])),
     row("io_uring_setup", make_io_uring, unaimed, FILTERED, FILTERED)
@@ -59,15 +70,33 @@ pub(crate) const CALLS: &[Row] = &[
     row("getpid of x32", getpid_x32, unaimed, ABSENT, ABSENT).unconfined(NOT_RUN),
     row("socket of x32", socket_x32, unaimed, ABSENT, ABSENT).unconfined(NOT_RUN),
     row("a call of a future kernel", future_call, unaimed, ABSENT, ABSENT).unconfined(NOT_RUN),
+    // Beyond the limit and all that the user's other programs are left with.
+    row("a fork storm", fork_storm, few_tasks, Fails(EAGAIN), Fails(EAGAIN)).unconfined(NOT_RUN),
     permitted("no call at all", |_| Ok(()), unaimed),
 ];
 
-pub(crate) const SINGLE: &[Attempt] = &[GETPID_32_BIT];
+pub(crate) const SINGLE: &[Attempt] = &[GETPID_32_BIT, FORK_WITHIN_LIMIT];
+
+const FORK_WITHIN_LIMIT: Attempt = Attempt::new("fork within the limit", fork_within_limit);
 
 const GETPID_32_BIT: Attempt = Attempt::new("getpid of the 32-bit ABI", getpid_32_bit);
 
 fn inside(fixture: &Fixture, child: Spec) -> Spec {
     child.at(fixture.inside.path().display())
+}
+
+/// So that the limit on descriptors does not end it first.
+fn more_files(_: &Fixture, mut child: Spec) -> Spec {
+    child.limits.open_files = Some(1024);
+    child
+}
+
+/// The limit on tasks of [`few_tasks`].
+const TASKS: u64 = 64;
+
+fn few_tasks(_: &Fixture, mut child: Spec) -> Spec {
+    child.limits.processes = Some(TASKS);
+    child
 }
 
 fn segment(fixture: &Fixture, child: Spec) -> Spec {
@@ -136,6 +165,62 @@ fn open_queue(_: &Target) -> io::Result<()> {
     let name = c"x".as_ptr().addr();
     let flags = bits(libc::O_CREAT | libc::O_RDWR);
     call(libc::SYS_mq_open, [name, flags, 0o600, 0, 0, 0]).map(drop)
+}
+
+fn make_aio(_: &Target) -> io::Result<()> {
+    let mut context = Buffer::new();
+    call(libc::SYS_io_setup, [1, context.address(), 0, 0, 0, 0]).map(drop)
+}
+
+/// Handles the right to execute, in a `struct landlock_ruleset_attr` of the first version.
+fn make_ruleset(_: &Target) -> io::Result<()> {
+    let handled = 1u64;
+    let attributes = (&raw const handled).addr();
+    call(
+        libc::SYS_landlock_create_ruleset,
+        [attributes, 8, 0, 0, 0, 0],
+    )
+    .map(drop)
+}
+
+/// Twice what the launcher leaves to the user's other programs, as tests run at the same time.
+fn fork_storm(_: &Target) -> io::Result<()> {
+    fork_sleepers(TASKS + 2 * 1024)
+}
+
+/// The process itself has two threads.
+fn fork_within_limit(_: &Target) -> io::Result<()> {
+    fork_sleepers(TASKS - 2)
+}
+
+/// Forks processes that live until the test kills the tree.
+fn fork_sleepers(count: u64) -> io::Result<()> {
+    for _ in 0..count {
+        // SAFETY: the child makes one system call.
+        match unsafe { libc::fork() } {
+            0 => loop {
+                // SAFETY: takes no argument.
+                unsafe { libc::pause() };
+            },
+            1.. => {}
+            _ => return Err(io::Error::last_os_error()),
+        }
+    }
+    Ok(())
+}
+
+fn make_many_inotify(_: &Target) -> io::Result<()> {
+    let make = || call(libc::SYS_inotify_init1, [0; 6]).map(owned);
+    (0..65)
+        .map(|_| make())
+        .collect::<io::Result<Vec<_>>>()
+        .map(drop)
+}
+
+/// A group that reports file handles, which needs no privilege.
+fn make_fanotify(_: &Target) -> io::Result<()> {
+    const FAN_REPORT_FID: usize = 0x200;
+    call(libc::SYS_fanotify_init, [FAN_REPORT_FID, 0, 0, 0, 0, 0]).map(drop)
 }
 
 fn make_userfaultfd(_: &Target) -> io::Result<()> {
@@ -312,6 +397,32 @@ fn getpid_32_bit(_: &Target) -> io::Result<()> {
 #[test]
 fn kernel_interfaces_that_programs_do_not_need_are_closed() {
     assert_table(CALLS);
+}
+
+/// Outside a session the kernel counts the tasks of the user: while the fork storm of another test stands, a child of the
+/// same user may not fork.
+#[test]
+fn a_child_has_nearly_as_many_tasks_as_its_limit() {
+    let mut child = FORK_WITHIN_LIMIT.spec();
+    child.limits.processes = Some(TASKS);
+    // The children of a session share its limit.
+    let count = match tier() {
+        Tier::A => 1,
+        Tier::B | Tier::C => 4,
+    };
+    eventually("the tasks of all children", || {
+        let started: Vec<_> = (0..count)
+            .map(|_| child.start().expect("it starts"))
+            .collect();
+        // Each to its end, which kills its tree.
+        let outcomes: Vec<_> = started
+            .into_iter()
+            .map(|child| child.finish().outcome())
+            .collect();
+        outcomes
+            .iter()
+            .all(|outcome| *outcome == Some(Outcome::Succeeds))
+    });
 }
 
 #[test]

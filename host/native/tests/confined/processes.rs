@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use capspawn_native::Signal;
 use capspawn_native::sandbox::{Sandbox, Tier};
-use libc::{EACCES, EBADF, ENOENT, EPERM, ESRCH};
+use libc::{EACCES, EBADF, ENOENT, EPERM, EROFS, ESRCH};
 use test_kit::{TEST_TIMEOUT, exit_status};
 
 use crate::attempt::{Attempt, SUCCEEDED, Target, assert_fails, assert_succeeds};
@@ -93,6 +93,9 @@ pub(crate) const GRANTED_PROC: &[Row] = &[
     row("granted /proc: a user's environment", read_environment, canary_in_proc, FailsInProc, FailsInProc).unconfined(IF_TRACING),
     row("granted /proc: a user's memory", open_memory_to_read, canary_in_proc, FailsInProc, FailsInProc).unconfined(IF_TRACING),
     row("granted /proc: a user's root", open_through_root, canary_in_proc, FailsInProc, FailsInProc).unconfined(IF_TRACING),
+    // Root's children cannot lower it without a sandbox either: root has set the least value too.
+    row("granted /proc: its own protection from the OOM killer", lower_oom_score, proc, Fails(EROFS), Fails(EACCES))
+        .unconfined(Unconfined::SucceedsOr(|| &[EACCES])),
     permitted("granted /proc: its own environment", |_| File::open("/proc/self/environ").map(drop), proc),
 ];
 
@@ -102,6 +105,10 @@ pub(crate) const SIGNAL: Attempt = Attempt::new("signal", signal);
 const SIGNAL_BY_DESCRIPTOR: Attempt = Attempt::new("signal by a pipe", signal_by_descriptor);
 const DESCRIPTOR: Attempt = Attempt::new("use an inherited descriptor", use_descriptor);
 const DESCRIPTORS: Attempt = Attempt::new("find inherited descriptors", find_descriptors);
+
+fn lower_oom_score(_: &Target) -> io::Result<()> {
+    fs::write("/proc/self/oom_score_adj", "0")
+}
 
 fn canary(fixture: &Fixture, child: Spec) -> Spec {
     child.at_process(fixture.canary.pid())

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use capspawn_native::sandbox::Tier;
 
-use test_kit::scratch;
+use test_kit::{open_to_all, scratch};
 
+use crate::fixture::give_to_children;
 use crate::installed::{installed, skip};
 use crate::launcher::tier;
 use crate::spec::Spec;
@@ -117,6 +118,88 @@ fn tar_packs_and_unpacks() {
     let script =
         "mkdir d; echo x > d/f; ln -s f d/l; tar czf d.tgz d; rm -r d; tar xzf d.tgz; cat d/l";
     assert_eq!(shell(dir.path(), script).succeed(), "x\n");
+}
+
+/// Sets an extended attribute, so that a copy has one to lose; false where the file system has none.
+fn set_attribute(file: &Path) -> bool {
+    rustix::fs::setxattr(file, "user.capspawn", b"v", rustix::fs::XattrFlags::empty()).is_ok()
+}
+
+#[test]
+fn files_are_copied_moved_and_packed_without_their_extended_attributes() {
+    let dir = scratch();
+    let Ok(other) = tempfile::Builder::new().tempdir_in("/dev/shm") else {
+        return skip("no second file system");
+    };
+    open_to_all(other.path());
+    let source = dir.path().join("source");
+    fs::create_dir(&source).expect("the test may write the folder");
+    fs::write(source.join("file"), "x").expect("the test may write the folder");
+    give_to_children(&source);
+    give_to_children(&source.join("file"));
+    let has_attribute = set_attribute(&source.join("file"));
+    let mut script = String::from(
+        "cp -a source copy; cp --preserve=mode source/file kept; install -m 640 source/file installed; \
+         cp -p source/file $OTHER/moved; mv $OTHER/moved back; mv copy $OTHER/; cat $OTHER/copy/file kept installed back; \
+         stat -c %a installed; tar cf a.tar source; mkdir un; tar xpf a.tar -C un; cat un/source/file; ",
+    );
+    let mut expected = String::from("xxxx640\nx");
+    if installed("python3", "python3").is_some() {
+        script += "python3 -c \"import shutil; shutil.copy2('source/file', 'by_python'); shutil.copytree('source', 'tree')\"; \
+                   cat by_python tree/file; ";
+        expected += "xx";
+    }
+    if installed("git", "git").is_some() {
+        script += "git init -q r; cp -a source r/; git -C r add .; \
+                   git -C r -c user.name=n -c user.email=e commit -qm m; git clone -q r c; cat c/source/file; ";
+        expected += "x";
+    }
+    if Path::new("/usr/bin/rsync").exists() {
+        script += "rsync -a source/ synced/; cat synced/file; ";
+        expected += "x";
+    }
+    let mut spec = shell(dir.path(), &script).env("OTHER", other.path().display());
+    spec.confinement.fs.write.push(other.path().into());
+    assert_eq!(spec.succeed(), expected, "an attribute: {has_attribute}");
+}
+
+/// The pipes make it deterministic: the second line is written when the first has arrived, and `tail` ends with the
+/// process that waits for `done`.
+#[test]
+fn tail_follows_a_file() {
+    if installed("tail", "coreutils").is_none() {
+        return;
+    }
+    let dir = scratch();
+    let script = "echo a > f; mkfifo done; read x < done & \
+                  tail -n +1 -f -s 0.05 --pid=$! f 2>errors | \
+                  { read a; echo b >> f; read b; echo > done; cat; echo $a $b; }";
+    assert_eq!(shell(dir.path(), script).succeed(), "a b\n");
+    let errors = fs::read_to_string(dir.path().join("errors")).expect("the script writes it");
+    match tier() {
+        Tier::A => assert_eq!(errors, ""),
+        Tier::B | Tier::C => assert!(errors.contains("polling"), "{errors}"),
+    }
+}
+
+#[test]
+fn node_watches_a_file_in_a_session_and_polls_it_in_tier_b() {
+    let Some(node) = installed("node", "nodejs") else {
+        return;
+    };
+    let dir = scratch();
+    let script = "const fs = require('fs'); fs.writeFileSync('f', 'a');\n\
+                  const seen = () => { console.log('seen'); process.exit(0) };\n\
+                  try { fs.watch('.', seen) } catch (e) {\n\
+                    console.log(e.code);\n\
+                    fs.watchFile('f', { interval: 10 }, seen) }\n\
+                  setInterval(() => fs.appendFileSync('f', 'b'), 20)\n";
+    let expected = match tier() {
+        Tier::A => "seen\n",
+        Tier::B | Tier::C => "ENOSYS\nseen\n",
+    };
+    let spec = Spec::new(node).args(["-e", script]).home(dir.path());
+    assert_eq!(spec.succeed(), expected);
 }
 
 #[test]

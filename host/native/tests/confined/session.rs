@@ -5,20 +5,27 @@ use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
 
-use capspawn_native::launch::Launcher as _;
+use capspawn_native::launch::{ChildStdio, Exit, Launcher as _};
 use capspawn_native::sandbox::{Network, Tier};
 use libc::{ECONNREFUSED, ENOENT, EPERM, ESRCH};
+use rustix::fs::{FlockOperation, flock};
 use test_kit::read_until;
 
-use crate::attempt::{Attempt, Target, assert_fails, assert_succeeds};
+use crate::attempt::{Attempt, SUCCEEDED, Target, assert_fails, assert_succeeds};
 use crate::installed::installed;
 use crate::launcher::{OwnScope, launcher, tier};
 use crate::processes::{SIGNAL, inner_pid};
 use crate::sockets::connect_tcp;
-use crate::spec::Spec;
+use crate::spec::{Spec, ended};
 
-pub(crate) const SINGLE: &[Attempt] = &[CONNECT, READ, STAT, HOLD];
+pub(crate) const SINGLE: &[Attempt] = &[CONNECT, READ, STAT, HOLD, LOCK_STREAM];
 
+const LOCK_STREAM: Attempt = Attempt::new("lock the standard input", |_| {
+    Ok(flock(
+        io::stdin(),
+        FlockOperation::NonBlockingLockExclusive,
+    )?)
+});
 const CONNECT: Attempt = Attempt::new("connect to a session", connect_tcp);
 const READ: Attempt = Attempt::new("read a session's file", |target| {
     File::open(&target.text).map(drop)
@@ -110,6 +117,50 @@ fn proc_shows_only_the_session() {
     let own = pids.remove(0);
     // A host may mount no /proc where parts of its own are covered by other mounts.
     assert!(pids == ["1", own] || pids == ["[0-9]*"], "{text}");
+}
+
+#[test]
+fn proc_hides_the_machines_command_line_swap_keys_and_cgroups() {
+    if !is_session() {
+        return;
+    }
+    let script = "for f in cmdline swaps keys key-users; do test -r /proc/$f && cat /proc/$f; done; \
+                  sed 's/.*:/cgroup /' /proc/self/cgroup | sort -u; echo x > /proc/self/comm; wc -l < /proc/cpuinfo";
+    let text = output(&shell(script), &OwnScope::new());
+    if text.contains("cpuinfo") {
+        println!("this host may not mount a /proc");
+        return;
+    }
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("cgroup /"), "{text}");
+    assert!(
+        lines.next().is_some_and(|it| it.contains("Read-only")),
+        "{text}"
+    );
+    let processors = lines.next().and_then(|count| count.parse::<u32>().ok());
+    assert!(processors > Some(0), "{text}");
+    let line = fs::read("/proc/cmdline").expect("it is mounted");
+    assert!(!line.is_empty(), "the machine has a command line to hide");
+}
+
+/// The null device of a session is the host's file.
+#[test]
+fn a_lock_on_the_null_device_ends_with_the_child() {
+    let null = File::options()
+        .write(true)
+        .open("/dev/null")
+        .expect("a device");
+    let lock = || flock(&null, FlockOperation::NonBlockingLockExclusive);
+    let guest = OwnScope::new();
+    let plan = LOCK_STREAM.spec().plan();
+    for _ in 0..3 {
+        let child = launcher().launch(guest.0, &plan, ChildStdio::default());
+        let child = child.expect("it starts");
+        assert_eq!(ended(&*child), Exit::Code(SUCCEEDED));
+        child.reap().expect("it has ended");
+        lock().expect("the session does not hold the lock");
+        flock(&null, FlockOperation::Unlock).expect("it is open");
+    }
 }
 
 #[test]

@@ -8,12 +8,12 @@ use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 
 use capspawn_native::sandbox::Network;
-use libc::{EAFNOSUPPORT, ECONNREFUSED, ENOENT, EPERM};
+use libc::{EAFNOSUPPORT, ECONNREFUSED, ENOBUFS, ENOENT, EPERM};
 
 use crate::attempt::Target;
 use crate::fixture::Fixture;
 use crate::spec::Spec;
-use crate::syscall::{bits, call, owned, raw};
+use crate::syscall::{Buffer, bits, call, owned, raw};
 use crate::table::Expected::{self, Fails, Succeeds};
 use crate::table::{Row, Unconfined, assert_table, permitted, row, unaimed};
 
@@ -38,7 +38,11 @@ pub(crate) const NO_NETWORK: &[Row] = &[
     row("no network: datagram of a pair, outside", send_from_pair, datagram_outside, FILTERED, FILTERED),
     row("no network: datagram of a pair, inside", send_from_pair, datagram_inside, FILTERED, FILTERED),
     row("no network: abstract UNIX", connect_abstract, abstract_name, FILTERED, FILTERED),
+    row("no network: the interfaces, from a pair", list_interfaces, unaimed, FILTERED, FILTERED),
+    row("no network: a larger send buffer of a pair", raise_send_buffer, unaimed, Fails(ENOBUFS), Fails(ENOBUFS)),
+    row("no network: a larger receive buffer of a pair", raise_receive_buffer, unaimed, Fails(ENOBUFS), Fails(ENOBUFS)),
     permitted("no network: a socket pair", make_pair, unaimed),
+    permitted("no network: how much waits in a pair", ask_for_waiting, unaimed),
 ];
 
 /// A session has a loopback interface of its own. Tier B has none to give: it
@@ -148,6 +152,79 @@ fn listen(_: &Target) -> io::Result<()> {
 
 fn connect_unix(target: &Target) -> io::Result<()> {
     UnixStream::connect(&target.text).map(drop)
+}
+
+// Of type usize, as arguments are; libc has them as u64.
+const SIOCGIFCONF: usize = 0x8912;
+const SIOCOUTQ: usize = 0x5411;
+const SIOCINQ: usize = 0x541b;
+
+/// The names and addresses of the network namespace's interfaces.
+fn list_interfaces(_: &Target) -> io::Result<()> {
+    let (socket, _peer) = UnixStream::pair()?;
+    let mut addresses = Buffer::new();
+    // A `struct ifconf`: the length of the room, and where it is.
+    let mut request = [256, addresses.address()];
+    let address = (&raw mut request).addr();
+    let request = SIOCGIFCONF;
+    call(
+        libc::SYS_ioctl,
+        [raw(&socket.into()), request, address, 0, 0, 0],
+    )
+    .map(drop)
+}
+
+fn raise_send_buffer(_: &Target) -> io::Result<()> {
+    raise_buffer(libc::SO_SNDBUF)
+}
+
+fn raise_receive_buffer(_: &Target) -> io::Result<()> {
+    raise_buffer(libc::SO_RCVBUF)
+}
+
+/// Succeeds if the buffer is larger afterwards: the kernel reports success even if it keeps a size.
+fn raise_buffer(option: i32) -> io::Result<()> {
+    let (socket, _peer) = UnixStream::pair()?;
+    let socket = OwnedFd::from(socket);
+    let size = || -> io::Result<u64> {
+        let mut size = Buffer::new();
+        let mut length = 4u32;
+        let length = (&raw mut length).addr();
+        let (level, option) = (bits(libc::SOL_SOCKET), bits(option));
+        let args = [raw(&socket), level, option, size.address(), length, 0];
+        call(libc::SYS_getsockopt, args)?;
+        Ok(size.first())
+    };
+    let before = size()?;
+    let wanted = i32::MAX / 4;
+    let wanted = (&raw const wanted).addr();
+    let (level, option) = (bits(libc::SOL_SOCKET), bits(option));
+    call(
+        libc::SYS_setsockopt,
+        [raw(&socket), level, option, wanted, 4, 0],
+    )?;
+    if size()? > before {
+        return Ok(());
+    }
+    Err(io::Error::from_raw_os_error(ENOBUFS))
+}
+
+/// The two requests have the numbers of a terminal's (`TIOCOUTQ`, `FIONREAD`).
+fn ask_for_waiting(_: &Target) -> io::Result<()> {
+    let (mut one, other) = UnixStream::pair()?;
+    one.write_all(b"four")?;
+    let (one, other) = (OwnedFd::from(one), OwnedFd::from(other));
+    for (socket, request) in [(&one, SIOCOUTQ), (&other, SIOCINQ)] {
+        let mut count = Buffer::new();
+        call(
+            libc::SYS_ioctl,
+            [raw(socket), request, count.address(), 0, 0, 0],
+        )?;
+        if count.first() == 0 {
+            return Err(io::Error::other("nothing waits"));
+        }
+    }
+    Ok(())
 }
 
 fn connect_abstract(target: &Target) -> io::Result<()> {

@@ -56,4 +56,10 @@ impl Buffer {
     pub(crate) fn address(&mut self) -> usize {
         self.0.as_mut_ptr().addr()
     }
+
+    /// The first eight bytes, as a number.
+    pub(crate) fn first(&self) -> u64 {
+        let [first, ..] = self.0;
+        first
+    }
 }

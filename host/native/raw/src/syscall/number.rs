@@ -65,6 +65,10 @@ pub const GETSID: usize = 124;
 pub const CAPGET: usize = 125;
 /// `capset(2)`
 pub const CAPSET: usize = 126;
+/// `personality(2)`
+pub const PERSONALITY: usize = 135;
+/// `setpriority(2)`
+pub const SETPRIORITY: usize = 141;
 /// `sched_setscheduler(2)`
 pub const SCHED_SETSCHEDULER: usize = 144;
 /// `sched_getscheduler(2)`
@@ -85,6 +89,10 @@ pub const SCHED_GETAFFINITY: usize = 204;
 pub const EXIT_GROUP: usize = 231;
 /// `waitid(2)`
 pub const WAITID: usize = 247;
+/// `ioprio_set(2)`
+pub const IOPRIO_SET: usize = 251;
+/// `ioprio_get(2)`
+pub const IOPRIO_GET: usize = 252;
 /// `openat(2)`
 pub const OPENAT: usize = 257;
 /// `mkdirat(2)`

@@ -7,7 +7,7 @@ use super::{flag, step, step_word};
 use crate::step::Fault;
 
 /// The words of the arguments: the task, and what it needs.
-const WORDS: usize = 9;
+const WORDS: usize = 10;
 /// A word has eight digits.
 const BYTES: usize = WORDS * 8;
 
@@ -52,6 +52,9 @@ pub struct ExecuteArgs {
     pub ruleset: Option<i32>,
     /// A file with the instructions of the seccomp filter.
     pub filter: Option<i32>,
+    /// The most tasks that the user may have, set after the change of the user: the kernel
+    /// would fail the exec of a process that changes to a user with more. `u32::MAX` sets no limit.
+    pub user_tasks: u32,
     /// The step that tests make fail.
     pub fault: Fault,
 }
@@ -133,13 +136,14 @@ impl InitArgs {
                 args.gid,
                 optional_word(args.ruleset),
                 optional_word(args.filter),
+                args.user_tasks,
                 step_word(args.fault.step),
                 args.fault.errno.cast_unsigned(),
             ],
             Self::Probe { canary, in_session } => {
-                [PROBE, canary, u32::from(in_session), 0, 0, 0, 0, 0, 0]
+                [PROBE, canary, u32::from(in_session), 0, 0, 0, 0, 0, 0, 0]
             }
-            Self::Watch { socket } => [WATCH, socket.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0],
+            Self::Watch { socket } => [WATCH, socket.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0, 0],
             Self::Session(args) => [
                 SESSION,
                 args.configuration.cast_unsigned(),
@@ -150,11 +154,12 @@ impl InitArgs {
                 step_word(args.fault.step),
                 args.fault.errno.cast_unsigned(),
                 0,
+                0,
             ],
         }
     }
 
-    fn from_words([task, a, b, c, d, e, f, g, h]: [u32; WORDS]) -> Option<Self> {
+    fn from_words([task, a, b, c, d, e, f, g, h, i]: [u32; WORDS]) -> Option<Self> {
         let fault = |number, errno: u32| {
             Some(Fault {
                 step: step(number)?,
@@ -169,7 +174,8 @@ impl InitArgs {
                 gid: d,
                 ruleset: optional(e)?,
                 filter: optional(f)?,
-                fault: fault(g, h)?,
+                user_tasks: g,
+                fault: fault(h, i)?,
             }),
             PROBE => Self::Probe {
                 canary: a,

@@ -11,7 +11,7 @@ fn descriptor() -> impl Strategy<Value = i32> {
 
 fn execute() -> impl Strategy<Value = InitArgs> {
     let optional = || prop::option::of(descriptor());
-    let ids = (any::<u32>(), any::<u32>());
+    let ids = (any::<u32>(), any::<u32>(), any::<u32>());
     let fields = (
         descriptor(),
         descriptor(),
@@ -20,17 +20,20 @@ fn execute() -> impl Strategy<Value = InitArgs> {
         optional(),
         fault(),
     );
-    fields.prop_map(|(program, report, (uid, gid), ruleset, filter, fault)| {
-        InitArgs::Execute(ExecuteArgs {
-            program,
-            report,
-            uid,
-            gid,
-            ruleset,
-            filter,
-            fault,
-        })
-    })
+    fields.prop_map(
+        |(program, report, (uid, gid, user_tasks), ruleset, filter, fault)| {
+            InitArgs::Execute(ExecuteArgs {
+                program,
+                report,
+                uid,
+                gid,
+                ruleset,
+                filter,
+                user_tasks,
+                fault,
+            })
+        },
+    )
 }
 
 fn session() -> impl Strategy<Value = InitArgs> {
@@ -74,7 +77,7 @@ proptest! {
     #[test]
     fn every_string_that_is_read_is_one_that_is_written(
         task in 0..5u32,
-        words in prop::collection::vec(prop_oneof![0..20u32, Just(u32::MAX), any::<u32>()], 8),
+        words in prop::collection::vec(prop_oneof![0..20u32, Just(u32::MAX), any::<u32>()], 9),
     ) {
         let all = std::iter::once(task).chain(words);
         let string: String = all.map(|word| format!("{word:08x}")).collect();
@@ -85,7 +88,7 @@ proptest! {
     }
 
     #[test]
-    fn no_string_makes_it_panic(string in "[0-9a-gA-F\\x00]{72}") {
+    fn no_string_makes_it_panic(string in "[0-9a-gA-F\\x00]{80}") {
         let _ = InitArgs::read(string.as_bytes());
     }
 }

@@ -67,8 +67,17 @@ impl NativeLauncher {
         &self,
         tier: Tier,
         plan: &Plan,
-        stdio: ChildStdio,
+        stdio: &ChildStdio,
     ) -> Result<Child, LaunchError> {
+        let launched = self.try_alone(tier, plan, stdio);
+        // The cached policies keep descriptors: without them there may be enough.
+        if launched.as_ref().is_err_and(is_short_of_descriptors) && self.policies.clear() {
+            return self.try_alone(tier, plan, stdio);
+        }
+        launched
+    }
+
+    fn try_alone(&self, tier: Tier, plan: &Plan, stdio: &ChildStdio) -> Result<Child, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         let policy = self.policies.get(&plan.confinement, &plan.program, tier);
         let policy = policy.map_err(at(Stage::Ruleset))?;
@@ -76,19 +85,20 @@ impl NativeLauncher {
         for (name, value) in &plan.env {
             env.push(&[name, "=", value]).map_err(at(Stage::Spawn))?;
         }
-        let stdin = stream(stdio.stdin).map_err(at(Stage::Stdio))?;
-        let stdout = stream(stdio.stdout).map_err(at(Stage::Stdio))?;
-        let stderr = stream(stdio.stderr).map_err(at(Stage::Stdio))?;
+        let stdin = stream(stdio.stdin.as_ref()).map_err(at(Stage::Stdio))?;
+        let stdout = stream(stdio.stdout.as_ref()).map_err(at(Stage::Stdio))?;
+        let stderr = stream(stdio.stderr.as_ref()).map_err(at(Stage::Stdio))?;
         let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
         let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
-        let limits = rlimits::resources(&plan.limits);
+        let limits = rlimits::alone(&plan.limits);
         let mut start = Start {
             program: program.as_fd(),
             argv: plan.argv.iter().map(String::as_str).collect(),
             env,
             cwd: cwd.as_fd(),
-            stdio: [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
+            stdio: [&stdin, &stdout, &stderr].map(|stream| stream.as_fd().as_raw_fd()),
             limits: &limits,
+            user_tasks: self.spawner.user_tasks(&plan.limits),
         };
         let watchdog = self.spawner.watchdog()?;
         let mut child = self
@@ -110,9 +120,20 @@ impl NativeLauncher {
     }
 }
 
-/// Returns a stream, or the null device, above the standard streams.
-fn stream(stream: Option<OwnedFd>) -> io::Result<OwnedFd> {
-    above_stdio(stream.map_or_else(null, Ok)?)
+/// Whether the host, or the system, has no free descriptor.
+fn is_short_of_descriptors(error: &LaunchError) -> bool {
+    matches!(
+        error.source.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE)
+    )
+}
+
+/// A stream of a child, or the null device, above the standard streams.
+fn stream(stream: Option<&OwnedFd>) -> io::Result<AboveStdio<'_>> {
+    match stream {
+        Some(stream) => AboveStdio::new(stream.as_fd()),
+        None => Ok(AboveStdio::Copied(above_stdio(null()?)?)),
+    }
 }
 
 impl Launcher for NativeLauncher {
@@ -138,7 +159,7 @@ impl Launcher for NativeLauncher {
             let child = self.sessions.launch(&self.spawner, scope, plan, &stdio)?;
             return Ok(Box::new(child));
         }
-        Ok(Box::new(self.launch_alone(tier, plan, stdio)?))
+        Ok(Box::new(self.launch_alone(tier, plan, &stdio)?))
     }
 
     fn close(&self, scope: Scope) {

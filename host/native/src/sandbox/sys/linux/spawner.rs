@@ -15,6 +15,7 @@ pub(crate) mod services;
 mod stack;
 mod stage;
 pub(crate) mod start;
+mod tasks;
 pub(crate) mod vfork;
 pub(crate) mod watchdog;
 
@@ -23,13 +24,16 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
 use capspawn_raw::child::ChildArgs;
+use capspawn_raw::limit::Limit;
 use capspawn_raw::step::{Fault, Step};
 use parking_lot::Mutex;
 
+use self::tasks::UserTasks;
 use self::vfork::{Spawned, Vfork};
 use self::watchdog::Watchdog;
 use super::fd::stdio::above_stdio;
 use crate::launch::{Identity, LaunchError, Stage};
+use crate::limits::Limits;
 
 /// Returns the user that children become by default: nobody, if the host is root.
 pub(crate) fn default_user() -> Option<Identity> {
@@ -44,6 +48,7 @@ pub(crate) struct Spawner {
     /// The sealed memfd with `capspawn-init`.
     init_image: OnceLock<OwnedFd>,
     watchdog: Mutex<Option<Arc<Watchdog>>>,
+    tasks: UserTasks,
     /// The user that children become. `None` for the host's own, for which the vfork child confines itself.
     run_as: Option<Identity>,
     lock_securebits: bool,
@@ -58,6 +63,7 @@ impl Spawner {
             vfork: Vfork::new(legacy_clone),
             init_image: OnceLock::new(),
             watchdog: Mutex::new(None),
+            tasks: UserTasks::default(),
             run_as,
             lock_securebits: privileges::may_lock_securebits(),
             fault,
@@ -76,6 +82,13 @@ impl Spawner {
             Some(user) => (user, true),
             None => (Identity::host(), false),
         }
+    }
+
+    /// Returns the most tasks that the user of a child outside a session may have, by the child's `limits`.
+    pub(crate) fn user_tasks(&self, limits: &Limits) -> Option<Limit> {
+        let (user, _) = self.user();
+        let tasks = self.tasks.limit(user.uid, limits.processes?)?;
+        Some(rlimits::user_tasks(tasks))
     }
 
     /// Returns the step that the tests make fail.

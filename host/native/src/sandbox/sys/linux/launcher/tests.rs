@@ -168,6 +168,29 @@ fn threads_start_children_at_the_same_time_and_the_host_stays_dumpable() {
     assert_eq!(dumpable, rustix::process::DumpableBehavior::Dumpable);
 }
 
+/// A vfork child has the host's memory, and the kernel shares the value among processes with one memory.
+#[test]
+fn children_are_preferred_for_an_oom_kill_to_the_host_and_its_watchdog() {
+    let value = |process: &str| {
+        let path = format!("/proc/{process}/oom_score_adj");
+        std::fs::read_to_string(path).expect("it runs")
+    };
+    let before = value("self");
+    for run_as in identities() {
+        let launcher = self::launcher(run_as, false, Fault::NONE);
+        let mut plan = plan();
+        plan.program = Arc::new(Program::open("/bin/sleep").expect("it exists"));
+        plan.argv.push("600".into());
+        let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
+        assert_eq!(value(&process.pid().to_string()), "1000\n");
+        process.signal(crate::Signal::Kill).expect("it runs");
+        wait(&*process);
+        let watchdog = launcher.spawner.watchdog().expect("it runs").process.pid;
+        assert_eq!(value(&watchdog.as_raw_nonzero().to_string()), before);
+    }
+    assert_eq!(value("self"), before);
+}
+
 #[test]
 fn a_killed_watchdog_is_replaced() {
     let plan = plan();

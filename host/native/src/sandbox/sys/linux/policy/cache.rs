@@ -1,4 +1,7 @@
 //! Rulesets and filters, prepared once per confinement and shared by its children.
+//!
+//! Each keeps a descriptor of the host, so there are few, and a launch that finds no free
+//! descriptor drops them all.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,23 +11,38 @@ use capspawn_raw::filter::Instruction;
 use parking_lot::Mutex;
 
 use super::{landlock, syscalls};
-use crate::confinement::{Confinement, Sandbox, Tier};
+use crate::confinement::{Confinement, Network, Sandbox, Tier};
 use crate::launch::Program;
 use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
-/// Policies kept; a grant has a handful of commands.
-const CAPACITY: usize = 64;
+/// Policies kept, of one descriptor each; a grant has a handful of commands. Under a rule for any program the component
+/// chooses how many there are.
+const CAPACITY: usize = 32;
+
+/// A filter, ready to be installed.
+#[derive(Debug)]
+struct Filter {
+    instructions: Vec<Instruction>,
+    /// The same filter, for `capspawn-init`.
+    file: OwnedFd,
+}
+
+impl Filter {
+    fn new(network: Network) -> io::Result<Self> {
+        let instructions = syscalls::program(network);
+        let file = above_stdio(memfd::filter(&instructions)?)?;
+        Ok(Self { instructions, file })
+    }
+}
 
 /// A ruleset and a filter, ready to be installed.
 #[derive(Debug)]
 pub(crate) struct Policy {
     /// None where Landlock is missing and not required.
     ruleset: Option<OwnedFd>,
-    /// Empty for `sandbox = "none"`.
-    filter: Vec<Instruction>,
-    /// The same filter, for `capspawn-init`.
-    filter_file: Option<OwnedFd>,
+    /// None for `sandbox = "none"`.
+    filter: Option<Arc<Filter>>,
 }
 
 impl Policy {
@@ -33,8 +51,7 @@ impl Policy {
     pub(crate) fn open() -> Self {
         Self {
             ruleset: None,
-            filter: Vec::new(),
-            filter_file: None,
+            filter: None,
         }
     }
 
@@ -45,12 +62,14 @@ impl Policy {
 
     /// The system call filter; empty where there is none.
     pub(crate) fn filter(&self) -> &[Instruction] {
-        &self.filter
+        self.filter
+            .as_ref()
+            .map_or(&[], |filter| &filter.instructions)
     }
 
     /// The same filter in a memory file, for `capspawn-init`.
     pub(crate) fn filter_file(&self) -> Option<&OwnedFd> {
-        self.filter_file.as_ref()
+        self.filter.as_ref().map(|filter| &filter.file)
     }
 
     /// Prepares `confinement`, under which `program` can be executed; in tier C without
@@ -63,33 +82,54 @@ impl Policy {
         if confinement.sandbox == Sandbox::None {
             return Ok(Self::open());
         }
+        let filter = Arc::new(Filter::new(confinement.network)?);
+        Self::with_filter(confinement, program, tier, filter)
+    }
+
+    fn with_filter(
+        confinement: &Confinement,
+        program: Option<&Program>,
+        tier: Tier,
+        filter: Arc<Filter>,
+    ) -> io::Result<Self> {
         let ruleset = match tier {
             Tier::C => None,
             Tier::A | Tier::B => {
                 landlock::ruleset(confinement, program.map(|program| &program.file))?
             }
         };
-        let ruleset = ruleset.map(above_stdio).transpose()?;
-        let filter = syscalls::program(confinement.network);
-        let filter_file = Some(above_stdio(memfd::filter(&filter)?)?);
         Ok(Self {
-            ruleset,
-            filter,
-            filter_file,
+            ruleset: ruleset.map(above_stdio).transpose()?,
+            filter: Some(filter),
         })
     }
 }
 
-/// The policies of the most recent confinements, all in one tier. The key includes the program,
-/// which may lie outside the roots. Programs are equal if they are one open file.
+/// The policies of the most recent confinements, all in one tier, and the filter of each network. The key includes the
+/// program, which may lie outside the roots. Programs are equal if they are one file: a rule for any program opens its
+/// program at each decision.
 #[derive(Debug, Default)]
-pub(crate) struct PolicyCache(Mutex<Vec<CachedPolicy>>);
+pub(crate) struct PolicyCache {
+    policies: Mutex<Vec<CachedPolicy>>,
+    filters: Mutex<Vec<(Network, Arc<Filter>)>>,
+}
 
 #[derive(Debug)]
 struct CachedPolicy {
     confinement: Arc<Confinement>,
-    program: Arc<Program>,
+    program: FileId,
     policy: Arc<Policy>,
+}
+
+/// The device and the inode of a file. The ruleset keeps the inode, so that no other file gets its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct FileId(u64, u64);
+
+impl FileId {
+    fn of(program: &Program) -> io::Result<Self> {
+        let stat = rustix::fs::fstat(&program.file)?;
+        Ok(Self(stat.st_dev, stat.st_ino))
+    }
 }
 
 impl PolicyCache {
@@ -100,25 +140,48 @@ impl PolicyCache {
         program: &Arc<Program>,
         tier: Tier,
     ) -> io::Result<Arc<Policy>> {
+        if confinement.sandbox == Sandbox::None {
+            return Ok(Arc::new(Policy::open()));
+        }
+        let id = FileId::of(program)?;
         let is_wanted = |cached: &CachedPolicy| {
-            Arc::ptr_eq(&cached.program, program)
+            cached.program == id
                 && (Arc::ptr_eq(&cached.confinement, confinement)
                     || cached.confinement == *confinement)
         };
-        if let Some(cached) = self.0.lock().iter().find(|cached| is_wanted(cached)) {
+        if let Some(cached) = self.policies.lock().iter().find(|cached| is_wanted(cached)) {
             return Ok(Arc::clone(&cached.policy));
         }
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
-        let policy = Arc::new(Policy::new(confinement, Some(program), tier)?);
-        let mut cache = self.0.lock();
+        let filter = self.filter(confinement.network)?;
+        let policy = Policy::with_filter(confinement, Some(program), tier, filter)?;
+        let policy = Arc::new(policy);
+        let mut cache = self.policies.lock();
         if cache.len() >= CAPACITY {
             cache.remove(0);
         }
         cache.push(CachedPolicy {
             confinement: Arc::clone(confinement),
-            program: Arc::clone(program),
+            program: id,
             policy: Arc::clone(&policy),
         });
         Ok(policy)
+    }
+
+    fn filter(&self, network: Network) -> io::Result<Arc<Filter>> {
+        let mut filters = self.filters.lock();
+        if let Some((_, filter)) = filters.iter().find(|(known, _)| *known == network) {
+            return Ok(Arc::clone(filter));
+        }
+        let filter = Arc::new(Filter::new(network)?);
+        filters.push((network, Arc::clone(&filter)));
+        Ok(filter)
+    }
+
+    /// Drops every policy that no launch uses, and returns whether there was one.
+    pub(crate) fn clear(&self) -> bool {
+        let policies = std::mem::take(&mut *self.policies.lock());
+        let filters = std::mem::take(&mut *self.filters.lock());
+        !policies.is_empty() || !filters.is_empty()
     }
 }

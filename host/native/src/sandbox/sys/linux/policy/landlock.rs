@@ -75,7 +75,7 @@ pub(crate) fn session_scopes() -> u64 {
 pub(crate) fn session_rights() -> [u64; 3] {
     let known = AccessFs::from_all(running());
     let list = BitFlags::from(AccessFs::ReadDir);
-    let proc = list | AccessFs::ReadFile | AccessFs::WriteFile;
+    let proc = list | AccessFs::ReadFile;
     [list, proc, writable()].map(|rights| (rights & known).bits())
 }
 

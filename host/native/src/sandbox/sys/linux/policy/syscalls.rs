@@ -18,6 +18,7 @@ use crate::confinement::Network;
 
 const DENY: Action = Action::Errno(1); // EPERM
 const NO_SUCH_CALL: Action = Action::Errno(38); // ENOSYS
+const UNSUPPORTED_HERE: Action = Action::Errno(95); // EOPNOTSUPP
 const IGNORE: Action = Action::Errno(0); // returns 0
 
 /// One past the last call of Linux 6.18 (`file_setattr`).
@@ -43,6 +44,16 @@ const fn deny_if(arg: u8, mask: u32, value: u32) -> ArgTest {
     }
 }
 
+const fn ignore_if(arg: u8, mask: u32, value: u32) -> ArgTest {
+    ArgTest {
+        arg,
+        mask,
+        value,
+        equal: true,
+        then: IGNORE,
+    }
+}
+
 const fn deny_unless(arg: u8, mask: u32, value: u32) -> ArgTest {
     ArgTest {
         arg,
@@ -65,6 +76,35 @@ const SELF_ONLY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, 0)], DENY);
 const CLONE: CallRule = CallRule::ByArgs(&[allow_if(0, CLONE_DENIED, 0)], DENY);
 const IOCTL: CallRule = CallRule::ByArgs(
     &[deny_if(1, ALL, 0x5412), deny_if(1, ALL, 0x541c)],
+    Action::Allow,
+);
+/// The same without a network. `SIOCGIFCONF` and its like (type 0x89), and the requests of wireless interfaces (0x8b),
+/// answer on any socket, a pair's too, and describe the interfaces of the network namespace.
+const IOCTL_CLOSED: CallRule = CallRule::ByArgs(
+    &[
+        deny_if(1, ALL, 0x5412),
+        deny_if(1, ALL, 0x541c),
+        deny_if(1, 0xff00, 0x8900),
+        deny_if(1, 0xff00, 0x8b00),
+    ],
+    Action::Allow,
+);
+/// SO_SNDBUF, SO_RCVBUF and their FORCE forms have no effect on a pair: what waits in its buffers is kernel memory that no
+/// resource limit counts. The kernel itself cuts a larger size to the machine's maximum without an error.
+const SETSOCKOPT_CLOSED: CallRule = CallRule::ByArgs(
+    &[
+        ArgTest {
+            arg: 1,
+            mask: ALL,
+            value: 1, // SOL_SOCKET
+            equal: false,
+            then: Action::Allow,
+        },
+        ignore_if(2, ALL, 7),
+        ignore_if(2, ALL, 8),
+        ignore_if(2, ALL, 32),
+        ignore_if(2, ALL, 33),
+    ],
     Action::Allow,
 );
 /// F_SETLEASE and F_SETDELEG: a process that opens or executes the file, the host included, would wait up to 45 s.
@@ -191,7 +231,6 @@ const RESTRICTED: &[(libc::c_long, CallRule)] = &[
     (libc::SYS_setpriority, SETPRIORITY),
     (libc::SYS_ioprio_set, IOPRIO_SET),
     (libc::SYS_clone, CLONE),
-    (libc::SYS_ioctl, IOCTL),
     (libc::SYS_fcntl, FCNTL),
     (libc::SYS_personality, PERSONALITY),
     (libc::SYS_open, OPEN),
@@ -210,7 +249,36 @@ const RESTRICTED: &[(libc::c_long, CallRule)] = &[
 const IGNORED: &[libc::c_long] = &[libc::SYS_setsid, libc::SYS_setpgid];
 
 /// Not available to the child, as on a kernel without them.
-const UNSUPPORTED: &[libc::c_long] = &[libc::SYS_clone3, libc::SYS_openat2];
+#[rustfmt::skip]
+const UNSUPPORTED: &[libc::c_long] = &[
+    libc::SYS_clone3, libc::SYS_openat2,
+    // Asynchronous I/O of the kernel: all users of the machine share one number of requests (`fs.aio-max-nr`).
+    libc::SYS_io_setup, libc::SYS_io_destroy, libc::SYS_io_submit, libc::SYS_io_cancel,
+    libc::SYS_io_getevents, IO_PGETEVENTS,
+    // Rulesets are kernel memory that no resource limit counts: 4 MiB for one with a rule for each port.
+    libc::SYS_landlock_create_ruleset, libc::SYS_landlock_add_rule,
+];
+
+/// Not available outside a session: a watch shows the names in any directory that the user may read, and Landlock does
+/// not check it. Programs that need no watch poll instead (`tail -f`).
+const UNSUPPORTED_ALONE: &[libc::c_long] = &[libc::SYS_inotify_init, libc::SYS_inotify_init1];
+
+/// Fail as on a file system without extended attributes, which `cp -a`, `tar` and `mv` accept. On a tmpfs, attributes and
+/// ACLs are kernel memory that its size does not count.
+const NO_ATTRIBUTES: &[libc::c_long] = &[
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    SETXATTRAT,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    REMOVEXATTRAT,
+];
+
+const IO_PGETEVENTS: libc::c_long = 333;
+const SETXATTRAT: libc::c_long = 463;
+const REMOVEXATTRAT: libc::c_long = 466;
 
 /// Calls that create or use a socket. Denied without a network, where they could only use an inherited socket.
 const SOCKET_CALLS: &[libc::c_long] = &[
@@ -245,7 +313,9 @@ pub(crate) fn program(network: Network) -> Vec<Instruction> {
         Network::None | Network::Loopback => Sockets::Pairs,
         Network::Host => Sockets::Host,
     };
-    compile(&rules(sockets), KNOWN_CALLS, NO_SUCH_CALL)
+    let mut rules = rules(sockets);
+    rules.extend(all(UNSUPPORTED_ALONE, NO_SUCH_CALL));
+    compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
 }
 
 /// Returns the filter program of all processes of a session, which the server's own calls pass by `pass`. (A second
@@ -274,25 +344,37 @@ fn is_server_only(call: u32) -> bool {
         .any(|number| u32::try_from(*number) == Ok(call))
 }
 
+fn number(call: libc::c_long) -> u32 {
+    u32::try_from(call).unwrap_or(u32::MAX)
+}
+
+/// Returns the rules of `calls` that have one `action`, whatever the arguments.
+fn all(calls: &[libc::c_long], action: Action) -> Vec<(u32, CallRule)> {
+    let rule = |call: &libc::c_long| (number(*call), CallRule::Always(action));
+    calls.iter().map(rule).collect()
+}
+
 /// Returns the policy as a table, without the calls that are simply allowed.
 fn rules(sockets: Sockets) -> Vec<(u32, CallRule)> {
-    let number = |call: libc::c_long| u32::try_from(call).unwrap_or(u32::MAX);
-    let all = |calls: &[libc::c_long], action| -> Vec<_> {
-        let rule = |call: &libc::c_long| (number(*call), CallRule::Always(action));
-        calls.iter().map(rule).collect()
-    };
     let mut rules = all(DENIED, DENY);
     rules.extend(all(IGNORED, IGNORE));
     rules.extend(all(UNSUPPORTED, NO_SUCH_CALL));
+    rules.extend(all(NO_ATTRIBUTES, UNSUPPORTED_HERE));
     rules.extend(RESTRICTED.iter().map(|(call, rule)| (number(*call), *rule)));
     let (socket, pair) = match sockets {
         Sockets::Pairs => {
             rules.extend(all(SOCKET_CALLS, DENY));
+            rules.push((number(libc::SYS_setsockopt), SETSOCKOPT_CLOSED));
             (None, SOCKETPAIR_CLOSED)
         }
         Sockets::Internet => (Some(SOCKET_INTERNET), SOCKETPAIR_CLOSED),
         Sockets::Host => (Some(SOCKET_OPEN), SOCKETPAIR_OPEN),
     };
+    let ioctl = match sockets {
+        Sockets::Pairs => IOCTL_CLOSED,
+        Sockets::Internet | Sockets::Host => IOCTL,
+    };
+    rules.push((number(libc::SYS_ioctl), ioctl));
     rules.extend(socket.map(|rule| (number(libc::SYS_socket), rule)));
     rules.push((number(libc::SYS_socketpair), pair));
     rules

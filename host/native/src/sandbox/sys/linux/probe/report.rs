@@ -109,10 +109,16 @@ fn level(
         Dimension::WallClock | Dimension::Output => always("the registry"),
         Dimension::Descriptors => always("close_range"),
         Dimension::Environment => always("built from the grant"),
-        Dimension::Processes => sampled(
+        // The kernel does not apply this limit to the user id 0: only the samples are left.
+        Dimension::Processes if findings.keeps_root => sampled(
             "counted by the registry",
             "sampled: a burst can exceed the limit",
             "sampled: a burst, or a process that leaves the group, can exceed the limit",
+        ),
+        Dimension::Processes => sampled(
+            "RLIMIT_NPROC of the user, counted by the registry",
+            "sampled: a burst can exceed the limit by about 1024 tasks",
+            "sampled: a burst, or a process that leaves the group, can exceed the limit by about 1024 tasks",
         ),
         Dimension::Memory => sampled(
             "RLIMIT_DATA, sampled",
@@ -133,8 +139,8 @@ fn level(
         Dimension::FsRead => unless(READ, "Landlock", LANDLOCK_HINT),
         Dimension::FsWrite => unless(WRITE, "Landlock", LANDLOCK_HINT),
         Dimension::FsMetadata => Enforced::Partial {
-            mechanism: "file permissions, seccomp for set-id bits",
-            gap: "stat and inotify, and chmod, utimes and setxattr on the user's own files, reach outside the roots",
+            mechanism: "file permissions, seccomp for set-id bits, attributes and inotify",
+            gap: "stat, and chmod and utimes on the user's own files, reach outside the roots",
         },
         Dimension::DenyHoles => Enforced::None {
             reason: "Landlock cannot exclude a path from a root",

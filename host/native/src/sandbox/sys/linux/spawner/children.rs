@@ -12,6 +12,7 @@ use std::sync::Arc;
 use capspawn_raw::child::ChildArgs;
 use capspawn_raw::confine::Confine;
 use capspawn_raw::filter::FilterProgram;
+use capspawn_raw::limit::LimitList;
 use capspawn_raw::wire::{ExecuteArgs, InitArgs};
 use rustix::pipe::{PipeFlags, pipe_with};
 
@@ -46,7 +47,14 @@ impl Spawner {
         watchdog: Option<Arc<Watchdog>>,
     ) -> Result<Child, LaunchError> {
         let mut arguments = start.arguments(None)?;
+        let mut limits = LimitList::new();
+        for limit in start.limits.iter().chain(&start.user_tasks) {
+            // There is room for all.
+            let _ = limits.push(*limit);
+        }
         let args = ChildArgs {
+            limits: &limits,
+            has_own_attributes: true,
             announce: watchdog.as_deref().and_then(Watchdog::descriptor),
             confine: Some(Confine {
                 lock_securebits: self.lock_securebits,
@@ -78,6 +86,10 @@ impl Spawner {
             gid: user.gid,
             ruleset: number(policy.ruleset()),
             filter: number(policy.filter_file()),
+            user_tasks: start.user_tasks.map_or(u32::MAX, |limit| {
+                let [tasks, _] = limit.values;
+                u32::try_from(tasks).unwrap_or(u32::MAX)
+            }),
             fault: self.fault,
         };
         let mut keep = vec![init_args.program, init_args.report];
@@ -86,6 +98,7 @@ impl Spawner {
         let image = self.init_image().map_err(spawn_error)?;
         let mut arguments = start.arguments(Some(InitArgs::Execute(init_args)))?;
         let args = ChildArgs {
+            has_own_attributes: true,
             program: image.as_raw_fd(),
             keep: &keep,
             announce: watchdog.as_deref().and_then(Watchdog::descriptor),

@@ -2,11 +2,11 @@
 //!
 //! They bound each process and not the tree; the registry watches what the tree uses.
 //! `RLIMIT_DATA` bounds memory. Rejected: `RLIMIT_AS`, which breaks programs that reserve
-//! address space (node, java), and `RLIMIT_NPROC`, which counts all processes of the user.
+//! address space (node, java).
 
 use std::time::Duration;
 
-use capspawn_raw::limit::{Limit, LimitList};
+use capspawn_raw::limit::{INHERITED, Limit, LimitList};
 use rustix::process::{Resource, getrlimit};
 
 use crate::limits::Limits;
@@ -27,6 +27,28 @@ pub(crate) fn resources(limits: &Limits) -> LimitList {
     ])
 }
 
+/// Returns the resource limits of a child outside a session: those for `limits`, and those that a session's server sets for
+/// all its children.
+pub(crate) fn alone(limits: &Limits) -> LimitList {
+    let mut list = resources(limits);
+    for limit in INHERITED {
+        let [soft, hard] = limit.values;
+        let resource = match limit.resource {
+            libc::RLIMIT_STACK => Resource::Stack,
+            libc::RLIMIT_NICE => Resource::Nice,
+            _ => Resource::Rtprio,
+        };
+        // There is room for all.
+        let _ = list.push(self::limit(resource, soft, hard));
+    }
+    list
+}
+
+/// Returns the limit on the tasks of a child's user.
+pub(crate) fn user_tasks(tasks: u64) -> Limit {
+    limit(Resource::Nproc, tasks, tasks)
+}
+
 /// Rounds up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
@@ -43,6 +65,8 @@ fn limit(resource: Resource, soft: u64, hard: u64) -> Limit {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -53,6 +77,10 @@ mod tests {
             (Resource::Data, libc::RLIMIT_DATA),
             (Resource::Fsize, libc::RLIMIT_FSIZE),
             (Resource::Nofile, libc::RLIMIT_NOFILE),
+            (Resource::Nproc, libc::RLIMIT_NPROC),
+            (Resource::Stack, libc::RLIMIT_STACK),
+            (Resource::Nice, libc::RLIMIT_NICE),
+            (Resource::Rtprio, libc::RLIMIT_RTPRIO),
         ] {
             assert_eq!(limit(resource, 0, 0).resource, number);
         }
@@ -79,5 +107,8 @@ mod tests {
         };
         assert_eq!(*resources(&none), [core]);
         assert_eq!(resources(&Limits::default()).len(), 5);
+        let most = alone(&Limits::default());
+        let numbers: BTreeSet<_> = most.iter().map(|limit| limit.resource).collect();
+        assert_eq!((most.len(), numbers.len()), (8, 8));
     }
 }

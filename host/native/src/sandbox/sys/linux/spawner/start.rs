@@ -21,6 +21,8 @@ pub(crate) struct Start<'a> {
     pub(crate) cwd: BorrowedFd<'a>,
     pub(crate) stdio: [i32; 3],
     pub(crate) limits: &'a [Limit],
+    /// The most tasks that the child's user may have.
+    pub(crate) user_tasks: Option<Limit>,
 }
 
 impl Start<'_> {
@@ -40,6 +42,7 @@ impl Start<'_> {
     pub(crate) fn child_args<'c>(&'c mut self, arguments: &'c mut CStrings) -> ChildArgs<'c> {
         ChildArgs {
             has_signal_actions: true,
+            has_own_attributes: false,
             stdio: self.stdio.map(Some),
             cwd: self.cwd.as_raw_fd(),
             affinity: None,
@@ -81,6 +84,7 @@ impl Surroundings {
             cwd: self.root.as_fd(),
             stdio: [self.null.as_raw_fd(); 3],
             limits: &[],
+            user_tasks: None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The program of a child outside a session.
 
 use super::interpreter::Returned::{Allow, Kill};
-use super::interpreter::{AARCH64, ENOSYS, EPERM, I386, SUCCESS, X86_64, interpret};
+use super::interpreter::{AARCH64, ENOSYS, EOPNOTSUPP, EPERM, I386, SUCCESS, X86_64, interpret};
 use super::{closed, native};
 use crate::confinement::Network;
 use crate::sandbox::sys::linux::policy::syscalls::program;
@@ -27,6 +27,10 @@ fn every_number_gets_its_action() {
         let expected = match number {
             109 | 112 => SUCCESS,
             435 | 437 | 470.. => ENOSYS,
+            // Asynchronous I/O, inotify, Landlock.
+            206..=210 | 333 | 253 | 294 | 444 | 445 => ENOSYS,
+            // To set and to remove an extended attribute.
+            188..=190 | 197..=199 | 463 | 466 => EOPNOTSUPP,
             _ if DENIED.contains(&number) || SOCKETS.contains(&number) => EPERM,
             _ if ZERO_DENIED.contains(&number) => EPERM,
             _ => Allow,
@@ -96,6 +100,31 @@ fn only_unix_stream_pairs_are_allowed() {
         (0, 1, EPERM),
     ] {
         assert_eq!(closed(53, &[family, kind]), expected, "{family} {kind:#o}");
+    }
+}
+
+#[test]
+fn without_a_network_a_socket_tells_of_no_interface_and_has_buffers_of_the_usual_size() {
+    // SIOCGIFCONF, SIOCGIFADDR, SIOCETHTOOL, SIOCGIWNAME, and one with a size and a direction.
+    for request in [0x8912, 0x8915, 0x8946, 0x8b01, 0x8010_8906] {
+        assert_eq!(closed(16, &[3, request]), EPERM, "ioctl {request:#x}");
+        assert_eq!(native(Network::Host, 16, &[3, request]), Allow);
+    }
+    // FIONREAD and TIOCOUTQ, by which programs read how much waits in a pair; FIONBIO, FIOASYNC, FIOCLEX.
+    for request in [0x541b, 0x5411, 0x5421, 0x5452, 0x5451] {
+        assert_eq!(closed(16, &[3, request]), Allow, "ioctl {request:#x}");
+    }
+    const SOL_SOCKET: u64 = 1;
+    for option in 0..80 {
+        // SO_SNDBUF, SO_RCVBUF, SO_SNDBUFFORCE, SO_RCVBUFFORCE.
+        let expected = match option {
+            7 | 8 | 32 | 33 => SUCCESS,
+            _ => Allow,
+        };
+        let returned = closed(54, &[3, SOL_SOCKET, option]);
+        assert_eq!(returned, expected, "option {option}");
+        assert_eq!(native(Network::Host, 54, &[3, SOL_SOCKET, option]), Allow);
+        assert_eq!(closed(54, &[3, 6, option]), Allow, "another level");
     }
 }
 

@@ -17,6 +17,7 @@ pub(super) enum Returned {
 pub(super) const SUCCESS: Returned = Returned::Errno(0);
 pub(super) const EPERM: Returned = Returned::Errno(1);
 pub(super) const ENOSYS: Returned = Returned::Errno(38);
+pub(super) const EOPNOTSUPP: Returned = Returned::Errno(95);
 
 /// Runs `program` on one call, as the kernel does.
 pub(super) fn interpret(
