@@ -14,7 +14,7 @@ use super::probe::reports::Reports;
 use super::probe::run as probe;
 use super::session::SessionPool;
 use super::spawner::process::Child;
-use super::spawner::start::Start;
+use super::spawner::start::{Membership, Start};
 use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
@@ -89,7 +89,11 @@ impl NativeLauncher {
             cwd: cwd.as_fd(),
             stdio: [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
             limits: &limits,
+            cgroup: Membership::default(),
         };
+        let cgroup = self.spawner.assign_cgroup(&plan.limits)?;
+        let (leaf, entry) = cgroup.map(|it| (it.leaf, it.entry)).unzip();
+        start.cgroup = entry.as_ref().map(Membership::of).unwrap_or_default();
         let watchdog = self.spawner.watchdog()?;
         let mut child = self
             .spawner
@@ -106,7 +110,7 @@ impl NativeLauncher {
                 .spawner
                 .start(&policy, &mut start, Some(self.spawner.watchdog()?));
         }
-        child
+        child.map(|child| child.in_cgroup(leaf))
     }
 }
 

@@ -165,7 +165,7 @@ fn test_session(spawner: &Spawner) -> Result<u8, LaunchError> {
     let plan = spawner.session_probe(canary.process.pid());
     let plan = plan.map_err(at(Stage::Spawn))?;
     let session = Arc::new(Session::start(spawner, &profile)?);
-    outcome(&session.launch(&plan, &ChildStdio::default())?)
+    outcome(&session.launch(&plan, &ChildStdio::default(), None)?)
 }
 
 /// Waits for the self-test, and returns its breaches.

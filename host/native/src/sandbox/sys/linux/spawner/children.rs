@@ -46,6 +46,7 @@ impl Spawner {
         watchdog: Option<Arc<Watchdog>>,
     ) -> Result<Child, LaunchError> {
         let mut arguments = start.arguments(None)?;
+        let into = start.cgroup.into;
         let args = ChildArgs {
             announce: watchdog.as_deref().and_then(Watchdog::descriptor),
             confine: Some(Confine {
@@ -56,7 +57,7 @@ impl Spawner {
             fault: self.fault,
             ..start.child_args(&mut arguments)
         };
-        let spawned = self.clone_child(&args, watchdog.as_deref())?;
+        let spawned = self.clone_child(&args, into, watchdog.as_deref())?;
         Ok(Child::new(spawned, watchdog))
     }
 
@@ -85,6 +86,7 @@ impl Spawner {
         keep.extend(init_args.filter);
         let image = self.init_image().map_err(spawn_error)?;
         let mut arguments = start.arguments(Some(InitArgs::Execute(init_args)))?;
+        let into = start.cgroup.into;
         let args = ChildArgs {
             program: image.as_raw_fd(),
             keep: &keep,
@@ -92,7 +94,7 @@ impl Spawner {
             fault: self.vfork_fault(),
             ..start.child_args(&mut arguments)
         };
-        let spawned = self.clone_child(&args, watchdog.as_deref());
+        let spawned = self.clone_child(&args, into, watchdog.as_deref());
         let spawned = spawned.map_err(|error| match error.stage {
             // The program that could not be executed is `capspawn-init`, not the guest's.
             Stage::Exec => spawn_error(error.source),
