@@ -51,6 +51,12 @@ impl Directory {
         }
     }
 
+    /// Returns the directory's name.
+    #[cfg(test)]
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Makes a cgroup.
     pub(super) fn add(&self, cgroup: &str) -> io::Result<()> {
         Ok(mkdirat(&self.dir, cgroup, Mode::from_raw_mode(0o755))?)

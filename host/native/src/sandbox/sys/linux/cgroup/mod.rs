@@ -165,3 +165,6 @@ impl Cgroups {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -244,6 +244,12 @@ pub(crate) struct Leaf {
 }
 
 impl Leaf {
+    /// Returns the cgroup's name.
+    #[cfg(test)]
+    pub(super) fn name(&self) -> &str {
+        &self.cgroup.name
+    }
+
     /// Returns how a child of the user `user` enters. `has_clone3`: the system can clone it there.
     pub(crate) fn entry(&self, user: Identity, has_clone3: bool) -> io::Result<Entry> {
         let name = &self.cgroup.name;
