@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
+use super::cgroup::Leaf;
 use super::fd::cstrings::CStrings;
 use super::fd::stdio::{AboveStdio, above_stdio, null};
 use super::policy::cache::PolicyCache;
@@ -92,8 +93,8 @@ impl NativeLauncher {
             cgroup: Membership::default(),
         };
         let cgroup = self.spawner.assign_cgroup(&plan.limits)?;
-        let (leaf, entry) = cgroup.map(|it| (it.leaf, it.entry)).unzip();
-        start.cgroup = entry.as_ref().map(Membership::of).unwrap_or_default();
+        let entry = cgroup.as_ref().and_then(Leaf::entry);
+        start.cgroup = entry.map(Membership::of).unwrap_or_default();
         let watchdog = self.spawner.watchdog()?;
         let mut child = self
             .spawner
@@ -110,7 +111,8 @@ impl NativeLauncher {
                 .spawner
                 .start(&policy, &mut start, Some(self.spawner.watchdog()?));
         }
-        child.map(|child| child.in_cgroup(leaf))
+        let child = child?;
+        Ok(child.in_cgroup(cgroup.map(Leaf::entered)))
     }
 }
 

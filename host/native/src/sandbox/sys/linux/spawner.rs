@@ -28,7 +28,7 @@ use parking_lot::Mutex;
 
 use self::vfork::{Spawned, Vfork};
 use self::watchdog::Watchdog;
-use super::cgroup::{Assigned, Cgroups};
+use super::cgroup::{Cgroups, Leaf};
 use super::fd::stdio::above_stdio;
 use crate::launch::{Identity, LaunchError, Stage};
 use crate::limits::Limits;
@@ -122,7 +122,7 @@ impl Spawner {
     }
 
     /// Returns a cgroup for a child with these limits; none where the host can make none.
-    pub(crate) fn assign_cgroup(&self, limits: &Limits) -> Result<Option<Assigned>, LaunchError> {
+    pub(crate) fn assign_cgroup(&self, limits: &Limits) -> Result<Option<Leaf>, LaunchError> {
         let (user, _) = self.user();
         let assigned = self.cgroups.assign(limits, user, self.vfork.has_clone3());
         assigned.map_err(|source| LaunchError::new(Stage::Cgroup, source))

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::fs::{flock, fstat, mkdirat, openat, statat, unlinkat};
-use rustix::io::{Errno, read, write};
+use rustix::io::{Errno, pread, write};
 
 /// The names of these directories begin so.
 const PREFIX: &str = "capspawn-";
@@ -87,31 +87,14 @@ impl Directory {
         Ok(())
     }
 
-    /// Reads a file of a cgroup, all files that are read here being short.
-    pub(super) fn read(&self, path: &str) -> io::Result<String> {
-        let file = self.open(path, OFlags::RDONLY)?;
-        let mut buffer = [0; 4096];
-        let count = read(&file, &mut buffer)?;
-        let text = String::from_utf8_lossy(buffer.get(..count).unwrap_or(&[]));
-        Ok(text.into_owned())
-    }
-
-    /// Reads a file that holds one number.
+    /// Reads a file of a cgroup that holds one number.
     pub(super) fn number(&self, path: &str) -> io::Result<u64> {
-        let text = self.read(path)?;
-        let number = text.trim().parse();
-        number.map_err(|_| io::ErrorKind::InvalidData.into())
+        number(&self.open(path, OFlags::RDONLY)?)
     }
 
-    /// Reads the number after `key` from a file with one key and number a line.
+    /// Reads the number after `key` in a file of a cgroup.
     pub(super) fn entry(&self, path: &str, key: &str) -> io::Result<u64> {
-        let text = self.read(path)?;
-        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
-        let number = lines.find_map(|(name, number)| (name == key).then(|| number.trim().parse()));
-        match number {
-            Some(Ok(number)) => Ok(number),
-            _ => Err(io::ErrorKind::InvalidData.into()),
-        }
+        entry(&self.open(path, OFlags::RDONLY)?, key)
     }
 }
 
@@ -122,6 +105,29 @@ impl Drop for Directory {
             tracing::debug!(name = self.name, %error, "a cgroup directory is left");
         }
     }
+}
+
+/// Reads a file that holds one number.
+pub(super) fn number(file: &OwnedFd) -> io::Result<u64> {
+    with_text(file, |text| text.trim().parse().ok())
+}
+
+/// Reads the number after `key` from a file with one key and number a line.
+pub(super) fn entry(file: &OwnedFd, key: &str) -> io::Result<u64> {
+    with_text(file, |text| {
+        let mut lines = text.lines().filter_map(|line| line.split_once(' '));
+        let (_, number) = lines.find(|(name, _)| *name == key)?;
+        number.trim().parse().ok()
+    })
+}
+
+fn with_text(file: &OwnedFd, parse: impl FnOnce(&str) -> Option<u64>) -> io::Result<u64> {
+    // All files that are read here are short, and what is looked for is at their beginning.
+    let mut buffer = [0; 1024];
+    let count = pread(file, &mut buffer, 0)?;
+    let text = std::str::from_utf8(buffer.get(..count).unwrap_or(&[]));
+    let number = text.ok().and_then(parse);
+    number.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Removes the directories in `parent` whose hosts have ended without removing them.

@@ -1,4 +1,4 @@
-//! What a child's cgroup limits, and how the child gets into it.
+//! What a child's cgroup limits, how the child gets into it, and where it is counted.
 
 use std::os::fd::OwnedFd;
 
@@ -40,4 +40,20 @@ pub(crate) enum Entry {
     Write(Vec<OwnedFd>),
     /// The child is cloned into this directory: version 2.
     Clone(OwnedFd),
+}
+
+/// Open files of a cgroup. Opening them for each child would cost 4 % of a spawn.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) entry: Entry,
+    pub(super) counters: CounterFiles,
+}
+
+/// The files with what is counted; those that the kernel or the host lacks are missing.
+#[derive(Debug, Default)]
+pub(super) struct CounterFiles {
+    /// Open for reading and writing: writing forgets the peak.
+    pub(super) memory_peak: Option<OwnedFd>,
+    pub(super) tasks_peak: Option<OwnedFd>,
+    pub(super) cpu: Option<OwnedFd>,
 }

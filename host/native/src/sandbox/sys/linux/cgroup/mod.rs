@@ -42,15 +42,6 @@ pub(crate) struct Cgroups {
     place: Mutex<Option<Result<Arc<Place>, &'static str>>>,
 }
 
-/// A cgroup for one child.
-#[derive(Debug)]
-pub(crate) struct Assigned {
-    /// The cgroup.
-    pub(crate) leaf: Leaf,
-    /// How the child enters.
-    pub(crate) entry: Entry,
-}
-
 /// Why no cgroup can be made.
 #[derive(Debug)]
 pub(crate) enum Unavailable {
@@ -96,8 +87,8 @@ impl Cgroups {
         self.place().map(|place| place.controllers())
     }
 
-    /// Returns an empty cgroup with the limits of one child, and how a child of `user` enters it,
-    /// with `clone3(2)` where the system has it; none where the host has no place for cgroups.
+    /// Returns an empty cgroup with the limits of one child, which a child of `user` can enter, by
+    /// `clone3(2)` where the system has it; none where the host has no place for cgroups.
     ///
     /// # Errors
     ///
@@ -108,7 +99,7 @@ impl Cgroups {
         limits: &Limits,
         user: Identity,
         has_clone3: bool,
-    ) -> io::Result<Option<Assigned>> {
+    ) -> io::Result<Option<Leaf>> {
         let assign = || self.assign_once(limits, user, has_clone3);
         match assign() {
             // Someone else has removed the directory.
@@ -126,15 +117,13 @@ impl Cgroups {
         limits: &Limits,
         user: Identity,
         has_clone3: bool,
-    ) -> io::Result<Option<Assigned>> {
+    ) -> io::Result<Option<Leaf>> {
         let place = match self.place() {
             Ok(place) => place,
             Err(Unavailable::Hint(_)) => return Ok(None),
             Err(Unavailable::Shortage(error)) => return Err(error),
         };
-        let leaf = place.take(limits)?;
-        let entry = leaf.entry(user, has_clone3)?;
-        Ok(Some(Assigned { leaf, entry }))
+        place.take(limits, user, has_clone3).map(Some)
     }
 
     fn place(&self) -> Result<Arc<Place>, Unavailable> {

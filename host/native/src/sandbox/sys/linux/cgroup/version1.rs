@@ -1,15 +1,15 @@
 //! The cgroups of version 1: a hierarchy of its own for each controller.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use rustix::fs::OFlags;
 
-use super::directory::Directory;
-use super::entry::{Entry, LeafLimits};
+use super::directory::{Directory, number};
+use super::entry::{CounterFiles, Entry, LeafLimits};
 use super::mounted::Mounted;
 use super::place::Controllers;
-use crate::launch::{TreeCounters, TreeUsage};
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
 /// The host's directories, one for each controller that it may use.
@@ -108,12 +108,19 @@ impl Version1 {
         files.map(Entry::Write)
     }
 
-    /// Forgets the peak of the memory.
-    pub(super) fn reset(&self, name: &str) -> io::Result<()> {
-        match &self.memory {
-            Some(memory) => memory.write(&format!("{name}/memory.max_usage_in_bytes"), "0"),
-            None => Ok(()),
-        }
+    /// Opens the files that count.
+    pub(super) fn counter_files(&self, name: &str) -> io::Result<CounterFiles> {
+        let open = |it: &Option<Directory>, file, flags| {
+            let directory = it.as_ref()?;
+            Some(directory.open(&format!("{name}/{file}"), flags))
+        };
+        Ok(CounterFiles {
+            memory_peak: open(&self.memory, "memory.max_usage_in_bytes", OFlags::RDWR)
+                .transpose()?,
+            // Older kernels have no peak: the registry samples it.
+            tasks_peak: open(&self.tasks, "pids.peak", OFlags::RDONLY).and_then(Result::ok),
+            cpu: open(&self.cpu, "cpuacct.usage", OFlags::RDONLY).transpose()?,
+        })
     }
 
     /// Returns the memory that is charged to the cgroup now, in bytes.
@@ -124,23 +131,16 @@ impl Version1 {
         }
     }
 
-    pub(super) fn counters(&self, name: &str) -> io::Result<TreeCounters> {
-        let mut counters = TreeCounters::default();
-        if let Some(memory) = &self.memory {
-            let peak = memory.number(&format!("{name}/memory.max_usage_in_bytes"))?;
-            counters.usage.peak_memory_bytes = Some(peak);
-            let kills = memory.entry(&format!("{name}/memory.oom_control"), "oom_kill")?;
-            counters.out_of_memory = kills > 0;
+    /// Returns the processor time that has been used in the cgroup.
+    pub(super) fn cpu(file: &OwnedFd) -> io::Result<Duration> {
+        number(file).map(Duration::from_nanos)
+    }
+
+    /// Returns how many processes the kernel has ended because the cgroup was at its limit.
+    pub(super) fn memory_kills(&self, name: &str) -> io::Result<u64> {
+        match &self.memory {
+            Some(memory) => memory.entry(&format!("{name}/memory.oom_control"), "oom_kill"),
+            None => Ok(0),
         }
-        let usage: &mut TreeUsage = &mut counters.usage;
-        if let Some(tasks) = &self.tasks {
-            // Older kernels have no peak: the registry samples it.
-            usage.peak_tasks = tasks.number(&format!("{name}/pids.peak")).ok();
-        }
-        if let Some(cpu) = &self.cpu {
-            let nanoseconds = cpu.number(&format!("{name}/cpuacct.usage"))?;
-            usage.cpu = Some(Duration::from_nanos(nanoseconds));
-        }
-        Ok(counters)
     }
 }

@@ -10,14 +10,11 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown};
-use rustix::io::{pread, write};
 
-use super::directory::Directory;
-use super::entry::{Entry, LeafLimits};
+use super::directory::{Directory, entry};
+use super::entry::{CounterFiles, Entry, LeafLimits};
 use super::mounted::Mounted;
-use crate::launch::TreeCounters;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
@@ -33,8 +30,6 @@ pub(super) struct Version2 {
     directory: Directory,
     _moved: Option<Moved>,
     has_tasks: bool,
-    /// Readers of each cgroup's peak memory since they were last written to.
-    peaks: Mutex<Vec<(String, OwnedFd)>>,
 }
 
 impl Version2 {
@@ -97,7 +92,6 @@ impl Version2 {
             directory,
             _moved: moved,
             has_tasks: wanted.contains(&"pids"),
-            peaks: Mutex::default(),
         })
     }
 
@@ -107,24 +101,16 @@ impl Version2 {
 
     pub(super) fn add(&self, name: &str) -> io::Result<()> {
         self.directory.add(name)?;
-        let prepared = self
+        let whole = self
             .directory
             .write(&format!("{name}/memory.oom.group"), "1");
-        let peak = self
-            .directory
-            .open(&format!("{name}/memory.peak"), OFlags::RDWR);
-        if let Ok(peak) = peak {
-            self.peaks.lock().push((name.into(), peak));
-        }
-        prepared.inspect_err(|_| {
+        whole.inspect_err(|_| {
             let _ = self.remove(name);
         })
     }
 
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
-        self.directory.remove(name)?;
-        self.peaks.lock().retain(|(it, _)| it != name);
-        Ok(())
+        self.directory.remove(name)
     }
 
     pub(super) fn set_limits(&self, name: &str, limits: LeafLimits) -> io::Result<()> {
@@ -168,9 +154,16 @@ impl Version2 {
         self.directory.open(SERVERS, DIRECTORY).map(Entry::Clone)
     }
 
-    /// Forgets the peak of the memory.
-    pub(super) fn reset(&self, name: &str) -> io::Result<()> {
-        self.with_peak(name, |peak| Ok(write(peak, b"reset").map(drop)?))
+    /// Opens the files that count.
+    pub(super) fn counter_files(&self, name: &str) -> io::Result<CounterFiles> {
+        let open = |file: &str, flags| self.directory.open(&format!("{name}/{file}"), flags);
+        Ok(CounterFiles {
+            // Kernels before 5.19 have no peak of the memory, and later ones none of the tasks: the registry
+            // samples it.
+            memory_peak: open("memory.peak", OFlags::RDWR).ok(),
+            tasks_peak: open("pids.peak", OFlags::RDONLY).ok(),
+            cpu: Some(open("cpu.stat", OFlags::RDONLY)?),
+        })
     }
 
     /// Returns the memory that is charged to the cgroup now, in bytes.
@@ -178,40 +171,20 @@ impl Version2 {
         self.directory.number(&format!("{name}/memory.current"))
     }
 
-    pub(super) fn counters(&self, name: &str) -> io::Result<TreeCounters> {
-        let mut counters = TreeCounters::default();
-        let peak = self.with_peak(name, |peak| {
-            let mut digits = [0; 32];
-            let count = pread(peak, &mut digits, 0)?;
-            let text = std::str::from_utf8(digits.get(..count).unwrap_or(&[]));
-            let number = text.ok().and_then(|text| text.trim().parse().ok());
-            number.ok_or_else(|| io::ErrorKind::InvalidData.into())
-        });
-        // Kernels before 5.19 have no peak: the registry keeps the largest of what it reads.
-        let memory = peak.or_else(|_: io::Error| self.memory_bytes(name))?;
-        counters.usage.peak_memory_bytes = Some(memory);
-        let events = format!("{name}/memory.events");
-        counters.out_of_memory = self.directory.entry(&events, "oom_kill")? > 0;
-        let microseconds = self
-            .directory
-            .entry(&format!("{name}/cpu.stat"), "usage_usec")?;
-        counters.usage.cpu = Some(Duration::from_micros(microseconds));
-        if self.has_tasks {
-            // Older kernels have no peak: the registry samples it.
-            counters.usage.peak_tasks = self.directory.number(&format!("{name}/pids.peak")).ok();
-        }
-        Ok(counters)
+    /// Returns the processor time that has been used in the cgroup.
+    pub(super) fn cpu(file: &OwnedFd) -> io::Result<Duration> {
+        entry(file, "usage_usec").map(Duration::from_micros)
+    }
+
+    /// Returns how many processes the kernel has ended because the cgroup was at its limit.
+    pub(super) fn memory_kills(&self, name: &str) -> io::Result<u64> {
+        self.directory
+            .entry(&format!("{name}/memory.events"), "oom_kill")
     }
 
     /// Kills every process in the cgroup.
     pub(super) fn kill(&self, name: &str) -> io::Result<()> {
         self.directory.write(&format!("{name}/cgroup.kill"), "1")
-    }
-
-    fn with_peak<T>(&self, name: &str, read: impl Fn(&OwnedFd) -> io::Result<T>) -> io::Result<T> {
-        let peaks = self.peaks.lock();
-        let peak = peaks.iter().find(|(it, _)| it == name);
-        read(&peak.ok_or(io::ErrorKind::Unsupported)?.1)
     }
 }
 

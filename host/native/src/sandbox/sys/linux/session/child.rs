@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::instance::Session;
 use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process, TreeCounters};
-use crate::sandbox::sys::linux::cgroup::{Assigned, Leaf};
+use crate::sandbox::sys::linux::cgroup::Leaf;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 use crate::status::Signal;
@@ -49,12 +49,12 @@ impl Session {
         self: &Arc<Self>,
         plan: &Plan,
         stdio: &ChildStdio,
-        cgroup: Option<Assigned>,
+        cgroup: Option<Leaf>,
     ) -> Result<SessionChild, LaunchError> {
-        let entry = cgroup.as_ref().map(|assigned| &assigned.entry);
+        let entry = cgroup.as_ref().and_then(Leaf::entry);
         let spawned = self.spawn(plan, stdio, entry)?;
-        let leaf = cgroup.map(|assigned| assigned.leaf);
-        Ok(SessionChild::new(Arc::clone(self), spawned, leaf))
+        let cgroup = cgroup.map(Leaf::entered);
+        Ok(SessionChild::new(Arc::clone(self), spawned, cgroup))
     }
 }
 
