@@ -260,6 +260,7 @@ impl Place {
     }
 
     fn give_back(&self, mut cgroup: Cgroup, counted: Option<TreeCounters>) {
+        let counted = counted.or_else(|| self.counters(&cgroup).ok());
         if counted.is_some_and(|counted| self.is_as_new(&mut cgroup, &counted)) {
             let mut idle = self.idle.lock();
             if idle.len() < KEPT {
