@@ -113,31 +113,57 @@ fn a_child_is_counted_from_before_it_executes() {
     });
 }
 
+/// Python that holds 64 MiB which no resident page of a process shows.
+const HIDDEN: &str = "import mmap\n\
+    for _ in range(4):\n \
+    \u{20}m = mmap.mmap(-1, 16 << 20)\n \
+    \u{20}for o in range(0, len(m), 4096): m[o] = 1\n \
+    \u{20}m.madvise(mmap.MADV_DONTNEED)\n \
+    \u{20}globals().setdefault('kept', []).append(m)\n\
+    print('held')\n";
+
 #[test]
 fn the_kernel_ends_a_tree_at_its_memory_limit() {
     if cgroups().is_none() {
         return;
     }
     in_both_tiers(|launcher| {
-        // RLIMIT_DATA holds for each process. The shell ends by `tail`'s signal only if it executes it.
-        let hog = "exec tail -c 100000000 /dev/zero";
-        let mut over = plan(hog, limits(32 << 20));
-        over.limits.memory_bytes = Some(32 << 20);
-        let child = start(launcher, &plan("exit 0", limits(32 << 20)));
-        assert_eq!(
-            exit(&*child),
-            Exit::Code(0),
-            "a small one is within the limit"
-        );
-        assert!(!child.counters().out_of_memory);
-        child.reap().expect("it has ended");
-        let shared = "exec dd if=/dev/zero of=/dev/shm/x bs=1M count=50";
-        if launcher.findings().tier == Tier::A {
-            let child = start(launcher, &plan(shared, limits(32 << 20)));
-            assert_eq!(exit(&*child), Exit::Signal(9));
-            assert!(child.counters().out_of_memory);
+        for (bytes, expected) in [(256 << 20, Exit::Code(0)), (48 << 20, Exit::Signal(9))] {
+            let mut hidden = plan("exec /usr/bin/python3 -ISc \"$0\"", limits(bytes));
+            hidden.argv.push(HIDDEN.into());
+            let child = start(launcher, &hidden);
+            assert_eq!(exit(&*child), expected, "{bytes} bytes");
+            let counters = child.counters();
+            assert_eq!(counters.out_of_memory, expected != Exit::Code(0));
+            let peak = counters.usage.peak_memory_bytes.expect("it is counted");
+            assert!(peak > 40 << 20 && peak <= bytes, "{peak} of {bytes}");
             child.reap().expect("it has ended");
         }
+    });
+}
+
+#[test]
+fn pages_of_files_are_given_up_before_a_tree_is_ended() {
+    if cgroups().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir_in("/var/tmp").expect("a directory");
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open).expect("its mode");
+    in_both_tiers(|launcher| {
+        let text = "dd if=/dev/zero of=f bs=1M count=100 2>/dev/null && exec cat f > /dev/null";
+        let mut files = plan(text, limits(24 << 20));
+        let mut confinement = Confinement::clone(&files.confinement);
+        let root = FsRoot::resolve(folder.path()).expect("it exists");
+        confinement.fs.write.push(root);
+        files.confinement = Arc::new(confinement);
+        files.limits.file_size_bytes = None;
+        files.cwd = WorkingDirectory::open(folder.path()).expect("it exists");
+        files.cwd.named = true;
+        let child = start(launcher, &files);
+        assert_eq!(exit(&*child), Exit::Code(0));
+        assert!(!child.counters().out_of_memory);
+        child.reap().expect("it has ended");
     });
 }
 
