@@ -10,6 +10,7 @@ use std::time::SystemTime;
 use serde::{Serialize, Serializer};
 
 use crate::error::{Denial, Quota, SpawnError};
+use crate::launch::TreeUsage;
 use crate::status::ExitStatus;
 
 /// One event; it serialises as one JSON object.
@@ -95,6 +96,9 @@ pub enum EventKind {
         stderr_bytes: u64,
         /// The part of these bytes that was not kept.
         stderr_dropped: u64,
+        /// What its tree used, as far as it was measured.
+        #[serde(serialize_with = "tree_usage")]
+        usage: TreeUsage,
         /// How much of the demanded confinement was enforced.
         confinement: &'static str,
     },
@@ -147,8 +151,27 @@ fn exit_status<S: Serializer>(status: &ExitStatus, serializer: S) -> Result<S::O
     map.end()
 }
 
+/// Writes what was measured; what was not has no key.
+fn tree_usage<S: Serializer>(usage: &TreeUsage, serializer: S) -> Result<S::Ok, S::Error> {
+    use serde::ser::SerializeMap;
+
+    let mut map = serializer.serialize_map(None)?;
+    if let Some(bytes) = usage.peak_memory_bytes {
+        map.serialize_entry("peak_memory_bytes", &bytes)?;
+    }
+    if let Some(cpu) = usage.cpu {
+        map.serialize_entry("cpu_seconds", &cpu.as_secs_f64())?;
+    }
+    if let Some(tasks) = usage.peak_tasks {
+        map.serialize_entry("peak_tasks", &tasks)?;
+    }
+    map.end()
+}
+
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::status::KillReason;
 
@@ -163,6 +186,11 @@ mod tests {
                 stdout_dropped: 3,
                 stderr_bytes: 0,
                 stderr_dropped: 0,
+                usage: TreeUsage {
+                    peak_memory_bytes: None,
+                    cpu: Some(Duration::from_millis(1250)),
+                    peak_tasks: Some(2),
+                },
                 confinement: "none",
             },
             time: SystemTime::UNIX_EPOCH,
@@ -175,5 +203,7 @@ mod tests {
         assert_eq!(json["status"]["killed"], "timeout");
         assert_eq!(json["stdout_dropped"], 3);
         assert_eq!(json["args"][0], "30");
+        let measured = serde_json::json!({ "cpu_seconds": 1.25, "peak_tasks": 2 });
+        assert_eq!(json["usage"], measured);
     }
 }

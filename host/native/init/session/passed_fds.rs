@@ -4,7 +4,7 @@
 //! the root. So the standard streams are pipes, sockets or the null device, and the program is a
 //! regular file.
 
-use super::descriptor::{CHARACTERS, Descriptor, PIPE, REGULAR, SOCKET};
+use super::descriptor::{CHARACTERS, DIRECTORY, Descriptor, PIPE, REGULAR, SOCKET};
 use super::socket::MAX_DESCRIPTORS;
 use capspawn_raw::wire::{SpawnFiles, SpawnRequest};
 
@@ -33,7 +33,9 @@ pub(super) fn take(
 
 /// Whether a child may get the streams and execute the program.
 pub(super) fn are_allowed(files: &SpawnFiles<Descriptor>) -> bool {
-    files.streams.iter().flatten().all(is_stream) && has_format(&files.program, REGULAR)
+    files.streams.iter().flatten().all(is_stream)
+        && has_format(&files.program, REGULAR)
+        && files.cgroup.iter().flatten().all(is_cgroup)
 }
 
 fn is_stream(file: &Descriptor) -> bool {
@@ -41,6 +43,12 @@ fn is_stream(file: &Descriptor) -> bool {
         let is_null = stat.format == CHARACTERS && stat.special == NULL_DEVICE;
         is_null || stat.format == PIPE || stat.format == SOCKET
     })
+}
+
+/// Whether this is a file of a cgroup, or its directory. The child gets neither: both are closed
+/// when it executes.
+fn is_cgroup(file: &Descriptor) -> bool {
+    has_format(file, REGULAR) || has_format(file, DIRECTORY)
 }
 
 fn has_format(file: &Descriptor, format: u32) -> bool {

@@ -7,7 +7,8 @@ use capspawn_raw::child::PassArguments;
 use capspawn_raw::wire::MAX_STRINGS;
 
 const PAGE: usize = 4096;
-const STACK: usize = 64 * 1024;
+/// The bytes of the stack for the vfork child.
+pub(super) const STACK: usize = 64 * 1024;
 
 /// The server's descriptors and memory.
 pub(super) struct Server<'a> {

@@ -5,15 +5,15 @@ use core::ffi::CStr;
 use super::descriptor::{Descriptor, Mapped};
 use super::mount;
 use super::passed_fds::{self, PassedFds};
-use super::server::Server;
+use super::server::{STACK, Server};
 use super::socket::{self, MAX_DESCRIPTORS};
 use capspawn_raw::child::{ChildArgs, FailureSlot, PassArguments};
-use capspawn_raw::clone::trampoline;
+use capspawn_raw::clone::{CLONE_INTO_CGROUP, CloneArgs, trampoline};
 use capspawn_raw::confine::Confine;
 use capspawn_raw::filter::FilterProgram;
 use capspawn_raw::step::Step;
 use capspawn_raw::syscall::{call, exit, number};
-use capspawn_raw::wire::{MAX_SHARED, Report, SpawnFiles, SpawnRequest};
+use capspawn_raw::wire::{CgroupEntry, MAX_CGROUP_FILES, MAX_SHARED, Report, SpawnFiles, SpawnRequest};
 
 const EINVAL: i32 = 22;
 
@@ -80,6 +80,7 @@ fn start(
     if !passed_fds::are_allowed(files) {
         return Err(Refusal::malformed());
     }
+    let stack_top = server.stack_top;
     let mapped = files
         .strings
         .as_ref()
@@ -108,6 +109,17 @@ fn start(
     let visible = same_file(strings.program, &files.program, server.filter_pass);
     let program = visible.as_ref().unwrap_or(&files.program);
     let null = null_device(&files.streams).map_err(Refusal::at(Step::Stdio))?;
+    let mut cgroups = [-1; MAX_CGROUP_FILES as usize];
+    let mut count = 0;
+    for (number, file) in cgroups.iter_mut().zip(files.cgroup.iter().flatten()) {
+        *number = file.number();
+        count += 1;
+    }
+    let cgroups = cgroups.get(..count).unwrap_or(&[]);
+    let into = match (request.cgroup, cgroups) {
+        (CgroupEntry::Clone, [directory]) => Some(*directory),
+        _ => None,
+    };
     let args = ChildArgs {
         // The host's child has reset the signals before it executed this program, which sets no action.
         has_signal_actions: false,
@@ -123,6 +135,10 @@ fn start(
         keep: &[],
         filter_pass: server.filter_pass,
         announce: Some(server.announcements.number()),
+        cgroups: match request.cgroup {
+            CgroupEntry::Write(_) => cgroups,
+            CgroupEntry::None | CgroupEntry::Clone => &[],
+        },
         confine: Some(Confine {
             lock_securebits: false,
             ruleset: server.child_ruleset.as_ref().map(Descriptor::number),
@@ -134,7 +150,7 @@ fn start(
         fault: request.fault,
         failure: FailureSlot::new(),
     };
-    let cloned = vfork(server.stack_top, &args).map_err(|errno| Refusal {
+    let cloned = vfork(stack_top, into, &args).map_err(|errno| Refusal {
         step: None,
         errno,
         pid: 0,
@@ -174,20 +190,44 @@ fn same_file(path: &CStr, program: &Descriptor, pass: PassArguments) -> Option<D
     (own.device == passed.device && own.inode == passed.inode).then_some(inside)
 }
 
-/// Clones a child of the host on the stack kept for it, and returns once it executes or has
-/// failed.
-fn vfork(stack_top: usize, child_args: &ChildArgs<'_>) -> Result<Cloned, i32> {
+/// Clones a child of the host on the stack kept for it, into the cgroup `into` where there is
+/// one, and returns once it executes or has failed.
+fn vfork(
+    top: usize,
+    into: Option<i32>,
+    child_args: &ChildArgs<'_>,
+) -> Result<Cloned, i32> {
     const CLONE_VM: usize = 0x100;
     const CLONE_PIDFD: usize = 0x1000;
     const CLONE_VFORK: usize = 0x4000;
     const CLONE_PARENT: usize = 0x8000;
     const SIGCHLD: usize = 17;
-    let flags = CLONE_VM | CLONE_PIDFD | CLONE_VFORK | CLONE_PARENT | SIGCHLD;
+    let flags = CLONE_VM | CLONE_PIDFD | CLONE_VFORK | CLONE_PARENT;
     let mut pidfd = -1i32;
-    let args = [flags, stack_top, (&raw mut pidfd).expose_provenance(), 0];
-    // SAFETY: these are the arguments of clone(2) on x86_64. The stack is the server's one for children, of which one
-    // at a time has not executed yet, and the server blocks all signals.
-    let result = unsafe { trampoline(number::CLONE as isize, args, child_args) };
+    let pidfd_room = (&raw mut pidfd).expose_provenance();
+    let result = match into {
+        None => {
+            let args = [flags | SIGCHLD, top, pidfd_room, 0];
+            // SAFETY: these are the arguments of clone(2) on x86_64. The stack is the server's one for children, of
+            // which one at a time has not executed yet, and the server blocks all signals.
+            unsafe { trampoline(number::CLONE as isize, args, child_args) }
+        }
+        Some(cgroup) => {
+            let args = CloneArgs {
+                flags: flags as u64 | CLONE_INTO_CGROUP,
+                pidfd: pidfd_room as u64,
+                // With CLONE_PARENT the signal is that of the server itself, SIGCHLD, and none may be given.
+                exit_signal: 0,
+                stack: (top - STACK) as u64,
+                stack_size: STACK as u64,
+                cgroup: cgroup as u64,
+                ..CloneArgs::default()
+            };
+            let args = [(&raw const args).expose_provenance(), size_of::<CloneArgs>(), 0, 0];
+            // SAFETY: these are the arguments of clone3(2): a `struct clone_args` and its size. The rest as above.
+            unsafe { trampoline(number::CLONE3 as isize, args, child_args) }
+        }
+    };
     let pid = u32::try_from(result).map_err(|_| result.wrapping_neg() as i32)?;
     Ok(Cloned(pid, Descriptor(pidfd)))
 }

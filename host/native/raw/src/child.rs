@@ -46,6 +46,8 @@ pub struct ChildArgs<'a> {
     pub filter_pass: PassArguments,
     /// The socket on which the child announces its pid.
     pub announce: Option<i32>,
+    /// The files by which the child enters its cgroup, one for each hierarchy.
+    pub cgroups: &'a [i32],
     /// `None` if the program confines itself, as `capspawn-init` does.
     pub confine: Option<Confine<'a>>,
     /// The program.
@@ -134,6 +136,15 @@ fn prepare(args: &ChildArgs<'_>) -> Result<(), Failure> {
     fault.guard(Step::Announce, || match args.announce {
         Some(socket) => announce(socket),
         None => Ok(()),
+    })?;
+    fault.guard(Step::Cgroup, || {
+        for file in args.cgroups {
+            // 0 is the caller itself: the kernel then needs no lock on the threads of other processes.
+            let itself = c"0".as_ptr().expose_provenance();
+            // SAFETY: the kernel reads one byte of the string. The call moves the child alone.
+            unsafe { call(number::WRITE, [descriptor(*file), itself, 1, 0, 0, 0])? };
+        }
+        Ok(())
     })?;
     fault.guard(Step::Setsid, || {
         let [first, second] = args.filter_pass;

@@ -7,6 +7,38 @@
 
 use crate::child::{self, ChildArgs};
 
+/// The kernel's `struct clone_args`, as of its version with a cgroup. A kernel that knows fewer
+/// fields accepts the others if they are zero.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CloneArgs {
+    /// The `CLONE_` flags.
+    pub flags: u64,
+    /// Where the kernel stores the pidfd.
+    pub pidfd: u64,
+    /// Not used.
+    pub child_tid: u64,
+    /// Not used.
+    pub parent_tid: u64,
+    /// The signal at the child's end.
+    pub exit_signal: u64,
+    /// The lower end of the child's stack.
+    pub stack: u64,
+    /// The bytes of the stack.
+    pub stack_size: u64,
+    /// Not used.
+    pub tls: u64,
+    /// Not used.
+    pub set_tid: u64,
+    /// Not used.
+    pub set_tid_size: u64,
+    /// The descriptor of the directory of the child's cgroup, with [`CLONE_INTO_CGROUP`].
+    pub cgroup: u64,
+}
+
+/// The flag of `clone3(2)` by which the child starts in [`CloneArgs::cgroup`].
+pub const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
 /// Makes the system call `number`, `clone` or `clone3`. The child runs
 /// `child::main` with `child_args`; the parent gets the child's pid or a negative error number.
 ///

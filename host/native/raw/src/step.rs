@@ -62,6 +62,8 @@ steps! {
     Root = 15,
     /// Reading a request, or a session's configuration.
     Request = 16,
+    /// Entering the child's cgroup: `write(2)`.
+    Cgroup = 17,
 }
 
 impl Step {

@@ -19,7 +19,7 @@ use super::owner::OwnerKey;
 use super::pipe::UntakenPipes;
 use super::tree::TreeLimits;
 use super::usage::Sample;
-use crate::launch::{Exit, Plan, Process, Request};
+use crate::launch::{Exit, Plan, Process, Request, TreeUsage};
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 
 /// The state of one child.
@@ -180,6 +180,7 @@ impl Record {
             if let Err(error) = process.signal_tree(Signal::Kill) {
                 tracing::warn!(child = self.id, %error, "could not kill the rest of the tree");
             }
+            self.count(&*process);
             if let Err(error) = process.reap() {
                 tracing::warn!(child = self.id, %error, "could not reap");
             }
@@ -237,12 +238,30 @@ impl Record {
 
     /// Returns the status that the leader's `exit` stands for.
     pub(crate) fn status_of(&self, exit: Exit) -> ExitStatus {
+        if let Some(process) = self.process.lock().as_deref() {
+            self.count(process);
+        }
         self.ending.lock().status_of(exit)
     }
 
-    /// Returns the limit that the tree of process group `group` exceeds in `sample`.
+    /// Returns the limit that the tree of process group `group` exceeds, by the kernel's counters
+    /// or in `sample`; none once the tree is gone.
     pub(crate) fn exceeded(&self, group: u32, sample: &Sample) -> Option<KillReason> {
-        self.tree_limits.lock().exceeded(group, sample)
+        let counters = self.process.lock().as_deref().map(Process::counters)?;
+        self.tree_limits.lock().exceeded(group, sample, &counters)
+    }
+
+    /// What the tree has used, as far as it was measured.
+    pub(crate) fn usage(&self) -> TreeUsage {
+        self.tree_limits.lock().usage()
+    }
+
+    /// Adds what the kernel counts for the tree. A signal by which the kernel has ended the leader
+    /// for the tree's memory limit then counts as the limit's.
+    fn count(&self, process: &dyn Process) {
+        if let Some(reason) = self.tree_limits.lock().count(&process.counters()) {
+            self.ending.lock().sent(Signal::Kill, reason);
+        }
     }
 
     /// The capture of standard output.

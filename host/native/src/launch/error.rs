@@ -20,6 +20,8 @@ pub enum Stage {
     Setsid,
     /// Announcing the child to the process that would end it if the host died.
     Announce,
+    /// Making the child's cgroup, or entering it.
+    Cgroup,
     /// Putting the standard streams in place.
     Stdio,
     /// Closing the host's descriptors.
@@ -56,6 +58,7 @@ impl fmt::Display for Stage {
             Self::Signals => "resetting the signals",
             Self::Setsid => "making the child a session leader",
             Self::Announce => "announcing the child",
+            Self::Cgroup => "entering the child's cgroup",
             Self::Stdio => "putting the standard streams in place",
             Self::Descriptors => "closing the host's descriptors",
             Self::WorkingDirectory => "entering the working directory",

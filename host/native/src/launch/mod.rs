@@ -11,6 +11,7 @@ mod launcher;
 mod plan;
 mod process;
 mod stamp;
+mod usage;
 
 pub use error::{LaunchError, Stage};
 pub(crate) use error::{NoLauncher, errno_within};
@@ -19,3 +20,4 @@ pub use launcher::{Launcher, Scope};
 pub use plan::{ChildStdio, Plan, Program, Request, WorkingDirectory};
 pub use process::{Exit, Process};
 pub(crate) use stamp::Stamp;
+pub use usage::{TreeCounters, TreeUsage};

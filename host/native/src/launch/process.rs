@@ -3,6 +3,7 @@
 use std::os::fd::BorrowedFd;
 use std::{fmt, io};
 
+use super::usage::TreeCounters;
 use crate::status::Signal;
 
 /// How a leader ended, as `waitid(2)` reports it.
@@ -56,4 +57,11 @@ pub trait Process: Send + Sync + fmt::Debug {
     ///
     /// The system's error.
     fn reap(&self) -> io::Result<()>;
+
+    /// Returns what the kernel counts for the tree; by default nothing, and the registry
+    /// samples the tree. Called at every sample, once the leader has ended, and once more
+    /// before [`Process::reap`], when the tree has been killed.
+    fn counters(&self) -> TreeCounters {
+        TreeCounters::default()
+    }
 }

@@ -368,6 +368,7 @@ fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind 
         stdout_dropped: stdout.dropped(),
         stderr_bytes: stderr.seen(),
         stderr_dropped: stderr.dropped(),
+        usage: record.usage(),
         confinement: record.confinement(),
     }
 }

@@ -14,9 +14,9 @@ use crate::string_array::StringArray;
 
 /// The most bytes of strings in a datagram; more come in a sealed memfd.
 pub const MAX_INLINE: usize = 32 * 1024;
-/// The most bytes before the strings: nine words, the affinity, and for each limit a word
+/// The most bytes before the strings: ten words, the affinity, and for each limit a word
 /// and two double words.
-pub const MAX_HEAD: usize = 9 * 4 + size_of::<Affinity>() + MAX_LIMITS * (4 + 2 * 8);
+pub const MAX_HEAD: usize = 10 * 4 + size_of::<Affinity>() + MAX_LIMITS * (4 + 2 * 8);
 /// The most bytes of a request.
 pub const MAX_DATAGRAM: usize = MAX_HEAD + MAX_INLINE;
 /// The most bytes of strings in a memfd: more than the registry's `MAX_REQUEST_BYTES`.
@@ -25,7 +25,7 @@ pub const MAX_SHARED: usize = 4 * 1024 * 1024;
 /// string (the shortest, its NUL and its pointer).
 pub const MAX_STRINGS: usize = 120_000;
 /// The most descriptors of a request: those of [`SpawnFiles`].
-pub const SPAWN_DESCRIPTORS: usize = 6;
+pub const SPAWN_DESCRIPTORS: usize = 9;
 
 /// A child to start.
 ///
@@ -46,6 +46,8 @@ pub struct SpawnRequest<'a> {
     pub limits: LimitList,
     /// Which standard streams come along; the others are the null device.
     pub streams: [bool; 3],
+    /// How the child enters its cgroup.
+    pub cgroup: CgroupEntry,
     /// Whether a socket for the reply comes along. Else the reply goes to the control socket.
     pub has_reply_socket: bool,
     /// The strings; `None` where they come in a memfd.
@@ -71,6 +73,7 @@ impl<'a> SpawnRequest<'a> {
         }
         let [stdin, stdout, stderr] = self.streams.map(u32::from);
         writer.word(stdin | stdout << 1 | stderr << 2);
+        writer.word(self.cgroup.number());
         writer.flag(self.has_reply_socket);
         writer.flag(self.strings.is_none());
     }
@@ -94,6 +97,7 @@ impl<'a> SpawnRequest<'a> {
         }
         let bits = reader.word().filter(|bits| *bits < 8)?;
         let streams = [1, 2, 4].map(|bit| bits & bit != 0);
+        let cgroup = CgroupEntry::from_number(reader.word()?)?;
         let has_reply_socket = reader.flag()?;
         let in_memfd = reader.flag()?;
         let strings = arguments.checked_add(variables)?;
@@ -113,6 +117,7 @@ impl<'a> SpawnRequest<'a> {
             affinity,
             limits,
             streams,
+            cgroup,
             has_reply_socket,
             strings,
         })
@@ -160,6 +165,47 @@ impl<'a> SpawnRequest<'a> {
     }
 }
 
+/// How a child enters its cgroup.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CgroupEntry {
+    /// It has no cgroup of its own.
+    None,
+    /// It writes to this many files, which come along: at most [`MAX_CGROUP_FILES`].
+    Write(u32),
+    /// It is cloned into the directory that comes along.
+    Clone,
+}
+
+/// The most files by which a child enters a cgroup: one for each controller that is used.
+pub const MAX_CGROUP_FILES: u32 = 3;
+
+impl CgroupEntry {
+    /// Returns the number of descriptors that come along.
+    pub const fn descriptors(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Write(count) => count,
+            Self::Clone => 1,
+        }
+    }
+
+    fn number(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Write(count) => count,
+            Self::Clone => MAX_CGROUP_FILES + 1,
+        }
+    }
+
+    fn from_number(number: u32) -> Option<Self> {
+        match number {
+            0 => Some(Self::None),
+            count @ 1..=MAX_CGROUP_FILES => Some(Self::Write(count)),
+            number => (number == MAX_CGROUP_FILES + 1).then_some(Self::Clone),
+        }
+    }
+}
+
 /// The strings of a request, split.
 #[derive(Clone, Copy, Debug)]
 pub struct SpawnStrings<'a> {
@@ -180,6 +226,8 @@ pub struct SpawnFiles<T> {
     pub streams: [Option<T>; 3],
     /// The program.
     pub program: T,
+    /// The files or the directory of the child's cgroup.
+    pub cgroup: [Option<T>; MAX_CGROUP_FILES as usize],
     /// The socket for the reply.
     pub reply: Option<T>,
     /// The strings.
@@ -191,8 +239,9 @@ impl<T> SpawnFiles<T> {
     pub fn into_passed(self) -> impl Iterator<Item = T> {
         let [stdin, stdout, stderr] = self.streams;
         let program = Some(self.program);
-        let all = [stdin, stdout, stderr, program, self.reply, self.strings];
-        all.into_iter().flatten()
+        let first = [stdin, stdout, stderr, program];
+        let all = first.into_iter().chain(self.cgroup);
+        all.chain([self.reply, self.strings]).flatten()
     }
 
     /// Reads the descriptors that were passed with `request`; `None` unless there are exactly
@@ -206,9 +255,13 @@ impl<T> SpawnFiles<T> {
             false => Some(None),
         };
         let [stdin, stdout, stderr] = request.streams.map(&mut next);
+        let program = next(true)??;
+        let files = request.cgroup.descriptors();
+        let [a, b, c] = [0, 1, 2].map(|index| next(index < files));
         let files = Self {
             streams: [stdin?, stdout?, stderr?],
-            program: next(true)??,
+            program,
+            cgroup: [a?, b?, c?],
             reply: next(request.has_reply_socket)?,
             strings: next(request.strings.is_none())?,
         };

@@ -13,6 +13,7 @@ use crate::launch::Identity;
 pub struct NativeLauncherBuilder {
     tier: Option<Tier>,
     run_as: Option<Identity>,
+    without_cgroups: bool,
 }
 
 impl NativeLauncherBuilder {
@@ -33,10 +34,24 @@ impl NativeLauncherBuilder {
         self
     }
 
+    /// Gives no child a cgroup of its own, even where the host may make one.
+    ///
+    /// The registry then samples what a tree uses, and the enforcement of `memory`, `cpu-time`
+    /// and, in tiers B and C, `processes` is partial. For a host whose service manager or whose
+    /// own code must be the only one to make cgroups.
+    pub fn without_cgroups(mut self) -> Self {
+        self.without_cgroups = true;
+        self
+    }
+
     /// Builds the launcher. It probes the host when it first needs the result.
     pub fn build(self) -> NativeLauncher {
         let run_as = self.run_as.or(default_user());
-        NativeLauncher::over(Spawner::new(run_as, false, Fault::NONE), self.tier)
+        let mut spawner = Spawner::new(run_as, false, Fault::NONE);
+        if self.without_cgroups {
+            spawner = spawner.without_cgroups();
+        }
+        NativeLauncher::over(spawner, self.tier)
     }
 }
 

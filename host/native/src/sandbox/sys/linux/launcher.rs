@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
+use super::cgroup::Leaf;
 use super::fd::cstrings::CStrings;
 use super::fd::stdio::{AboveStdio, above_stdio, null};
 use super::policy::cache::PolicyCache;
@@ -14,7 +15,7 @@ use super::probe::reports::Reports;
 use super::probe::run as probe;
 use super::session::SessionPool;
 use super::spawner::process::Child;
-use super::spawner::start::Start;
+use super::spawner::start::{Membership, Start};
 use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
@@ -91,6 +92,8 @@ impl NativeLauncher {
         let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
         let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
         let limits = rlimits::alone(&plan.limits);
+        let cgroup = self.spawner.assign_cgroup(&plan.limits)?;
+        let entry = cgroup.as_ref().and_then(Leaf::entry);
         let mut start = Start {
             program: program.as_fd(),
             argv: plan.argv.iter().map(String::as_str).collect(),
@@ -98,7 +101,12 @@ impl NativeLauncher {
             cwd: cwd.as_fd(),
             stdio: [&stdin, &stdout, &stderr].map(|stream| stream.as_fd().as_raw_fd()),
             limits: &limits,
-            user_tasks: self.spawner.user_tasks(&plan.limits),
+            // A cgroup's limit is exact, and about this tree alone.
+            user_tasks: match cgroup.as_ref().is_some_and(Leaf::limits_tasks) {
+                true => None,
+                false => self.spawner.user_tasks(&plan.limits),
+            },
+            cgroup: entry.map(Membership::of).unwrap_or_default(),
         };
         let watchdog = self.spawner.watchdog()?;
         let mut child = self
@@ -116,7 +124,8 @@ impl NativeLauncher {
                 .spawner
                 .start(&policy, &mut start, Some(self.spawner.watchdog()?));
         }
-        child
+        let child = child?;
+        Ok(child.in_cgroup(cgroup.map(Leaf::entered)))
     }
 }
 

@@ -2,6 +2,7 @@
 //! namespaces.
 
 mod builder;
+mod cgroup;
 mod fd;
 mod launcher;
 mod policy;

@@ -31,6 +31,7 @@ use parking_lot::Mutex;
 use self::tasks::UserTasks;
 use self::vfork::{Spawned, Vfork};
 use self::watchdog::Watchdog;
+use super::cgroup::{Cgroups, Leaf};
 use super::fd::stdio::above_stdio;
 use crate::launch::{Identity, LaunchError, Stage};
 use crate::limits::Limits;
@@ -52,6 +53,7 @@ pub(crate) struct Spawner {
     /// The user that children become. `None` for the host's own, for which the vfork child confines itself.
     run_as: Option<Identity>,
     lock_securebits: bool,
+    cgroups: Cgroups,
     fault: Fault,
 }
 
@@ -66,6 +68,7 @@ impl Spawner {
             tasks: UserTasks::default(),
             run_as,
             lock_securebits: privileges::may_lock_securebits(),
+            cgroups: Cgroups::default(),
             fault,
         }
     }
@@ -108,6 +111,7 @@ impl Spawner {
             Some(
                 Step::Signals
                 | Step::Announce
+                | Step::Cgroup
                 | Step::Setsid
                 | Step::Stdio
                 | Step::Descriptors
@@ -118,6 +122,24 @@ impl Spawner {
         }
     }
 
+    /// Makes no cgroups.
+    pub(crate) fn without_cgroups(mut self) -> Self {
+        self.cgroups = Cgroups::off();
+        self
+    }
+
+    /// Returns the cgroups of this host's children.
+    pub(crate) fn cgroups(&self) -> &Cgroups {
+        &self.cgroups
+    }
+
+    /// Returns a cgroup for a child with these limits; none where the host can make none.
+    pub(crate) fn assign_cgroup(&self, limits: &Limits) -> Result<Option<Leaf>, LaunchError> {
+        let (user, _) = self.user();
+        let assigned = self.cgroups.assign(limits, user, self.vfork.has_clone3());
+        assigned.map_err(|source| LaunchError::new(Stage::Cgroup, source))
+    }
+
     fn init_image(&self) -> io::Result<BorrowedFd<'_>> {
         if let Some(image) = self.init_image.get() {
             return Ok(image.as_fd());
@@ -126,13 +148,14 @@ impl Spawner {
         Ok(self.init_image.get_or_init(|| image).as_fd())
     }
 
-    /// Clones a child. If one fails before it executes, `watchdog` forgets its group.
+    /// Clones a child, into the cgroup `into` where there is one. If one fails before it executes, `watchdog` forgets its group.
     fn clone_child(
         &self,
         args: &ChildArgs<'_>,
+        into: Option<BorrowedFd<'_>>,
         watchdog: Option<&Watchdog>,
     ) -> Result<Spawned, LaunchError> {
-        self.vfork.spawn(args, |child| {
+        self.vfork.spawn(args, into, |child| {
             if let Some(watchdog) = watchdog {
                 watchdog.forget(child);
             }

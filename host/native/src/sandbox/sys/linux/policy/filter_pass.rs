@@ -1,11 +1,11 @@
 //! The random number that lets a session's server make calls which the filter, shared with
 //! its children, denies to them.
 //!
-//! The problem: the server must make three calls that its children must not make, and
+//! The problem: the server must make four calls that its children must not make, and
 //! all processes of a session have one filter, which is inherited. A filter sees nothing
 //! of its caller but the registers.
 //!
-//! The way chosen: the three calls are allowed only where the two argument registers
+//! The way chosen: the four calls are allowed only where the two argument registers
 //! that they do not use carry 128 random bits, drawn for each session. Rejected: a second
 //! filter for each child, which takes the kernel 50 µs to install.
 //!

@@ -301,10 +301,15 @@ enum Sockets {
     Host,
 }
 
-/// Allowed to a session's server and not to its children: `clone` of a child whose parent is the host, `setsid` (called by
+/// Allowed to a session's server and not to its children: `clone` and `clone3` of a child whose parent is the host, `setsid` (called by
 /// the vfork child of the server), and `openat2` to resolve a path below a directory. None of them uses its last two
-/// arguments: `clone` has five, and reads the fifth only with `CLONE_SETTLS`.
-const SERVER_ONLY: &[libc::c_long] = &[libc::SYS_clone, libc::SYS_setsid, libc::SYS_openat2];
+/// arguments: `clone` has five, and reads the fifth only with `CLONE_SETTLS`; `clone3` has two.
+const SERVER_ONLY: &[libc::c_long] = &[
+    libc::SYS_clone,
+    libc::SYS_clone3,
+    libc::SYS_setsid,
+    libc::SYS_openat2,
+];
 
 /// Returns the filter program of a child outside a session, under `network`.
 pub(crate) fn program(network: Network) -> Vec<Instruction> {

@@ -3,6 +3,7 @@
 use capspawn_raw::wire::ProbeFinding;
 
 use crate::confinement::Tier;
+use crate::sandbox::sys::linux::cgroup::Controllers;
 
 /// What a probe found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub(crate) struct Findings {
     pub(crate) breaches: Result<u8, &'static str>,
     /// Whether children keep the user id 0.
     pub(crate) keeps_root: bool,
+    /// What the children's cgroups limit and count; what the operator can do where there are none.
+    pub(crate) cgroups: Result<Controllers, &'static str>,
+    /// Whether children run as the host's user, to whom their cgroups belong.
+    pub(crate) owns_cgroups: bool,
     /// What the operator can change so that sessions work.
     pub(crate) session_hint: &'static str,
 }

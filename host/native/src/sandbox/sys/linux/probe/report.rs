@@ -5,6 +5,7 @@ use super::findings::{
     WRITE,
 };
 use crate::confinement::{Confinement, Dimension, Enforced, Enforcement, Network, Sandbox, Tier};
+use crate::sandbox::sys::linux::cgroup::Controllers;
 
 /// Returns the report about `confinement`.
 pub(crate) fn report(findings: &Findings, confinement: &Confinement) -> Enforcement {
@@ -105,30 +106,57 @@ fn level(
         mechanism,
         gap: breaches.map_or(unconfined, |_| confined),
     };
+    // A process that is not confined may write to files of its own user, its cgroup's among them.
+    let by_cgroup = |has: fn(&Controllers) -> bool, mechanism, sampled| match &findings.cgroups {
+        Ok(controllers) if has(controllers) && breaches.is_none() && findings.owns_cgroups => {
+            Enforced::Partial {
+                mechanism,
+                gap: "the child may leave its cgroup, which belongs to its own user",
+            }
+        }
+        Ok(controllers) if has(controllers) => Enforced::Full { mechanism },
+        _ => sampled,
+    };
     match name {
         Dimension::WallClock | Dimension::Output => always("the registry"),
         Dimension::Descriptors => always("close_range"),
         Dimension::Environment => always("built from the grant"),
-        // The kernel does not apply this limit to the user id 0: only the samples are left.
-        Dimension::Processes if findings.keeps_root => sampled(
-            "counted by the registry",
-            "sampled: a burst can exceed the limit",
-            "sampled: a burst, or a process that leaves the group, can exceed the limit",
+        // The kernel does not apply RLIMIT_NPROC to the user id 0: only the samples are left.
+        Dimension::Processes if findings.keeps_root => by_cgroup(
+            |it| it.tasks,
+            "a pids cgroup for each child",
+            sampled(
+                "counted by the registry",
+                "sampled: a burst can exceed the limit",
+                "sampled: a burst, or a process that leaves the group, can exceed the limit",
+            ),
         ),
-        Dimension::Processes => sampled(
-            "RLIMIT_NPROC of the user, counted by the registry",
-            "sampled: a burst can exceed the limit by about 1024 tasks",
-            "sampled: a burst, or a process that leaves the group, can exceed the limit by about 1024 tasks",
+        Dimension::Processes => by_cgroup(
+            |it| it.tasks,
+            "a pids cgroup for each child",
+            sampled(
+                "RLIMIT_NPROC of the user, counted by the registry",
+                "sampled: a burst can exceed the limit by about 1024 tasks",
+                "sampled: a burst, or a process that leaves the group, can exceed the limit by about 1024 tasks",
+            ),
         ),
-        Dimension::Memory => sampled(
-            "RLIMIT_DATA, sampled",
-            "between samples the limit holds per process",
-            "between samples, and for a process that leaves the group, the limit holds per process",
+        Dimension::Memory => by_cgroup(
+            |it| it.memory,
+            "a memory cgroup for each child",
+            sampled(
+                "RLIMIT_DATA, sampled",
+                "between samples the limit holds per process",
+                "between samples, and for a process that leaves the group, the limit holds per process",
+            ),
         ),
-        Dimension::CpuTime => sampled(
-            "RLIMIT_CPU, sampled",
-            "between samples the limit holds per process",
-            "between samples, and for a process that leaves the group, the limit holds per process",
+        Dimension::CpuTime => by_cgroup(
+            |it| it.cpu,
+            "RLIMIT_CPU, a cgroup's count of the tree's time",
+            sampled(
+                "RLIMIT_CPU, sampled",
+                "between samples the limit holds per process",
+                "between samples, and for a process that leaves the group, the limit holds per process",
+            ),
         ),
         Dimension::TreeKill if breaches.is_none() => Enforced::Partial {
             mechanism: "process group",

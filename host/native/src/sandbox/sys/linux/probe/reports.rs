@@ -67,6 +67,8 @@ mod tests {
             landlock: 7,
             breaches: Ok(0),
             keeps_root: false,
+            cgroups: Err(""),
+            owns_cgroups: false,
         })
     }
 

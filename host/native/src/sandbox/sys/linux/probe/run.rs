@@ -20,6 +20,7 @@ use super::findings::{
 };
 use crate::confinement::{Confinement, FsRules, Network, Sandbox, Tier};
 use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage, errno_within};
+use crate::sandbox::sys::linux::cgroup::Unavailable;
 use crate::sandbox::sys::linux::fd::memfd::NotExecutable;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::policy::cache::Policy;
@@ -93,13 +94,24 @@ pub(crate) fn run(spawner: &Spawner, required: Option<Tier>) -> Probed {
     let findings = find(spawner, required);
     match findings.breaches {
         Err(SHORT_HINT) => Probed::Transient(findings),
+        _ if findings.cgroups == Err(SHORT_HINT) => Probed::Transient(findings),
         _ => Probed::Lasting(findings),
     }
 }
 
 fn find(spawner: &Spawner, required: Option<Tier>) -> Findings {
     let landlock = landlock::abi();
+    let cgroups = match spawner.cgroups().controllers() {
+        Ok(controllers) => Ok(controllers),
+        Err(Unavailable::Hint(hint)) => Err(hint),
+        Err(Unavailable::Shortage(error)) => {
+            tracing::warn!(%error, "the sandbox probe failed");
+            Err(SHORT_HINT)
+        }
+    };
     let findings = |tier, breaches, session_hint| Findings {
+        cgroups,
+        owns_cgroups: spawner.user().0.uid == rustix::process::geteuid().as_raw(),
         tier,
         tier_required: required.is_some(),
         landlock,
@@ -165,7 +177,7 @@ fn test_session(spawner: &Spawner) -> Result<u8, LaunchError> {
     let plan = spawner.session_probe(canary.process.pid());
     let plan = plan.map_err(at(Stage::Spawn))?;
     let session = Arc::new(Session::start(spawner, &profile)?);
-    outcome(&session.launch(&plan, &ChildStdio::default())?)
+    outcome(&session.launch(&plan, &ChildStdio::default(), None)?)
 }
 
 /// Waits for the self-test, and returns its breaches.

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::instance::Session;
-use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process};
+use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process, TreeCounters};
+use crate::sandbox::sys::linux::cgroup::Leaf;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 use crate::status::Signal;
@@ -28,10 +29,10 @@ pub(crate) struct SessionChild {
 }
 
 impl SessionChild {
-    pub(crate) fn new(session: Arc<Session>, spawned: Spawned) -> Self {
+    pub(crate) fn new(session: Arc<Session>, spawned: Spawned, cgroup: Option<Leaf>) -> Self {
         Self {
             session,
-            child: Arc::new(Child::new(spawned, None)),
+            child: Arc::new(Child::new(spawned, None).in_cgroup(cgroup)),
             reaped: AtomicBool::new(false),
         }
     }
@@ -48,9 +49,12 @@ impl Session {
         self: &Arc<Self>,
         plan: &Plan,
         stdio: &ChildStdio,
+        cgroup: Option<Leaf>,
     ) -> Result<SessionChild, LaunchError> {
-        let spawned = self.spawn(plan, stdio)?;
-        Ok(SessionChild::new(Arc::clone(self), spawned))
+        let entry = cgroup.as_ref().and_then(Leaf::entry);
+        let spawned = self.spawn(plan, stdio, entry)?;
+        let cgroup = cgroup.map(Leaf::entered);
+        Ok(SessionChild::new(Arc::clone(self), spawned, cgroup))
     }
 }
 
@@ -79,6 +83,10 @@ impl Process for SessionChild {
 
     fn signal_tree(&self, signal: Signal) -> io::Result<()> {
         self.child.signal_tree(signal)
+    }
+
+    fn counters(&self) -> TreeCounters {
+        self.child.counters()
     }
 
     fn reap(&self) -> io::Result<()> {

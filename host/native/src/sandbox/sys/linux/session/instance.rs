@@ -17,6 +17,7 @@ use super::reply::Reply;
 use super::reply_slot::ReplySlot;
 use super::request::Request;
 use crate::launch::{ChildStdio, LaunchError, Plan, Stage};
+use crate::sandbox::sys::linux::cgroup::Entry;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::spawner::process::Child;
@@ -75,13 +76,18 @@ impl Session {
     ///
     /// The stage that failed. [`Stage::Request`] with a broken pipe means that the session
     /// has ended: the caller may start a new session and retry.
-    pub(super) fn spawn(&self, plan: &Plan, stdio: &ChildStdio) -> Result<Spawned, LaunchError> {
+    pub(super) fn spawn(
+        &self,
+        plan: &Plan,
+        stdio: &ChildStdio,
+        cgroup: Option<&Entry>,
+    ) -> Result<Spawned, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.unreaped.lock().retain(|child| !is_reaped(child));
         let processes = self.processes.as_ref().ok_or_else(session_ended)?;
         let affinity = self.server_processor.follow_caller(processes);
         let slot = ReplySlot::new(&self.control, &self.control_in_use).map_err(at(Stage::Pipe))?;
-        let request = Request::new(plan, affinity.as_ref(), stdio, &slot, self.fault);
+        let request = Request::new(plan, affinity.as_ref(), stdio, &slot, cgroup, self.fault);
         let request = request.map_err(at(Stage::Spawn))?;
         self.send(&request)?;
         let reply = slot.wait(&processes.announcements);

@@ -73,7 +73,8 @@ impl SessionPool {
         stdio: &ChildStdio,
     ) -> Result<SessionChild, LaunchError> {
         let session = self.session(spawner, scope, profile)?;
-        session.launch(plan, stdio).inspect_err(|error| {
+        let cgroup = spawner.assign_cgroup(&plan.limits)?;
+        session.launch(plan, stdio, cgroup).inspect_err(|error| {
             // Removed here, because for a moment the liveness check would still pass: the socket ends before its
             // process has ended, and a session killed after a timeout takes a while to die.
             if has_ended(error) || has_timed_out(error) {

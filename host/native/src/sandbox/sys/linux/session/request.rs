@@ -7,12 +7,16 @@ use std::os::unix::ffi::OsStrExt;
 
 use capspawn_raw::affinity::Affinity;
 use capspawn_raw::step::Fault;
-use capspawn_raw::wire::{MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest};
+use capspawn_raw::wire::{
+    CgroupEntry, MAX_CGROUP_FILES, MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, SpawnFiles,
+    SpawnRequest,
+};
 use rustix::fs::MemfdFlags;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use super::reply_slot::ReplySlot;
 use crate::launch::{ChildStdio, Plan};
+use crate::sandbox::sys::linux::cgroup::Entry;
 use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::spawner::rlimits;
 
@@ -24,6 +28,7 @@ pub(crate) struct Request<'a> {
     streams: [Option<BorrowedFd<'a>>; 3],
     program: BorrowedFd<'a>,
     reply: Option<BorrowedFd<'a>>,
+    cgroup: [Option<BorrowedFd<'a>>; MAX_CGROUP_FILES as usize],
 }
 
 enum Strings {
@@ -33,7 +38,7 @@ enum Strings {
 
 impl<'a> Request<'a> {
     /// Returns a request to start `plan` on the processors `affinity` with the streams
-    /// `stdio`. The reply goes to `answers`.
+    /// `stdio`. The reply goes to `answers`, and the child enters its cgroup by `cgroup`.
     ///
     /// # Errors
     ///
@@ -44,6 +49,7 @@ impl<'a> Request<'a> {
         affinity: Option<&Affinity>,
         stdio: &'a ChildStdio,
         answers: &'a ReplySlot<'_>,
+        cgroup: Option<&'a Entry>,
         fault: Fault,
     ) -> io::Result<Self> {
         let strings = match strings(plan)? {
@@ -57,6 +63,16 @@ impl<'a> Request<'a> {
         let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
         let streams = streams.map(|stream| stream.as_ref().map(AsFd::as_fd));
         let reply = answers.far_end();
+        let cgroup_entry = match cgroup {
+            None => CgroupEntry::None,
+            Some(Entry::Write(files)) => CgroupEntry::Write(count(files)?),
+            Some(Entry::Clone(_)) => CgroupEntry::Clone,
+        };
+        let passed: &[OwnedFd] = match cgroup {
+            None => &[],
+            Some(Entry::Write(files)) => files,
+            Some(Entry::Clone(directory)) => std::slice::from_ref(directory),
+        };
         let request = SpawnRequest {
             arguments: count(&plan.argv)?,
             variables: count(&plan.env)?,
@@ -64,6 +80,7 @@ impl<'a> Request<'a> {
             affinity,
             limits: rlimits::resources(&plan.limits),
             streams: streams.map(|stream| stream.is_some()),
+            cgroup: cgroup_entry,
             has_reply_socket: reply.is_some(),
             strings: match &strings {
                 Strings::Inline(strings) => Some(strings),
@@ -78,6 +95,7 @@ impl<'a> Request<'a> {
             streams,
             program: plan.program.file.as_fd(),
             reply,
+            cgroup: std::array::from_fn(|index| passed.get(index).map(AsFd::as_fd)),
         })
     }
 
@@ -91,6 +109,7 @@ impl<'a> Request<'a> {
         let files = SpawnFiles {
             streams: self.streams,
             program: self.program,
+            cgroup: self.cgroup,
             reply: self.reply,
             strings: shared,
         };

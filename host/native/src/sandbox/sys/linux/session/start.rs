@@ -24,6 +24,7 @@ use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
 use crate::sandbox::sys::linux::spawner::Spawner;
 use crate::sandbox::sys::linux::spawner::services::SessionFiles;
+use crate::sandbox::sys::linux::spawner::start::Membership;
 
 /// How long a request may wait for room in the control socket: the server never waits
 /// longer than one child takes to execute.
@@ -67,7 +68,9 @@ impl Session {
             announcements: childrens_end.as_fd(),
             ruleset: ruleset.as_ref(),
         };
-        let server = spawner.start_session(&files, faults.session)?;
+        let cgroup = spawner.cgroups().servers().map_err(at(Stage::Cgroup))?;
+        let cgroup = cgroup.as_ref().map(Membership::of).unwrap_or_default();
+        let server = spawner.start_session(&files, cgroup, faults.session)?;
         drop((servers_end, pid_1s_end, childrens_end));
         let processes = Processes {
             server,

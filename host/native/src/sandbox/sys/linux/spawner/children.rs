@@ -52,6 +52,7 @@ impl Spawner {
             // There is room for all.
             let _ = limits.push(*limit);
         }
+        let into = start.cgroup.into;
         let args = ChildArgs {
             limits: &limits,
             has_own_attributes: true,
@@ -64,7 +65,7 @@ impl Spawner {
             fault: self.fault,
             ..start.child_args(&mut arguments)
         };
-        let spawned = self.clone_child(&args, watchdog.as_deref())?;
+        let spawned = self.clone_child(&args, into, watchdog.as_deref())?;
         Ok(Child::new(spawned, watchdog))
     }
 
@@ -97,6 +98,7 @@ impl Spawner {
         keep.extend(init_args.filter);
         let image = self.init_image().map_err(spawn_error)?;
         let mut arguments = start.arguments(Some(InitArgs::Execute(init_args)))?;
+        let into = start.cgroup.into;
         let args = ChildArgs {
             has_own_attributes: true,
             program: image.as_raw_fd(),
@@ -105,7 +107,7 @@ impl Spawner {
             fault: self.vfork_fault(),
             ..start.child_args(&mut arguments)
         };
-        let spawned = self.clone_child(&args, watchdog.as_deref());
+        let spawned = self.clone_child(&args, into, watchdog.as_deref());
         let spawned = spawned.map_err(|error| match error.stage {
             // The program that could not be executed is `capspawn-init`, not the guest's.
             Stage::Exec => spawn_error(error.source),

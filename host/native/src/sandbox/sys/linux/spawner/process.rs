@@ -17,7 +17,8 @@ use rustix::process::{
 use super::exit_info;
 use super::vfork::Spawned;
 use super::watchdog::Watchdog;
-use crate::launch::{Exit, Process};
+use crate::launch::{Exit, Process, TreeCounters};
+use crate::sandbox::sys::linux::cgroup::Leaf;
 use crate::status::Signal;
 
 impl Spawned {
@@ -33,11 +34,24 @@ impl Spawned {
 pub(crate) struct Child {
     spawned: Spawned,
     watchdog: Option<Arc<Watchdog>>,
+    /// Given back when the child is dropped, which is after it was reaped.
+    cgroup: Option<Leaf>,
 }
 
 impl Child {
     pub(crate) fn new(spawned: Spawned, watchdog: Option<Arc<Watchdog>>) -> Self {
-        Self { spawned, watchdog }
+        Self {
+            spawned,
+            watchdog,
+            cgroup: None,
+        }
+    }
+
+    /// Returns the child with the cgroup that it has entered.
+    #[must_use]
+    pub(crate) fn in_cgroup(mut self, cgroup: Option<Leaf>) -> Self {
+        self.cgroup = cgroup;
+        self
     }
 
     /// Checks whether this process has the right to signal the child. Similar to `kill` with
@@ -113,7 +127,14 @@ impl Process for Child {
     }
 
     fn signal_tree(&self, signal: Signal) -> io::Result<()> {
+        if let (Signal::Kill, Some(cgroup)) = (signal, &self.cgroup) {
+            cgroup.kill();
+        }
         unless_gone(kill_process_group(self.spawned.pid, raw(signal)))
+    }
+
+    fn counters(&self) -> TreeCounters {
+        self.cgroup.as_ref().map(Leaf::counters).unwrap_or_default()
     }
 
     fn reap(&self) -> io::Result<()> {

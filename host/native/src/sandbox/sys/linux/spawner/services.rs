@@ -10,7 +10,7 @@ use capspawn_raw::step::Fault;
 use capspawn_raw::wire::{InitArgs, SessionArgs};
 
 use super::process::Child;
-use super::start::Surroundings;
+use super::start::{Membership, Surroundings};
 use super::vfork::Spawned;
 use super::watchdog::Watchdog;
 use super::{Spawner, spawn_error};
@@ -58,7 +58,7 @@ impl Spawner {
 
     fn start_watchdog(&self, socket: BorrowedFd<'_>) -> io::Result<Spawned> {
         let socket = socket.as_raw_fd();
-        self.start_init(InitArgs::Watch { socket }, &[socket])
+        self.start_init(InitArgs::Watch { socket }, &[socket], Membership::default())
             .map_err(|error| error.source)
     }
 
@@ -97,6 +97,7 @@ impl Spawner {
     pub(crate) fn start_session(
         &self,
         files: &SessionFiles<'_>,
+        cgroup: Membership<'_>,
         fault: Fault,
     ) -> Result<Spawned, LaunchError> {
         let args = SessionArgs {
@@ -114,20 +115,27 @@ impl Spawner {
             args.announcements,
         ];
         keep.extend(args.ruleset);
-        self.start_init(InitArgs::Session(args), &keep)
+        self.start_init(InitArgs::Session(args), &keep, cgroup)
             .map_err(|error| spawn_error(error.source))
     }
 
     /// Starts `capspawn-init` unconfined, as the host's user.
-    fn start_init(&self, args: InitArgs, keep: &[i32]) -> Result<Spawned, LaunchError> {
+    fn start_init(
+        &self,
+        args: InitArgs,
+        keep: &[i32],
+        cgroup: Membership<'_>,
+    ) -> Result<Spawned, LaunchError> {
         let surroundings = Surroundings::open().map_err(spawn_error)?;
         let mut start = surroundings.start(self.init_image().map_err(spawn_error)?);
+        let into = cgroup.into;
+        start.cgroup = cgroup;
         let mut arguments = start.arguments(Some(args))?;
         let args = ChildArgs {
             keep,
             ..start.child_args(&mut arguments)
         };
-        self.clone_child(&args, None)
+        self.clone_child(&args, into, None)
     }
 
     /// Starts `capspawn-init` as a child of a guest would start.

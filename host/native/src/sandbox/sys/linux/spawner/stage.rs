@@ -23,6 +23,7 @@ impl From<Step> for Stage {
             Step::Exec => Self::Exec,
             Step::Namespaces => Self::Namespaces,
             Step::Root => Self::Root,
+            Step::Cgroup => Self::Cgroup,
             Step::Request => Self::Request,
         }
     }

@@ -10,6 +10,7 @@ use capspawn_raw::step::Fault;
 use capspawn_raw::wire::InitArgs;
 
 use crate::launch::{LaunchError, Stage};
+use crate::sandbox::sys::linux::cgroup::Entry;
 use crate::sandbox::sys::linux::fd::cstrings::CStrings;
 use crate::sandbox::sys::linux::fd::stdio::{above_stdio, null};
 
@@ -23,6 +24,33 @@ pub(crate) struct Start<'a> {
     pub(crate) limits: &'a [Limit],
     /// The most tasks that the child's user may have.
     pub(crate) user_tasks: Option<Limit>,
+    /// The child's cgroup, if it gets one.
+    pub(crate) cgroup: Membership<'a>,
+}
+
+/// How a child enters its cgroup. By default it stays in that of its parent.
+#[derive(Default)]
+pub(crate) struct Membership<'a> {
+    /// The files to which it writes.
+    pub(crate) files: Vec<i32>,
+    /// The directory into which it is cloned.
+    pub(crate) into: Option<BorrowedFd<'a>>,
+}
+
+impl<'a> Membership<'a> {
+    /// Returns the membership of a child that enters by `entry`.
+    pub(crate) fn of(entry: &'a Entry) -> Self {
+        match entry {
+            Entry::Write(files) => Self {
+                files: files.iter().map(AsRawFd::as_raw_fd).collect(),
+                into: None,
+            },
+            Entry::Clone(directory) => Self {
+                files: Vec::new(),
+                into: Some(directory.as_fd()),
+            },
+        }
+    }
 }
 
 impl Start<'_> {
@@ -50,6 +78,7 @@ impl Start<'_> {
             keep: &[],
             filter_pass: [0; 2],
             announce: None,
+            cgroups: &self.cgroup.files,
             confine: None,
             program: self.program.as_raw_fd(),
             argv: arguments.array(),
@@ -85,6 +114,7 @@ impl Surroundings {
             stdio: [self.null.as_raw_fd(); 3],
             limits: &[],
             user_tasks: None,
+            cgroup: Membership::default(),
         }
     }
 }

@@ -13,11 +13,11 @@
 #![allow(unsafe_code, reason = "clone3 has no safe form")]
 
 use std::io;
-use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use capspawn_raw::child::ChildArgs;
-use capspawn_raw::clone::trampoline;
+use capspawn_raw::clone::{CLONE_INTO_CGROUP, CloneArgs, trampoline};
 use parking_lot::Mutex;
 use rustix::process::Pid;
 
@@ -80,7 +80,13 @@ impl Vfork {
         }
     }
 
-    /// Starts the child that `args` describe, and returns once it executes.
+    /// Whether children can be cloned into a cgroup, as far as it is known.
+    pub(crate) fn has_clone3(&self) -> bool {
+        !self.legacy.load(Ordering::Relaxed)
+    }
+
+    /// Starts the child that `args` describe, in the cgroup `into` where there is one, and
+    /// returns once it executes.
     ///
     /// # Errors
     ///
@@ -89,6 +95,7 @@ impl Vfork {
     pub(crate) fn spawn(
         &self,
         args: &ChildArgs<'_>,
+        into: Option<BorrowedFd<'_>>,
         failed: impl FnOnce(&Spawned),
     ) -> Result<Spawned, LaunchError> {
         let spawn_error = |source| LaunchError::new(Stage::Spawn, source);
@@ -96,7 +103,7 @@ impl Vfork {
         let stack = kept.map_or_else(Stack::new, Ok).map_err(spawn_error)?;
         let cloned = {
             let _blocked = BlockedSignals::new().map_err(spawn_error)?;
-            self.clone_child(&stack, args)
+            self.clone_child(&stack, into, args)
         };
         let mut stacks = self.stacks.lock();
         if stacks.len() < KEPT_STACKS {
@@ -114,13 +121,23 @@ impl Vfork {
     }
 
     /// Clones with every signal blocked.
-    fn clone_child(&self, stack: &Stack, args: &ChildArgs<'_>) -> io::Result<Spawned> {
+    fn clone_child(
+        &self,
+        stack: &Stack,
+        into: Option<BorrowedFd<'_>>,
+        args: &ChildArgs<'_>,
+    ) -> io::Result<Spawned> {
         let mut pidfd = -1;
         let mut result = -libc::ENOSYS as isize;
         if !self.legacy.load(Ordering::Relaxed) {
-            result = clone3(stack, &mut pidfd, args);
+            result = clone3(stack, &mut pidfd, into, args);
         }
         if result == -libc::ENOSYS as isize {
+            if into.is_some() {
+                // Only clone3 can do that; the caller chooses another way from now on.
+                self.legacy.store(true, Ordering::Relaxed);
+                return Err(io::Error::from_raw_os_error(libc::ENOSYS));
+            }
             self.legacy.store(true, Ordering::Relaxed);
             result = clone(stack, &mut pidfd, args);
         }
@@ -147,24 +164,19 @@ const CLEAR_SIGHAND: u64 = 0x1_0000_0000;
 #[allow(clippy::cast_sign_loss, reason = "a positive constant")]
 const EXIT_SIGNAL: u64 = libc::SIGCHLD as u64;
 
-/// `struct clone_args`, as of its first version with a stack.
-#[repr(C)]
-#[derive(Default)]
-struct CloneArgs {
-    flags: u64,
-    pidfd: u64,
-    child_tid: u64,
-    parent_tid: u64,
-    exit_signal: u64,
-    stack: u64,
-    stack_size: u64,
-    tls: u64,
-}
-
-/// Makes the call `clone3`, which also resets the signal handlers.
-fn clone3(stack: &Stack, pidfd: &mut i32, child_args: &ChildArgs<'_>) -> isize {
+/// Makes the call `clone3`, which also resets the signal handlers. The child starts in the
+/// cgroup `into`, if there is one.
+fn clone3(
+    stack: &Stack,
+    pidfd: &mut i32,
+    into: Option<BorrowedFd<'_>>,
+    child_args: &ChildArgs<'_>,
+) -> isize {
+    let into_flag = into.map_or(0, |_| CLONE_INTO_CGROUP);
+    let cgroup = into.map(|directory| u64::from(directory.as_raw_fd().unsigned_abs()));
     let args = CloneArgs {
-        flags: FLAGS | CLEAR_SIGHAND,
+        flags: FLAGS | CLEAR_SIGHAND | into_flag,
+        cgroup: cgroup.unwrap_or(0),
         pidfd: std::ptr::from_mut(pidfd).expose_provenance() as u64,
         exit_signal: EXIT_SIGNAL,
         stack: stack.bottom() as u64,

@@ -10,6 +10,8 @@ const NO_BREACH: Findings = Findings {
     landlock: 7,
     breaches: Ok(0),
     keeps_root: false,
+    cgroups: Err("a hint"),
+    owns_cgroups: false,
 };
 
 fn unmet(findings: Findings, confinement: &Confinement) -> String {

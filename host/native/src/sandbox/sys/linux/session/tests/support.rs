@@ -104,7 +104,7 @@ pub(crate) fn launch(
     plan: &Plan,
     stdio: ChildStdio,
 ) -> Result<SessionChild, LaunchError> {
-    session.launch(plan, &stdio)
+    session.launch(plan, &stdio, None)
 }
 
 /// Waits until the leader has ended, and reaps it.

@@ -8,6 +8,7 @@ use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::syscalls::{program, session_program};
 
 const CLONE: u32 = 56;
+const CLONE3: u32 = 435;
 const SETSID: u32 = 112;
 const OPENAT2: u32 = 437;
 /// Allowed in a session, whose root shows no other directories, without the pass too.
@@ -93,7 +94,8 @@ fn the_pass_allows_the_calls_of_the_server_and_no_others() {
     let args = carrying([0; 4], pass.arguments());
     for number in 0..2000 {
         let returned = interpret(&program, X86_64, number, args);
-        if [SETSID, OPENAT2, INOTIFY_INIT, INOTIFY_INIT1].contains(&number) {
+        let calls = [SETSID, OPENAT2, CLONE3, INOTIFY_INIT, INOTIFY_INIT1];
+        if calls.contains(&number) {
             assert_eq!(returned, Allow, "number {number}");
         } else {
             assert_eq!(returned, closed(number, &[]), "number {number}");
@@ -113,7 +115,12 @@ fn every_bit_of_the_pass_counts_and_the_time_reveals_none() {
     let pass = draw();
     let [low, high] = pass.arguments();
     let program = session_program(Network::None, pass);
-    for (number, refused) in [(CLONE, EPERM), (SETSID, SUCCESS), (OPENAT2, ENOSYS)] {
+    for (number, refused) in [
+        (CLONE, EPERM),
+        (CLONE3, ENOSYS),
+        (SETSID, SUCCESS),
+        (OPENAT2, ENOSYS),
+    ] {
         // For `clone` the flag CLONE_PARENT.
         let run = |pass| run(&program, X86_64, number, carrying([0x8000, 0, 0, 0], pass));
         let (returned, executed) = run([low, high]);
