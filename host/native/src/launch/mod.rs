@@ -8,6 +8,7 @@
 mod error;
 mod identity;
 mod launcher;
+mod owner_uids;
 mod plan;
 mod process;
 mod stamp;
@@ -15,7 +16,8 @@ mod stamp;
 pub use error::{LaunchError, Stage};
 pub(crate) use error::{NoLauncher, errno_within};
 pub use identity::Identity;
-pub use launcher::{Launcher, Scope};
+pub use launcher::{Launcher, Owner, Scope};
+pub use owner_uids::OwnerUids;
 pub use plan::{ChildStdio, Plan, Program, Request, WorkingDirectory};
 pub use process::{Exit, Process};
 pub(crate) use stamp::Stamp;

@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::fmt;
 
-use super::{Reader, Writer};
+use super::{Reader, Writer, optional, optional_word};
 
 /// What one session is: its user, its limits, its filter and its root.
 ///
@@ -19,6 +19,8 @@ pub struct Configuration<'a> {
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// The number by which the session's processes see the user. The group keeps its own.
+    pub inner_uid: u32,
     /// The most tasks at once, including the session's own two; `u64::MAX` is no limit.
     pub tasks: u64,
     /// The Landlock rights, as the kernel's bits, for the session's own root: to list it.
@@ -78,6 +80,7 @@ impl<'a> Configuration<'a> {
         writer.word(self.network as u32);
         writer.word(self.uid);
         writer.word(self.gid);
+        writer.word(self.inner_uid);
         writer.long(self.tasks);
         writer.long(self.list_rights);
         writer.long(self.proc_rights);
@@ -96,6 +99,7 @@ impl<'a> Configuration<'a> {
             network: NetworkNamespace::read(reader.word()?)?,
             uid: reader.word()?,
             gid: reader.word()?,
+            inner_uid: reader.word()?,
             tasks: reader.long()?,
             list_rights: reader.long()?,
             proc_rights: reader.long()?,
@@ -143,6 +147,9 @@ pub struct Malformed;
 pub enum Operation<'a> {
     /// Shows a path of the host at the same place.
     Bind {
+        /// The inherited descriptor of a detached mount of the path, where the host has made
+        /// one. Without it the session makes the mount.
+        mount: Option<i32>,
         /// The path.
         path: &'a CStr,
         /// Whether it may be written to.
@@ -197,11 +204,13 @@ impl<'a> Operation<'a> {
         let mut writer = Writer(push);
         match *self {
             Self::Bind {
+                mount,
                 path,
                 writable,
                 required,
             } => {
                 writer.word(BIND);
+                writer.word(optional_word(mount));
                 writer.flag(writable);
                 writer.flag(required);
                 writer.path(path);
@@ -235,6 +244,7 @@ impl<'a> Operation<'a> {
     fn read(reader: &mut Reader<'a>) -> Option<Self> {
         Some(match reader.word()? {
             BIND => Self::Bind {
+                mount: optional(reader.word()?)?,
                 writable: reader.flag()?,
                 required: reader.flag()?,
                 path: reader.path()?,

@@ -4,7 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use crate::confinement::{Confinement, Enforcement, Tier};
-use crate::launch::{ChildStdio, LaunchError, Launcher, NoLauncher, Plan, Process, Scope, Stage};
+use crate::launch::{
+    ChildStdio, LaunchError, Launcher, NoLauncher, OwnerUids, Plan, Process, Scope, Stage,
+};
 
 /// Refuses every launch: this system has no sandbox.
 #[derive(Debug, Default)]
@@ -35,6 +37,11 @@ impl NativeLauncherBuilder {
 
     /// Has no effect: no child is started.
     pub fn run_as(self, _uid: u32, _gid: u32) -> Self {
+        self
+    }
+
+    /// Has no effect: no child is started.
+    pub fn owner_uids(self, _uids: OwnerUids) -> Self {
         self
     }
 

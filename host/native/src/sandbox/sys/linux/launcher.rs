@@ -7,17 +7,21 @@ use std::sync::{Arc, OnceLock};
 
 use super::fd::cstrings::CStrings;
 use super::fd::stdio::{AboveStdio, above_stdio, null};
-use super::policy::cache::PolicyCache;
+use super::owners::{self, Lease};
+use super::policy::cache::{Policy, PolicyCache};
 use super::probe::findings::{Findings, Probed};
+use super::probe::owners::Users;
 use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
-use super::session::SessionPool;
+use super::session::{SessionPool, can_be_owners};
 use super::spawner::process::Child;
 use super::spawner::start::Start;
 use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
-use crate::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
+use crate::launch::{
+    ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, Scope, Stage,
+};
 
 /// Starts children confined in the best [`Tier`] that the host supports.
 #[derive(Debug)]
@@ -62,16 +66,36 @@ impl NativeLauncher {
         }
     }
 
+    /// Returns the users as which the children of `confinement` run.
+    fn users(&self, findings: Findings, confinement: &Confinement) -> Users {
+        let Some(owners) = self.spawner.owners() else {
+            return Users::One;
+        };
+        let in_session = findings.tier == Tier::A && confinement.sandbox != Sandbox::None;
+        let (common, _) = self.spawner.user();
+        let can_be_owners = if in_session {
+            can_be_owners(&self.spawner, owners, &confinement.fs)
+        } else {
+            !owners::roots::has_childrens(&confinement.fs, common.uid)
+        };
+        match can_be_owners {
+            true => Users::Each,
+            false => Users::OneForRoots,
+        }
+    }
+
     /// Starts what `plan` says without a session, in tier B or C.
     fn launch_alone(
         &self,
         tier: Tier,
+        scope: Scope,
         plan: &Plan,
         stdio: ChildStdio,
     ) -> Result<Child, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         let policy = self.policies.get(&plan.confinement, &plan.program, tier);
         let policy = policy.map_err(at(Stage::Ruleset))?;
+        let lease = self.lease(scope, plan, &policy)?;
         let mut env = CStrings::new();
         for (name, value) in &plan.env {
             env.push(&[name, "=", value]).map_err(at(Stage::Spawn))?;
@@ -89,6 +113,10 @@ impl NativeLauncher {
             cwd: cwd.as_fd(),
             stdio: [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
             limits: &limits,
+            user: lease.as_ref().map(|lease| Identity {
+                uid: lease.uid(),
+                ..self.spawner.user().0
+            }),
         };
         let watchdog = self.spawner.watchdog()?;
         let mut child = self
@@ -106,7 +134,33 @@ impl NativeLauncher {
                 .spawner
                 .start(&policy, &mut start, Some(self.spawner.watchdog()?));
         }
-        child
+        let mut child = child?;
+        child.keep(lease);
+        Ok(child)
+    }
+
+    /// Returns the user id of the guest's owner, for a child without a session. None where the
+    /// child runs as the user that all owners share: it has roots that belong to that user,
+    /// and without a session nothing can show them as another's.
+    fn lease(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        policy: &Policy,
+    ) -> Result<Option<Arc<Lease>>, LaunchError> {
+        let Some(owners) = self.spawner.owners() else {
+            return Ok(None);
+        };
+        let (common, _) = self.spawner.user();
+        let find = || owners::roots::has_childrens(&plan.confinement.fs, common.uid);
+        if policy.has_childrens_roots(find) {
+            return Ok(None);
+        }
+        let lease = owners.lease(scope)?;
+        if plan.confinement.sandbox == Sandbox::None {
+            lease.may_leave_processes();
+        }
+        Ok(Some(lease))
     }
 }
 
@@ -118,7 +172,7 @@ fn stream(stream: Option<OwnedFd>) -> io::Result<OwnedFd> {
 impl Launcher for NativeLauncher {
     fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
         match self.probe() {
-            Ok(reports) => reports.get(confinement),
+            Ok(reports) => reports.get(confinement, || self.users(reports.findings(), confinement)),
             Err(transient) => Arc::new(report(&transient, confinement)),
         }
     }
@@ -138,11 +192,20 @@ impl Launcher for NativeLauncher {
             let child = self.sessions.launch(&self.spawner, scope, plan, &stdio)?;
             return Ok(Box::new(child));
         }
-        Ok(Box::new(self.launch_alone(tier, plan, stdio)?))
+        Ok(Box::new(self.launch_alone(tier, scope, plan, stdio)?))
+    }
+
+    fn open(&self, scope: Scope, owner: Owner<'_>) {
+        if let Some(owners) = self.spawner.owners() {
+            owners.open(scope, owner);
+        }
     }
 
     fn close(&self, scope: Scope) {
         self.sessions.close(scope);
+        if let Some(owners) = self.spawner.owners() {
+            owners.close(scope);
+        }
     }
 }
 

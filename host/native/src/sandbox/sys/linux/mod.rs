@@ -4,6 +4,7 @@
 mod builder;
 mod fd;
 mod launcher;
+mod owners;
 mod policy;
 mod probe;
 mod session;

@@ -29,7 +29,8 @@ use parking_lot::Mutex;
 use self::vfork::{Spawned, Vfork};
 use self::watchdog::Watchdog;
 use super::fd::stdio::above_stdio;
-use crate::launch::{Identity, LaunchError, Stage};
+use super::owners::Owners;
+use crate::launch::{Identity, LaunchError, OwnerUids, Stage};
 
 /// Returns the user that children become by default: nobody, if the host is root.
 pub(crate) fn default_user() -> Option<Identity> {
@@ -46,6 +47,8 @@ pub(crate) struct Spawner {
     watchdog: Mutex<Option<Arc<Watchdog>>>,
     /// The user that children become. `None` for the host's own, for which the vfork child confines itself.
     run_as: Option<Identity>,
+    /// A user for each owner, where children of different owners run as different users.
+    owners: Option<Owners>,
     lock_securebits: bool,
     fault: Fault,
 }
@@ -59,9 +62,21 @@ impl Spawner {
             init_image: OnceLock::new(),
             watchdog: Mutex::new(None),
             run_as,
+            owners: None,
             lock_securebits: privileges::may_lock_securebits(),
             fault,
         }
+    }
+
+    /// Returns the same spawner, whose children run as a user of their owner's where they can.
+    pub(crate) fn with_owners(mut self, uids: OwnerUids) -> Self {
+        self.owners = Some(Owners::new(uids));
+        self
+    }
+
+    /// Returns the owners, if each has a user of its own.
+    pub(crate) fn owners(&self) -> Option<&Owners> {
+        self.owners.as_ref()
     }
 
     /// Whether children run with the user id 0.

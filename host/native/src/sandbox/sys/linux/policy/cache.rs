@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use capspawn_raw::filter::Instruction;
 use parking_lot::Mutex;
@@ -25,6 +25,8 @@ pub(crate) struct Policy {
     filter: Vec<Instruction>,
     /// The same filter, for `capspawn-init`.
     filter_file: Option<OwnedFd>,
+    /// Whether the confinement has roots of the children's common user; set when first asked.
+    has_childrens_roots: OnceLock<bool>,
 }
 
 impl Policy {
@@ -35,6 +37,7 @@ impl Policy {
             ruleset: None,
             filter: Vec::new(),
             filter_file: None,
+            has_childrens_roots: OnceLock::new(),
         }
     }
 
@@ -51,6 +54,12 @@ impl Policy {
     /// The same filter in a memory file, for `capspawn-init`.
     pub(crate) fn filter_file(&self) -> Option<&OwnedFd> {
         self.filter_file.as_ref()
+    }
+
+    /// Returns whether the confinement has roots of the children's common user, as `find`
+    /// finds out at the first call.
+    pub(crate) fn has_childrens_roots(&self, find: impl FnOnce() -> bool) -> bool {
+        *self.has_childrens_roots.get_or_init(find)
     }
 
     /// Prepares `confinement`, under which `program` can be executed; in tier C without
@@ -76,6 +85,7 @@ impl Policy {
             ruleset,
             filter,
             filter_file,
+            has_childrens_roots: OnceLock::new(),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use capspawn_raw::wire::ProbeFinding;
 
+use super::owners::Users;
 use crate::confinement::Tier;
 
 /// What a probe found.
@@ -18,6 +19,8 @@ pub(crate) struct Findings {
     pub(crate) breaches: Result<u8, &'static str>,
     /// Whether children keep the user id 0.
     pub(crate) keeps_root: bool,
+    /// The users as which children run, where their confinement has no roots that decide it.
+    pub(crate) users: Users,
     /// What the operator can change so that sessions work.
     pub(crate) session_hint: &'static str,
 }

@@ -101,7 +101,7 @@ impl SessionPool {
         }
         self.drop_unused(scope)?;
         // Not under the lock: it takes milliseconds. Two first launches at once start one session too many.
-        let session = Arc::new(Session::start(spawner, profile)?);
+        let session = Arc::new(Session::start_for(scope, spawner, profile)?);
         let mut all = self.0.lock();
         let slots = all.entry(scope).or_default();
         if let Some(other) = slots.iter().find(|slot| slot.profile == *profile) {

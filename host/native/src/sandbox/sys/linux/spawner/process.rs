@@ -18,6 +18,7 @@ use super::exit_info;
 use super::vfork::Spawned;
 use super::watchdog::Watchdog;
 use crate::launch::{Exit, Process};
+use crate::sandbox::sys::linux::owners::Lease;
 use crate::status::Signal;
 
 impl Spawned {
@@ -33,11 +34,22 @@ impl Spawned {
 pub(crate) struct Child {
     spawned: Spawned,
     watchdog: Option<Arc<Watchdog>>,
+    /// Its owner's user id, kept as long as the child.
+    lease: Option<Arc<Lease>>,
 }
 
 impl Child {
     pub(crate) fn new(spawned: Spawned, watchdog: Option<Arc<Watchdog>>) -> Self {
-        Self { spawned, watchdog }
+        Self {
+            spawned,
+            watchdog,
+            lease: None,
+        }
+    }
+
+    /// Keeps the user id that the child has until the child is dropped.
+    pub(crate) fn keep(&mut self, lease: Option<Arc<Lease>>) {
+        self.lease = lease;
     }
 
     /// Checks whether this process has the right to signal the child. Similar to `kill` with

@@ -29,6 +29,8 @@ pub(crate) struct SessionFiles<'a> {
     pub(crate) announcements: BorrowedFd<'a>,
     /// The grant's Landlock ruleset, if there is one.
     pub(crate) ruleset: Option<&'a OwnedFd>,
+    /// The mounts that the host has made for the session's root.
+    pub(crate) mounts: Vec<BorrowedFd<'a>>,
 }
 
 impl Spawner {
@@ -59,6 +61,13 @@ impl Spawner {
     fn start_watchdog(&self, socket: BorrowedFd<'_>) -> io::Result<Spawned> {
         let socket = socket.as_raw_fd();
         self.start_init(InitArgs::Watch { socket }, &[socket])
+            .map_err(|error| error.source)
+    }
+
+    /// Starts a process that holds a user namespace until `socket` ends.
+    pub(crate) fn start_id_map(&self, socket: BorrowedFd<'_>) -> io::Result<Spawned> {
+        let socket = socket.as_raw_fd();
+        self.start_init(InitArgs::MapIds { socket }, &[socket])
             .map_err(|error| error.source)
     }
 
@@ -114,6 +123,7 @@ impl Spawner {
             args.announcements,
         ];
         keep.extend(args.ruleset);
+        keep.extend(files.mounts.iter().map(AsRawFd::as_raw_fd));
         self.start_init(InitArgs::Session(args), &keep)
             .map_err(|error| spawn_error(error.source))
     }

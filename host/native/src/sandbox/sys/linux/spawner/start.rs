@@ -9,7 +9,7 @@ use capspawn_raw::limit::Limit;
 use capspawn_raw::step::Fault;
 use capspawn_raw::wire::InitArgs;
 
-use crate::launch::{LaunchError, Stage};
+use crate::launch::{Identity, LaunchError, Stage};
 use crate::sandbox::sys::linux::fd::cstrings::CStrings;
 use crate::sandbox::sys::linux::fd::stdio::{above_stdio, null};
 
@@ -21,6 +21,8 @@ pub(crate) struct Start<'a> {
     pub(crate) cwd: BorrowedFd<'a>,
     pub(crate) stdio: [i32; 3],
     pub(crate) limits: &'a [Limit],
+    /// The user as which the program runs; `None` for the one that all children have in common.
+    pub(crate) user: Option<Identity>,
 }
 
 impl Start<'_> {
@@ -81,6 +83,7 @@ impl Surroundings {
             cwd: self.root.as_fd(),
             stdio: [self.null.as_raw_fd(); 3],
             limits: &[],
+            user: None,
         }
     }
 }

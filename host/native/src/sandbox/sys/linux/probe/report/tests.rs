@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sandbox::sys::linux::probe::findings::SESSION_HINT;
+use crate::sandbox::sys::linux::probe::owners::Users;
 
 const NO_BREACH: Findings = Findings {
     tier: Tier::B,
@@ -10,6 +11,7 @@ const NO_BREACH: Findings = Findings {
     landlock: 7,
     breaches: Ok(0),
     keeps_root: false,
+    users: Users::One,
 };
 
 fn unmet(findings: Findings, confinement: &Confinement) -> String {
