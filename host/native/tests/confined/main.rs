@@ -22,6 +22,7 @@ mod installed;
 mod kernel;
 mod launcher;
 mod lifecycle;
+mod owners;
 mod proc_mount;
 mod processes;
 mod programs;
