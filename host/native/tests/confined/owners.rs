@@ -340,6 +340,37 @@ fn a_private_tmp_bounds_bytes_and_files() {
     assert_eq!(bytes, 1 << 20, "{output}");
 }
 
+/// On machines whose mounts are shared, as with systemd.
+#[test]
+fn what_a_session_mounts_on_an_owners_root_does_not_appear_in_the_host() {
+    const VARIABLE: &str = "CAPSPAWN_SHARED_MOUNTS";
+    if !is_root() || tier() != Tier::A {
+        return;
+    }
+    if std::env::var_os(VARIABLE).is_none() {
+        let through = ["unshare", "--mount", "--propagation", "shared"];
+        let mut command = rerun_through(&through, test_name!());
+        assert!(exit_status(command.env(VARIABLE, "1"), TEST_TIMEOUT).success());
+        return;
+    }
+    let mounts = || fs::read_to_string("/proc/self/mountinfo").expect("a /proc");
+    let before = mounts();
+    assert!(before.contains("shared:"), "{before}");
+    let folder = given();
+    fs::write(folder.path().join("denied"), "secret").expect("the test may write it");
+    let mut spec = shell("cat denied; echo x > f; sleep 600").home(folder.path());
+    let denied = folder.path().join("denied");
+    spec.confinement.fs.deny.push(denied.into());
+    let mut started = spec.start().expect("it starts");
+    let refusal = read_until(&mut started.output, "ermission denied");
+    assert!(!refusal.contains("secret"), "{refusal}");
+    assert_ne!(user(started.process.pid()), 65534);
+    assert_eq!(mounts(), before);
+    let denied = fs::read_to_string(folder.path().join("denied"));
+    assert_eq!(denied.expect("it is the host's"), "secret");
+    end(started);
+}
+
 /// Where a file system has no idmapped mounts.
 #[test]
 fn a_write_root_that_cannot_be_shown_as_an_owners_is_written_as_the_common_user() {
@@ -397,17 +428,17 @@ fn more_owners_than_ids_are_refused_until_one_is_gone() {
     if !is_root() {
         return;
     }
-    let launcher = launcher_with(1_800_000_000, 1_800_000_001);
     let is_shortage = |error: &LaunchError| {
         error.stage == Stage::Identity && error.source.raw_os_error() == Some(libc::EAGAIN)
     };
-    for sandbox in SANDBOXES {
+    for (sandbox, first) in SANDBOXES.into_iter().zip([1_800_000_000, 1_800_000_002]) {
+        let launcher = launcher_with(first, first + 1);
         let id = Spec::new("/bin/sleep").args(["600"]).sandbox(sandbox);
         let start = |scope| id.start_as(&launcher, Scope(scope));
         let (one, two) = (start(1).expect("one"), start(2).expect("two"));
         let users = [&one, &two].map(|child| user(child.process.pid()));
         assert_ne!(users[0], users[1]);
-        assert!(users.iter().all(|user| *user >= 1_800_000_000));
+        assert!(users.iter().all(|user| [first, first + 1].contains(user)));
         let error = start(3).err().expect("there are two ids");
         assert!(is_shortage(&error), "{error}");
         let again = start(1).expect("that owner has an id");

@@ -66,21 +66,23 @@ impl NativeLauncher {
         }
     }
 
-    /// Returns the users as which the children of `confinement` run.
-    fn users(&self, findings: Findings, confinement: &Confinement) -> Users {
+    /// Returns the users as which the children of `confinement` run; an error if that is for
+    /// lack of a resource.
+    fn users(&self, findings: Findings, confinement: &Confinement) -> Result<Users, Users> {
         let Some(owners) = self.spawner.owners() else {
-            return Users::One;
+            return Ok(Users::One);
         };
         let in_session = findings.tier == Tier::A && confinement.sandbox != Sandbox::None;
         let (common, _) = self.spawner.user();
         let can_be_owners = if in_session {
-            can_be_owners(&self.spawner, owners, &confinement.fs)
+            let found = can_be_owners(&self.spawner, owners, &confinement.fs);
+            found.map_err(|_| Users::OneForRoots)?
         } else {
             !owners::roots::has_childrens(&confinement.fs, common.uid)
         };
         match can_be_owners {
-            true => Users::Each,
-            false => Users::OneForRoots,
+            true => Ok(Users::Each),
+            false => Ok(Users::OneForRoots),
         }
     }
 

@@ -40,11 +40,11 @@ impl Reports {
     }
 
     /// Returns the report for `confinement`, building it at the first request. `users` returns
-    /// the users as which its children run.
+    /// the users as which its children run. A report that a shortage has affected is not kept.
     pub(crate) fn get(
         &self,
         confinement: &Confinement,
-        users: impl FnOnce() -> Users,
+        users: impl FnOnce() -> Result<Users, Users>,
     ) -> Arc<Enforcement> {
         let find = |cached: &[(Confinement, Arc<Enforcement>)]| {
             let found = cached.iter().find(|(key, _)| key == confinement);
@@ -54,11 +54,16 @@ impl Reports {
             return report;
         }
         // Not under the lock: it may try mounts. Two first requests at once both build the report.
+        let users = users();
+        let (Ok(found) | Err(found)) = users;
         let findings = Findings {
-            users: users(),
+            users: found,
             ..self.findings
         };
         let report = Arc::new(report(&findings, confinement));
+        if users.is_err() {
+            return report;
+        }
         let mut cached = self.cached.lock();
         if let Some(report) = find(&cached) {
             return report;
@@ -90,8 +95,8 @@ mod tests {
         })
     }
 
-    fn one() -> Users {
-        Users::One
+    fn one() -> Result<Users, Users> {
+        Ok(Users::One)
     }
 
     /// Confinements that differ in one field each, so that their reports differ too.
@@ -121,6 +126,16 @@ mod tests {
             let first = reports.get(&confinement, one);
             assert!(Arc::ptr_eq(&first, &reports.get(&confinement.clone(), one)));
         }
+    }
+
+    #[test]
+    fn a_report_that_a_shortage_has_affected_is_not_kept() {
+        let (reports, confinement) = (reports(), Confinement::default());
+        let short = reports.get(&confinement, || Err(Users::OneForRoots));
+        let later = reports.get(&confinement, || Ok(Users::Each));
+        assert_ne!(short, later);
+        let kept = reports.get(&confinement, || Err(Users::OneForRoots));
+        assert!(Arc::ptr_eq(&later, &kept));
     }
 
     #[test]

@@ -138,11 +138,12 @@ fn mapped_copy(path: &Path, map: &File) -> io::Result<OwnedFd> {
     let copy = copy.ok_or_else(io::Error::last_os_error)?;
     // SAFETY: the call has returned a new descriptor, which has no other owner.
     let copy = unsafe { OwnedFd::from_raw_fd(copy) };
-    // A `struct mount_attr`: what to set, what to clear, the propagation, the user namespace.
+    // A `struct mount_attr`: what to set, what to clear, the propagation, the user namespace. Private: what the
+    // session mounts on a copy of a shared mount would appear in the host's as well.
     let attributes = [
         MOUNT_ATTR_IDMAP,
         0,
-        0,
+        libc::MS_PRIVATE,
         u64::try_from(map.as_raw_fd()).unwrap_or(u64::MAX),
     ];
     // SAFETY: the kernel reads a C string and a `struct mount_attr`, whose size is passed.

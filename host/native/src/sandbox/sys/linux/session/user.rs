@@ -63,9 +63,7 @@ impl SessionUser {
                 lease: Some(lease),
                 ..common
             }),
-            Err(source) if is_shortage(&source) || source.kind() == io::ErrorKind::TimedOut => {
-                Err(LaunchError::new(Stage::Root, source))
-            }
+            Err(source) if is_transient(&source) => Err(LaunchError::new(Stage::Root, source)),
             Err(error) => {
                 let user = common.identity;
                 tracing::warn!(
@@ -79,8 +77,24 @@ impl SessionUser {
 }
 
 /// Returns whether a session with the files of `rules` can run as its owner's user.
-pub(crate) fn can_be_owners(spawner: &Spawner, owners: &Owners, rules: &FsRules) -> bool {
+///
+/// # Errors
+///
+/// The host is short of a resource that finding out takes.
+pub(crate) fn can_be_owners(
+    spawner: &Spawner,
+    owners: &Owners,
+    rules: &FsRules,
+) -> io::Result<bool> {
     let (common, _) = spawner.user();
     let any = *owners.uids().ids().start();
-    OwnerMounts::make(spawner, rules, common.uid, any).is_ok()
+    match OwnerMounts::make(spawner, rules, common.uid, any) {
+        Err(error) if is_transient(&error) => Err(error),
+        made => Ok(made.is_ok()),
+    }
+}
+
+fn is_transient(error: &io::Error) -> bool {
+    // A read that its timeout has ended is `EAGAIN`, too.
+    is_shortage(error) || error.kind() == io::ErrorKind::TimedOut
 }
