@@ -11,6 +11,7 @@ mod launcher;
 mod owner_uids;
 mod plan;
 mod process;
+mod run_as;
 mod stamp;
 
 pub use error::{LaunchError, Stage};
@@ -20,4 +21,5 @@ pub use launcher::{Launcher, Owner, Scope};
 pub use owner_uids::OwnerUids;
 pub use plan::{ChildStdio, Plan, Program, Request, WorkingDirectory};
 pub use process::{Exit, Process};
+pub use run_as::RunAs;
 pub(crate) use stamp::Stamp;

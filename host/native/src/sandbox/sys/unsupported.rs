@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::confinement::{Confinement, Enforcement, Tier};
 use crate::launch::{
-    ChildStdio, LaunchError, Launcher, NoLauncher, OwnerUids, Plan, Process, Scope, Stage,
+    ChildStdio, Identity, LaunchError, Launcher, NoLauncher, OwnerUids, Plan, Process, RunAs,
+    Scope, Stage,
 };
 
 /// Refuses every launch: this system has no sandbox.
@@ -21,6 +22,11 @@ impl NativeLauncher {
     /// Returns a launcher that refuses every launch.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Returns the host's user: no child is started.
+    pub fn run_as(&self) -> RunAs {
+        RunAs::One(Identity::host())
     }
 
     /// Returns a builder of a launcher that refuses every launch.

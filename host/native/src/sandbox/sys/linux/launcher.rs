@@ -20,7 +20,7 @@ use super::spawner::start::Start;
 use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{
-    ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, Scope, Stage,
+    ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, RunAs, Scope, Stage,
 };
 
 /// Starts children confined in the best [`Tier`] that the host supports.
@@ -44,6 +44,20 @@ impl NativeLauncher {
             policies: PolicyCache::default(),
             sessions: SessionPool::default(),
             reports: OnceLock::new(),
+        }
+    }
+
+    /// Returns the users as which children run. A report on a confinement
+    /// ([`Dimension::Owners`](crate::confinement::Dimension::Owners)) tells whether its children
+    /// have one of their owner's.
+    pub fn run_as(&self) -> RunAs {
+        let (files, _) = self.spawner.user();
+        match self.spawner.owners() {
+            Some(owners) => RunAs::EachOwner {
+                uids: owners.uids(),
+                files,
+            },
+            None => RunAs::One(files),
         }
     }
 
