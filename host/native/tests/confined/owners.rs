@@ -468,25 +468,35 @@ fn more_owners_than_ids_are_refused_until_one_is_gone() {
     }
 }
 
+/// Processes with an argument of their own, which end with this value.
+struct Left(String);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        for pid in with_argument(&self.0) {
+            let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a process");
+            // One that has ended meanwhile is no failure.
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
 #[test]
 fn an_id_is_not_given_out_while_a_process_that_left_its_tree_has_it() {
     if !is_root() {
         return;
     }
-    const NAME: &str = "1800000002";
+    let left = Left(format!("18{:08}", std::process::id()));
     let launcher = launcher_with(1_800_000_010, 1_800_000_010);
-    let leaver = shell(&format!("setsid sleep {NAME} >/dev/null 2>&1 & echo"));
+    let leaver = shell(&format!("setsid sleep {} >/dev/null 2>&1 & echo", left.0));
     let leaver = leaver.sandbox(Sandbox::None);
     let started = leaver.start_as(&launcher, Scope(1)).expect("it starts");
-    eventually("it has left", || !with_argument(NAME).is_empty());
+    eventually("it has left", || !with_argument(&left.0).is_empty());
     assert_eq!(started.finish().exit, Exit::Code(0));
     launcher.close(Scope(1));
     let next = Spec::new("/bin/true").sandbox(Sandbox::None);
     let start = || next.start_as(&launcher, Scope(2));
     assert!(start().is_err(), "a process has the only id");
-    for pid in with_argument(NAME) {
-        let pid = rustix::process::Pid::from_raw(pid.cast_signed()).expect("a process");
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("root may");
-    }
+    drop(left);
     assert!(comes_true(|| start().map(Started::finish).is_ok()));
 }

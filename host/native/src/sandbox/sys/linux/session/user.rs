@@ -98,3 +98,28 @@ fn is_transient(error: &io::Error) -> bool {
     // A read that its timeout has ended is `EAGAIN`, too.
     is_shortage(error) || error.kind() == io::ErrorKind::TimedOut
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+    use crate::sandbox::sys::linux::session::path_error::PathError;
+
+    #[test]
+    fn a_shortage_is_no_property_of_the_file_system() {
+        let of = |errno: Errno| {
+            let error = PathError {
+                text: "/root: no".into(),
+                source: errno.into(),
+            };
+            is_transient(&error.into())
+        };
+        for short in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN] {
+            assert!(of(short), "{short:?}");
+        }
+        for lasting in [Errno::INVAL, Errno::PERM, Errno::NOSYS] {
+            assert!(!of(lasting), "{lasting:?}");
+        }
+    }
+}
