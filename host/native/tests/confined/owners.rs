@@ -420,7 +420,8 @@ fn a_write_root_that_cannot_be_shown_as_an_owners_is_written_as_the_common_user(
 
 fn launcher_with(first: u32, last: u32) -> NativeLauncher {
     let uids = OwnerUids::new(first, last).expect("a range");
-    NativeLauncher::builder().owner_uids(uids).build()
+    let launcher = NativeLauncher::builder().owner_uids(uids);
+    launcher.tier(tier()).build()
 }
 
 #[test]
