@@ -11,13 +11,13 @@ const NEWUSER: usize = 0x1000_0000;
 const MSG_NOSIGNAL: usize = 0x4000;
 const EINTR: i32 = 4;
 
-/// Makes the namespace and waits until the socket ends. Exits with 1 if it cannot make one.
+/// Makes the namespace, sends 0 or the error number as one byte, and waits until the socket
+/// ends.
 pub(crate) fn run(socket: i32) -> ! {
     // SAFETY: the call takes no pointer; the process is single-threaded.
-    if unsafe { call(number::UNSHARE, [NEWUSER, 0, 0, 0, 0, 0]) }.is_err() {
-        exit(1)
-    }
-    let mut byte = 1u8;
+    let made = unsafe { call(number::UNSHARE, [NEWUSER, 0, 0, 0, 0, 0]) };
+    // Error numbers end at 133.
+    let mut byte = made.map_or_else(|errno| errno as u8, |_| 0);
     let address = (&raw mut byte).expose_provenance();
     let args = [descriptor(socket), address, 1, MSG_NOSIGNAL, 0, 0];
     // SAFETY: the kernel reads `byte`.

@@ -93,7 +93,11 @@ fn id_map(spawner: &Spawner, common: u32, owner: u32) -> io::Result<File> {
     let theirs = above_stdio(theirs.into())?;
     let process = spawner.start_id_map(theirs.as_fd())?;
     drop(theirs);
-    let map = ours.read_exact(&mut [0]).and_then(|()| {
+    let mut errno = [0];
+    let map = ours.read_exact(&mut errno).and_then(|()| {
+        if errno != [0] {
+            return Err(io::Error::from_raw_os_error(i32::from(errno[0])));
+        }
         let file = |name: &str| format!("/proc/{}/{name}", process.pid.as_raw_nonzero());
         write(&file("uid_map"), &exchange(common, owner))?;
         write(&file("gid_map"), "0 0 4294967295\n")?;

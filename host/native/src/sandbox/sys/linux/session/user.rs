@@ -95,8 +95,10 @@ pub(crate) fn can_be_owners(
 }
 
 fn is_transient(error: &io::Error) -> bool {
-    // A read that its timeout has ended is `EAGAIN`, too.
-    is_shortage(error) || error.kind() == io::ErrorKind::TimedOut
+    // `ENOSPC`: too many user namespaces, or mounts. A read that its timeout has ended is `EAGAIN`. A process that
+    // has ended before it sent anything was killed.
+    let others = [io::ErrorKind::StorageFull, io::ErrorKind::UnexpectedEof];
+    is_shortage(error) || others.contains(&error.kind())
 }
 
 #[cfg(test)]
@@ -115,7 +117,13 @@ mod tests {
             };
             is_transient(&error.into())
         };
-        for short in [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN] {
+        for short in [
+            Errno::MFILE,
+            Errno::NFILE,
+            Errno::NOMEM,
+            Errno::AGAIN,
+            Errno::NOSPC,
+        ] {
             assert!(of(short), "{short:?}");
         }
         for lasting in [Errno::INVAL, Errno::PERM, Errno::NOSYS] {
