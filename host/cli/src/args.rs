@@ -5,6 +5,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use capspawn_native::grant::Identity;
+use capspawn_native::launch::OwnerUids;
 use capspawn_native::sandbox::Tier;
 use clap::{Args as ClapArgs, Parser};
 
@@ -39,7 +40,7 @@ kills every child that still runs, detached children included.";
 const RUN_FOOTER: &str = "\
 Exit codes:
   N      the component exited with code N; 1 if it reported failure without a code
-  2      capspawn itself failed: a bad option, grant file or component, or --run-as without root;
+  2      capspawn itself failed: a bad option, grant file or component, or --run-as or --owner-uids without root;
          nothing was started
   124    the component did not end within --timeout
   134    the component trapped
@@ -109,7 +110,7 @@ const DOCTOR_FOOTER: &str = "\
 Exit codes:
   0  this host can enforce `required`
   1  it cannot: commands with `sandbox = \"required\"` do not start on this host
-  2  a bad option, or --run-as without root
+  2  a bad option, or --run-as or --owner-uids without root
 
 Example:
   Show what a host without user namespaces would enforce:
@@ -274,15 +275,30 @@ pub(crate) struct SandboxArgs {
 
     #[command(flatten)]
     pub(crate) run_as: RunAsArgs,
+
+    /// The user ids of which the children of each component get one [default: 60600-61111]
+    ///
+    /// Components then share nothing that the kernel counts by user, and their children can
+    /// neither signal nor trace each other. The group, and the owner of the files that children
+    /// create in write roots, are those of `--run-as`. Only root can set this option. Without it,
+    /// `--run-as` gives the children of all components the same user.
+    #[arg(
+        long,
+        value_name = "FIRST-LAST",
+        help_heading = "Confinement of children"
+    )]
+    pub(crate) owner_uids: Option<OwnerUids>,
 }
 
 /// The user and group that children run as.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct RunAsArgs {
-    /// The user and group that children run as [default: 65534:65534]
+    /// The user and group that children run as, and that own their files [default: 65534:65534]
     ///
     /// Two numbers. `run` and `doctor` accept this option only as root. Without root, children run
-    /// as the user that started capspawn.
+    /// as the user that started capspawn. By default, the children of each component run as a user
+    /// of their own in this group, see `--owner-uids` of `run` and `doctor`, and this user owns the
+    /// files that they create in write roots. Write roots must be writable for it.
     #[arg(long, value_name = "UID:GID", help_heading = "Confinement of children")]
     pub(crate) run_as: Option<Identity>,
 }
@@ -373,7 +389,13 @@ mod tests {
         };
         assert_eq!(all, (Some(Tier::B), Some(identity)));
         assert_eq!(parse(&[]).expect("both are optional"), (None, None));
-        for bad in [["--tier", "D"], ["--run-as", "nobody"], ["--run-as", "1"]] {
+        for bad in [
+            ["--tier", "D"],
+            ["--run-as", "nobody"],
+            ["--run-as", "1"],
+            ["--owner-uids", "1000"],
+            ["--owner-uids", "0-9"],
+        ] {
             parse(&bad).expect_err("not a valid value");
         }
     }

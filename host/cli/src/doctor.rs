@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use capspawn_native::launch::Launcher as _;
+use capspawn_native::launch::{Launcher as _, RunAs};
 use capspawn_native::sandbox::{Confinement, Dimension, Enforced, Enforcement, Sandbox, Tier};
 use serde_json::{Map, Value, json};
 
@@ -16,11 +16,15 @@ const UNMET: u8 = 1;
 
 /// Probes the sandbox and prints the report.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
-    let report = launcher(&args.sandbox)?.enforcement(&Confinement::default());
+    let launcher = launcher(&args.sandbox)?;
+    let (report, run_as) = (
+        launcher.enforcement(&Confinement::default()),
+        launcher.run_as(),
+    );
     let text = if args.json {
-        format!("{:#}\n", object(&report))
+        format!("{:#}\n", object(&report, run_as))
     } else {
-        table(&report)?
+        table(&report, run_as)?
     };
     output::print(&text)?;
     Ok(if report.admits(Sandbox::Required) {
@@ -30,7 +34,7 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
     })
 }
 
-fn table(report: &Enforcement) -> Result<String, std::fmt::Error> {
+fn table(report: &Enforcement, run_as: RunAs) -> Result<String, std::fmt::Error> {
     let mut text = match report.tier() {
         Some(tier) => format!("tier {tier}: {}\n\n", meaning(tier)),
         None => "no tier: this host cannot confine children\n\n".to_owned(),
@@ -47,7 +51,7 @@ fn table(report: &Enforcement) -> Result<String, std::fmt::Error> {
             }
         }
     }
-    text.push('\n');
+    writeln!(text, "\nChildren run as {run_as}.")?;
     if report.admits(Sandbox::Required) {
         text.push_str("This host can enforce sandbox = \"required\".\n");
     } else {
@@ -72,7 +76,7 @@ fn meaning(tier: Tier) -> &'static str {
 }
 
 /// Returns the report as JSON.
-fn object(report: &Enforcement) -> Value {
+fn object(report: &Enforcement, run_as: RunAs) -> Value {
     let level = |(dimension, level): &(Dimension, Enforced)| {
         let value = match level {
             Enforced::Full { mechanism } => json!({ "level": "enforced", "mechanism": mechanism }),
@@ -88,6 +92,7 @@ fn object(report: &Enforcement) -> Value {
     let dimensions: Map<String, Value> = report.dimensions().iter().map(level).collect();
     json!({
         "tier": report.tier().map(|tier| tier.to_string()),
+        "run-as": run_as.to_string(),
         "required": report.admits(Sandbox::Required),
         "dimensions": dimensions,
     })

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use capspawn_native::confinement::{Confinement, Enforcement};
 use capspawn_native::grant::Grants;
-use capspawn_native::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope};
+use capspawn_native::launch::{ChildStdio, LaunchError, Launcher, Owner, Plan, Process, Scope};
 use capspawn_native::sandbox::NativeLauncher;
 use capspawn_native::{Command, Registry};
 
@@ -43,6 +43,10 @@ impl Launcher for Logging {
         let process = self.native.launch(scope, plan, stdio)?;
         println!("process {}", process.pid());
         Ok(process)
+    }
+
+    fn open(&self, scope: Scope, owner: Owner<'_>) {
+        self.native.open(scope, owner);
     }
 
     fn close(&self, scope: Scope) {

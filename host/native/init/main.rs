@@ -2,7 +2,7 @@
 //!
 //! One process of it changes its user, confines itself and executes a program; another
 //! tries what its confinement should deny; another kills the children of a host that has
-//! died; and two are the server and the pid 1 of a session. The task and what it needs are
+//! died; another holds a user namespace by which the host maps ids; and two are the server and the pid 1 of a session. The task and what it needs are
 //! in `argv[0]`, see [`InitArgs`]; the other arguments and the environment belong to the
 //! program that it executes.
 //!
@@ -22,6 +22,7 @@
 
 mod execute;
 mod limit;
+mod map_ids;
 mod memory;
 mod probe;
 mod session;
@@ -68,6 +69,7 @@ extern "C" fn main(stack: *const usize) -> ! {
         }
         InitArgs::Probe { canary, in_session } => exit(probe::run(canary, in_session)),
         InitArgs::Watch { socket } => watchdog::run(socket),
+        InitArgs::MapIds { socket } => map_ids::run(socket),
         InitArgs::Session(args) => session::run(&args),
     }
 }

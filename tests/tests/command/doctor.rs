@@ -37,7 +37,7 @@ fn doctor_reports_every_dimension_and_whether_required_can_be_met() {
     assert_eq!(json["required"], true);
     assert_eq!(
         json["dimensions"].as_object().map(serde_json::Map::len),
-        Some(18)
+        Some(20)
     );
     let tier = json["tier"]
         .as_str()
@@ -79,7 +79,11 @@ fn the_option_tier_selects_the_tier_of_the_report() {
 
 #[test]
 fn an_unknown_tier_or_user_is_a_bad_option() {
-    for bad in [["--tier", "D"], ["--run-as", "nobody"]] {
+    for bad in [
+        ["--tier", "D"],
+        ["--run-as", "nobody"],
+        ["--owner-uids", "nobody"],
+    ] {
         let outcome = doctor(&bad);
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(2), ""));
         assert!(outcome.stderr.contains(bad[1]), "{outcome:?}");
@@ -96,4 +100,32 @@ fn the_user_of_children_can_be_set_by_root_only() {
     } else {
         assert!(outcome.complaint().contains("requires root"), "{outcome:?}");
     }
+}
+
+#[test]
+fn doctor_shows_the_users_as_which_children_run_and_what_owners_share() {
+    let shown = |args: &[&str]| {
+        let json = report(args);
+        let run_as = json["run-as"].as_str().expect("text").to_owned();
+        let line = format!("Children run as {run_as}.\n");
+        assert!(doctor(args).stdout.contains(&line), "{line}");
+        let level = json["dimensions"]["owners"]["level"].clone();
+        (run_as, level.as_str().expect("a level").to_owned())
+    };
+    let (run_as, level) = shown(&[]);
+    if !test_kit::is_root() {
+        assert!(run_as.contains("all owners"), "{run_as}");
+        assert_eq!(level, "partial");
+        let refused = doctor(&["--owner-uids", "5000-5009"]);
+        assert!(refused.complaint().contains("requires root"), "{refused:?}");
+        return;
+    }
+    assert!(run_as.contains("60600-61111:65534"), "{run_as}");
+    assert_eq!(level, "enforced");
+    let (run_as, level) = shown(&["--run-as", "1000:100"]);
+    assert_eq!((&*run_as, &*level), ("1000:100, for all owners", "partial"));
+    let (run_as, level) = shown(&["--run-as", "1000:100", "--owner-uids", "5000-5009"]);
+    assert!(run_as.contains("5000-5009:100"), "{run_as}");
+    assert!(run_as.contains("1000:100"), "{run_as}");
+    assert_eq!(level, "enforced");
 }

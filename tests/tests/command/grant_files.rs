@@ -166,7 +166,13 @@ fn children_of_a_root_host_run_as_the_user_of_the_option() {
     let outcome = run(&["--run-as", "1234:567"]);
     if test_kit::is_root() {
         assert_eq!(outcome.stdout, "1234\n567\n", "{outcome:?}");
-        assert_eq!(run(&[]).stdout, "65534\n65534\n");
+        // By default every component has a user of its own, in a common group.
+        let by_default = run(&[]).stdout;
+        let (uid, gid) = by_default.split_once('\n').expect("two lines");
+        assert!((60600..=61111).contains(&uid.parse().expect("a number")));
+        assert_eq!(gid, "65534\n");
+        let one = run(&["--owner-uids", "5000-5000"]);
+        assert_eq!(one.stdout, "5000\n65534\n");
     } else {
         assert!(outcome.complaint().contains("requires root"), "{outcome:?}");
         assert!(!setup.events_file().exists(), "a child was started");

@@ -16,7 +16,8 @@ const NEWPID: usize = 0x2000_0000;
 
 const PR_SET_DUMPABLE: usize = 4;
 
-/// Makes the namespaces and maps the user and the group onto themselves.
+/// Makes the namespaces and maps the user onto the number that its processes see, and the
+/// group onto itself.
 pub(super) fn enter(configuration: &Configuration<'_>) -> Result<(), i32> {
     // The change of the user has cleared it, and the /proc files of an undumpable process belong to root.
     set_dumpable(1)?;
@@ -25,10 +26,13 @@ pub(super) fn enter(configuration: &Configuration<'_>) -> Result<(), i32> {
     unsafe { call(number::UNSHARE, [flags, 0, 0, 0, 0, 0])? };
     // A process without privileges may map its group only if it gives up setgroups(2).
     write(c"/proc/self/setgroups", b"deny")?;
-    map(c"/proc/self/uid_map", configuration.uid)?;
-    map(c"/proc/self/gid_map", configuration.gid)?;
+    let Configuration { uid, gid, .. } = *configuration;
+    map(c"/proc/self/uid_map", configuration.inner_uid, uid)?;
+    map(c"/proc/self/gid_map", gid, gid)?;
     limit_kernel_objects();
-    hide_cgroups();
+    if configuration.hides_cgroup {
+        hide_cgroups();
+    }
     Ok(())
 }
 
@@ -62,10 +66,31 @@ pub(super) fn set_dumpable(value: usize) -> Result<(), i32> {
     unsafe { call(number::PRCTL, [PR_SET_DUMPABLE, value, 0, 0, 0, 0]) }.map(drop)
 }
 
-/// Maps an id onto itself, in a file with a line "INSIDE OUTSIDE COUNT".
-fn map(path: &CStr, id: u32) -> Result<(), i32> {
-    let mut digits = [0u8; 10];
-    let mut rest = id;
+/// Maps the id `inner` in the namespace onto `outer` outside, in a file with a line
+/// "INSIDE OUTSIDE COUNT".
+fn map(path: &CStr, inner: u32, outer: u32) -> Result<(), i32> {
+    let (mut inner_digits, mut outer_digits) = ([0u8; 10], [0u8; 10]);
+    let mut line = [b' '; 24];
+    let mut length = 0;
+    let parts: [&[u8]; 5] = [
+        decimal(inner, &mut inner_digits),
+        b" ",
+        decimal(outer, &mut outer_digits),
+        b" ",
+        b"1",
+    ];
+    for byte in parts.into_iter().flatten() {
+        if let Some(place) = line.get_mut(length) {
+            *place = *byte;
+            length += 1;
+        }
+    }
+    write(path, line.get(..length).unwrap_or(&[]))
+}
+
+/// Writes a number into the end of `digits`, and returns the digits that it has.
+fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
+    let mut rest = number;
     let mut count = 0;
     for digit in digits.iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;
@@ -75,17 +100,7 @@ fn map(path: &CStr, id: u32) -> Result<(), i32> {
             break;
         }
     }
-    let number = digits.get(digits.len() - count..).unwrap_or(&[]);
-    let mut line = [b' '; 24];
-    let mut length = 0;
-    let parts: [&[u8]; 5] = [number, b" ", number, b" ", b"1"];
-    for byte in parts.into_iter().flatten() {
-        if let Some(place) = line.get_mut(length) {
-            *place = *byte;
-            length += 1;
-        }
-    }
-    write(path, line.get(..length).unwrap_or(&[]))
+    digits.get(digits.len() - count..).unwrap_or(&[])
 }
 
 fn write(path: &CStr, bytes: &[u8]) -> Result<(), i32> {

@@ -71,6 +71,18 @@ pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), OperationFai
     Ok(())
 }
 
+/// Closes the mounts that the host has made, in the process that does not make the root.
+pub(super) fn close_mounts(configuration: &Configuration<'_>) {
+    for operation in configuration.operations() {
+        if let Ok(Operation::Bind {
+            mount: Some(mount), ..
+        }) = operation
+        {
+            drop(Descriptor(mount));
+        }
+    }
+}
+
 fn umask(mask: usize) -> usize {
     // SAFETY: the call takes no pointer.
     unsafe { call(number::UMASK, [mask, 0, 0, 0, 0, 0]) }.unwrap_or(0o22)
@@ -82,7 +94,12 @@ impl NewRoot {
         let top = mount::exactly(mount::AT_FDCWD, c"/")?;
         let root = if whole {
             // Copied before anything is mounted on it.
-            let root = mount::copy(&top)?;
+            let root = match first {
+                Some(Ok(Operation::Bind {
+                    mount: Some(mount), ..
+                })) => Descriptor(mount),
+                _ => mount::copy(&top)?,
+            };
             let writable = matches!(first, Some(Ok(Operation::Bind { writable: true, .. })));
             mount::restrict(&root, attributes(writable), true)?;
             root
@@ -106,10 +123,11 @@ impl NewRoot {
     fn apply(&mut self, operation: &Operation<'_>) -> Result<(), i32> {
         match operation {
             Operation::Bind {
+                mount,
                 path,
                 writable,
                 required,
-            } => match self.bind(path, *writable) {
+            } => match self.bind(path, *mount, *writable) {
                 Err(ENOENT | ENOTDIR) if !required => Ok(()),
                 result => result,
             },
@@ -125,10 +143,12 @@ impl NewRoot {
         }
     }
 
-    fn bind(&self, path: &CStr, writable: bool) -> Result<(), i32> {
-        let source = mount::exactly(mount::AT_FDCWD, path)?;
-        let directory = source.stat()?.format == DIRECTORY;
-        let copy = mount::copy(&source)?;
+    fn bind(&self, path: &CStr, made: Option<i32>, writable: bool) -> Result<(), i32> {
+        let copy = match made {
+            Some(mount) => Descriptor(mount),
+            None => mount::copy(&mount::exactly(mount::AT_FDCWD, path)?)?,
+        };
+        let directory = copy.stat()?.format == DIRECTORY;
         mount::restrict(&copy, attributes(writable), true)?;
         mount::attach(&copy, &self.place(path, directory)?)
     }

@@ -4,7 +4,7 @@ use super::descriptor::{Descriptor, Mapped};
 use super::failure::fail;
 use super::pid1::{self, Pid1};
 use super::server::Server;
-use super::{confine, namespaces, network, serve, socket};
+use super::{confine, namespaces, network, root, serve, socket};
 use crate::user::become_user;
 use capspawn_raw::attributes;
 use capspawn_raw::confine::close_on_exec;
@@ -57,6 +57,7 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     }
     drop(server);
     drop(lifeline);
+    root::close_mounts(&configuration);
     drop(namespaces);
     // Pid 1 makes the root meanwhile.
     if let Err(errno) = network::make(&configuration) {

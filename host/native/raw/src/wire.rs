@@ -143,3 +143,23 @@ fn step(word: u32) -> Option<Option<Step>> {
         number => Step::from_number(number).map(Some),
     }
 }
+
+/// The word for no descriptor.
+const ABSENT: u32 = u32::MAX;
+
+/// Returns the word of a descriptor, or of none.
+fn optional_word(fd: Option<i32>) -> u32 {
+    fd.map_or(ABSENT, i32::cast_unsigned)
+}
+
+/// Reads what [`optional_word`] returns.
+fn optional(word: u32) -> Option<Option<i32>> {
+    match word {
+        ABSENT => Some(None),
+        word => descriptor(word).map(Some),
+    }
+}
+
+fn descriptor(word: u32) -> Option<i32> {
+    i32::try_from(word).ok()
+}

@@ -43,11 +43,17 @@ pub enum Dimension {
     Terminal,
     /// Killing a child kills every process that it started.
     TreeKill,
+    /// What the kernel counts by user, and signals and traces, between the children of
+    /// different owners. `required` does not demand it.
+    Owners,
+    /// All that children can write together: bytes, and the number of files. `required` does
+    /// not demand it.
+    WriteVolume,
 }
 
 impl Dimension {
     /// Every dimension, in the order of the report.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::FsRead,
         Self::FsWrite,
         Self::FsMetadata,
@@ -66,6 +72,8 @@ impl Dimension {
         Self::Environment,
         Self::Terminal,
         Self::TreeKill,
+        Self::Owners,
+        Self::WriteVolume,
     ];
 
     /// Returns the name that reports use.
@@ -89,6 +97,8 @@ impl Dimension {
             Self::Environment => "environment",
             Self::Terminal => "terminal",
             Self::TreeKill => "tree-kill",
+            Self::Owners => "owners",
+            Self::WriteVolume => "write-volume",
         }
     }
 }
@@ -224,6 +234,7 @@ fn meets(confinement: &Confinement, dimension: Dimension, level: Option<&Enforce
         Dimension::FsMetadata | Dimension::Memory | Dimension::CpuTime | Dimension::Processes => {
             at_least_partial
         }
+        Dimension::Owners | Dimension::WriteVolume => true,
         Dimension::DenyHoles => full || confinement.fs.deny.is_empty(),
         Dimension::NetworkIp | Dimension::NetworkUnix => {
             full || confinement.network == Network::Host

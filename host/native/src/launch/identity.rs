@@ -1,8 +1,8 @@
 //! The user and group that children run as.
 //!
 //! The children of a root host are not root, so the host's own permissions do not
-//! apply to them. The launcher changes to the identity; a grant is loaded for the
-//! same identity, and a write root that it cannot write is an error at load. Without
+//! apply to them. The launcher changes to the identity, or to a user that uses the files
+//! of the identity ([`OwnerUids`](super::OwnerUids)); a grant is loaded for the same identity, and a write root that it cannot write is an error at load. Without
 //! that check the first child would fail instead, and the guest would learn of the
 //! operator's mistake while the operator would not.
 
@@ -21,7 +21,8 @@ pub struct Identity {
 }
 
 impl Identity {
-    /// The identity of a root host's children unless another is set.
+    /// The identity to which the files of a root host's children belong unless another is set,
+    /// and as which children run that have no user of their owner's.
     pub const NOBODY: Self = Self {
         uid: 65534,
         gid: 65534,
@@ -53,8 +54,9 @@ impl Identity {
     }
 }
 
-/// The identity that [`NativeLauncher`](crate::sandbox::NativeLauncher) gives children
-/// by default: [`Identity::NOBODY`] if the host is root, otherwise the host's own.
+/// The identity that owns the files of children of a
+/// [`NativeLauncher`](crate::sandbox::NativeLauncher) by default: [`Identity::NOBODY`] if the
+/// host is root, otherwise the host's own.
 impl Default for Identity {
     fn default() -> Self {
         let host = Self::host();

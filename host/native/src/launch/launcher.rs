@@ -14,6 +14,15 @@ use crate::confinement::{Confinement, Enforcement};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Scope(pub u64);
 
+/// Whose a guest is: guests of one owner count against the same quotas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Owner<'a> {
+    /// The component's section of the grant.
+    pub component: &'a str,
+    /// The embedder's tenant; empty if it distinguishes none.
+    pub tenant: &'a str,
+}
+
 /// Starts children.
 ///
 /// [`NativeLauncher`](crate::sandbox::NativeLauncher) is the launcher of this crate.
@@ -68,6 +77,12 @@ pub trait Launcher: Send + Sync + fmt::Debug {
         plan: &Plan,
         stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError>;
+
+    /// Learns whose guest `scope` is, before its first launch. Children of different owners
+    /// should share nothing. A launcher that passes launches on to another one passes this
+    /// on too: [`NativeLauncher`](crate::sandbox::NativeLauncher) otherwise treats every
+    /// guest as an owner of its own. Does not block.
+    fn open(&self, _scope: Scope, _owner: Owner<'_>) {}
 
     /// Drops what is kept for `scope`, whose guest is gone. What its running children
     /// need stays until they have ended. Does not block.

@@ -8,16 +8,20 @@
 mod error;
 mod identity;
 mod launcher;
+mod owner_uids;
 mod plan;
 mod process;
+mod run_as;
 mod stamp;
 mod usage;
 
 pub use error::{LaunchError, Stage};
 pub(crate) use error::{NoLauncher, errno_within};
 pub use identity::Identity;
-pub use launcher::{Launcher, Scope};
+pub use launcher::{Launcher, Owner, Scope};
+pub use owner_uids::OwnerUids;
 pub use plan::{ChildStdio, Plan, Program, Request, WorkingDirectory};
 pub use process::{Exit, Process};
+pub use run_as::RunAs;
 pub(crate) use stamp::Stamp;
 pub use usage::{TreeCounters, TreeUsage};

@@ -21,7 +21,7 @@ use crate::child::record::Record;
 use crate::error::SpawnError;
 use crate::event::{Event, EventKind};
 use crate::grant::Quotas;
-use crate::launch::{Launcher, Request};
+use crate::launch::{Launcher, Owner, Request};
 use crate::limits::MAX_DETACHED;
 use crate::status::{ExitStatus, KillReason, Receipt};
 
@@ -135,7 +135,13 @@ impl Core {
 
     /// Adds a guest of `owner`.
     pub(crate) fn enter(&self, owner: OwnerKey) -> GuestKey {
-        self.table.lock().enter(owner)
+        let guest = self.table.lock().enter(owner);
+        let owner = Owner {
+            component: guest.owner().component(),
+            tenant: guest.owner().tenant(),
+        };
+        self.launcher.open(guest.scope(), owner);
+        guest
     }
 
     /// Kills what `guest` still runs, and removes the guest.

@@ -22,6 +22,8 @@ mod installed;
 mod kernel;
 mod launcher;
 mod lifecycle;
+mod owner_files;
+mod owners;
 mod proc_mount;
 mod processes;
 mod programs;

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use capspawn_native::Signal;
 use capspawn_native::sandbox::{Sandbox, Tier};
 use libc::{EACCES, EBADF, ENOENT, EPERM, EROFS, ESRCH};
-use test_kit::{TEST_TIMEOUT, exit_status};
+use test_kit::{TEST_TIMEOUT, exit_status, scratch};
 
 use crate::attempt::{Attempt, SUCCEEDED, Target, assert_fails, assert_succeeds};
 use crate::fixture::{Canary, Fixture};
@@ -99,9 +99,18 @@ pub(crate) const GRANTED_PROC: &[Row] = &[
     permitted("granted /proc: its own environment", |_| File::open("/proc/self/environ").map(drop), proc),
 ];
 
-pub(crate) const SINGLE: &[Attempt] = &[SIGNAL, SIGNAL_BY_DESCRIPTOR, DESCRIPTOR, DESCRIPTORS];
+pub(crate) const SINGLE: &[Attempt] = &[
+    SIGNAL,
+    ENVIRONMENT,
+    TRACE,
+    SIGNAL_BY_DESCRIPTOR,
+    DESCRIPTOR,
+    DESCRIPTORS,
+];
 
 pub(crate) const SIGNAL: Attempt = Attempt::new("signal", signal);
+pub(crate) const ENVIRONMENT: Attempt = Attempt::new("read an environment", read_environment);
+pub(crate) const TRACE: Attempt = Attempt::new("trace", trace);
 const SIGNAL_BY_DESCRIPTOR: Attempt = Attempt::new("signal by a pipe", signal_by_descriptor);
 const DESCRIPTOR: Attempt = Attempt::new("use an inherited descriptor", use_descriptor);
 const DESCRIPTORS: Attempt = Attempt::new("find inherited descriptors", find_descriptors);
@@ -128,7 +137,7 @@ fn canary_in_proc(fixture: &Fixture, child: Spec) -> Spec {
 
 /// Whether the machine lets a process trace another one of its user: the
 /// security module Yama may forbid it.
-fn may_trace() -> bool {
+pub(crate) fn may_trace() -> bool {
     let scope = fs::read_to_string("/proc/sys/kernel/yama/ptrace_scope");
     scope.map_or(true, |scope| scope.trim() == "0")
 }
@@ -291,7 +300,10 @@ fn a_grant_of_proc_does_not_open_the_files_of_other_processes() {
 #[test]
 fn a_child_cannot_signal_the_host_by_a_descriptor() {
     let mut canary = Canary::new();
-    let child = SIGNAL_BY_DESCRIPTOR.spec().at_process(canary.pid());
+    // With a write root the child has the canary's user also without a session.
+    let folder = scratch();
+    let child = SIGNAL_BY_DESCRIPTOR.spec().home(folder.path());
+    let child = child.at_process(canary.pid());
     match tier() {
         // In the session no process has the number.
         Tier::A => assert_fails(&child, ESRCH),

@@ -22,6 +22,7 @@ mod exhaustion;
 mod leak_matrix;
 mod leaks;
 mod limits;
+mod owners;
 mod scripted_approver;
 mod shutdown;
 mod streams;

@@ -3,7 +3,7 @@
 //! The other arguments and the environment belong to the program that it executes. So all
 //! of its own are in one string, which is printable, since `ps(1)` shows it.
 
-use super::{flag, step, step_word};
+use super::{descriptor, flag, optional, optional_word, step, step_word};
 use crate::step::Fault;
 
 /// The words of the arguments: the task, and what it needs.
@@ -15,6 +15,7 @@ const EXECUTE: u32 = 0;
 const PROBE: u32 = 1;
 const WATCH: u32 = 2;
 const SESSION: u32 = 3;
+const MAP_IDS: u32 = 4;
 
 /// What a process of `capspawn-init` does. Descriptors are inherited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +32,12 @@ pub enum InitArgs {
     /// Kills the children of a host that has died.
     Watch {
         /// The socket that ends with the host.
+        socket: i32,
+    },
+    /// Holds a user namespace until the host has taken it.
+    MapIds {
+        /// The socket on which the process reports that the namespace is made, and with which
+        /// the process ends.
         socket: i32,
     },
     /// Is the server and the pid 1 of a session.
@@ -144,6 +151,7 @@ impl InitArgs {
                 [PROBE, canary, u32::from(in_session), 0, 0, 0, 0, 0, 0, 0]
             }
             Self::Watch { socket } => [WATCH, socket.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0, 0],
+            Self::MapIds { socket } => [MAP_IDS, socket.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0, 0],
             Self::Session(args) => [
                 SESSION,
                 args.configuration.cast_unsigned(),
@@ -184,6 +192,9 @@ impl InitArgs {
             WATCH => Self::Watch {
                 socket: descriptor(a)?,
             },
+            MAP_IDS => Self::MapIds {
+                socket: descriptor(a)?,
+            },
             SESSION => Self::Session(SessionArgs {
                 configuration: descriptor(a)?,
                 control: descriptor(b)?,
@@ -195,22 +206,4 @@ impl InitArgs {
             _ => return None,
         })
     }
-}
-
-/// The word for no descriptor.
-const ABSENT: u32 = u32::MAX;
-
-fn optional_word(fd: Option<i32>) -> u32 {
-    fd.map_or(ABSENT, i32::cast_unsigned)
-}
-
-fn optional(word: u32) -> Option<Option<i32>> {
-    match word {
-        ABSENT => Some(None),
-        word => descriptor(word).map(Some),
-    }
-}
-
-fn descriptor(word: u32) -> Option<i32> {
-    i32::try_from(word).ok()
 }

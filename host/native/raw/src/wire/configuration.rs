@@ -3,7 +3,7 @@
 use core::ffi::CStr;
 use core::fmt;
 
-use super::{Reader, Writer};
+use super::{Reader, Writer, optional, optional_word};
 
 /// What one session is: its user, its limits, its filter and its root.
 ///
@@ -13,12 +13,17 @@ use super::{Reader, Writer};
 pub struct Configuration<'a> {
     /// Whether to change to the user and the group first, which needs a privileged host.
     pub becomes_user: bool,
+    /// Whether the session's cgroup becomes the root of what its processes see of cgroups. The
+    /// server could not clone children into cgroups outside of it.
+    pub hides_cgroup: bool,
     /// The network of the session.
     pub network: NetworkNamespace,
     /// The user of the session.
     pub uid: u32,
     /// Its group.
     pub gid: u32,
+    /// The number by which the session's processes see the user. The group keeps its own.
+    pub inner_uid: u32,
     /// The most tasks at once, including the session's own two; `u64::MAX` is no limit.
     pub tasks: u64,
     /// The Landlock rights, as the kernel's bits, for the session's own root: to list it.
@@ -75,9 +80,11 @@ impl<'a> Configuration<'a> {
             writer.long(word);
         }
         writer.flag(self.becomes_user);
+        writer.flag(self.hides_cgroup);
         writer.word(self.network as u32);
         writer.word(self.uid);
         writer.word(self.gid);
+        writer.word(self.inner_uid);
         writer.long(self.tasks);
         writer.long(self.list_rights);
         writer.long(self.proc_rights);
@@ -93,9 +100,11 @@ impl<'a> Configuration<'a> {
         reader.bytes(size_of::<[u64; 2]>())?;
         Some(Self {
             becomes_user: reader.flag()?,
+            hides_cgroup: reader.flag()?,
             network: NetworkNamespace::read(reader.word()?)?,
             uid: reader.word()?,
             gid: reader.word()?,
+            inner_uid: reader.word()?,
             tasks: reader.long()?,
             list_rights: reader.long()?,
             proc_rights: reader.long()?,
@@ -143,6 +152,9 @@ pub struct Malformed;
 pub enum Operation<'a> {
     /// Shows a path of the host at the same place.
     Bind {
+        /// The inherited descriptor of a detached mount of the path, where the host has made
+        /// one. Without it the session makes the mount.
+        mount: Option<i32>,
         /// The path.
         path: &'a CStr,
         /// Whether it may be written to.
@@ -197,11 +209,13 @@ impl<'a> Operation<'a> {
         let mut writer = Writer(push);
         match *self {
             Self::Bind {
+                mount,
                 path,
                 writable,
                 required,
             } => {
                 writer.word(BIND);
+                writer.word(optional_word(mount));
                 writer.flag(writable);
                 writer.flag(required);
                 writer.path(path);
@@ -235,6 +249,7 @@ impl<'a> Operation<'a> {
     fn read(reader: &mut Reader<'a>) -> Option<Self> {
         Some(match reader.word()? {
             BIND => Self::Bind {
+                mount: optional(reader.word()?)?,
                 writable: reader.flag()?,
                 required: reader.flag()?,
                 path: reader.path()?,

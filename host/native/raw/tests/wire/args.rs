@@ -59,6 +59,7 @@ fn args() -> impl Strategy<Value = InitArgs> {
         execute(),
         probe.prop_map(|(canary, in_session)| InitArgs::Probe { canary, in_session }),
         descriptor().prop_map(|socket| InitArgs::Watch { socket }),
+        descriptor().prop_map(|socket| InitArgs::MapIds { socket }),
         session(),
     ]
 }

@@ -12,9 +12,11 @@ const PASS: [u64; 2] = [1, u64::MAX];
 
 const SAMPLE: Configuration<'_> = Configuration {
     becomes_user: true,
+    hides_cgroup: true,
     network: NetworkNamespace::OwnWithLoopback,
     uid: 1,
     gid: 2,
+    inner_uid: 12,
     tasks: u64::MAX,
     list_rights: 3,
     proc_rights: 4,
@@ -44,23 +46,26 @@ proptest! {
     #[test]
     fn a_configuration_comes_back(
         becomes_user in any::<bool>(),
+        hides_cgroup in any::<bool>(),
         network in prop::sample::select(vec![
             NetworkNamespace::Host,
             NetworkNamespace::Own,
             NetworkNamespace::OwnWithLoopback,
         ]),
-        words in any::<[u32; 2]>(),
+        words in any::<[u32; 3]>(),
         longs in any::<[u64; 5]>(),
         filter in prop::collection::vec(any::<u8>(), 0..32),
         operations in prop::collection::vec(any::<u8>(), 0..32),
     ) {
-        let [uid, gid] = words;
+        let [uid, gid, inner_uid] = words;
         let [tasks, list_rights, proc_rights, write_rights, scopes] = longs;
         let configuration = Configuration {
             becomes_user,
+            hides_cgroup,
             network,
             uid,
             gid,
+            inner_uid,
             tasks,
             list_rights,
             proc_rights,
@@ -83,9 +88,16 @@ fn operations_come_back() {
     let (path, at) = (c"/a/b", c"/c");
     let all = [
         Operation::Bind {
+            mount: None,
             path,
             writable: true,
             required: false,
+        },
+        Operation::Bind {
+            mount: Some(7),
+            path,
+            writable: false,
+            required: true,
         },
         Operation::Dev { bytes: 1 },
         Operation::Proc,

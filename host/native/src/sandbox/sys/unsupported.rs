@@ -4,7 +4,10 @@ use std::io;
 use std::sync::Arc;
 
 use crate::confinement::{Confinement, Enforcement, Tier};
-use crate::launch::{ChildStdio, LaunchError, Launcher, NoLauncher, Plan, Process, Scope, Stage};
+use crate::launch::{
+    ChildStdio, Identity, LaunchError, Launcher, NoLauncher, OwnerUids, Plan, Process, RunAs,
+    Scope, Stage,
+};
 
 /// Refuses every launch: this system has no sandbox.
 #[derive(Debug, Default)]
@@ -21,6 +24,11 @@ impl NativeLauncher {
         Self::default()
     }
 
+    /// Returns the host's user: no child is started.
+    pub fn run_as(&self) -> RunAs {
+        RunAs::One(Identity::host())
+    }
+
     /// Returns a builder of a launcher that refuses every launch.
     pub fn builder() -> NativeLauncherBuilder {
         NativeLauncherBuilder::default()
@@ -35,6 +43,11 @@ impl NativeLauncherBuilder {
 
     /// Has no effect: no child is started.
     pub fn run_as(self, _uid: u32, _gid: u32) -> Self {
+        self
+    }
+
+    /// Has no effect: no child is started.
+    pub fn owner_uids(self, _uids: OwnerUids) -> Self {
         self
     }
 

@@ -3,9 +3,10 @@
 use capspawn_raw::step::Fault;
 
 use super::launcher::NativeLauncher;
+use super::owners::is_mapped;
 use super::spawner::{Spawner, default_user};
 use crate::confinement::Tier;
-use crate::launch::Identity;
+use crate::launch::{Identity, OwnerUids};
 
 /// Builds a [`NativeLauncher`]; see [`NativeLauncher::builder`].
 #[derive(Debug, Clone, Default)]
@@ -14,6 +15,7 @@ pub struct NativeLauncherBuilder {
     tier: Option<Tier>,
     run_as: Option<Identity>,
     without_cgroups: bool,
+    owner_uids: Option<OwnerUids>,
 }
 
 impl NativeLauncherBuilder {
@@ -24,7 +26,9 @@ impl NativeLauncherBuilder {
         self
     }
 
-    /// Runs children as the user `uid` and the group `gid`, without supplementary groups.
+    /// Runs the children of all owners as the user `uid` and the group `gid`, without
+    /// supplementary groups. With [`owner_uids`](Self::owner_uids) it is the user and group
+    /// to which the files in write roots belong.
     ///
     /// This requires a host that runs as root; on any other, every launch fails. With root's
     /// own ids the enforcement of `privileges` is partial. Load grants for the same identity,
@@ -44,10 +48,38 @@ impl NativeLauncherBuilder {
         self
     }
 
+    /// Runs the children of each owner (a component of the grant together with a tenant) as a
+    /// user of its own, with an id from `uids`: owners then share none of what the kernel
+    /// counts by user, and can neither signal nor trace each other's children, confined or
+    /// not. The group stays that of [`run_as`](Self::run_as). While every id is another
+    /// owner's, a launch fails as a shortage of the host
+    /// ([`Quota::HostCapacity`](crate::Quota::HostCapacity)).
+    ///
+    /// Files in write roots still belong to the user of [`run_as`](Self::run_as). A session
+    /// shows them as its owner's, on file systems with idmapped mounts. On others, and for
+    /// children outside a session (tiers B and C, `sandbox = "none"`), a command with a write
+    /// root, or with a read root that belongs to that user, runs as that user;
+    /// [`Dimension::Owners`](crate::sandbox::Dimension::Owners) reports it.
+    ///
+    /// This requires a host that runs as root; on any other, every launch fails. By default a
+    /// root host uses [`OwnerUids::DEFAULT`], unless `run_as` is set or a container lacks
+    /// these ids.
+    pub fn owner_uids(mut self, uids: OwnerUids) -> Self {
+        self.owner_uids = Some(uids);
+        self
+    }
+
     /// Builds the launcher. It probes the host when it first needs the result.
     pub fn build(self) -> NativeLauncher {
         let run_as = self.run_as.or(default_user());
+        let by_default = || {
+            let is_default = self.run_as.is_none() && default_user().is_some();
+            (is_default && is_mapped(OwnerUids::DEFAULT)).then_some(OwnerUids::DEFAULT)
+        };
         let mut spawner = Spawner::new(run_as, false, Fault::NONE);
+        if let Some(uids) = self.owner_uids.or_else(by_default) {
+            spawner = spawner.with_owners(uids);
+        }
         if self.without_cgroups {
             spawner = spawner.without_cgroups();
         }
@@ -68,7 +100,8 @@ impl NativeLauncher {
     }
 
     /// Returns a builder. By default the launcher uses the best tier that the host supports, and
-    /// children run as the host's user, or as 65534:65534 if that is root.
+    /// children run as the host's user. If that is root, those of each owner run as a user of
+    /// [`OwnerUids::DEFAULT`], in the group 65534, and their files belong to 65534:65534.
     pub fn builder() -> NativeLauncherBuilder {
         NativeLauncherBuilder::default()
     }

@@ -8,17 +8,21 @@ use std::sync::{Arc, OnceLock};
 use super::cgroup::Leaf;
 use super::fd::cstrings::CStrings;
 use super::fd::stdio::{AboveStdio, above_stdio, null};
-use super::policy::cache::PolicyCache;
+use super::owners::{self, Lease};
+use super::policy::cache::{Policy, PolicyCache};
 use super::probe::findings::{Findings, Probed};
+use super::probe::owners::Users;
 use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
-use super::session::SessionPool;
+use super::session::{SessionPool, can_be_owners};
 use super::spawner::process::Child;
 use super::spawner::start::{Membership, Start};
 use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
-use crate::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
+use crate::launch::{
+    ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, RunAs, Scope, Stage,
+};
 
 /// Starts children confined in the best [`Tier`] that the host supports.
 #[derive(Debug)]
@@ -44,6 +48,20 @@ impl NativeLauncher {
         }
     }
 
+    /// Returns the users as which children run. A report on a confinement
+    /// ([`Dimension::Owners`](crate::confinement::Dimension::Owners)) tells whether its children
+    /// have one of their owner's.
+    pub fn run_as(&self) -> RunAs {
+        let (files, _) = self.spawner.user();
+        match self.spawner.owners() {
+            Some(owners) => RunAs::EachOwner {
+                uids: owners.uids(),
+                files,
+            },
+            None => RunAs::One(files),
+        }
+    }
+
     /// Returns what a probe of this host found. The host is probed once, and again after
     /// each probe that failed because the host was short of a resource.
     pub(crate) fn findings(&self) -> Findings {
@@ -63,25 +81,53 @@ impl NativeLauncher {
         }
     }
 
+    /// Returns the users as which the children of `confinement` run; an error if that is for
+    /// lack of a resource.
+    fn users(&self, findings: Findings, confinement: &Confinement) -> Result<Users, Users> {
+        let Some(owners) = self.spawner.owners() else {
+            return Ok(Users::One);
+        };
+        let in_session = findings.tier == Tier::A && confinement.sandbox != Sandbox::None;
+        let (common, _) = self.spawner.user();
+        let can_be_owners = if in_session {
+            let found = can_be_owners(&self.spawner, owners, &confinement.fs);
+            found.map_err(|_| Users::OneForRoots)?
+        } else {
+            !owners::roots::has_childrens(&confinement.fs, common.uid)
+        };
+        match can_be_owners {
+            true => Ok(Users::Each),
+            false => Ok(Users::OneForRoots),
+        }
+    }
+
     /// Starts what `plan` says without a session, in tier B or C.
     fn launch_alone(
         &self,
         tier: Tier,
+        scope: Scope,
         plan: &Plan,
         stdio: &ChildStdio,
     ) -> Result<Child, LaunchError> {
-        let launched = self.try_alone(tier, plan, stdio);
+        let launched = self.try_alone(tier, scope, plan, stdio);
         // The cached policies keep descriptors: without them there may be enough.
         if launched.as_ref().is_err_and(is_short_of_descriptors) && self.policies.clear() {
-            return self.try_alone(tier, plan, stdio);
+            return self.try_alone(tier, scope, plan, stdio);
         }
         launched
     }
 
-    fn try_alone(&self, tier: Tier, plan: &Plan, stdio: &ChildStdio) -> Result<Child, LaunchError> {
+    fn try_alone(
+        &self,
+        tier: Tier,
+        scope: Scope,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<Child, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         let policy = self.policies.get(&plan.confinement, &plan.program, tier);
         let policy = policy.map_err(at(Stage::Ruleset))?;
+        let lease = self.lease(scope, plan, &policy)?;
         let mut env = CStrings::new();
         for (name, value) in &plan.env {
             env.push(&[name, "=", value]).map_err(at(Stage::Spawn))?;
@@ -92,7 +138,12 @@ impl NativeLauncher {
         let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
         let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
         let limits = rlimits::alone(&plan.limits);
-        let cgroup = self.spawner.assign_cgroup(&plan.limits)?;
+        let user = lease.as_ref().map(|lease| Identity {
+            uid: lease.uid(),
+            ..self.spawner.user().0
+        });
+        let runs_as = user.unwrap_or(self.spawner.user().0);
+        let cgroup = self.spawner.assign_cgroup(&plan.limits, runs_as)?;
         let entry = cgroup.as_ref().and_then(Leaf::entry);
         let mut start = Start {
             program: program.as_fd(),
@@ -104,9 +155,10 @@ impl NativeLauncher {
             // A cgroup's limit is exact, and about this tree alone.
             user_tasks: match cgroup.as_ref().is_some_and(Leaf::limits_tasks) {
                 true => None,
-                false => self.spawner.user_tasks(&plan.limits),
+                false => self.spawner.user_tasks(&plan.limits, runs_as),
             },
             cgroup: entry.map(Membership::of).unwrap_or_default(),
+            user,
         };
         let watchdog = self.spawner.watchdog()?;
         let mut child = self
@@ -124,8 +176,33 @@ impl NativeLauncher {
                 .spawner
                 .start(&policy, &mut start, Some(self.spawner.watchdog()?));
         }
-        let child = child?;
-        Ok(child.in_cgroup(cgroup.map(Leaf::entered)))
+        let mut child = child?.in_cgroup(cgroup.map(Leaf::entered));
+        child.keep(lease);
+        Ok(child)
+    }
+
+    /// Returns the user id of the guest's owner, for a child without a session. None where the
+    /// child runs as the user that all owners share: it has roots that belong to that user,
+    /// and without a session nothing can show them as another's.
+    fn lease(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        policy: &Policy,
+    ) -> Result<Option<Arc<Lease>>, LaunchError> {
+        let Some(owners) = self.spawner.owners() else {
+            return Ok(None);
+        };
+        let (common, _) = self.spawner.user();
+        let find = || owners::roots::has_childrens(&plan.confinement.fs, common.uid);
+        if policy.has_childrens_roots(find) {
+            return Ok(None);
+        }
+        let lease = owners.lease(scope)?;
+        if plan.confinement.sandbox == Sandbox::None {
+            lease.may_leave_processes();
+        }
+        Ok(Some(lease))
     }
 }
 
@@ -148,7 +225,7 @@ fn stream(stream: Option<&OwnedFd>) -> io::Result<AboveStdio<'_>> {
 impl Launcher for NativeLauncher {
     fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
         match self.probe() {
-            Ok(reports) => reports.get(confinement),
+            Ok(reports) => reports.get(confinement, || self.users(reports.findings(), confinement)),
             Err(transient) => Arc::new(report(&transient, confinement)),
         }
     }
@@ -168,11 +245,20 @@ impl Launcher for NativeLauncher {
             let child = self.sessions.launch(&self.spawner, scope, plan, &stdio)?;
             return Ok(Box::new(child));
         }
-        Ok(Box::new(self.launch_alone(tier, plan, &stdio)?))
+        Ok(Box::new(self.launch_alone(tier, scope, plan, &stdio)?))
+    }
+
+    fn open(&self, scope: Scope, owner: Owner<'_>) {
+        if let Some(owners) = self.spawner.owners() {
+            owners.open(scope, owner);
+        }
     }
 
     fn close(&self, scope: Scope) {
         self.sessions.close(scope);
+        if let Some(owners) = self.spawner.owners() {
+            owners.close(scope);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod builder;
 mod cgroup;
 mod fd;
 mod launcher;
+mod owners;
 mod policy;
 mod probe;
 mod session;

@@ -33,7 +33,8 @@ use self::vfork::{Spawned, Vfork};
 use self::watchdog::Watchdog;
 use super::cgroup::{Cgroups, Leaf};
 use super::fd::stdio::above_stdio;
-use crate::launch::{Identity, LaunchError, Stage};
+use super::owners::Owners;
+use crate::launch::{Identity, LaunchError, OwnerUids, Stage};
 use crate::limits::Limits;
 
 /// Returns the user that children become by default: nobody, if the host is root.
@@ -52,6 +53,8 @@ pub(crate) struct Spawner {
     tasks: UserTasks,
     /// The user that children become. `None` for the host's own, for which the vfork child confines itself.
     run_as: Option<Identity>,
+    /// A user for each owner, where children of different owners run as different users.
+    owners: Option<Owners>,
     lock_securebits: bool,
     cgroups: Cgroups,
     fault: Fault,
@@ -67,10 +70,22 @@ impl Spawner {
             watchdog: Mutex::new(None),
             tasks: UserTasks::default(),
             run_as,
+            owners: None,
             lock_securebits: privileges::may_lock_securebits(),
             cgroups: Cgroups::default(),
             fault,
         }
+    }
+
+    /// Returns the same spawner, whose children run as a user of their owner's where they can.
+    pub(crate) fn with_owners(mut self, uids: OwnerUids) -> Self {
+        self.owners = Some(Owners::new(uids));
+        self
+    }
+
+    /// Returns the owners, if each has a user of its own.
+    pub(crate) fn owners(&self) -> Option<&Owners> {
+        self.owners.as_ref()
     }
 
     /// Whether children run with the user id 0.
@@ -87,9 +102,9 @@ impl Spawner {
         }
     }
 
-    /// Returns the most tasks that the user of a child outside a session may have, by the child's `limits`.
-    pub(crate) fn user_tasks(&self, limits: &Limits) -> Option<Limit> {
-        let (user, _) = self.user();
+    /// Returns the most tasks that `user` may have when it starts a child outside a session, by the
+    /// child's `limits`.
+    pub(crate) fn user_tasks(&self, limits: &Limits, user: Identity) -> Option<Limit> {
         let tasks = self.tasks.limit(user.uid, limits.processes?)?;
         Some(rlimits::user_tasks(tasks))
     }
@@ -133,9 +148,12 @@ impl Spawner {
         &self.cgroups
     }
 
-    /// Returns a cgroup for a child with these limits; none where the host can make none.
-    pub(crate) fn assign_cgroup(&self, limits: &Limits) -> Result<Option<Leaf>, LaunchError> {
-        let (user, _) = self.user();
+    /// Returns a cgroup for a child of `user` with these limits; none where the host can make none.
+    pub(crate) fn assign_cgroup(
+        &self,
+        limits: &Limits,
+        user: Identity,
+    ) -> Result<Option<Leaf>, LaunchError> {
         let assigned = self.cgroups.assign(limits, user, self.vfork.has_clone3());
         assigned.map_err(|source| LaunchError::new(Stage::Cgroup, source))
     }

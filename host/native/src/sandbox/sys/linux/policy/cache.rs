@@ -5,7 +5,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use capspawn_raw::filter::Instruction;
 use parking_lot::Mutex;
@@ -43,6 +43,8 @@ pub(crate) struct Policy {
     ruleset: Option<OwnedFd>,
     /// None for `sandbox = "none"`.
     filter: Option<Arc<Filter>>,
+    /// Whether the confinement has roots of the children's common user; set when first asked.
+    has_childrens_roots: OnceLock<bool>,
 }
 
 impl Policy {
@@ -52,6 +54,7 @@ impl Policy {
         Self {
             ruleset: None,
             filter: None,
+            has_childrens_roots: OnceLock::new(),
         }
     }
 
@@ -70,6 +73,12 @@ impl Policy {
     /// The same filter in a memory file, for `capspawn-init`.
     pub(crate) fn filter_file(&self) -> Option<&OwnedFd> {
         self.filter.as_ref().map(|filter| &filter.file)
+    }
+
+    /// Returns whether the confinement has roots of the children's common user, as `find`
+    /// finds out at the first call.
+    pub(crate) fn has_childrens_roots(&self, find: impl FnOnce() -> bool) -> bool {
+        *self.has_childrens_roots.get_or_init(find)
     }
 
     /// Prepares `confinement`, under which `program` can be executed; in tier C without
@@ -101,6 +110,7 @@ impl Policy {
         Ok(Self {
             ruleset: ruleset.map(above_stdio).transpose()?,
             filter: Some(filter),
+            has_childrens_roots: OnceLock::new(),
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use capspawn_raw::wire::ProbeFinding;
 
+use super::owners::Users;
 use crate::confinement::Tier;
 use crate::sandbox::sys::linux::cgroup::Controllers;
 
@@ -23,6 +24,8 @@ pub(crate) struct Findings {
     pub(crate) cgroups: Result<Controllers, &'static str>,
     /// Whether children run as the host's user, to whom their cgroups belong.
     pub(crate) owns_cgroups: bool,
+    /// The users as which children run, where their confinement has no roots that decide it.
+    pub(crate) users: Users,
     /// What the operator can change so that sessions work.
     pub(crate) session_hint: &'static str,
 }

@@ -4,6 +4,7 @@ use super::findings::{
     CALLS, Findings, GROUP, INET, LANDLOCK_HINT, PRIVILEGES, READ, SECCOMP_HINT, SIGNAL, UNIX,
     WRITE,
 };
+use super::{owners, write_volume};
 use crate::confinement::{Confinement, Dimension, Enforced, Enforcement, Network, Sandbox, Tier};
 use crate::sandbox::sys::linux::cgroup::Controllers;
 
@@ -163,6 +164,8 @@ fn level(
             gap: "a descendant can leave the group by setsid",
         },
         Dimension::TreeKill => unless(GROUP, TREE_MECHANISM, SECCOMP_HINT),
+        Dimension::Owners => owners::level(findings.users, breaches.map(|_| findings.tier)),
+        Dimension::WriteVolume => write_volume::level(confinement, breaches.map(|_| findings.tier)),
         _ if breaches.is_none() => NOT_REQUESTED,
         Dimension::FsRead => unless(READ, "Landlock", LANDLOCK_HINT),
         Dimension::FsWrite => unless(WRITE, "Landlock", LANDLOCK_HINT),

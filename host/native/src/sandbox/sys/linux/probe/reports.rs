@@ -11,6 +11,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::findings::Findings;
+use super::owners::Users;
 use super::report::report;
 use crate::confinement::{Confinement, Enforcement};
 
@@ -38,16 +39,38 @@ impl Reports {
         self.findings
     }
 
-    /// Returns the report for `confinement`, building it at the first request.
-    pub(crate) fn get(&self, confinement: &Confinement) -> Arc<Enforcement> {
+    /// Returns the report for `confinement`, building it at the first request. `users` returns
+    /// the users as which its children run. A report that a shortage has affected is not kept.
+    pub(crate) fn get(
+        &self,
+        confinement: &Confinement,
+        users: impl FnOnce() -> Result<Users, Users>,
+    ) -> Arc<Enforcement> {
+        let find = |cached: &[(Confinement, Arc<Enforcement>)]| {
+            let found = cached.iter().find(|(key, _)| key == confinement);
+            found.map(|(_, report)| Arc::clone(report))
+        };
+        if let Some(report) = find(&self.cached.lock()) {
+            return report;
+        }
+        // Not under the lock: it may try mounts. Two first requests at once both build the report.
+        let users = users();
+        let (Ok(found) | Err(found)) = users;
+        let findings = Findings {
+            users: found,
+            ..self.findings
+        };
+        let report = Arc::new(report(&findings, confinement));
+        if users.is_err() {
+            return report;
+        }
         let mut cached = self.cached.lock();
-        if let Some((_, report)) = cached.iter().find(|(key, _)| key == confinement) {
-            return Arc::clone(report);
+        if let Some(report) = find(&cached) {
+            return report;
         }
         if cached.len() >= CAPACITY {
             cached.remove(0);
         }
-        let report = Arc::new(report(&self.findings, confinement));
         cached.push((confinement.clone(), Arc::clone(&report)));
         report
     }
@@ -58,6 +81,7 @@ mod tests {
     use super::*;
     use crate::confinement::{Network, Sandbox, Tier};
     use crate::sandbox::sys::linux::probe::findings::SESSION_HINT;
+    use crate::sandbox::sys::linux::probe::owners::Users;
 
     fn reports() -> Reports {
         Reports::new(Findings {
@@ -69,7 +93,12 @@ mod tests {
             keeps_root: false,
             cgroups: Err(""),
             owns_cgroups: false,
+            users: Users::One,
         })
+    }
+
+    fn one() -> Result<Users, Users> {
+        Ok(Users::One)
     }
 
     /// Confinements that differ in one field each, so that their reports differ too.
@@ -87,7 +116,7 @@ mod tests {
         for _ in 0..2 {
             for confinement in confinements() {
                 let expected = report(&reports.findings(), &confinement);
-                assert_eq!(*reports.get(&confinement), expected, "{confinement:?}");
+                assert_eq!(*reports.get(&confinement, one), expected, "{confinement:?}");
             }
         }
     }
@@ -96,9 +125,19 @@ mod tests {
     fn an_equal_confinement_shares_the_cached_report() {
         let reports = reports();
         for confinement in confinements() {
-            let first = reports.get(&confinement);
-            assert!(Arc::ptr_eq(&first, &reports.get(&confinement.clone())));
+            let first = reports.get(&confinement, one);
+            assert!(Arc::ptr_eq(&first, &reports.get(&confinement.clone(), one)));
         }
+    }
+
+    #[test]
+    fn a_report_that_a_shortage_has_affected_is_not_kept() {
+        let (reports, confinement) = (reports(), Confinement::default());
+        let short = reports.get(&confinement, || Err(Users::OneForRoots));
+        let later = reports.get(&confinement, || Ok(Users::Each));
+        assert_ne!(short, later);
+        let kept = reports.get(&confinement, || Err(Users::OneForRoots));
+        assert!(Arc::ptr_eq(&later, &kept));
     }
 
     #[test]
@@ -109,12 +148,12 @@ mod tests {
             confinement.fs.read.push(format!("/{number}").into());
             confinement
         };
-        let oldest = reports.get(&confinement(0));
+        let oldest = reports.get(&confinement(0), one);
         for number in 1..=CAPACITY {
-            reports.get(&confinement(number));
+            reports.get(&confinement(number), one);
         }
         assert_eq!(reports.cached.lock().len(), CAPACITY);
-        let again = reports.get(&confinement(0));
+        let again = reports.get(&confinement(0), one);
         assert!(!Arc::ptr_eq(&oldest, &again));
         assert_eq!(oldest, again);
     }

@@ -18,6 +18,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::findings::{
     Findings, LANDLOCK_HINT, Probed, SECCOMP_HINT, SESSION_HINT, SHORT_HINT, SIGNAL_HINT,
 };
+use super::owners::Users;
 use crate::confinement::{Confinement, FsRules, Network, Sandbox, Tier};
 use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage, errno_within};
 use crate::sandbox::sys::linux::cgroup::Unavailable;
@@ -117,6 +118,10 @@ fn find(spawner: &Spawner, required: Option<Tier>) -> Findings {
         landlock,
         breaches,
         keeps_root: spawner.keeps_root(),
+        users: match spawner.owners() {
+            Some(_) => Users::Each,
+            None => Users::One,
+        },
         session_hint,
     };
     let mut session_hint = SESSION_HINT;

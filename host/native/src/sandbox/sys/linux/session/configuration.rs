@@ -8,18 +8,20 @@ use rustix::fs::MemfdFlags;
 
 use super::profile::Profile;
 use super::root_layout::RootLayout;
+use super::user::SessionUser;
 use crate::confinement::{Network, Sandbox};
-use crate::launch::Identity;
 use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::{landlock, syscalls};
 
-/// Returns a sealed memfd with the configuration of `profile` for the user `user`, to which
-/// the session's processes change if `becomes_user`. Their own calls will carry `pass`.
+/// Returns a sealed memfd with the configuration of `profile` for `user`; `hides_cgroup` as in
+/// [`Configuration::hides_cgroup`]. The own calls of the
+/// session's processes will carry `pass`.
 pub(crate) fn file(
     profile: &Profile,
     layout: &RootLayout,
-    (user, becomes_user): (Identity, bool),
+    user: &SessionUser,
+    hides_cgroup: bool,
     pass: FilterPass,
 ) -> io::Result<OwnedFd> {
     let network = profile.confinement.network;
@@ -29,14 +31,16 @@ pub(crate) fn file(
     };
     let [list_rights, proc_rights, write_rights] = landlock::session_rights();
     let configuration = Configuration {
-        becomes_user,
+        becomes_user: user.becomes,
+        hides_cgroup,
         network: match network {
             Network::None => NetworkNamespace::Own,
             Network::Loopback => NetworkNamespace::OwnWithLoopback,
             Network::Host => NetworkNamespace::Host,
         },
-        uid: user.uid,
-        gid: user.gid,
+        uid: user.identity.uid,
+        gid: user.identity.gid,
+        inner_uid: user.inner_uid,
         // Pid 1 and the server count.
         tasks: profile
             .processes

@@ -16,7 +16,7 @@ use super::processes::Processes;
 use super::reply::Reply;
 use super::reply_slot::ReplySlot;
 use super::request::Request;
-use crate::launch::{ChildStdio, LaunchError, Plan, Stage};
+use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Stage};
 use crate::sandbox::sys::linux::cgroup::Entry;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
@@ -34,6 +34,8 @@ pub(crate) struct Session {
     /// The host's end of a socket whose other end only pid 1 has. Pid 1 ends when the
     /// host closes it.
     pub(super) lifeline: OwnedFd,
+    /// The user of the children, as the kernel counts them.
+    pub(super) user: Identity,
     /// None only while dropping.
     pub(super) processes: Option<Processes>,
     /// Children that were killed when their handles were dropped, and are not reaped yet.
@@ -48,6 +50,11 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// Returns the user of the children, as the kernel counts them.
+    pub(super) fn user(&self) -> Identity {
+        self.user
+    }
+
     /// Returns whether a child may be started in this session: it is alive, and it masks all
     /// denied paths that exist by now. (Present children see a path that was created later.)
     pub(crate) fn is_usable(&self) -> bool {

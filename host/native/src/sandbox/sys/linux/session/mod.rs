@@ -21,6 +21,7 @@ mod configuration;
 mod instance;
 mod masks;
 mod message;
+mod owner_mounts;
 mod path_error;
 mod pool;
 mod processes;
@@ -33,7 +34,9 @@ mod roots;
 mod start;
 #[cfg(test)]
 mod tests;
+mod user;
 
 pub(super) use self::instance::Session;
 pub(super) use self::pool::SessionPool;
 pub(super) use self::profile::Profile;
+pub(super) use self::user::can_be_owners;

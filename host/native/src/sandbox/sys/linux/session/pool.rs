@@ -73,7 +73,7 @@ impl SessionPool {
         stdio: &ChildStdio,
     ) -> Result<SessionChild, LaunchError> {
         let session = self.session(spawner, scope, profile)?;
-        let cgroup = spawner.assign_cgroup(&plan.limits)?;
+        let cgroup = spawner.assign_cgroup(&plan.limits, session.user())?;
         session.launch(plan, stdio, cgroup).inspect_err(|error| {
             // Removed here, because for a moment the liveness check would still pass: the socket ends before its
             // process has ended, and a session killed after a timeout takes a while to die.
@@ -102,7 +102,7 @@ impl SessionPool {
         }
         self.drop_unused(scope)?;
         // Not under the lock: it takes milliseconds. Two first launches at once start one session too many.
-        let session = Arc::new(Session::start(spawner, profile)?);
+        let session = Arc::new(Session::start_for(scope, spawner, profile)?);
         let mut all = self.0.lock();
         let slots = all.entry(scope).or_default();
         if let Some(other) = slots.iter().find(|slot| slot.profile == *profile) {

@@ -11,6 +11,7 @@ use rustix::process::{
 use super::announcements::Announcements;
 use super::message::any_ready;
 use super::reply::reap;
+use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 
@@ -21,6 +22,8 @@ pub(crate) struct Processes {
     pub(crate) server: Spawned,
     /// Finds the children of a server that was killed before it could report them.
     pub(crate) announcements: Announcements,
+    /// The user id, which is given back once all processes are gone.
+    pub(crate) _lease: Option<Arc<Lease>>,
 }
 
 impl Processes {

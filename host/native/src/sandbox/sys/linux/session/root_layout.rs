@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use capspawn_raw::wire::Operation;
 
 use super::masks;
+use super::owner_mounts::OwnerMounts;
 use super::path_error::PathError;
 use super::roots::{self, Root};
 use crate::confinement::FsRules;
@@ -55,15 +56,16 @@ enum Mount {
 }
 
 impl RootLayout {
-    /// Returns the operations for `rules`, with private file systems of `tmpfs_bytes`.
+    /// Returns the operations for `rules`, with private file systems of `tmpfs_bytes` and the
+    /// `mounts` that the host has made.
     ///
     /// # Errors
     ///
     /// A root or a masked path that cannot be mounted, named in the text.
-    pub(crate) fn new(rules: &FsRules, tmpfs_bytes: u64) -> io::Result<Self> {
+    pub(crate) fn new(rules: &FsRules, tmpfs_bytes: u64, mounts: &OwnerMounts) -> io::Result<Self> {
         let roots = roots::existing(rules)?;
         let mut layout = Self::default();
-        layout.mount_roots(&roots, tmpfs_bytes)?;
+        layout.mount_roots(&roots, tmpfs_bytes, mounts)?;
         layout.mask(rules, &roots)?;
         layout.mount_aliases(&roots)?;
         Ok(layout)
@@ -79,7 +81,12 @@ impl RootLayout {
         self.optional_masks.iter()
     }
 
-    fn mount_roots(&mut self, roots: &[Root], tmpfs_bytes: u64) -> io::Result<()> {
+    fn mount_roots(
+        &mut self,
+        roots: &[Root],
+        tmpfs_bytes: u64,
+        mounts: &OwnerMounts,
+    ) -> io::Result<()> {
         let mounted: Vec<&Root> = roots
             .iter()
             .filter(|root| !root.is_covered(roots))
@@ -103,6 +110,7 @@ impl RootLayout {
             for root in mounted.iter().filter(|root| depth(&root.real) == level) {
                 let path = c_string(&root.real)?;
                 let bind = Operation::Bind {
+                    mount: mounts.at(&root.real),
                     path: &path,
                     writable: root.writable,
                     required: root.writable,

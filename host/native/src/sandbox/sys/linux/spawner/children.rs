@@ -33,7 +33,7 @@ impl Spawner {
         start: &mut Start<'_>,
         watchdog: Option<Arc<Watchdog>>,
     ) -> Result<Child, LaunchError> {
-        match self.run_as {
+        match start.user.or(self.run_as) {
             None => self.start_directly(policy, start, watchdog),
             Some(user) => self.start_by_init(policy, start, watchdog, user),
         }

@@ -19,6 +19,7 @@ use super::vfork::Spawned;
 use super::watchdog::Watchdog;
 use crate::launch::{Exit, Process, TreeCounters};
 use crate::sandbox::sys::linux::cgroup::Leaf;
+use crate::sandbox::sys::linux::owners::Lease;
 use crate::status::Signal;
 
 impl Spawned {
@@ -36,6 +37,8 @@ pub(crate) struct Child {
     watchdog: Option<Arc<Watchdog>>,
     /// Given back when the child is dropped, which is after it was reaped.
     cgroup: Option<Leaf>,
+    /// Its owner's user id, kept as long as the child.
+    lease: Option<Arc<Lease>>,
 }
 
 impl Child {
@@ -44,6 +47,7 @@ impl Child {
             spawned,
             watchdog,
             cgroup: None,
+            lease: None,
         }
     }
 
@@ -52,6 +56,11 @@ impl Child {
     pub(crate) fn in_cgroup(mut self, cgroup: Option<Leaf>) -> Self {
         self.cgroup = cgroup;
         self
+    }
+
+    /// Keeps the user id that the child has until the child is dropped.
+    pub(crate) fn keep(&mut self, lease: Option<Arc<Lease>>) {
+        self.lease = lease;
     }
 
     /// Checks whether this process has the right to signal the child. Similar to `kill` with

@@ -29,6 +29,8 @@ pub(crate) struct SessionFiles<'a> {
     pub(crate) announcements: BorrowedFd<'a>,
     /// The grant's Landlock ruleset, if there is one.
     pub(crate) ruleset: Option<&'a OwnedFd>,
+    /// The mounts that the host has made for the session's root.
+    pub(crate) mounts: Vec<BorrowedFd<'a>>,
 }
 
 impl Spawner {
@@ -60,6 +62,17 @@ impl Spawner {
         let socket = socket.as_raw_fd();
         self.start_init(InitArgs::Watch { socket }, &[socket], Membership::default())
             .map_err(|error| error.source)
+    }
+
+    /// Starts a process that holds a user namespace until `socket` ends.
+    pub(crate) fn start_id_map(&self, socket: BorrowedFd<'_>) -> io::Result<Spawned> {
+        let socket = socket.as_raw_fd();
+        self.start_init(
+            InitArgs::MapIds { socket },
+            &[socket],
+            Membership::default(),
+        )
+        .map_err(|error| error.source)
     }
 
     /// Starts the probe under `policy`; it tries to signal the process `canary`.
@@ -115,6 +128,7 @@ impl Spawner {
             args.announcements,
         ];
         keep.extend(args.ruleset);
+        keep.extend(files.mounts.iter().map(AsRawFd::as_raw_fd));
         self.start_init(InitArgs::Session(args), &keep, cgroup)
             .map_err(|error| spawn_error(error.source))
     }

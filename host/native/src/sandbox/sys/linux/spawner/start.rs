@@ -9,7 +9,7 @@ use capspawn_raw::limit::Limit;
 use capspawn_raw::step::Fault;
 use capspawn_raw::wire::InitArgs;
 
-use crate::launch::{LaunchError, Stage};
+use crate::launch::{Identity, LaunchError, Stage};
 use crate::sandbox::sys::linux::cgroup::Entry;
 use crate::sandbox::sys::linux::fd::cstrings::CStrings;
 use crate::sandbox::sys::linux::fd::stdio::{above_stdio, null};
@@ -24,6 +24,8 @@ pub(crate) struct Start<'a> {
     pub(crate) limits: &'a [Limit],
     /// The most tasks that the child's user may have.
     pub(crate) user_tasks: Option<Limit>,
+    /// The user as which the program runs; `None` for the one that all children have in common.
+    pub(crate) user: Option<Identity>,
     /// The child's cgroup, if it gets one.
     pub(crate) cgroup: Membership<'a>,
 }
@@ -115,6 +117,7 @@ impl Surroundings {
             limits: &[],
             user_tasks: None,
             cgroup: Membership::default(),
+            user: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sandbox::sys::linux::probe::findings::SESSION_HINT;
+use crate::sandbox::sys::linux::probe::owners::Users;
 
 const NO_BREACH: Findings = Findings {
     tier: Tier::B,
@@ -12,6 +13,7 @@ const NO_BREACH: Findings = Findings {
     keeps_root: false,
     cgroups: Err("a hint"),
     owns_cgroups: false,
+    users: Users::One,
 };
 
 fn unmet(findings: Findings, confinement: &Confinement) -> String {

@@ -28,7 +28,7 @@ fn held() -> [usize; 4] {
 }
 
 /// Waits until no child is left, and returns the same counts.
-fn settled() -> [usize; 4] {
+pub(crate) fn settled() -> [usize; 4] {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let held = held();

@@ -12,6 +12,7 @@ use super::support::{
 use crate::confinement::{Confinement, FsRoot, FsRules};
 use crate::launch::{Exit, Stage};
 use crate::sandbox::sys::linux::session::Session;
+use crate::sandbox::sys::linux::session::owner_mounts::OwnerMounts;
 
 fn confined(fs: FsRules) -> crate::sandbox::sys::linux::session::Profile {
     profile_of(Confinement {
@@ -194,7 +195,8 @@ fn a_host_short_of_descriptors_is_not_reported_as_a_root_that_cannot_be_mounted(
     use crate::launch::LaunchError;
     use crate::sandbox::sys::linux::session::root_layout::RootLayout;
 
-    let layout = RootLayout::new(&profile().confinement.fs, 4096).expect("the roots are there");
+    let layout = RootLayout::new(&profile().confinement.fs, 4096, &OwnerMounts::default())
+        .expect("the roots are there");
     for index in 0..4 {
         let error = LaunchError::new(Stage::Root, layout.error(index, libc::EMFILE));
         let error = SpawnError::from(error);
