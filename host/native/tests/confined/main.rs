@@ -25,6 +25,7 @@ mod lifecycle;
 mod proc_mount;
 mod processes;
 mod programs;
+mod scopes;
 mod session;
 mod sockets;
 mod spec;
