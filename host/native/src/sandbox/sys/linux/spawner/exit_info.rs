@@ -31,7 +31,7 @@ struct Info {
 
 /// How long the kernel may take to release a process that has ended. It takes microseconds, or
 /// until the process, which releases itself, gets a processor.
-const RELEASE_TIMEOUT: Timespec = Timespec {
+const STORE_TIMEOUT: Timespec = Timespec {
     tv_sec: 1,
     tv_nsec: 0,
 };
@@ -43,7 +43,7 @@ pub(crate) fn of_reaped(pidfd: BorrowedFd<'_>) -> Option<Exit> {
         // The pidfd is readable before the kernel releases the process and stores the status.
         Ok(None) => {
             let mut released = [PollFd::from_borrowed_fd(pidfd, PollFlags::empty())];
-            poll(&mut released, Some(&RELEASE_TIMEOUT)).ok()?;
+            poll(&mut released, Some(&STORE_TIMEOUT)).ok()?;
             stored_status(pidfd).ok()??
         }
         status => status.ok()??,
