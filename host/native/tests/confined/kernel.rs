@@ -162,9 +162,12 @@ fn attach_segment(target: &Target) -> io::Result<()> {
 }
 
 fn open_queue(_: &Target) -> io::Result<()> {
-    let name = c"x".as_ptr().addr();
+    // Queues have names for all users, and outlive their processes.
+    let name = c_string(&format!("capspawn-test-{}", std::process::id()));
     let flags = bits(libc::O_CREAT | libc::O_RDWR);
-    call(libc::SYS_mq_open, [name, flags, 0o600, 0, 0, 0]).map(drop)
+    let name = name.as_ptr().addr();
+    call(libc::SYS_mq_open, [name, flags, 0o600, 0, 0, 0])?;
+    call(libc::SYS_mq_unlink, [name, 0, 0, 0, 0, 0]).map(drop)
 }
 
 fn make_aio(_: &Target) -> io::Result<()> {

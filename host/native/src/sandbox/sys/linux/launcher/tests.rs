@@ -14,6 +14,7 @@ use crate::confinement::{Confinement, FsRoot, FsRules, Sandbox, Tier};
 use crate::launch::{
     ChildStdio, Exit, Identity, Launcher, Plan, Process, Program, Scope, Stage, WorkingDirectory,
 };
+use crate::sandbox::sys::linux::policy::landlock;
 use crate::sandbox::sys::linux::spawner::{Spawner, default_user};
 
 /// The steps of a child in tier B, in either form.
@@ -23,6 +24,8 @@ fn steps() -> impl Iterator<Item = Step> {
     all.filter(move |step| !of_sessions.contains(step))
 }
 
+/// Returns a plan that every Landlock can confine as far as it goes: how a child starts does not depend on
+/// the kernel's version.
 fn plan() -> Plan {
     let root = |path| FsRoot::resolve(path).expect("it exists");
     let read = ["/usr", "/bin", "/lib", "/lib64"].map(root).into();
@@ -30,6 +33,7 @@ fn plan() -> Plan {
     let cwd = WorkingDirectory::open("/").expect("it exists");
     Plan {
         confinement: Arc::new(Confinement {
+            sandbox: Sandbox::BestEffort,
             fs: FsRules {
                 read,
                 ..FsRules::default()
@@ -74,6 +78,38 @@ fn wait(process: &dyn Process) -> Exit {
     let exit = process.try_exit().expect("a state").expect("it has ended");
     process.reap().expect("it has ended");
     exit
+}
+
+/// An older Landlock cannot deny signals to other processes of the user.
+#[test]
+fn tier_b_is_required_exactly_where_landlock_has_scopes() {
+    let best_effort = plan();
+    let mut required = plan();
+    required.confinement = Arc::new(Confinement {
+        sandbox: Sandbox::Required,
+        ..Confinement::clone(&required.confinement)
+    });
+    let has_scopes = landlock::abi() >= 6;
+    for run_as in identities() {
+        let launcher = self::launcher(run_as, false, Fault::NONE);
+        let report = |plan: &Plan| launcher.enforcement(&plan.confinement);
+        assert!(report(&best_effort).admits(Sandbox::BestEffort));
+        // What keeps root's rights is never admitted.
+        if !launcher.findings().keeps_root {
+            let admitted = report(&required).admits(Sandbox::Required);
+            assert_eq!(admitted, has_scopes, "{:?}", launcher.findings());
+        }
+        match launcher.launch(Scope(0), &required, null()) {
+            Ok(process) => {
+                assert!(has_scopes);
+                assert_eq!(wait(&*process), Exit::Code(0));
+            }
+            Err(error) => {
+                assert!(!has_scopes, "{error}");
+                assert_eq!(error.stage, Stage::Ruleset, "{error}");
+            }
+        }
+    }
 }
 
 #[test]

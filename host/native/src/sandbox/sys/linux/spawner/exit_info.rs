@@ -5,7 +5,10 @@
 
 #![allow(unsafe_code, reason = "rustix lacks the request")]
 
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::launch::Exit;
 
@@ -26,21 +29,47 @@ struct Info {
     status: i32,
 }
 
-/// Returns the exit status of a reaped process; `None` if the kernel does not keep it.
+/// How long the kernel may take to release a process that has ended. It takes microseconds, or
+/// until the process, which releases itself, gets a processor.
+const STORE_TIMEOUT: Timespec = Timespec {
+    tv_sec: 1,
+    tv_nsec: 0,
+};
+
+/// Returns the exit status of a process that has ended, and that this process does not reap;
+/// `None` if the kernel does not keep it.
 pub(crate) fn of_reaped(pidfd: BorrowedFd<'_>) -> Option<Exit> {
+    let status = match stored_status(pidfd) {
+        // The pidfd is readable before the kernel releases the process and stores the status.
+        Ok(None) => {
+            let mut released = [PollFd::from_borrowed_fd(pidfd, PollFlags::empty())];
+            poll(&mut released, Some(&STORE_TIMEOUT)).ok()?;
+            stored_status(pidfd).ok()??
+        }
+        status => status.ok()??,
+    };
+    let signal = status & 0x7f;
+    match u8::try_from(signal) {
+        Ok(0) => Some(Exit::Code(status >> 8 & 0xff)),
+        Ok(signal) => Some(Exit::Signal(signal)),
+        Err(_) => None,
+    }
+}
+
+/// Returns the status that the pidfd has; `None` before the kernel has released the process.
+///
+/// # Errors
+///
+/// The kernel does not know the request, or it stores no status and has released the process.
+fn stored_status(pidfd: BorrowedFd<'_>) -> io::Result<Option<i32>> {
     let mut info = Info {
         mask: INFO_EXIT,
         ..Info::default()
     };
     // SAFETY: the kernel stores at most the 64 bytes that the request encodes, which `Info` has.
     let result = unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) };
-    if result != 0 || info.mask & INFO_EXIT == 0 {
-        return None;
+    if result != 0 {
+        return Err(io::Error::last_os_error());
     }
-    let signal = info.status & 0x7f;
-    match u8::try_from(signal) {
-        Ok(0) => Some(Exit::Code(info.status >> 8 & 0xff)),
-        Ok(signal) => Some(Exit::Signal(signal)),
-        Err(_) => None,
-    }
+    Ok((info.mask & INFO_EXIT != 0).then_some(info.status))
 }

@@ -54,3 +54,26 @@ fn a_host_that_may_not_signal_its_children_is_refused_and_does_not_hang() {
     let breaches = result.recv_timeout(Duration::from_secs(60));
     assert_eq!(breaches.expect("it returns"), Err(SIGNAL_HINT));
 }
+
+/// The tests in virtual machines have one where it is 0.
+#[test]
+fn the_setting_that_denies_sessions_is_named_and_tier_b_is_selected() {
+    let setting = "user.max_user_namespaces";
+    let value = std::fs::read_to_string("/proc/sys/user/max_user_namespaces");
+    let denied = value.is_ok_and(|value| value.trim() == "0");
+    let Probed::Lasting(best) = run(&spawner(), None) else {
+        panic!("it is no shortage");
+    };
+    assert_eq!(best.session_hint.contains(setting), denied, "{best:?}");
+    let Probed::Lasting(required) = run(&spawner(), Some(Tier::A)) else {
+        panic!("it is no shortage");
+    };
+    if denied {
+        assert_ne!(best.tier, Tier::A);
+        assert_eq!(best.tier == Tier::B, landlock::abi() > 0);
+        let hint = required.breaches.expect_err("there are no sessions");
+        assert!(hint.contains(setting), "{hint}");
+    } else {
+        assert_eq!(best.tier == Tier::A, required.breaches == Ok(0));
+    }
+}
