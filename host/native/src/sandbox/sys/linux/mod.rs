@@ -2,6 +2,7 @@
 //! namespaces.
 
 mod builder;
+mod descriptors;
 mod fd;
 mod launcher;
 mod policy;
@@ -10,4 +11,5 @@ mod session;
 mod spawner;
 
 pub use builder::NativeLauncherBuilder;
+pub(crate) use descriptors::{DescriptorTable, shared_memory_device};
 pub use launcher::NativeLauncher;
