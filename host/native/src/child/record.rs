@@ -269,7 +269,11 @@ impl Record {
     /// Adds what the kernel counts for the tree. A signal by which the kernel has ended the leader
     /// for the tree's memory limit then counts as the limit's.
     fn count(&self, process: &dyn Process) {
-        if let Some(reason) = self.tree_limits.lock().count(&process.counters()) {
+        let mut tree = self.tree_limits.lock();
+        if let Some(cpu) = process.ended_cpu() {
+            tree.leader_ended(cpu);
+        }
+        if let Some(reason) = tree.count(&process.counters()) {
             self.ending.lock().sent(Signal::Kill, reason);
         }
     }

@@ -66,6 +66,12 @@ impl TreeLimits {
         self.usage
     }
 
+    /// Adds the processor time of the ended leader and of what it has reaped.
+    pub(crate) fn leader_ended(&mut self, cpu: Duration) {
+        let all = cpu.saturating_add(self.clock.lost());
+        self.usage.cpu = self.usage.cpu.max(Some(all));
+    }
+
     /// Adds what the kernel counts, and returns the limit that the kernel itself has enforced by
     /// ending something in the tree.
     pub(crate) fn count(&mut self, counters: &TreeCounters) -> Option<KillReason> {

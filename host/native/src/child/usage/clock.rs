@@ -38,9 +38,17 @@ impl CpuClock {
             .map(|stat| (stat.pid, stat.clone()))
             .collect();
         self.lost = self.lost.saturating_add(self.lost_until(&now));
-        let ticks = self.lost + now.values().map(Stat::ticks).sum::<u64>();
+        let ticks = now
+            .values()
+            .map(Stat::ticks)
+            .fold(self.lost, u64::saturating_add);
         self.last = now;
-        Duration::from_millis(ticks.saturating_mul(1000) / TICKS_PER_SECOND)
+        duration(ticks)
+    }
+
+    /// Returns the part of the processor time that no member has reaped.
+    pub(crate) fn lost(&self) -> Duration {
+        duration(self.lost)
     }
 
     /// Returns the ticks of the members that are missing in `now` and that no member has gained.
@@ -76,6 +84,10 @@ impl CpuClock {
         }
         None
     }
+}
+
+fn duration(ticks: u64) -> Duration {
+    Duration::from_millis(ticks.saturating_mul(1000) / TICKS_PER_SECOND)
 }
 
 #[cfg(test)]

@@ -186,8 +186,8 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_unreadable() {
-        assert_eq!(own().socket_bytes(-1, MOST), None);
-        assert_eq!(own().pipe_bytes(-1), None);
+        assert_eq!(own().socket_bytes(i32::MAX, MOST), None);
+        assert_eq!(own().pipe_bytes(i32::MAX), None);
         let (reader, _writer) = std::io::pipe().expect("a pipe");
         assert_eq!(own().socket_bytes(reader.as_raw_fd(), MOST), None);
     }
