@@ -120,7 +120,7 @@ impl TreeLimits {
             self.used_memory(resident);
             return Verdict::Within;
         };
-        if memory.upper_bound() <= limit {
+        if memory.upper_bound(limit) <= limit {
             self.used_memory(resident);
             return Verdict::Within;
         }

@@ -55,11 +55,13 @@ fn ends(name: &str, limits: &str, program: &str, expected: ExitStatus) {
         let guest = registry.guest(load(&toml).component("test"), "");
         let command = Command::new("python").args(["-ISc", &format!("{PRELUDE}{program}")]);
         let child = guest.spawn(&command).expect("the grant allows it");
-        let (status, _, stderr) = output(&child);
+        let (status, stdout, stderr) = output(&child);
         let stderr = String::from_utf8_lossy(&stderr.data);
         let usage = child.usage();
+        let last = stdout.data.rsplit(|byte| *byte == b'\n').nth(1);
+        let last = String::from_utf8_lossy(last.unwrap_or_default());
         println!(
-            "{name}, tier {tier}, root {}: {status}, {usage:?}",
+            "{name}, tier {tier}, root {}: {status}, {usage:?} {last}",
             is_root()
         );
         assert_eq!(
@@ -339,7 +341,9 @@ for _ in range(40):
 fn processor_time_of_short_children_that_nobody_reaps_counts() {
     let program = "
 signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+n = 0
 while True:
+    n += 1; print(n * 50, 'ms', flush=True)
     pid = os.fork()
     if pid == 0: burn(0.05); os._exit(0)
     try: os.waitpid(pid, 0)

@@ -5,23 +5,12 @@ use std::fs;
 use std::time::Instant;
 
 use super::footprint::Footprint;
-use super::proc::{number, numbers, only_number};
+use super::proc::{number, numbers};
 use super::shared::SharedMemory;
 use crate::sandbox::sys::DescriptorTable;
 
-/// The size of a socket's send buffer where the host's limit cannot be read, in bytes: 4 MiB, the
-/// largest that is usual.
-const DEFAULT_SEND_BUFFER_BYTES: u64 = 4 << 20;
-
 /// The most that one pipe holds, in bytes: 1 MiB, the kernel's `pipe-max-size`.
 const MOST_PER_PIPE_BYTES: u64 = 1 << 20;
-
-/// Returns the most that one UNIX socket can hold, in bytes. The kernel doubles the buffer size
-/// that a program sets, and lets one packet of that size exceed it.
-pub(super) fn most_per_socket() -> u64 {
-    let limit = only_number("/proc/sys/net/core/wmem_max");
-    limit.unwrap_or(DEFAULT_SEND_BUFFER_BYTES).saturating_mul(4)
-}
 
 /// Returns how many sockets the network namespace of the process has, in descriptors and in
 /// flight: no tree in it has more.
@@ -181,6 +170,5 @@ mod tests {
         let _pair = UnixStream::pair().expect("a pair");
         let near = sockets_near(std::process::id());
         assert!((2..u64::MAX).contains(&near), "{near}");
-        assert!(most_per_socket() > 0);
     }
 }

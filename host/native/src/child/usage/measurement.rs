@@ -3,11 +3,12 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::descriptors::{Buffers, most_per_socket, sockets_near};
+use super::descriptors::{Buffers, sockets_near};
 use super::footprint::Footprint;
+use super::machine::Machine;
 use super::proc::kib;
 use super::sample::Sample;
-use super::shared::{SharedMemory, everywhere};
+use super::shared::SharedMemory;
 
 /// How long one measurement reads: 500 ms, after which the processes that are left count with
 /// their upper bounds. A child decides how long the kernel takes for its page tables and mappings.
@@ -17,6 +18,7 @@ const MEASURING_TIME: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct TreeMemory {
     members: Vec<Footprint>,
+    machine: Machine,
 }
 
 impl TreeMemory {
@@ -25,6 +27,7 @@ impl TreeMemory {
         let members = sample.members(group).iter().map(Footprint::read);
         Self {
             members: members.collect(),
+            machine: sample.machine(),
         }
     }
 
@@ -38,13 +41,22 @@ impl TreeMemory {
         self.members.iter().map(of).fold(0, u64::saturating_add)
     }
 
-    /// Returns a bound that the tree's memory does not exceed, in bytes.
-    pub(crate) fn upper_bound(&self) -> u64 {
-        let shared = self.sum(|process| process.mapped).min(everywhere());
-        let sockets = self.sum(|process| process.descriptors).min(self.sockets());
-        self.sum(Footprint::without_shared)
-            .saturating_add(shared.max(self.sum(|process| process.resident_shared)))
-            .saturating_add(sockets.saturating_mul(most_per_socket()))
+    /// Returns a bound that the tree's memory does not exceed, in bytes: a good one where that
+    /// is needed to be within `limit`.
+    pub(crate) fn upper_bound(&self, limit: u64) -> u64 {
+        let shared = self.sum(|process| process.mapped).min(self.machine.shared);
+        let pages = self
+            .sum(Footprint::without_shared)
+            .saturating_add(shared.max(self.sum(|process| process.resident_shared)));
+        let descriptors = self.sum(|process| process.descriptors);
+        let with = |sockets: u64| {
+            let buffers = sockets.saturating_mul(self.machine.per_socket);
+            pages.saturating_add(buffers)
+        };
+        match with(descriptors) {
+            bound if bound <= limit => bound,
+            _ => with(descriptors.min(self.sockets())),
+        }
     }
 
     /// Returns how many sockets the tree can have; all members are in one network namespace.
@@ -79,7 +91,7 @@ impl Measurement {
     fn run_until(&self, deadline: Instant) -> u64 {
         let members = &self.memory.members;
         let mut shared = SharedMemory::new();
-        let mut buffers = Buffers::new(most_per_socket());
+        let mut buffers = Buffers::new(self.memory.machine.per_socket);
         for process in members {
             if Instant::now() > deadline {
                 shared.add_unread(process.mapped);
@@ -88,7 +100,7 @@ impl Measurement {
             }
             buffers.add(process, &mut shared, deadline);
         }
-        let unnamed = shared.bytes(everywhere());
+        let unnamed = shared.bytes(self.memory.machine.shared);
         let buffers = buffers.bytes(self.memory.sockets());
         let resident = Shares {
             without_shared: self.memory.sum(Footprint::without_shared),
@@ -156,6 +168,7 @@ mod tests {
     fn tree() -> TreeMemory {
         TreeMemory {
             members: vec![own()],
+            machine: Machine::read(),
         }
     }
 
@@ -166,7 +179,7 @@ mod tests {
         let measured = tree().measurement(0).run();
         assert!(measured > 0);
         // Other tests allocate meanwhile.
-        assert!(measured <= tree().upper_bound().saturating_mul(2));
+        assert!(measured <= tree().upper_bound(u64::MAX).saturating_mul(2));
     }
 
     #[test]
@@ -182,6 +195,7 @@ mod tests {
         };
         let tree = TreeMemory {
             members: vec![unreadable],
+            machine: Machine::read(),
         };
         assert_eq!(tree.resident(), 1230);
         assert!(tree.measurement(0).run() >= 1230);

@@ -16,6 +16,7 @@
 mod clock;
 mod descriptors;
 mod footprint;
+mod machine;
 mod measurement;
 mod proc;
 mod sample;

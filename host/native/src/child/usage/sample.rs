@@ -1,14 +1,18 @@
 //! One pass over `/proc`.
 
 use std::collections::HashMap;
+use std::sync::OnceLock;
 use std::{fs, io};
 
+use super::machine::Machine;
 use super::stat::Stat;
 
 /// The processes of the sampled groups, by group.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
     groups: HashMap<u32, Vec<Stat>>,
+    /// Read once for all trees.
+    machine: OnceLock<Machine>,
 }
 
 impl Sample {
@@ -24,6 +28,7 @@ impl Sample {
                 .into_iter()
                 .map(|group| (group, Vec::new()))
                 .collect(),
+            machine: OnceLock::new(),
         };
         for entry in fs::read_dir("/proc")? {
             let entry = entry?;
@@ -51,6 +56,10 @@ impl Sample {
         self.groups.get(&group).map_or(&[], Vec::as_slice)
     }
 
+    pub(super) fn machine(&self) -> Machine {
+        *self.machine.get_or_init(Machine::read)
+    }
+
     /// Returns the number of tasks of the group, threads included.
     pub(crate) fn tasks(&self, group: u32) -> u64 {
         self.members(group).iter().map(|stat| stat.threads).sum()
@@ -60,6 +69,7 @@ impl Sample {
     pub(super) fn of(group: u32, members: Vec<Stat>) -> Self {
         Self {
             groups: HashMap::from([(group, members)]),
+            ..Self::default()
         }
     }
 }

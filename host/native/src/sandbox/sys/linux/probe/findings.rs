@@ -18,6 +18,8 @@ pub(crate) struct Findings {
     pub(crate) breaches: Result<u8, &'static str>,
     /// Whether children keep the user id 0.
     pub(crate) keeps_root: bool,
+    /// Whether samples see the children; else a hint for the operator.
+    pub(crate) sampling: Result<(), &'static str>,
     /// What the operator can change so that sessions work.
     pub(crate) session_hint: &'static str,
 }

@@ -4,3 +4,4 @@ pub(crate) mod findings;
 pub(crate) mod report;
 pub(crate) mod reports;
 pub(crate) mod run;
+mod samples;

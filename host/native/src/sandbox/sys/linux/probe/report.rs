@@ -101,9 +101,15 @@ fn level(
         },
     };
     // Samples cover the process group, which an unconfined process can leave.
-    let sampled = |mechanism, confined, unconfined| Enforced::Partial {
-        mechanism,
-        gap: breaches.map_or(unconfined, |_| confined),
+    let sampled = |mechanism, confined, unconfined| match findings.sampling {
+        Ok(()) => Enforced::Partial {
+            mechanism,
+            gap: breaches.map_or(unconfined, |_| confined),
+        },
+        Err(hint) => Enforced::None {
+            reason: "/proc does not show the children to the host",
+            hint,
+        },
     };
     match name {
         Dimension::WallClock | Dimension::Output => always("the registry"),

@@ -67,6 +67,7 @@ mod tests {
             landlock: 7,
             breaches: Ok(0),
             keeps_root: false,
+            sampling: Ok(()),
         })
     }
 

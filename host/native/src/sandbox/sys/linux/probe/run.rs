@@ -18,6 +18,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::findings::{
     Findings, LANDLOCK_HINT, Probed, SECCOMP_HINT, SESSION_HINT, SHORT_HINT, SIGNAL_HINT,
 };
+use super::samples::see_children;
 use crate::confinement::{Confinement, FsRules, Network, Sandbox, Tier};
 use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage, errno_within};
 use crate::sandbox::sys::linux::fd::memfd::NotExecutable;
@@ -92,6 +93,7 @@ impl Drop for Canary {
 pub(crate) fn run(spawner: &Spawner, required: Option<Tier>) -> Probed {
     let findings = find(spawner, required);
     match findings.breaches {
+        _ if findings.sampling == Err(SHORT_HINT) => Probed::Transient(findings),
         Err(SHORT_HINT) => Probed::Transient(findings),
         _ => Probed::Lasting(findings),
     }
@@ -105,6 +107,7 @@ fn find(spawner: &Spawner, required: Option<Tier>) -> Findings {
         landlock,
         breaches,
         keeps_root: spawner.keeps_root(),
+        sampling: see_children(tier),
         session_hint,
     };
     let mut session_hint = SESSION_HINT;
