@@ -124,6 +124,19 @@ macro_rules! conversions {
             }
         }
 
+        impl From<capspawn_native::launch::TreeUsage> for $types::Usage {
+            fn from(usage: capspawn_native::launch::TreeUsage) -> Self {
+                Self {
+                    peak_memory: usage.peak_memory_bytes,
+                    // 584 years of nanoseconds fit.
+                    cpu_time: usage
+                        .cpu
+                        .map(|cpu| u64::try_from(cpu.as_nanos()).unwrap_or(u64::MAX)),
+                    peak_tasks: usage.peak_tasks,
+                }
+            }
+        }
+
         impl From<std::time::SystemTime> for $types::Datetime {
             /// Converts a time before 1970 to 1970.
             fn from(time: std::time::SystemTime) -> Self {

@@ -1,4 +1,4 @@
-//! Prints a child's output while it runs.
+//! Prints a child's output while it runs, and in the end what it used.
 //!
 //! Usage: `poll-progress PROGRAM [ARGS]...`
 //!
@@ -57,6 +57,11 @@ fn main() {
             let ended = *ended.get_or_insert_with(Instant::now);
             if (stdout.complete && stderr.complete) || ended.elapsed() > DRAIN_TIMEOUT {
                 println!("{program} {}", ending(status));
+                // What the child and all that it started used. The host may not have
+                // measured it.
+                if let Some(nanoseconds) = child.usage().cpu_time {
+                    eprintln!("{} ms of processor time", nanoseconds / 1_000_000);
+                }
                 break;
             }
             sleep(Duration::from_nanos(PERIOD));

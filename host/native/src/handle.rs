@@ -20,6 +20,7 @@ use crate::child::pipe::{PipeReader, PipeWriter};
 use crate::child::record::Record;
 use crate::error::SpawnError;
 use crate::grant::Detach;
+use crate::launch::TreeUsage;
 use crate::limits::RELEASE_TIMEOUT;
 use crate::registry::{DetachKey, Registry};
 use crate::status::{ExitStatus, KillReason, Signal};
@@ -88,6 +89,13 @@ impl Child {
     /// Returns what the child is, without its output.
     pub fn info(&self) -> ChildInfo {
         self.record.info()
+    }
+
+    /// Returns what the child's tree has used so far, as far as it was measured; the last
+    /// figures once [`Child::output`] returns. A child that ended before it was sampled has no
+    /// peaks, unless its launcher counts them. Similar to `getrusage` with `RUSAGE_CHILDREN`.
+    pub fn usage(&self) -> TreeUsage {
+        self.record.usage()
     }
 
     /// Returns how the child ended, or none while it runs. Never blocks; once it

@@ -110,6 +110,19 @@ async fn run_collects_both_streams() {
 }
 
 #[tokio::test]
+async fn usage_has_the_processor_time_of_an_ended_child() {
+    let mut guest = Guest::new();
+    let (program, args) = script("i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done");
+    let child = HostChild::spawn(&mut guest.view(), program, args, None).await;
+    let child = child.expect("the grant allows it");
+    HostChild::wait(&mut guest.view(), borrow(&child), None)
+        .await
+        .unwrap();
+    let usage = HostChild::usage(&mut guest.view(), borrow(&child)).unwrap();
+    assert!(usage.cpu_time > Some(0), "{usage:?}");
+}
+
+#[tokio::test]
 async fn without_a_grant_everything_is_denied() {
     let registry = Registry::builder().build().unwrap();
     let mut ctx = ProcessCtx::builder(&registry).component("unknown").build();

@@ -147,6 +147,10 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         Ok(self.child(&this)?.info().into())
     }
 
+    fn usage(&mut self, this: Resource<Child>) -> wasmtime::Result<types::Usage> {
+        Ok(self.child(&this)?.usage().into())
+    }
+
     fn poll(&mut self, this: Resource<Child>) -> wasmtime::Result<Option<types::ExitStatus>> {
         Ok(self.child(&this)?.poll().map(Into::into))
     }

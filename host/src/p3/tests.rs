@@ -105,6 +105,18 @@ fn code<T>(result: Result<T, ProcessError>) -> ErrorCode {
 }
 
 #[tokio::test]
+async fn usage_has_the_processor_time_of_an_ended_child() {
+    in_store(async |store| {
+        let child = shell(store, "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done").await;
+        wait(store, &child, None).await;
+        let usage = store.with(|mut access| HostChild::usage(&mut access.get(), borrow(&child)));
+        let usage = usage.expect("the handle is in the table");
+        assert!(usage.cpu_time > Some(0), "{usage:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn run_collects_both_streams() {
     in_store(async |store| {
         let (program, args) = script("echo out; echo err >&2; exit 3");

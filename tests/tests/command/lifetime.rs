@@ -50,6 +50,7 @@ fn each_event_is_one_line_of_json() {
         (&exit["stderr_bytes"], &exit["stderr_dropped"]),
         (&0.into(), &0.into())
     );
+    assert!(exit["usage"]["cpu_seconds"].is_number(), "{exit}");
     assert_eq!(denied["item"], "argument");
     assert!(denied["reason"].is_string(), "{denied}");
 }

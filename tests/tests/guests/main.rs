@@ -169,6 +169,8 @@ async fn poll_progress() {
         let script = "echo one; sleep 0.5; echo two";
         let report = run(guests::POLL_PROGRESS, shell(), ["sh", "-c", script]).await;
         report.assert_exit(0);
+        let used = report.stderr.strip_suffix(" ms of processor time\n");
+        assert!(used.is_some_and(|used| used.parse::<u64>().is_ok()));
         if report.stdout == "[4 bytes] one\n[8 bytes] two\nsh exited with 0\n" {
             return;
         }

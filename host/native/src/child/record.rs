@@ -17,7 +17,7 @@ use super::ending::{Ending, Phase};
 use super::info::ChildInfo;
 use super::owner::OwnerKey;
 use super::pipe::UntakenPipes;
-use super::tree::TreeLimits;
+use super::tree::{TreeLimits, Verdict};
 use super::usage::Sample;
 use crate::launch::{Exit, Plan, Process, Request, TreeUsage};
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
@@ -244,11 +244,21 @@ impl Record {
         self.ending.lock().status_of(exit)
     }
 
-    /// Returns the limit that the tree of process group `group` exceeds, by the kernel's counters
-    /// or in `sample`; none once the tree is gone.
-    pub(crate) fn exceeded(&self, group: u32, sample: &Sample) -> Option<KillReason> {
-        let counters = self.process.lock().as_deref().map(Process::counters)?;
-        self.tree_limits.lock().exceeded(group, sample, &counters)
+    /// Compares the tree of process group `group` with its limits, by the kernel's counters or by
+    /// `sample`. A tree that is gone is within them.
+    pub(crate) fn check(&self, group: u32, sample: &Sample) -> Verdict {
+        let counters = self.process.lock().as_deref().map(Process::counters);
+        counters.map_or(Verdict::Within, |counters| {
+            self.tree_limits.lock().check(group, sample, &counters)
+        })
+    }
+
+    /// Adds the tree's memory as a measurement found it, and kills a tree over its limit.
+    pub(crate) fn measured(&self, bytes: u64) {
+        let exceeded = self.tree_limits.lock().measured(bytes);
+        if let Some(reason) = exceeded {
+            self.kill(reason, Duration::ZERO);
+        }
     }
 
     /// What the tree has used, as far as it was measured.
@@ -259,7 +269,11 @@ impl Record {
     /// Adds what the kernel counts for the tree. A signal by which the kernel has ended the leader
     /// for the tree's memory limit then counts as the limit's.
     fn count(&self, process: &dyn Process) {
-        if let Some(reason) = self.tree_limits.lock().count(&process.counters()) {
+        let mut tree = self.tree_limits.lock();
+        if let Some(cpu) = process.ended_cpu() {
+            tree.leader_ended(cpu);
+        }
+        if let Some(reason) = tree.count(&process.counters()) {
             self.ending.lock().sent(Signal::Kill, reason);
         }
     }

@@ -1,6 +1,7 @@
 //! A started child, as its launcher hands it over.
 
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 use std::{fmt, io};
 
 use super::usage::TreeCounters;
@@ -57,6 +58,12 @@ pub trait Process: Send + Sync + fmt::Debug {
     ///
     /// The system's error.
     fn reap(&self) -> io::Result<()>;
+
+    /// Returns the processor time of the leader and of what it has reaped, once
+    /// [`Process::try_exit`] has returned how it ended; by default none. Similar to `wait4`.
+    fn ended_cpu(&self) -> Option<Duration> {
+        None
+    }
 
     /// Returns what the kernel counts for the tree; by default nothing, and the registry
     /// samples the tree. Called at every sample, once the leader has ended, and once more

@@ -124,6 +124,11 @@ impl Core {
         self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Returns how many numbers [`Core::next_id`] has returned.
+    pub(super) fn launches(&self) -> u64 {
+        self.next_id.load(Ordering::Relaxed)
+    }
+
     /// Returns how many entries there are, running and ended.
     pub(super) fn len(&self) -> usize {
         self.table.lock().len()

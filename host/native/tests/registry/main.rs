@@ -19,6 +19,7 @@ mod capture;
 mod detached;
 mod endings;
 mod exhaustion;
+mod hidden;
 mod leak_matrix;
 mod leaks;
 mod limits;

@@ -72,3 +72,29 @@ impl Launcher for NativeLauncher {
         Err(LaunchError::new(Stage::Spawn, io::Error::other(NoLauncher)))
     }
 }
+
+/// No process has descriptors that this system shows.
+#[derive(Debug)]
+pub(crate) struct DescriptorTable {}
+
+impl DescriptorTable {
+    /// Returns none.
+    pub(crate) fn of(_pid: u32, _tid: u32) -> Option<Self> {
+        None
+    }
+
+    /// Returns none.
+    pub(crate) fn socket_bytes(&self, _number: i32, _most: u64) -> Option<u64> {
+        None
+    }
+
+    /// Returns none.
+    pub(crate) fn pipe_bytes(&self, _number: i32) -> Option<u64> {
+        None
+    }
+}
+
+/// Returns none.
+pub(crate) fn shared_memory_device() -> Option<u64> {
+    None
+}

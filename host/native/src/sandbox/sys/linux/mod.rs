@@ -3,6 +3,7 @@
 
 mod builder;
 mod cgroup;
+mod descriptors;
 mod fd;
 mod launcher;
 mod owners;
@@ -12,4 +13,5 @@ mod session;
 mod spawner;
 
 pub use builder::NativeLauncherBuilder;
+pub(crate) use descriptors::{DescriptorTable, shared_memory_device};
 pub use launcher::NativeLauncher;

@@ -8,6 +8,7 @@
 mod children;
 mod exit_info;
 pub(crate) mod init;
+mod peek;
 mod privileges;
 pub(crate) mod process;
 pub(crate) mod rlimits;

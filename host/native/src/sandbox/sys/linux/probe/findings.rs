@@ -26,6 +26,8 @@ pub(crate) struct Findings {
     pub(crate) owns_cgroups: bool,
     /// The users as which children run, where their confinement has no roots that decide it.
     pub(crate) users: Users,
+    /// Whether samples see the children; else a hint for the operator.
+    pub(crate) sampling: Result<(), &'static str>,
     /// What the operator can change so that sessions work.
     pub(crate) session_hint: &'static str,
 }

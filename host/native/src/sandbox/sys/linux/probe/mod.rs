@@ -5,4 +5,5 @@ pub(crate) mod owners;
 pub(crate) mod report;
 pub(crate) mod reports;
 pub(crate) mod run;
+mod samples;
 mod write_volume;

@@ -103,9 +103,15 @@ fn level(
         },
     };
     // Samples cover the process group, which an unconfined process can leave.
-    let sampled = |mechanism, confined, unconfined| Enforced::Partial {
-        mechanism,
-        gap: breaches.map_or(unconfined, |_| confined),
+    let sampled = |mechanism, confined, unconfined| match findings.sampling {
+        Ok(()) => Enforced::Partial {
+            mechanism,
+            gap: breaches.map_or(unconfined, |_| confined),
+        },
+        Err(hint) => Enforced::None {
+            reason: "/proc does not show the children to the host",
+            hint,
+        },
     };
     // A process that is not confined may write to files of its own user, its cgroup's among them.
     let by_cgroup = |has: fn(&Controllers) -> bool, mechanism, sampled| match &findings.cgroups {

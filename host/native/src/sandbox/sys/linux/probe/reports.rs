@@ -94,6 +94,7 @@ mod tests {
             cgroups: Err(""),
             owns_cgroups: false,
             users: Users::One,
+            sampling: Ok(()),
         })
     }
 

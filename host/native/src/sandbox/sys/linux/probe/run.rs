@@ -19,6 +19,7 @@ use super::findings::{
     Findings, LANDLOCK_HINT, Probed, SECCOMP_HINT, SESSION_HINT, SHORT_HINT, SIGNAL_HINT,
 };
 use super::owners::Users;
+use super::samples::see_children;
 use crate::confinement::{Confinement, FsRules, Network, Sandbox, Tier};
 use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage, errno_within};
 use crate::sandbox::sys::linux::cgroup::Unavailable;
@@ -94,6 +95,7 @@ impl Drop for Canary {
 pub(crate) fn run(spawner: &Spawner, required: Option<Tier>) -> Probed {
     let findings = find(spawner, required);
     match findings.breaches {
+        _ if findings.sampling == Err(SHORT_HINT) => Probed::Transient(findings),
         Err(SHORT_HINT) => Probed::Transient(findings),
         _ if findings.cgroups == Err(SHORT_HINT) => Probed::Transient(findings),
         _ => Probed::Lasting(findings),
@@ -122,6 +124,7 @@ fn find(spawner: &Spawner, required: Option<Tier>) -> Findings {
             Some(_) => Users::Each,
             None => Users::One,
         },
+        sampling: see_children(tier),
         session_hint,
     };
     let mut session_hint = SESSION_HINT;

@@ -9,6 +9,7 @@ use std::io;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use super::instance::Session;
 use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process, TreeCounters};
@@ -75,6 +76,10 @@ impl Process for SessionChild {
             }
             exit => Ok(exit),
         }
+    }
+
+    fn ended_cpu(&self) -> Option<Duration> {
+        self.child.ended_cpu()
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {

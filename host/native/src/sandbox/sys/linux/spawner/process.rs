@@ -6,7 +6,8 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
@@ -15,6 +16,7 @@ use rustix::process::{
 };
 
 use super::exit_info;
+use super::peek::peek;
 use super::vfork::Spawned;
 use super::watchdog::Watchdog;
 use crate::launch::{Exit, Process, TreeCounters};
@@ -39,6 +41,8 @@ pub(crate) struct Child {
     cgroup: Option<Leaf>,
     /// Its owner's user id, kept as long as the child.
     lease: Option<Arc<Lease>>,
+    /// The processor time of the ended leader.
+    cpu: OnceLock<Duration>,
 }
 
 impl Child {
@@ -48,6 +52,7 @@ impl Child {
             watchdog,
             cgroup: None,
             lease: None,
+            cpu: OnceLock::new(),
         }
     }
 
@@ -111,24 +116,22 @@ impl Process for Child {
     }
 
     fn try_exit(&self) -> io::Result<Option<Exit>> {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
         let pidfd = self.spawned.pidfd.as_fd();
-        let status = match waitid(WaitId::PidFd(pidfd), options) {
-            Ok(Some(status)) => status,
-            Ok(None) => return Ok(None),
-            Err(Errno::CHILD) => {
-                let exit = exit_info::of_reaped(pidfd);
-                return exit.map(Some).ok_or_else(|| Errno::CHILD.into());
+        match peek(pidfd) {
+            Ok(None) => Ok(None),
+            Ok(Some((exit, cpu))) => {
+                let _ = self.cpu.set(cpu);
+                Ok(Some(exit))
             }
-            Err(errno) => return Err(errno.into()),
-        };
-        if let Some(code) = status.exit_status() {
-            return Ok(Some(Exit::Code(code)));
+            Err(error) if error.raw_os_error() == Some(libc::ECHILD) => {
+                exit_info::of_reaped(pidfd).map(Some).ok_or(error)
+            }
+            Err(error) => Err(error),
         }
-        let signal = status
-            .terminating_signal()
-            .and_then(|number| u8::try_from(number).ok());
-        Ok(signal.map(Exit::Signal))
+    }
+
+    fn ended_cpu(&self) -> Option<Duration> {
+        self.cpu.get().copied()
     }
 
     fn signal(&self, signal: Signal) -> io::Result<()> {

@@ -14,6 +14,7 @@ const NO_BREACH: Findings = Findings {
     cgroups: Err("a hint"),
     owns_cgroups: false,
     users: Users::One,
+    sampling: Ok(()),
 };
 
 fn unmet(findings: Findings, confinement: &Confinement) -> String {
@@ -165,5 +166,20 @@ fn the_limit_on_tasks_is_exact_in_a_session_except_for_root() {
             exact,
             "{tier} {root}"
         );
+    }
+}
+
+#[test]
+fn limits_that_only_samples_enforce_are_not_enforced_where_proc_shows_no_children() {
+    for (tier, dimensions) in [
+        (Tier::A, "memory, cpu-time"),
+        (Tier::B, "processes, memory, cpu-time"),
+    ] {
+        let blind = Findings {
+            tier,
+            sampling: Err("a hint"),
+            ..NO_BREACH
+        };
+        assert_eq!(unmet(blind, &Confinement::default()), dimensions);
     }
 }
