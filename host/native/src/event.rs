@@ -97,6 +97,10 @@ pub enum EventKind {
         stderr_dropped: u64,
         /// How much of the demanded confinement was enforced.
         confinement: &'static str,
+        /// Why the launcher has ended the child, or lost its status, and what to do; none
+        /// where the status says it all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
 }
 
@@ -164,6 +168,7 @@ mod tests {
                 stderr_bytes: 0,
                 stderr_dropped: 0,
                 confinement: "none",
+                reason: None,
             },
             time: SystemTime::UNIX_EPOCH,
             component: "c".into(),
@@ -175,5 +180,6 @@ mod tests {
         assert_eq!(json["status"]["killed"], "timeout");
         assert_eq!(json["stdout_dropped"], 3);
         assert_eq!(json["args"][0], "30");
+        assert!(json.get("reason").is_none());
     }
 }

@@ -42,8 +42,9 @@ type OperationFailure = (i32, u32);
 /// A root that is being made.
 struct NewRoot {
     root: Descriptor,
-    /// The device numbers of the session's own file systems: the root, `/dev` and `/tmp`.
-    own: [Option<u64>; 3],
+    /// The device numbers of the session's own file systems: the root, `/dev`, `/dev/shm` and
+    /// `/tmp`.
+    own: [Option<u64>; 4],
     dev: Option<Descriptor>,
     /// The empty file without permissions that is mounted over hidden files.
     nothing: Option<Descriptor>,
@@ -81,7 +82,7 @@ impl NewRoot {
         first: Option<Result<Operation<'_>, Malformed>>,
         keeps_root: bool,
     ) -> Result<Self, i32> {
-        let mut own = [None; 3];
+        let mut own = [None; 4];
         let top = mount::exactly(mount::AT_FDCWD, c"/")?;
         let root = if whole {
             // Copied before anything is mounted on it.
@@ -153,7 +154,7 @@ impl NewRoot {
 
     fn tmp(&mut self, bytes: u64) -> Result<(), i32> {
         let tmp = sized(bytes)?;
-        let [_, _, own] = &mut self.own;
+        let [_, _, _, own] = &mut self.own;
         *own = Some(tmp.stat()?.device);
         mount::attach(&tmp, &self.place(c"/tmp", true)?)
     }
@@ -172,11 +173,13 @@ impl NewRoot {
             mount::link(&dev, name, target)?;
         }
         mount::directory(&dev, c"shm", 0o755)?;
-        mount::attach(&sized(bytes)?, &mount::exactly(dev.arg(), c"shm")?)?;
+        let shm = sized(bytes)?;
+        mount::attach(&shm, &mount::exactly(dev.arg(), c"shm")?)?;
         mount::file(&dev, c"nothing", 0)?;
         self.nothing = Some(mount::exactly(dev.arg(), c"nothing")?);
-        let [_, own, _] = &mut self.own;
+        let [_, own, own_shm, _] = &mut self.own;
         *own = Some(dev.stat()?.device);
+        *own_shm = Some(shm.stat()?.device);
         self.dev = Some(dev);
         Ok(())
     }

@@ -369,5 +369,6 @@ fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind 
         stderr_bytes: stderr.seen(),
         stderr_dropped: stderr.dropped(),
         confinement: record.confinement(),
+        reason: record.reason().map(str::to_owned),
     }
 }

@@ -18,10 +18,12 @@ mod affinity;
 mod announcements;
 mod child;
 mod configuration;
+mod foundation;
 mod instance;
 mod masks;
 mod message;
 mod path_error;
+mod places;
 mod pool;
 mod processes;
 mod profile;
@@ -33,6 +35,7 @@ mod roots;
 mod start;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub(super) use self::instance::Session;
 pub(super) use self::pool::SessionPool;

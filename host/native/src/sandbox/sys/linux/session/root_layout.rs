@@ -13,28 +13,14 @@ use std::path::{Path, PathBuf};
 
 use capspawn_raw::wire::Operation;
 
-use super::masks;
+use super::masks::{self, Mask};
 use super::path_error::PathError;
-use super::roots::{self, Root};
-use crate::confinement::FsRules;
-
-/// What every session has of its own, in place of the host's. (A bind mount of the
-/// host's devices would not allow them to be opened.)
-const OWN_DEVICES: [&str; 6] = [
-    "/dev",
-    "/dev/full",
-    "/dev/null",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/zero",
-];
+use super::roots::Root;
 
 /// The operations in wire format, and what each of them mounts.
 #[derive(Debug, Default)]
 pub(crate) struct RootLayout {
     bytes: Vec<u8>,
-    /// Masked paths in read-only roots: they need not exist.
-    optional_masks: Vec<PathBuf>,
     mounts: Vec<(Mount, PathBuf)>,
 }
 
@@ -55,17 +41,17 @@ enum Mount {
 }
 
 impl RootLayout {
-    /// Returns the operations for `rules`, with private file systems of `tmpfs_bytes`.
+    /// Returns the operations for `roots` and `masks`, with private file systems of
+    /// `tmpfs_bytes`.
     ///
     /// # Errors
     ///
-    /// A root or a masked path that cannot be mounted, named in the text.
-    pub(crate) fn new(rules: &FsRules, tmpfs_bytes: u64) -> io::Result<Self> {
-        let roots = roots::existing(rules)?;
+    /// A path that cannot be written as a C string, named in the text.
+    pub(super) fn new(roots: &[Root], masks: &[Mask], tmpfs_bytes: u64) -> io::Result<Self> {
         let mut layout = Self::default();
-        layout.mount_roots(&roots, tmpfs_bytes)?;
-        layout.mask(rules, &roots)?;
-        layout.mount_aliases(&roots)?;
+        layout.mount_roots(roots, tmpfs_bytes)?;
+        layout.mask(masks, roots)?;
+        layout.mount_aliases(roots)?;
         Ok(layout)
     }
 
@@ -74,16 +60,11 @@ impl RootLayout {
         &self.bytes
     }
 
-    /// Returns the masked paths that need not exist.
-    pub(crate) fn optional_masks(&self) -> impl Iterator<Item = &PathBuf> {
-        self.optional_masks.iter()
-    }
-
     fn mount_roots(&mut self, roots: &[Root], tmpfs_bytes: u64) -> io::Result<()> {
         let mounted: Vec<&Root> = roots
             .iter()
             .filter(|root| !root.is_covered(roots))
-            .filter(|root| !OWN_DEVICES.iter().any(|own| root.real == Path::new(own)))
+            .filter(|root| !root.is_own_device())
             .collect();
         // By depth, so that no mount hides one below it; the session's own before the roots.
         let bytes = tmpfs_bytes;
@@ -113,23 +94,20 @@ impl RootLayout {
         Ok(())
     }
 
-    fn mask(&mut self, rules: &FsRules, roots: &[Root]) -> io::Result<()> {
-        let masks = masks::within(rules, roots)?;
-        for pin in masks::pins(&masks, roots) {
+    fn mask(&mut self, masks: &[Mask], roots: &[Root]) -> io::Result<()> {
+        for pin in masks::pins(masks, roots) {
             let path = c_string(&pin)?;
             self.push(Mount::Pin, &pin, &Operation::Pin { path: &path });
         }
-        for mask in masks {
-            let writable = mask.writable;
-            let path = c_string(&mask.path)?;
-            let operation = Operation::Mask {
-                path: &path,
-                required: writable,
+        for Mask { path, writable } in masks {
+            let mount = Mount::Mask {
+                writable: *writable,
             };
-            self.push(Mount::Mask { writable }, &mask.path, &operation);
-            if !writable {
-                self.optional_masks.push(mask.path);
-            }
+            let operation = Operation::Mask {
+                path: &c_string(path)?,
+                required: *writable,
+            };
+            self.push(mount, path, &operation);
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! The start of a session: its root, its namespaces, its two processes.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use rustix::net::{RecvFlags, sockopt};
 use super::affinity::ServerProcessor;
 use super::announcements::Announcements;
 use super::configuration;
-use super::instance::{Session, exists, session_ended, session_timed_out};
+use super::foundation::Foundation;
+use super::instance::{Session, session_ended, session_outdated, session_timed_out};
 use super::message::{receive, socket_pair};
 use super::processes::Processes;
 use super::profile::Profile;
@@ -38,11 +40,10 @@ impl Session {
     /// process is left.
     pub(crate) fn start(spawner: &Spawner, profile: &Profile) -> Result<Self, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
-        let layout = RootLayout::new(&profile.confinement.fs, profile.tmpfs_bytes);
-        let layout = layout.map_err(at(Stage::Root))?;
-        // Before the session starts: a path that is created meanwhile costs a restart, and is never left unmasked.
-        let missing = layout.optional_masks().filter(|path| !exists(path));
-        let unmasked: Vec<_> = missing.cloned().collect();
+        let rules = &profile.confinement.fs;
+        let foundation = Foundation::new(rules, profile.tmpfs_bytes);
+        let foundation = foundation.map_err(at(Stage::Root))?;
+        let layout = foundation.layout();
         let ruleset =
             landlock::session_ruleset(&profile.confinement).map_err(at(Stage::Ruleset))?;
         let ruleset = ruleset
@@ -50,8 +51,7 @@ impl Session {
             .transpose()
             .map_err(at(Stage::Ruleset))?;
         let pass = FilterPass::draw().map_err(at(Stage::Spawn))?;
-        let file =
-            configuration::file(profile, &layout, spawner.user(), pass).and_then(above_stdio);
+        let file = configuration::file(profile, layout, spawner.user(), pass).and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, servers_end) = socket_pair().map_err(at(Stage::Spawn))?;
         let (lifeline, pid_1s_end) = socket_pair().map_err(at(Stage::Spawn))?;
@@ -73,11 +73,16 @@ impl Session {
             server,
             announcements,
         };
-        if let Err(error) = wait_until_ready(&control, &layout) {
-            drop((control, lifeline));
-            processes.end(Vec::new());
-            return Err(error);
-        }
+        let ready = wait_until_ready(&control, layout);
+        let settled = ready.and_then(|()| foundation.settled(rules).ok_or_else(session_outdated));
+        let places = match settled {
+            Ok(places) => places,
+            Err(error) => {
+                drop((control, lifeline));
+                processes.end(Vec::new());
+                return Err(error);
+            }
+        };
         Ok(Self {
             control,
             control_in_use: AtomicBool::new(false),
@@ -85,7 +90,8 @@ impl Session {
             lifeline,
             processes: Some(processes),
             unreaped: Mutex::default(),
-            unmasked,
+            places,
+            ended_by: OnceLock::new(),
             fault: faults.child,
             #[cfg(test)]
             pass,

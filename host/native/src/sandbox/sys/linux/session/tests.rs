@@ -14,6 +14,7 @@ mod lifecycle;
 mod limits;
 mod masked;
 mod pool;
+mod replaced;
 mod root;
 mod server;
 mod streams;
