@@ -12,6 +12,24 @@ pub(super) fn root(base: &Path, written: &str) -> io::Result<FsRoot> {
     FsRoot::resolve(base.join(written))
 }
 
+/// Resolves a denied path as a grant writes it, relative to the folder of the grant. It need not
+/// exist.
+pub(super) fn denied(base: &Path, written: &str) -> io::Result<FsRoot> {
+    let written = base.join(written);
+    let real = resolve(Path::new("/"), &written)?;
+    Ok(FsRoot { written, real })
+}
+
+/// Returns whether a resolved path is denied: at or below one of `denied` as it is written, as it
+/// resolved when the grant was loaded, or as it resolves now.
+pub(super) fn is_denied(path: &Path, denied: &[FsRoot]) -> bool {
+    denied.iter().any(|denied| {
+        path.starts_with(&denied.real)
+            || path.starts_with(&denied.written)
+            || resolve(Path::new("/"), &denied.written).is_ok_and(|now| path.starts_with(now))
+    })
+}
+
 /// Returns whether a resolved path is a root or lies below one.
 pub(super) fn is_under<'a>(path: &Path, roots: impl IntoIterator<Item = &'a FsRoot>) -> bool {
     roots.into_iter().any(|root| path.starts_with(&root.real))

@@ -82,6 +82,8 @@ impl SessionPool {
         stdio: &ChildStdio,
     ) -> Result<SessionChild, LaunchError> {
         let session = self.session(spawner, scope, profile)?;
+        // After the session was compared: it shows the file that the script's path named then.
+        plan.check_script()?;
         session.launch(plan, stdio).inspect_err(|error| {
             // Removed here, because for a moment the liveness check would still pass: the socket ends before its
             // process has ended, and a session killed after a timeout takes a while to die.

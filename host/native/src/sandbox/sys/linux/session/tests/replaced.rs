@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::pool::Pool;
 use super::support::{folder, rules, script, session, wait};
 use crate::confinement::{Confinement, FsRoot, FsRules};
-use crate::launch::{Exit, Plan, Process};
+use crate::launch::{Exit, Plan, Process, Program};
 use crate::sandbox::sys::linux::session::Profile;
 
 /// How the host changes what `d/secret` names.
@@ -336,4 +336,20 @@ fn a_root_at_or_below_a_denied_path_is_not_mounted() {
     let confinement = Arc::make_mut(&mut plan.confinement);
     confinement.fs.deny.push(tree.path().join("d/secre").into());
     assert_eq!(pool.output(&plan), "first\n");
+}
+
+/// The interpreter reads the script by its path.
+#[test]
+fn a_script_that_is_replaced_after_the_decision_does_not_run() {
+    let (pool, tree) = (Pool::new(), tree());
+    let mut plan = showing(tree.path(), "d/secret", true);
+    let script = Program::open(tree.path().join("d/secret")).expect("it exists");
+    plan.script = Some(Arc::new(script));
+    assert_eq!(pool.output(&plan), "first\n");
+    host(tree.path(), CHANGES[0]);
+    let error = pool.launch(&plan).expect_err("it is another file");
+    assert!(error.to_string().contains("request it again"), "{error}");
+    let script = Program::open(tree.path().join("d/secret")).expect("it exists");
+    plan.script = Some(Arc::new(script));
+    assert_eq!(pool.output(&plan), "SECRET\n");
 }
