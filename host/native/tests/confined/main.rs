@@ -25,6 +25,7 @@ mod lifecycle;
 mod proc_mount;
 mod processes;
 mod programs;
+mod replaced;
 mod session;
 mod sockets;
 mod spec;
