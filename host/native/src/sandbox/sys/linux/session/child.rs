@@ -50,7 +50,9 @@ impl Session {
         stdio: &ChildStdio,
     ) -> Result<SessionChild, LaunchError> {
         let spawned = self.spawn(plan, stdio)?;
-        Ok(SessionChild::new(Arc::clone(self), spawned))
+        let child = SessionChild::new(Arc::clone(self), spawned);
+        self.remember(&child.child);
+        Ok(child)
     }
 }
 

@@ -30,7 +30,7 @@ impl Foundation {
         let ends: Vec<_> = denied.iter().map(|it| it.end().to_owned()).collect();
         let roots = roots::existing(rules, &ends)?;
         let masks = masks::within(&denied, &roots)?;
-        let places = Places::now(&masks, rules, &roots);
+        let places = Places::now(&masks, rules, &roots)?;
         let layout = RootLayout::new(&roots, &masks.masks, tmpfs_bytes)?;
         Ok(Self {
             denied,

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use capspawn_raw::step::Fault;
 use parking_lot::Mutex;
@@ -17,11 +17,12 @@ use super::processes::Processes;
 use super::reply::Reply;
 use super::reply_slot::ReplySlot;
 use super::request::Request;
-use crate::launch::{ChildStdio, LaunchError, Plan, Stage};
+use crate::launch::{ChildStdio, LaunchError, Plan, Process, Stage};
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
+use crate::status::Signal;
 
 /// Namespaces, their pid 1 and the server. Dropping it ends all processes in them.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(crate) struct Session {
     pub(super) unreaped: Mutex<Vec<Arc<Child>>>,
     /// The names on the host that its root depends on.
     pub(super) places: Places,
+    /// The children, if the session masks something: those that end with it at once.
+    pub(super) running: Mutex<Vec<Weak<Child>>>,
     /// Why the host has ended it.
     pub(super) ended_by: OnceLock<Change>,
     /// The fault that a test arranged in children.
@@ -86,6 +89,10 @@ impl Session {
     pub(super) fn end(&self, change: Change) -> bool {
         let is_first = self.ended_by.set(change).is_ok();
         if is_first {
+            // First the leaders: what pid 1 kills lives until the scheduler has run pid 1.
+            for child in self.running.lock().iter().filter_map(Weak::upgrade) {
+                let _ = child.signal(Signal::Kill);
+            }
             self.kill();
         }
         is_first
@@ -161,6 +168,15 @@ impl Session {
                     session_ended()
                 })
             }
+        }
+    }
+
+    /// Remembers a child, if its session may be ended because of a change on the host.
+    pub(super) fn remember(&self, child: &Arc<Child>) {
+        if self.masking_names().next().is_some() {
+            let mut running = self.running.lock();
+            running.retain(|child| child.strong_count() > 0);
+            running.push(Arc::downgrade(child));
         }
     }
 

@@ -6,15 +6,13 @@
 //! and last each root that the grant names through a symbolic link is mounted at the
 //! named path too, with its masked paths covered.
 
-use std::ffi::CString;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use capspawn_raw::wire::Operation;
 
 use super::masks::{self, Mask};
-use super::path_error::PathError;
+use super::path_error::{PathError, c_string};
 use super::roots::Root;
 
 /// The operations in wire format, and what each of them mounts.
@@ -163,11 +161,4 @@ impl RootLayout {
         let text = format!("{}: {hint} ({source})", path.display());
         PathError { text, source }.into()
     }
-}
-
-fn c_string(path: &Path) -> io::Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| {
-        let text = format!("{}: the path contains a NUL byte", path.display());
-        io::Error::new(io::ErrorKind::InvalidInput, text)
-    })
 }

@@ -91,6 +91,7 @@ impl Session {
             processes: Some(processes),
             unreaped: Mutex::default(),
             places,
+            running: Mutex::default(),
             ended_by: OnceLock::new(),
             fault: faults.child,
             #[cfg(test)]
