@@ -27,6 +27,7 @@ mod places;
 mod pool;
 mod processes;
 mod profile;
+mod promptness;
 mod reply;
 mod reply_slot;
 mod request;

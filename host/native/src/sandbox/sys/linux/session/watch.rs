@@ -34,6 +34,7 @@ use rustix::io::{Errno, ioctl_fionread, retry_on_intr};
 
 use super::instance::Session;
 use super::places::Change;
+use super::promptness::request_short_slice;
 
 /// How often names without a watch are compared.
 const COMPARE_INTERVAL: Duration = Duration::from_millis(20);
@@ -261,6 +262,7 @@ impl Shared {
 
     /// Reads events and compares names until the watch is dropped.
     fn run(&self) {
+        request_short_slice();
         let mut rests = false;
         loop {
             let compares = {
