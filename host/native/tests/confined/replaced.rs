@@ -125,8 +125,11 @@ fn a_replaced_script_runs_as_it_was_replaced() {
     assert_eq!(output(&guest, &tool), "renamed\n");
     host(dir.path(), "ln -s bin/two/tool n; mv n tool");
     assert_eq!(output(&guest, &tool), "bin/two/tool\n");
-    host(dir.path(), "rm tool; cp bin/one tool");
-    assert_eq!(output(&guest, &tool), "renamed\n");
+    host(
+        dir.path(),
+        "rm tool; printf '#!/bin/sh\\necho copied\\n' > tool; chmod 755 tool",
+    );
+    assert_eq!(output(&guest, &tool), "copied\n");
     host(dir.path(), "printf '#!/bin/cat\\nwritten\\n' > tool");
     assert_eq!(output(&guest, &tool), "#!/bin/cat\nwritten\n");
 }
