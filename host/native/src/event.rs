@@ -101,6 +101,10 @@ pub enum EventKind {
         usage: TreeUsage,
         /// How much of the demanded confinement was enforced.
         confinement: &'static str,
+        /// Why the launcher has ended the child, or lost its status, and what to do; none
+        /// where the status says it all.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
 }
 
@@ -192,6 +196,7 @@ mod tests {
                     peak_tasks: Some(2),
                 },
                 confinement: "none",
+                reason: None,
             },
             time: SystemTime::UNIX_EPOCH,
             component: "c".into(),
@@ -205,5 +210,6 @@ mod tests {
         assert_eq!(json["args"][0], "30");
         let measured = serde_json::json!({ "cpu_seconds": 1.25, "peak_tasks": 2 });
         assert_eq!(json["usage"], measured);
+        assert!(json.get("reason").is_none());
     }
 }

@@ -24,7 +24,8 @@ pub enum KillReason {
     Output,
     /// The life-time of a detached child.
     Lifetime,
-    /// The registry's shutdown, or a failure of the host.
+    /// The registry's shutdown, a failure of the host, or a change of the host's files that would
+    /// have shown the child what it is denied.
     Host,
 }
 

@@ -13,7 +13,9 @@ use capspawn_raw::confine::Confine;
 use capspawn_raw::filter::FilterProgram;
 use capspawn_raw::step::Step;
 use capspawn_raw::syscall::{call, exit, number};
-use capspawn_raw::wire::{CgroupEntry, MAX_CGROUP_FILES, MAX_SHARED, Report, SpawnFiles, SpawnRequest};
+use capspawn_raw::wire::{
+    CgroupEntry, MAX_CGROUP_FILES, MAX_SHARED, Report, SpawnFiles, SpawnRequest,
+};
 
 const EINVAL: i32 = 22;
 
@@ -192,11 +194,7 @@ fn same_file(path: &CStr, program: &Descriptor, pass: PassArguments) -> Option<D
 
 /// Clones a child of the host on the stack kept for it, into the cgroup `into` where there is
 /// one, and returns once it executes or has failed.
-fn vfork(
-    top: usize,
-    into: Option<i32>,
-    child_args: &ChildArgs<'_>,
-) -> Result<Cloned, i32> {
+fn vfork(top: usize, into: Option<i32>, child_args: &ChildArgs<'_>) -> Result<Cloned, i32> {
     const CLONE_VM: usize = 0x100;
     const CLONE_PIDFD: usize = 0x1000;
     const CLONE_VFORK: usize = 0x4000;
@@ -223,7 +221,12 @@ fn vfork(
                 cgroup: cgroup as u64,
                 ..CloneArgs::default()
             };
-            let args = [(&raw const args).expose_provenance(), size_of::<CloneArgs>(), 0, 0];
+            let args = [
+                (&raw const args).expose_provenance(),
+                size_of::<CloneArgs>(),
+                0,
+                0,
+            ];
             // SAFETY: these are the arguments of clone3(2): a `struct clone_args` and its size. The rest as above.
             unsafe { trampoline(number::CLONE3 as isize, args, child_args) }
         }

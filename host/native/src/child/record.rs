@@ -5,8 +5,8 @@
 //! reach an unrelated process that was given the process id later.
 
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::{Condvar, Mutex};
@@ -45,6 +45,8 @@ pub(crate) struct Record {
     /// None once it is reaped.
     process: Mutex<Option<Arc<dyn Process>>>,
     phase: watch::Sender<Phase>,
+    /// Why the launcher has ended it, or lost its status.
+    reason: OnceLock<String>,
     /// Wakes threads that block in [`Record::block_until`]: cheaper than running
     /// a future there, on the path of every blocking wait.
     blocking: (Mutex<()>, Condvar),
@@ -93,6 +95,7 @@ impl Record {
             deadline_changed: Notify::new(),
             process: Mutex::new(Some(started.process)),
             phase: watch::Sender::new(Phase::Running),
+            reason: OnceLock::new(),
             blocking: (Mutex::new(()), Condvar::new()),
         }
     }
@@ -113,6 +116,16 @@ impl Record {
     /// How much of the demanded confinement is enforced, in one word.
     pub(crate) fn confinement(&self) -> &'static str {
         self.confinement
+    }
+
+    /// Why the launcher has ended it, or lost its status.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        self.reason.get().map(String::as_str)
+    }
+
+    /// Remembers why the launcher has ended it; the first reason stays.
+    pub(crate) fn set_reason(&self, reason: String) {
+        let _ = self.reason.set(reason);
     }
 
     pub(crate) fn started_at(&self) -> SystemTime {

@@ -8,9 +8,11 @@ mod demand;
 mod enforcement;
 mod root;
 mod tier;
+mod walk;
 
 pub use demand::{Confinement, FsRules, Network, Sandbox};
 pub use enforcement::{Dimension, Enforced, Enforcement};
 pub use root::FsRoot;
 pub(crate) use root::open_resolved;
 pub use tier::Tier;
+pub(crate) use walk::walk;

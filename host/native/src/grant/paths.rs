@@ -1,20 +1,33 @@
 //! Paths of the file system: the roots of a grant, and what a guest's path resolves to.
 
-use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use crate::confinement::FsRoot;
-
-/// The number of symbolic links that Linux follows in one path.
-const MAX_LINKS: usize = 40;
+use crate::confinement::{FsRoot, walk};
 
 /// Resolves a root as a grant writes it, relative to the folder of the grant.
 pub(super) fn root(base: &Path, written: &str) -> io::Result<FsRoot> {
     FsRoot::resolve(base.join(written))
+}
+
+/// Resolves a denied path as a grant writes it, relative to the folder of the grant. It need not
+/// exist.
+pub(super) fn denied(base: &Path, written: &str) -> io::Result<FsRoot> {
+    let written = base.join(written);
+    let real = resolve(Path::new("/"), &written)?;
+    Ok(FsRoot { written, real })
+}
+
+/// Returns whether a resolved path is denied: at or below one of `denied` as it is written, as it
+/// resolved when the grant was loaded, or as it resolves now.
+pub(super) fn is_denied(path: &Path, denied: &[FsRoot]) -> bool {
+    denied.iter().any(|denied| {
+        path.starts_with(&denied.real)
+            || path.starts_with(&denied.written)
+            || resolve(Path::new("/"), &denied.written).is_ok_and(|now| path.starts_with(now))
+    })
 }
 
 /// Returns whether a resolved path is a root or lies below one.
@@ -59,64 +72,6 @@ pub(super) fn trail(path: &Path) -> io::Result<Vec<PathBuf>> {
     )?;
     places.push(end);
     Ok(places)
-}
-
-fn walk(
-    cwd: &Path,
-    path: &Path,
-    mut may: impl FnMut(&Path) -> bool,
-    mut on_link: impl FnMut(&Path),
-) -> io::Result<PathBuf> {
-    let mut todo: VecDeque<OsString> = VecDeque::new();
-    let mut real = PathBuf::from("/");
-    let push_front = |todo: &mut VecDeque<OsString>, path: &Path| {
-        for part in path.components().rev() {
-            match part {
-                Component::Normal(name) => todo.push_front(name.to_owned()),
-                Component::ParentDir => todo.push_front("..".into()),
-                _ => {}
-            }
-        }
-    };
-    push_front(&mut todo, &cwd.join(path));
-    let mut links = 0;
-    let mut missing = false;
-    while let Some(name) = todo.pop_front() {
-        if name == ".." {
-            if missing {
-                return Err(io::ErrorKind::NotADirectory.into());
-            }
-            real.pop();
-            continue;
-        }
-        real.push(&name);
-        if !may(&real) {
-            return Err(io::ErrorKind::PermissionDenied.into());
-        }
-        if missing {
-            continue;
-        }
-        match real.symlink_metadata() {
-            Ok(found) if found.is_symlink() => {
-                links += 1;
-                if links > MAX_LINKS {
-                    return Err(Errno::LOOP.into());
-                }
-                on_link(&real);
-                let target = real.read_link()?;
-                real.pop();
-                if target.is_absolute() {
-                    real = PathBuf::from("/");
-                }
-                push_front(&mut todo, &target);
-            }
-            Ok(found) if found.is_dir() || todo.is_empty() => {}
-            Ok(_) => return Err(io::ErrorKind::NotADirectory.into()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => missing = true,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(real)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A decided request, complete.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, open};
 
+use super::error::{LaunchError, Stage};
+use super::stamp::Stamp;
 use crate::confinement::Confinement;
 use crate::limits::{CaptureCaps, Limits};
 use crate::streams::Streams;
@@ -135,6 +137,33 @@ impl Plan {
             confinement: Arc::default(),
             disclose_pid: false,
         }
+    }
+}
+
+impl Plan {
+    /// Checks that the path of the script still names the file that was decided on: the
+    /// interpreter opens it by that path.
+    ///
+    /// # Errors
+    ///
+    /// The path names another file, or none.
+    #[allow(dead_code, reason = "a launcher checks it, where there is one")]
+    pub(crate) fn check_script(&self) -> Result<(), LaunchError> {
+        let Some(script) = &self.script else {
+            return Ok(());
+        };
+        let at = |source| LaunchError::new(Stage::OpenProgram, source);
+        let decided = Stamp::of(&script.file.metadata().map_err(at)?);
+        let now = Stamp::of(&fs::metadata(&script.path).map_err(at)?);
+        if now.is_same_file(&decided) {
+            return Ok(());
+        }
+        let path = script.path.display();
+        let text = format!("{path}: the script was replaced after the decision: request it again");
+        Err(at(io::Error::new(
+            io::ErrorKind::StaleNetworkFileHandle,
+            text,
+        )))
     }
 }
 

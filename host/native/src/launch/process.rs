@@ -33,7 +33,8 @@ pub trait Process: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     ///
-    /// The system's error. The child then counts as killed by the host.
+    /// The launcher has ended the child for a reason of its own, or the system's error. The child
+    /// then counts as killed by the host, and the operator's event has the error's text.
     fn try_exit(&self) -> io::Result<Option<Exit>>;
 
     /// Sends `signal` to the leader. Similar to `pidfd_send_signal`.

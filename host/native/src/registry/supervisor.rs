@@ -97,7 +97,8 @@ impl Supervised {
         let status = match exit {
             Ok(exit) => self.record.status_of(exit),
             Err(error) => {
-                tracing::error!(child = self.record.id(), %error, "the status of a child is lost");
+                tracing::error!(child = self.record.id(), %error, "a child was ended by its launcher, or its status is lost");
+                self.record.set_reason(error.to_string());
                 ExitStatus::Killed(KillReason::Host)
             }
         };

@@ -7,7 +7,7 @@ use capspawn_native::Stage;
 use capspawn_native::sandbox::FsRoot;
 use tempfile::TempDir;
 
-use test_kit::{open_to_all, read_until, scratch};
+use test_kit::{TEST_TIMEOUT, is_readable, open_to_all, read_until, scratch};
 
 use crate::session::is_session;
 use crate::spec::Spec;
@@ -123,23 +123,62 @@ fn a_denied_path_that_is_missing_in_a_write_root_is_an_error() {
     );
 }
 
-/// The host replaces a denied folder by another one: the running child sees neither.
+/// Programs of the host's, each of which makes `secret` or `.git/hooks` another file.
+const REPLACEMENTS: [&str; 7] = [
+    "echo SECRET > n && mv n secret",
+    "rm secret && echo SECRET > secret",
+    "sed -i s/original/SECRET/ secret",
+    "mv .git/hooks old && mkdir .git/hooks && echo SECRET > .git/hooks/pre-commit",
+    "rm -r .git/hooks && mkdir .git/hooks && echo SECRET > .git/hooks/pre-commit",
+    "mv .git old && mkdir -p .git/hooks && echo SECRET > .git/hooks/pre-commit",
+    "cp -a .git copy && mv .git old && mv copy .git && echo SECRET > .git/hooks/pre-commit",
+];
+
+fn host(dir: &Path, text: &str) {
+    let mut shell = std::process::Command::new("/bin/sh");
+    let shell = shell.args(["-c", &format!("umask 0; {text}")]);
+    let status = shell.current_dir(dir).status().expect("the shell starts");
+    assert!(status.success(), "{text}: {status}");
+}
+
+/// What runs is ended, and what starts afterwards sees neither the old file nor the new one.
 #[test]
-fn a_denied_folder_that_the_host_replaces_stays_hidden_from_the_running_child() {
+fn a_denied_path_that_the_host_replaces_stays_hidden() {
+    if !is_session() {
+        return;
+    }
+    for replacement in REPLACEMENTS {
+        let dir = tree();
+        let started = script(dir.path(), "exec sleep 1000").start();
+        let started = started.expect("it starts");
+        host(dir.path(), replacement);
+        let text = "cat .git/hooks/* secret 2>/dev/null; echo end";
+        let output = script(dir.path(), text).run().output;
+        assert_eq!(output, "end\n", "{replacement}");
+        let has_ended = is_readable(started.process.exit_fd(), TEST_TIMEOUT);
+        assert!(has_ended, "{replacement}: the running child is not ended");
+        let error = started.process.try_exit().expect_err("the host ended it");
+        assert!(error.to_string().contains("fs.deny"), "{error}");
+        started.process.reap().expect("it has ended");
+    }
+}
+
+#[test]
+fn a_child_runs_on_when_the_host_writes_next_to_a_denied_path() {
     if !is_session() {
         return;
     }
     let dir = tree();
-    let text = "echo ready; until [ -e go ]; do sleep 0.05; done; cat .git/hooks/* secret 2>/dev/null && echo done; echo end";
+    let text = "echo ready; until [ -e go ]; do sleep 0.05; done; echo end";
     let mut started = script(dir.path(), text).start().expect("it starts");
     read_until(&mut started.output, "ready");
-    let hooks = dir.path().join(".git/hooks");
-    fs::rename(&hooks, dir.path().join(".git/old")).expect("the test owns the folder");
-    fs::create_dir(&hooks).expect("the test may write the folder");
-    fs::write(hooks.join("new"), "new").expect("the test may write the folder");
-    fs::write(dir.path().join("go"), "").expect("the test may write the folder");
-    let output = started.finish().output;
-    assert!(!output.contains("done"), "{output}");
+    host(
+        dir.path(),
+        "echo x > n; mv n .git/config; mkdir .git/hooks/sub; echo more >> secret; rm .git/config; touch .git secret",
+    );
+    script(dir.path(), "true").run();
+    host(dir.path(), "touch go");
+    assert!(started.finish().output.ends_with("end\n"));
 }
 
 /// In a read root a denied path may be missing, and then nothing can be mounted over it. Once it

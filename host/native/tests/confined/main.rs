@@ -27,6 +27,7 @@ mod owners;
 mod proc_mount;
 mod processes;
 mod programs;
+mod replaced;
 mod scopes;
 mod session;
 mod sockets;

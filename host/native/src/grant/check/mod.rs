@@ -1,6 +1,8 @@
 //! Checks of a grant against the host's files, made when the grant is loaded.
 
+pub(super) mod denied;
 pub(super) mod interpreter;
 mod permissions;
+pub(super) mod planted;
 pub(super) mod reachable;
 pub(super) mod replaceable;

@@ -26,7 +26,7 @@ use super::shebang;
 use crate::confinement::{FsRoot, open_resolved};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::grant::check::replaceable::Children;
-use crate::grant::paths::{self, is_under};
+use crate::grant::paths::{self, is_denied, is_under};
 use crate::grant::suggestion;
 use crate::launch::{Identity, LaunchError, Stage};
 
@@ -226,7 +226,7 @@ impl ChildFs {
         let mut left = false;
         let real = paths::resolve_within(Path::new(path), |place| {
             let is_inside = is_under(place, &self.roots) || self.ways.contains(place);
-            left = !is_inside || is_under(place, &self.deny);
+            left = !is_inside || is_denied(place, &self.deny);
             !left
         });
         match real {

@@ -15,7 +15,7 @@ use crate::confinement::{Confinement, FsRoot, open_resolved};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::grant::file::document::Effect;
 use crate::grant::file::pattern::{Pattern, PatternKind};
-use crate::grant::paths::{self, is_under};
+use crate::grant::paths::{self, is_denied, is_under};
 use crate::grant::suggestion;
 use crate::launch::{LaunchError, Plan, Stage, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
@@ -38,6 +38,7 @@ pub(in crate::grant) struct Rule {
     pub(in crate::grant) deny: Vec<FsRoot>,
     pub(in crate::grant) limits: Limits,
     pub(in crate::grant) capture: CaptureCaps,
+    /// With the program's files as they were when the grant was loaded.
     pub(in crate::grant) confinement: Arc<Confinement>,
     pub(in crate::grant) disclose_pid: bool,
     pub(in crate::grant) allows_stdin: bool,
@@ -87,8 +88,17 @@ impl Rule {
         if command.stdin != Stdin::Null && !self.allows_stdin {
             return Err(self.denied_stdin().into());
         }
+        let mut confinement = self.confinement.clone();
         let (executable, named) = match &self.target {
-            Target::File(executable) => (executable.current()?, None),
+            Target::File(loaded) => {
+                let executable = loaded.current()?;
+                // A script is read by its path in the child's file system, so the replaced file must be in it.
+                if !executable.is_same(loaded) {
+                    let settings = self.confinement.as_ref().clone();
+                    confinement = Arc::new(executable.readable_in(settings));
+                }
+                (executable, None)
+            }
             Target::Any(view) => {
                 let Found { executable, arg0 } = view.find(&command.program)?;
                 (executable, Some(arg0))
@@ -122,7 +132,7 @@ impl Rule {
             cwd,
             limits,
             capture: self.capture,
-            confinement: self.confinement.clone(),
+            confinement,
             disclose_pid: self.disclose_pid,
         };
         Ok((plan, executable))
@@ -164,7 +174,7 @@ impl Rule {
 
     fn is_inside(&self, path: &str, under: &[PathBuf], cwd: &Path) -> bool {
         paths::resolve(cwd, Path::new(path)).is_ok_and(|real| {
-            under.iter().any(|root| real.starts_with(root)) && !is_under(&real, &self.deny)
+            under.iter().any(|root| real.starts_with(root)) && !is_denied(&real, &self.deny)
         })
     }
 
@@ -190,7 +200,7 @@ impl Rule {
             (Some(cwd), Some(path)) => {
                 let real = paths::resolve(&cwd.default.real, Path::new(path))
                     .map_err(|_| SpawnError::WorkingDirectoryNotFound)?;
-                if !is_under(&real, &cwd.roots) || is_under(&real, &self.deny) {
+                if !is_under(&real, &cwd.roots) || is_denied(&real, &self.deny) {
                     let reason = format!(
                         "{} leads outside `cwd.roots`, or into `fs.deny`",
                         suggestion::escaped(path)
@@ -224,7 +234,7 @@ impl Rule {
             Some(cwd) => !is_under(&entered.path, &cwd.roots),
             None => requested.is_some(),
         };
-        if outside || is_under(&entered.path, &self.deny) {
+        if outside || is_denied(&entered.path, &self.deny) {
             let reason = format!(
                 "{} is not in the `cwd.roots` of both grants",
                 entered.path.display()

@@ -1,18 +1,19 @@
 //! From a document to rules: roots are resolved, programs opened, examples tried.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::any_program::ChildFs;
 use super::command::{Rule, Target};
 use super::environment::Environment;
 use super::executable::{Executable, ProgramPolicy};
+use super::root_check::RootCheck;
 use super::settings::Settings;
 use crate::confinement::{Confinement, FsRoot, Sandbox};
 use crate::grant::check::interpreter::interpreter_name;
-use crate::grant::check::reachable;
 use crate::grant::check::replaceable::Children;
+use crate::grant::check::{denied, planted, reachable};
 use crate::grant::file::diagnostics::Diagnostics;
 use crate::grant::file::document::{CommandEntry, Document, Effect, Section, parse_sha256};
 use crate::grant::file::pattern::{Pattern, PatternKind};
@@ -70,29 +71,40 @@ pub(in crate::grant) fn compile(
         }
         sections.push((section, commands));
     }
-    // The write roots in force for some command, each once.
-    let mut written = BTreeSet::new();
+    // Each once, although the settings of the defaults are in force for many commands.
+    let mut faults = BTreeSet::new();
+    let mut hiding = BTreeSet::new();
     for (section, commands) in &sections {
         let confined = |(entry, settings): &&(&CommandEntry, Settings)| {
             settings.sandbox != Sandbox::None && entry.effect != Effect::Deny
         };
-        for (entry, _) in commands.iter().filter(confined) {
+        for (entry, settings) in commands.iter().filter(confined) {
             let layers = [&document.defaults, &section.layer, &entry.layer];
-            let texts = layers.into_iter().flat_map(|layer| &layer.fs.write);
-            written.extend(texts.flatten().map(|text| (text.at, &text.value)));
+            faults.extend(layers.into_iter().flat_map(|layer| {
+                let check = RootCheck {
+                    base,
+                    identity,
+                    settings,
+                    write: &write,
+                };
+                check.faults(layer)
+            }));
+            let roots = || settings.read.iter().chain(&settings.write);
+            let holes = settings
+                .deny
+                .iter()
+                .filter(|it| is_under(&it.real, roots()));
+            hiding.extend(holes.map(|denied| denied.written.clone()));
         }
     }
-    for (at, text) in written {
-        // A root that does not exist has been reported, or skipped, with the settings.
-        let root = root(base, text).ok();
-        if let Some(reason) = root.and_then(|root| reachable::unwritable(&root, identity)) {
-            out.push(at, reason);
-        }
+    for (at, reason) in faults {
+        out.push(at, reason);
     }
     let mut compiler = Compiler {
         base,
         identity,
         write: write.into(),
+        hiding,
         out,
     };
     sections
@@ -107,6 +119,8 @@ struct Compiler<'c, 'o> {
     identity: Identity,
     /// The write roots of all components.
     write: Arc<[FsRoot]>,
+    /// The denied paths, as written, that lie in a root of some command.
+    hiding: BTreeSet<PathBuf>,
     out: &'c mut Diagnostics<'o>,
 }
 
@@ -144,6 +158,7 @@ impl Compiler<'_, '_> {
         let target = self.target(entry, settings, &search)?;
         warn(entry, settings, &target, warnings);
         self.warn_of_unreadable_roots(settings, warnings);
+        self.warn_of_denied(settings, warnings);
         let confinement = Arc::new(confinement(settings, &target));
         let rule = Rule {
             name: entry.name.clone(),
@@ -179,6 +194,9 @@ impl Compiler<'_, '_> {
                     continue;
                 }
             };
+            if let Some(reason) = planted::leads_out(&root, &self.write) {
+                self.out.push(text.at, reason);
+            }
             let readable = !path.write && is_under(&root.real, &settings.read);
             if !readable && !is_under(&root.real, &settings.write) {
                 let verb = if path.write { "write" } else { "read" };
@@ -200,6 +218,28 @@ impl Compiler<'_, '_> {
         for root in &settings.read {
             let line = reachable::unreadable(root, self.identity);
             if let Some(line) = line.filter(|line| !warnings.contains(line)) {
+                warnings.push(line);
+            }
+        }
+    }
+
+    /// Warns of each denied path that hides nothing.
+    fn warn_of_denied(&self, settings: &Settings, warnings: &mut Vec<String>) {
+        if settings.sandbox == Sandbox::None {
+            return;
+        }
+        for denied in &settings.deny {
+            let shown = denied.written.display();
+            let line = if denied.real.symlink_metadata().is_err() {
+                format!(
+                    "fs.deny {shown} does not exist: check the spelling. It is hidden once it appears"
+                )
+            } else if !self.hiding.contains(&denied.written) {
+                format!("fs.deny {shown} hides nothing: it lies in no fs.read or fs.write")
+            } else {
+                continue;
+            };
+            if !warnings.contains(&line) {
                 warnings.push(line);
             }
         }
@@ -267,7 +307,18 @@ impl Compiler<'_, '_> {
             },
         };
         match Executable::open(path, pin, &Arc::new(policy)) {
-            Ok(executable) => Some(Target::File(executable)),
+            Ok(executable) => {
+                let files = executable
+                    .paths()
+                    .filter_map(|path| FsRoot::resolve(path).ok());
+                let is_confined = settings.sandbox != Sandbox::None;
+                for file in files.filter(|_| is_confined) {
+                    if let Some(reason) = denied::refused_root(&file, &settings.deny) {
+                        self.out.push(at, reason);
+                    }
+                }
+                Some(Target::File(executable))
+            }
             Err(reason) => {
                 self.out.push(at, reason);
                 None
@@ -324,15 +375,10 @@ fn warn(entry: &CommandEntry, settings: &Settings, target: &Target, warnings: &m
 /// Returns what the child is confined to. It can always read the files that it is started
 /// from.
 fn confinement(settings: &Settings, target: &Target) -> Confinement {
-    let mut confinement = settings.confinement();
-    if let Target::File(executable) = target {
-        let outside = executable
-            .paths()
-            .filter_map(|path| FsRoot::resolve(path).ok())
-            .filter(|root| !is_under(&root.real, settings.read.iter().chain(&settings.write)));
-        confinement.fs.read.extend(outside);
+    match target {
+        Target::File(executable) => executable.readable_in(settings.confinement()),
+        Target::Any(_) | Target::Nothing => settings.confinement(),
     }
-    confinement
 }
 
 /// Warns of commands with `ask` or `deny` whose program a guest can start by its path.

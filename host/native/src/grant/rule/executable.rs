@@ -10,9 +10,10 @@ use rustix::fs::{Mode, OFlags, open};
 use sha2::{Digest, Sha256};
 
 use super::shebang;
-use crate::confinement::open_resolved;
+use crate::confinement::{Confinement, FsRoot, open_resolved};
 use crate::error::SpawnError;
 use crate::grant::check::replaceable::{Children, replaceable};
+use crate::grant::paths::is_under;
 use crate::launch::{Program, Stamp};
 
 /// The files to execute, and the arguments that come before the command's own.
@@ -169,6 +170,20 @@ impl Executable {
         let script = self.script.as_ref();
         let interpreter = script.map(|script| &script.interpreter.program.path);
         std::iter::once(&self.file.program.path).chain(interpreter)
+    }
+
+    /// Returns `confinement` with every file that is executed or interpreted readable.
+    pub(in crate::grant) fn readable_in(&self, mut confinement: Confinement) -> Confinement {
+        let fs = &mut confinement.fs;
+        for root in self.paths().filter_map(|path| FsRoot::resolve(path).ok()) {
+            // What the path led to when the grant was loaded would cover it.
+            fs.read
+                .retain(|it| it.written != root.written || it.real == root.real);
+            if !is_under(&root.real, fs.read.iter().chain(&fs.write)) {
+                fs.read.push(root);
+            }
+        }
+        confinement
     }
 
     /// Returns whether both are the same files.

@@ -6,5 +6,6 @@ pub(super) mod compile;
 pub(super) mod environment;
 pub(super) mod executable;
 pub(super) mod matcher;
+mod root_check;
 pub(super) mod settings;
 pub(super) mod shebang;

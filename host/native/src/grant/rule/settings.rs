@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::confinement::{Confinement, FsRoot, FsRules, Network, Sandbox};
+use crate::grant::check::denied::is_denied;
 use crate::grant::file::diagnostics::{Diagnostics, Offset};
 use crate::grant::file::layer::Layer;
 use crate::grant::file::table::Text;
-use crate::grant::paths::{is_under, root};
+use crate::grant::paths::{denied, is_under, root};
 use crate::limits::{CaptureCaps, Limits};
 
 /// What a child may read if `[defaults]` has no `fs.read`.
@@ -116,10 +117,22 @@ impl Settings {
         let fs = [
             (&mut self.read, &layer.fs.read),
             (&mut self.write, &layer.fs.write),
-            (&mut self.deny, &layer.fs.deny),
         ];
         for (roots, layer) in fs {
             roots.extend(read_roots(layer.iter().flatten(), base, missing, out));
+        }
+        for text in layer.fs.deny.iter().flatten() {
+            // Never skipped: a path that is missing now is hidden once it appears.
+            let found = match missing {
+                Missing::Skipped => denied(base, &text.value),
+                Missing::Refused => root(base, &text.value),
+            };
+            match found {
+                Ok(denied) => self.deny.push(denied),
+                Err(error) => {
+                    out.push(text.at, format!("{} cannot be denied: {error}", text.value))
+                }
+            }
         }
         let limits = &layer.limits;
         replace(&mut self.limits.wall, limits.wall);
@@ -206,11 +219,14 @@ impl Settings {
 
     /// Returns what the child is to be confined to.
     pub(in crate::grant) fn confinement(&self) -> Confinement {
+        // A denied root that the grant lists is an error. What is left is of the built-in list.
+        let is_denied = |root: &&FsRoot| self.deny.iter().any(|it| is_denied(root, it));
+        let read = self.read.iter().filter(|root| !is_denied(root));
         Confinement {
             sandbox: self.sandbox,
             network: self.network,
             fs: FsRules {
-                read: self.read.clone(),
+                read: read.cloned().collect(),
                 write: self.write.clone(),
                 deny: self.deny.clone(),
             },

@@ -124,6 +124,7 @@ impl NativeLauncher {
         plan: &Plan,
         stdio: &ChildStdio,
     ) -> Result<Child, LaunchError> {
+        plan.check_script()?;
         let at = |stage| move |source| LaunchError::new(stage, source);
         let policy = self.policies.get(&plan.confinement, &plan.program, tier);
         let policy = policy.map_err(at(Stage::Ruleset))?;

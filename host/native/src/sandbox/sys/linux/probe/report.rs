@@ -62,7 +62,10 @@ fn in_session(
         (Dimension::FsRead, _) => unless(READ, root),
         (Dimension::FsWrite, _) => unless(WRITE, root),
         (Dimension::FsMetadata, _) => unless(READ, "private root"),
-        (Dimension::DenyHoles, _) => unless(READ, "mounts over the denied paths"),
+        (Dimension::DenyHoles, _) => unless(
+            READ,
+            "mounts over the denied paths, compared before each child and watched",
+        ),
         (Dimension::NetworkIp, Network::None) => unless(INET, "network namespace, seccomp"),
         (Dimension::NetworkIp, Network::Loopback) => always("network namespace"),
         (Dimension::NetworkUnix, Network::None | Network::Loopback) => {

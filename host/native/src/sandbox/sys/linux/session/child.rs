@@ -55,7 +55,9 @@ impl Session {
         let entry = cgroup.as_ref().and_then(Leaf::entry);
         let spawned = self.spawn(plan, stdio, entry)?;
         let cgroup = cgroup.map(Leaf::entered);
-        Ok(SessionChild::new(Arc::clone(self), spawned, cgroup))
+        let child = SessionChild::new(Arc::clone(self), spawned, cgroup);
+        self.remember(&child.child);
+        Ok(child)
     }
 }
 
@@ -70,6 +72,10 @@ impl Process for SessionChild {
 
     fn try_exit(&self) -> io::Result<Option<Exit>> {
         match self.child.try_exit()? {
+            Some(Exit::Signal(SIGKILL)) if let Some(change) = self.session.ended_by() => {
+                let text = change.to_string();
+                Err(io::Error::new(io::ErrorKind::BrokenPipe, text))
+            }
             // Pid 1 closes its end of the lifeline before the kernel kills the other processes.
             Some(Exit::Signal(SIGKILL)) if !self.session.has_pid_1() => {
                 Err(io::ErrorKind::BrokenPipe.into())

@@ -2,9 +2,9 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock, Weak};
 
 use capspawn_raw::step::Fault;
 use parking_lot::Mutex;
@@ -12,16 +12,18 @@ use rustix::event::PollFlags;
 
 use super::affinity::ServerProcessor;
 use super::message::any_ready;
+use super::places::{Change, Places};
 use super::processes::Processes;
 use super::reply::Reply;
 use super::reply_slot::ReplySlot;
 use super::request::Request;
-use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Stage};
+use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Process, Stage};
 use crate::sandbox::sys::linux::cgroup::Entry;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
+use crate::status::Signal;
 
 /// Namespaces, their pid 1 and the server. Dropping it ends all processes in them.
 #[derive(Debug)]
@@ -40,8 +42,12 @@ pub(crate) struct Session {
     pub(super) processes: Option<Processes>,
     /// Children that were killed when their handles were dropped, and are not reaped yet.
     pub(super) unreaped: Mutex<Vec<Arc<Child>>>,
-    /// Denied paths that did not exist at the start, so that the session does not mask them.
-    pub(super) unmasked: Vec<PathBuf>,
+    /// The names on the host that its root depends on.
+    pub(super) places: Places,
+    /// The children, if the session masks something: those that end with it at once.
+    pub(super) running: Mutex<Vec<Weak<Child>>>,
+    /// Why the host has ended it.
+    pub(super) ended_by: OnceLock<Change>,
     /// The fault that a test arranged in children.
     pub(super) fault: Fault,
     /// Only the server needs it; tests look for copies.
@@ -55,10 +61,66 @@ impl Session {
         self.user
     }
 
-    /// Returns whether a child may be started in this session: it is alive, and it masks all
-    /// denied paths that exist by now. (Present children see a path that was created later.)
+    /// Returns whether a child may be started in this session: it is alive, and all that its
+    /// root was built from is still there. Ends the session if what is denied may be visible
+    /// in it.
     pub(crate) fn is_usable(&self) -> bool {
-        self.is_alive() && !self.unmasked.iter().any(|path| exists(path))
+        if !self.is_alive() || self.ended_by().is_some() {
+            return false;
+        }
+        match self.places.change() {
+            None => true,
+            Some(change @ Change::Unmasked(_)) => {
+                if self.end(change) {
+                    self.report_end();
+                }
+                false
+            }
+            Some(change @ Change::Moved(_)) => {
+                tracing::info!("a session is replaced: {change}");
+                false
+            }
+        }
+    }
+
+    /// Ends the session if what is denied may be visible in it.
+    pub(super) fn end_if_unmasked(&self) {
+        if let Some(change) = self.places.unmasked()
+            && self.end(change)
+        {
+            self.report_end();
+        }
+    }
+
+    /// Kills everything in the session because of a change on the host. Returns whether this was
+    /// the first such change.
+    pub(super) fn end(&self, change: Change) -> bool {
+        let is_first = self.ended_by.set(change).is_ok();
+        if is_first {
+            // First the leaders: what pid 1 kills lives until the scheduler has run pid 1.
+            for child in self.running.lock().iter().filter_map(Weak::upgrade) {
+                let _ = child.signal(Signal::Kill);
+            }
+            self.kill();
+        }
+        is_first
+    }
+
+    /// Logs why the host has ended the session.
+    pub(super) fn report_end(&self) {
+        if let Some(change) = self.ended_by() {
+            tracing::warn!("{change}");
+        }
+    }
+
+    /// Returns the change on the host because of which the session was ended.
+    pub(super) fn ended_by(&self) -> Option<&Change> {
+        self.ended_by.get()
+    }
+
+    /// Returns the names on the host that decide what the session hides.
+    pub(super) fn masking_names(&self) -> impl Iterator<Item = &Path> {
+        self.places.masking()
     }
 
     /// Returns whether pid 1 and the server run, by one `poll(2)`. (A request to a dead server
@@ -122,6 +184,15 @@ impl Session {
         }
     }
 
+    /// Remembers a child, if its session may be ended because of a change on the host.
+    pub(super) fn remember(&self, child: &Arc<Child>) {
+        if self.masking_names().next().is_some() {
+            let mut running = self.running.lock();
+            running.retain(|child| child.strong_count() > 0);
+            running.push(Arc::downgrade(child));
+        }
+    }
+
     /// Keeps a killed child until it has ended and can be reaped.
     pub(crate) fn reap_later(&self, child: Arc<Child>) {
         self.unreaped.lock().push(child);
@@ -177,13 +248,18 @@ fn is_reaped(child: &Arc<Child>) -> bool {
     child.try_reap().unwrap_or(true)
 }
 
-pub(super) fn exists(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
 /// The error of a request to a session that has ended.
 pub(super) fn session_ended() -> LaunchError {
     LaunchError::new(Stage::Request, io::ErrorKind::BrokenPipe.into())
+}
+
+/// The error of a session whose files the host replaced while it started.
+pub(super) fn session_outdated() -> LaunchError {
+    let text = "files that fs.read, fs.write or fs.deny names were replaced on the host while the session started: try again";
+    LaunchError::new(
+        Stage::Root,
+        io::Error::new(io::ErrorKind::StaleNetworkFileHandle, text),
+    )
 }
 
 /// The error of a session that did not reply in time.

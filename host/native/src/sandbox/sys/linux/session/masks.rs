@@ -1,10 +1,16 @@
 //! The masked paths of a session: what a grant denies within its roots.
+//!
+//! A denied path is resolved for each session anew, because the host may have changed what
+//! it names since the grant was loaded. What a mask depends on is returned with it: the
+//! symbolic links that lead to the denied path, and each name between a root and the path.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::path_error::PathError;
 use super::roots::Root;
-use crate::confinement::{FsRoot, FsRules};
+use crate::confinement::{FsRules, walk};
 
 /// A path that is covered in the session, so that nothing below it is seen.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,30 +20,101 @@ pub(super) struct Mask {
     pub(super) writable: bool,
 }
 
-/// Returns the masks for the denied paths of `rules` that lie within `roots`, without those
-/// within another mask.
+/// A denied path, as it resolves now.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Denied {
+    /// The symbolic links that were followed.
+    links: Vec<PathBuf>,
+    /// Where the path leads, whether or not there is a file; in a directory that the host may
+    /// not search, the first place that it cannot look at.
+    end: PathBuf,
+}
+
+/// The masks, and what they depend on.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Masks {
+    /// Without those within another mask.
+    pub(super) masks: Vec<Mask>,
+    /// The names on the host that decide which files the masks cover. If one of them names
+    /// another file, or appears, a denied file may no longer be covered.
+    pub(super) names: BTreeSet<PathBuf>,
+}
+
+/// Resolves the denied paths of `rules`.
 ///
 /// # Errors
 ///
-/// A denied path in a writable root is a symbolic link: a child could replace the link.
-pub(super) fn within(rules: &FsRules, roots: &[Root]) -> io::Result<Vec<Mask>> {
+/// A path that cannot be resolved.
+pub(super) fn resolve(rules: &FsRules) -> io::Result<Vec<Denied>> {
+    let denied = rules.deny.iter().map(|root| Denied::of(&root.written));
+    denied.collect()
+}
+
+impl Denied {
+    fn of(written: &Path) -> io::Result<Self> {
+        let mut links = Vec::new();
+        let mut last = PathBuf::from("/");
+        let follow = |place: &Path| {
+            place.clone_into(&mut last);
+            true
+        };
+        let end = walk(Path::new("/"), written, follow, |link| {
+            links.push(link.to_owned())
+        });
+        let end = match end {
+            Ok(end) => end,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => last,
+            // A file is in the way, so there is nothing to hide as long as it stays.
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                last.join(written.file_name().unwrap_or_default())
+            }
+            Err(source) => {
+                let text = format!(
+                    "{}: the denied path cannot be resolved ({source})",
+                    written.display()
+                );
+                return Err(PathError { text, source }.into());
+            }
+        };
+        Ok(Self { links, end })
+    }
+
+    pub(super) fn end(&self) -> &Path {
+        &self.end
+    }
+}
+
+/// Returns the masks for what is denied within `roots`.
+///
+/// # Errors
+///
+/// A symbolic link in a writable root leads to a denied path: a child could replace the link.
+pub(super) fn within(denied: &[Denied], roots: &[Root]) -> io::Result<Masks> {
     let mut masks = Vec::new();
-    for denied in &rules.deny {
-        for path in denied_paths(denied)? {
-            let around: Vec<_> = roots
-                .iter()
-                .filter(|root| path.starts_with(&root.real))
-                .collect();
-            let writable = around.iter().any(|root| root.writable);
-            if writable && path.is_symlink() {
+    let mut names = BTreeSet::new();
+    for Denied { links, end } in denied {
+        for link in links {
+            if roots.iter().any(|root| root.writable && root.shows(link)) {
                 let hint = "a denied path in a write root must not be a symbolic link: deny the link's target, or narrow the write root";
-                let text = format!("{}: {hint}", path.display());
+                let text = format!("{}: {hint}", link.display());
                 return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
             }
-            if !around.is_empty() && !path.is_symlink() {
-                masks.push(Mask { path, writable });
-            }
+            let above = link.ancestors().filter(|path| path.parent().is_some());
+            names.extend(above.map(Path::to_owned));
         }
+        let around = roots.iter().filter(|root| root.shows(end));
+        // A child sees the path through each of them, and most of it through the outermost.
+        let Some(outermost) = around
+            .clone()
+            .min_by_key(|root| root.real.as_os_str().len())
+        else {
+            continue;
+        };
+        names.extend(between(&outermost.real, end));
+        masks.push(Mask {
+            path: end.clone(),
+            writable: around.clone().any(|root| root.writable),
+        });
     }
     masks.sort();
     let mut outer: Vec<Mask> = Vec::new();
@@ -46,14 +123,24 @@ pub(super) fn within(rules: &FsRules, roots: &[Root]) -> io::Result<Vec<Mask>> {
             outer.push(mask);
         }
     }
-    Ok(outer)
+    let masks = outer;
+    Ok(Masks { masks, names })
+}
+
+/// Returns each path below `root` on the way to `end`, down to the first that does not exist.
+fn between(root: &Path, end: &Path) -> Vec<PathBuf> {
+    let mut names: Vec<_> = end.ancestors().take_while(|path| *path != root).collect();
+    names.reverse();
+    let existing = names.iter().take_while(|path| exists(path)).count();
+    names.truncate(existing + 1);
+    names.into_iter().map(Path::to_owned).collect()
 }
 
 /// Returns the directories between a writable root and its masks. A child that could rename
 /// one of them could create the masked path anew.
 pub(super) fn pins(masks: &[Mask], roots: &[Root]) -> Vec<PathBuf> {
     let is_inside = |path: &Path| {
-        let inside = |root: &Root| root.writable && path.starts_with(&root.real);
+        let inside = |root: &Root| root.writable && root.shows(path);
         roots.iter().any(inside) && !roots.iter().any(|root| root.real == path)
     };
     let writable = masks.iter().filter(|mask| mask.writable);
@@ -67,24 +154,6 @@ pub(super) fn pins(masks: &[Mask], roots: &[Root]) -> Vec<PathBuf> {
     pins
 }
 
-/// Returns the paths that a denied path stands for: itself, and its target.
-fn denied_paths(denied: &FsRoot) -> io::Result<Vec<PathBuf>> {
-    let mut paths = vec![resolve_parents(&denied.written)?, denied.real.clone()];
-    paths.dedup();
-    Ok(paths)
-}
-
-/// Returns `path` with its directories resolved as far as they exist, and its last component
-/// unresolved.
-fn resolve_parents(path: &Path) -> io::Result<PathBuf> {
-    let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
-        return Ok(path.to_path_buf());
-    };
-    match parent.canonicalize() {
-        Ok(parent) => Ok(parent.join(name)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Ok(resolve_parents(parent)?.join(name))
-        }
-        Err(error) => Err(error),
-    }
+fn exists(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }

@@ -18,14 +18,17 @@ mod affinity;
 mod announcements;
 mod child;
 mod configuration;
+mod foundation;
 mod instance;
 mod masks;
 mod message;
 mod owner_mounts;
 mod path_error;
+mod places;
 mod pool;
 mod processes;
 mod profile;
+mod promptness;
 mod reply;
 mod reply_slot;
 mod request;
@@ -35,6 +38,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 mod user;
+mod watch;
 
 pub(super) use self::instance::Session;
 pub(super) use self::pool::SessionPool;

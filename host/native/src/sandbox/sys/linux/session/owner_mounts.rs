@@ -20,8 +20,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::path_error::PathError;
-use super::roots;
-use crate::confinement::FsRules;
+use super::roots::Root;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::owners::roots::{Reach, reach};
 use crate::sandbox::sys::linux::spawner::Spawner;
@@ -34,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct OwnerMounts(Vec<(PathBuf, OwnedFd)>);
 
 impl OwnerMounts {
-    /// Makes the mounts of the roots of `rules`, which exchange the user `common` with
+    /// Makes the mounts of `roots`, which exchange the user `common` with
     /// `owner`. A root that everybody can reach is left as it is where its file system does
     /// not support the map.
     ///
@@ -43,12 +42,11 @@ impl OwnerMounts {
     /// A root of the common user does not support it: its path, and the system's error.
     pub(crate) fn make(
         spawner: &Spawner,
-        rules: &FsRules,
+        roots: &[Root],
         common: u32,
         owner: u32,
     ) -> io::Result<Self> {
-        let roots = roots::existing(rules)?;
-        let shown = roots.iter().filter(|root| !root.is_covered(&roots));
+        let shown = roots.iter().filter(|root| !root.is_covered(roots));
         let reached = shown.map(|root| (root, reach(&root.real, root.writable, common)));
         let (mut mounts, mut map) = (Vec::new(), None);
         for (root, reach) in reached {

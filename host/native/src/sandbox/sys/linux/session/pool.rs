@@ -5,9 +5,10 @@
 //! leaves in `/tmp`. When its guest is gone, or another session needs its
 //! place, a session ends as soon as its last child has ended.
 //!
-//! A spawn checks only the session that it uses: one `poll(2)`, and one `lstat(2)` for
-//! each denied path that was missing when the session started. Rejected: checking all
-//! sessions of the guest at each spawn, whose cost grows with the number of profiles.
+//! A spawn checks only the session that it uses: one `poll(2)`, and one `statx(2)` for each
+//! root and each name that a denied path depends on (0.8 us each). If one names another file
+//! by now, the session is replaced. Rejected: checking all sessions of the guest at each
+//! spawn, whose cost grows with the number of profiles.
 //! The pool finds a dead session of another profile when that profile is used next, or
 //! when the session's room is needed.
 
@@ -19,8 +20,9 @@ use parking_lot::Mutex;
 use rustix::io::Errno;
 
 use super::child::SessionChild;
-use super::instance::Session;
+use super::instance::{Session, session_outdated};
 use super::profile::Profile;
+use super::watch::Watch;
 use crate::launch::{ChildStdio, LaunchError, Plan, Scope, Stage};
 use crate::sandbox::sys::linux::spawner::Spawner;
 
@@ -28,9 +30,16 @@ use crate::sandbox::sys::linux::spawner::Spawner;
 /// grant has a handful of profiles.
 pub(crate) const MAX_SESSIONS: usize = 8;
 
+/// How often a session is started for one launch: again only if the host replaces files of the
+/// session meanwhile.
+const MAX_STARTS: usize = 3;
+
 /// The sessions of all guests.
 #[derive(Debug, Default)]
-pub(crate) struct SessionPool(Mutex<HashMap<Scope, Vec<Slot>>>);
+pub(crate) struct SessionPool {
+    slots: Mutex<HashMap<Scope, Vec<Slot>>>,
+    watch: Watch,
+}
 
 #[derive(Debug)]
 struct Slot {
@@ -74,6 +83,8 @@ impl SessionPool {
     ) -> Result<SessionChild, LaunchError> {
         let session = self.session(spawner, scope, profile)?;
         let cgroup = spawner.assign_cgroup(&plan.limits, session.user())?;
+        // After the session was compared: it shows the file that the script's path named then.
+        plan.check_script()?;
         session.launch(plan, stdio, cgroup).inspect_err(|error| {
             // Removed here, because for a moment the liveness check would still pass: the socket ends before its
             // process has ended, and a session killed after a timeout takes a while to die.
@@ -85,7 +96,7 @@ impl SessionPool {
 
     /// Removes all sessions of a guest. Those with children end with their last child.
     pub(crate) fn close(&self, scope: Scope) {
-        let slots = self.0.lock().remove(&scope);
+        let slots = self.slots.lock().remove(&scope);
         // Not under the lock: ending a session takes a few system calls.
         drop(slots);
     }
@@ -97,36 +108,56 @@ impl SessionPool {
         scope: Scope,
         profile: &Profile,
     ) -> Result<Arc<Session>, LaunchError> {
-        if let Some(session) = self.find(scope, profile) {
-            return Ok(session);
+        for _ in 0..MAX_STARTS {
+            // After a start too: the session may be another thread's, and the host may have changed its files since.
+            if let Some(session) = self.find(scope, profile) {
+                return Ok(session);
+            }
+            self.drop_unused(scope)?;
+            // Not under the lock: it takes milliseconds. Two first launches at once start one session too many.
+            match Session::start_for(scope, spawner, profile) {
+                Ok(session) => self.insert(scope, profile, Arc::new(session))?,
+                Err(error) if is_outdated(&error) => {}
+                Err(error) => return Err(error),
+            }
         }
-        self.drop_unused(scope)?;
-        // Not under the lock: it takes milliseconds. Two first launches at once start one session too many.
-        let session = Arc::new(Session::start_for(scope, spawner, profile)?);
-        let mut all = self.0.lock();
+        self.find(scope, profile).ok_or_else(session_outdated)
+    }
+
+    /// Adds a session, unless there is one of its profile by now.
+    pub(super) fn insert(
+        &self,
+        scope: Scope,
+        profile: &Profile,
+        session: Arc<Session>,
+    ) -> Result<(), LaunchError> {
+        let watched = self.watch.add(&session);
+        watched.map_err(|error| LaunchError::new(Stage::Spawn, error))?;
+        let mut all = self.slots.lock();
         let slots = all.entry(scope).or_default();
-        if let Some(other) = slots.iter().find(|slot| slot.profile == *profile) {
-            return Ok(Arc::clone(&other.session));
+        if slots.iter().any(|slot| slot.profile == *profile) {
+            return Ok(());
         }
         if slots.len() >= MAX_SESSIONS {
             return Err(all_in_use());
         }
         slots.push(Slot {
             profile: profile.clone(),
-            session: Arc::clone(&session),
+            session,
         });
-        Ok(session)
+        Ok(())
     }
 
     /// Returns the session of `profile`, if it is usable; an unusable one is removed.
     pub(super) fn find(&self, scope: Scope, profile: &Profile) -> Option<Arc<Session>> {
         let session = {
-            let all = self.0.lock();
+            let all = self.slots.lock();
             let slots = all.get(&scope)?;
             let slot = slots.iter().find(|slot| slot.profile == *profile)?;
             Arc::clone(&slot.session)
         };
-        // Not under the lock: a denied path may be on a file system that hangs.
+        // Not under the lock: a path may be on a file system that hangs.
+        self.watch.read();
         if session.is_usable() {
             return Some(session);
         }
@@ -146,7 +177,7 @@ impl SessionPool {
             self.remove(scope, session);
         }
         drop(sessions);
-        let mut all = self.0.lock();
+        let mut all = self.slots.lock();
         let Some(slots) = all.get_mut(&scope) else {
             return Ok(());
         };
@@ -163,7 +194,7 @@ impl SessionPool {
 
     /// Removes a session, so that it is not found again.
     fn remove(&self, scope: Scope, session: &Arc<Session>) {
-        let mut all = self.0.lock();
+        let mut all = self.slots.lock();
         let slots = all.get_mut(&scope);
         let removed: Vec<Slot> = slots
             .into_iter()
@@ -175,14 +206,34 @@ impl SessionPool {
 
     /// Returns the sessions of a guest, the oldest first.
     pub(super) fn sessions(&self, scope: Scope) -> Vec<Arc<Session>> {
-        let all = self.0.lock();
+        let all = self.slots.lock();
         let slots = all.get(&scope).into_iter().flatten();
         slots.map(|slot| Arc::clone(&slot.session)).collect()
     }
 }
 
+#[cfg(test)]
+impl SessionPool {
+    /// Returns the pool of a host that has no inotify instance left.
+    pub(super) fn without_events() -> Self {
+        Self {
+            slots: Mutex::default(),
+            watch: Watch::without_events(),
+        }
+    }
+
+    /// Returns whether the watch reads events; false before the first session that needs it.
+    pub(super) fn has_events(&self) -> bool {
+        self.watch.has_events()
+    }
+}
+
 fn all_in_use() -> LaunchError {
     LaunchError::new(Stage::Namespaces, Errno::AGAIN.into())
+}
+
+fn is_outdated(error: &LaunchError) -> bool {
+    error.stage == Stage::Root && error.source.kind() == io::ErrorKind::StaleNetworkFileHandle
 }
 
 fn has_timed_out(error: &LaunchError) -> bool {

@@ -6,36 +6,20 @@
 //! and last each root that the grant names through a symbolic link is mounted at the
 //! named path too, with its masked paths covered.
 
-use std::ffi::CString;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use capspawn_raw::wire::Operation;
 
-use super::masks;
+use super::masks::{self, Mask};
 use super::owner_mounts::OwnerMounts;
-use super::path_error::PathError;
-use super::roots::{self, Root};
-use crate::confinement::FsRules;
-
-/// What every session has of its own, in place of the host's. (A bind mount of the
-/// host's devices would not allow them to be opened.)
-const OWN_DEVICES: [&str; 6] = [
-    "/dev",
-    "/dev/full",
-    "/dev/null",
-    "/dev/random",
-    "/dev/urandom",
-    "/dev/zero",
-];
+use super::path_error::{PathError, c_string};
+use super::roots::Root;
 
 /// The operations in wire format, and what each of them mounts.
 #[derive(Debug, Default)]
 pub(crate) struct RootLayout {
     bytes: Vec<u8>,
-    /// Masked paths in read-only roots: they need not exist.
-    optional_masks: Vec<PathBuf>,
     mounts: Vec<(Mount, PathBuf)>,
 }
 
@@ -56,29 +40,28 @@ enum Mount {
 }
 
 impl RootLayout {
-    /// Returns the operations for `rules`, with private file systems of `tmpfs_bytes` and the
-    /// `mounts` that the host has made.
+    /// Returns the operations for `roots` and `masks`, with private file systems of
+    /// `tmpfs_bytes` and the `mounts` that the host has made.
     ///
     /// # Errors
     ///
-    /// A root or a masked path that cannot be mounted, named in the text.
-    pub(crate) fn new(rules: &FsRules, tmpfs_bytes: u64, mounts: &OwnerMounts) -> io::Result<Self> {
-        let roots = roots::existing(rules)?;
+    /// A path that cannot be written as a C string, named in the text.
+    pub(super) fn new(
+        roots: &[Root],
+        masks: &[Mask],
+        tmpfs_bytes: u64,
+        mounts: &OwnerMounts,
+    ) -> io::Result<Self> {
         let mut layout = Self::default();
-        layout.mount_roots(&roots, tmpfs_bytes, mounts)?;
-        layout.mask(rules, &roots)?;
-        layout.mount_aliases(&roots)?;
+        layout.mount_roots(roots, tmpfs_bytes, mounts)?;
+        layout.mask(masks, roots)?;
+        layout.mount_aliases(roots)?;
         Ok(layout)
     }
 
     /// Returns the operations in wire format.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
-    }
-
-    /// Returns the masked paths that need not exist.
-    pub(crate) fn optional_masks(&self) -> impl Iterator<Item = &PathBuf> {
-        self.optional_masks.iter()
     }
 
     fn mount_roots(
@@ -90,7 +73,7 @@ impl RootLayout {
         let mounted: Vec<&Root> = roots
             .iter()
             .filter(|root| !root.is_covered(roots))
-            .filter(|root| !OWN_DEVICES.iter().any(|own| root.real == Path::new(own)))
+            .filter(|root| !root.is_own_device())
             .collect();
         // By depth, so that no mount hides one below it; the session's own before the roots.
         let bytes = tmpfs_bytes;
@@ -121,23 +104,20 @@ impl RootLayout {
         Ok(())
     }
 
-    fn mask(&mut self, rules: &FsRules, roots: &[Root]) -> io::Result<()> {
-        let masks = masks::within(rules, roots)?;
-        for pin in masks::pins(&masks, roots) {
+    fn mask(&mut self, masks: &[Mask], roots: &[Root]) -> io::Result<()> {
+        for pin in masks::pins(masks, roots) {
             let path = c_string(&pin)?;
             self.push(Mount::Pin, &pin, &Operation::Pin { path: &path });
         }
-        for mask in masks {
-            let writable = mask.writable;
-            let path = c_string(&mask.path)?;
-            let operation = Operation::Mask {
-                path: &path,
-                required: writable,
+        for Mask { path, writable } in masks {
+            let mount = Mount::Mask {
+                writable: *writable,
             };
-            self.push(Mount::Mask { writable }, &mask.path, &operation);
-            if !writable {
-                self.optional_masks.push(mask.path);
-            }
+            let operation = Operation::Mask {
+                path: &c_string(path)?,
+                required: *writable,
+            };
+            self.push(mount, path, &operation);
         }
         Ok(())
     }
@@ -193,11 +173,4 @@ impl RootLayout {
         let text = format!("{}: {hint} ({source})", path.display());
         PathError { text, source }.into()
     }
-}
-
-fn c_string(path: &Path) -> io::Result<CString> {
-    CString::new(path.as_os_str().as_bytes()).map_err(|_| {
-        let text = format!("{}: the path contains a NUL byte", path.display());
-        io::Error::new(io::ErrorKind::InvalidInput, text)
-    })
 }

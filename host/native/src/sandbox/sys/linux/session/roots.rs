@@ -1,10 +1,25 @@
 //! The roots that a session mounts.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::path_error::PathError;
 use crate::confinement::FsRules;
+
+/// The file systems of the session's own, which lie on top of what a root above them has
+/// there.
+const OWN: [&str; 3] = ["/dev", "/proc", "/tmp"];
+
+/// What every session has of its own, in place of the host's. (A bind mount of the
+/// host's devices would not allow them to be opened.)
+const OWN_DEVICES: [&str; 6] = [
+    "/dev",
+    "/dev/full",
+    "/dev/null",
+    "/dev/random",
+    "/dev/urandom",
+    "/dev/zero",
+];
 
 /// A granted path: as the grant names it, and resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,17 +38,37 @@ impl Root {
             let more = other.writable || !self.writable;
             let first = position(other) < position(self);
             let equal = other.real == self.real && other.writable == self.writable;
-            more && self.real.starts_with(&other.real) && if equal { first } else { true }
+            more && other.shows(&self.real) && if equal { first } else { true }
         })
+    }
+
+    /// Returns whether a child finds at `path` what this root has there: the session's own
+    /// `/tmp` lies on top of what the root `/` has there, and not on top of the root `/tmp`.
+    pub(super) fn shows(&self, path: &Path) -> bool {
+        let is_between = |own: &&str| {
+            let own = Path::new(own);
+            path.starts_with(own) && own.starts_with(&self.real) && own != self.real
+        };
+        path.starts_with(&self.real) && !self.is_own_device() && !OWN.iter().any(is_between)
+    }
+
+    /// Returns whether every session has this of its own.
+    pub(super) fn is_own_device(&self) -> bool {
+        OWN_DEVICES.iter().any(|own| self.real == Path::new(own))
     }
 }
 
-/// Returns the roots of `rules` that exist. A write root must exist.
-pub(super) fn existing(rules: &FsRules) -> io::Result<Vec<Root>> {
+/// Returns the roots of `rules` that exist, without those at or below a denied path, of which
+/// the resolved ones are `denied`. A write root must exist.
+pub(super) fn existing(rules: &FsRules, denied: &[PathBuf]) -> io::Result<Vec<Root>> {
     let mut roots = Vec::new();
     let read = rules.read.iter().map(|root| (root, false));
     let write = rules.write.iter().map(|root| (root, true));
     for (root, writable) in read.chain(write) {
+        let is_denied = |path: &Path| denied.iter().any(|denied| path.starts_with(denied));
+        if is_denied(&root.real) || is_denied(&root.written) {
+            continue;
+        }
         // A symbolic link that was created since the grant was loaded leads elsewhere: it is refused, not followed.
         match root.open() {
             Ok(_) => {}

@@ -1,6 +1,7 @@
 //! The start of a session: its root, its namespaces, its two processes.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use rustix::net::{RecvFlags, sockopt};
 use super::affinity::ServerProcessor;
 use super::announcements::Announcements;
 use super::configuration;
-use super::instance::{Session, exists, session_ended, session_timed_out};
+use super::foundation::Foundation;
+use super::instance::{Session, session_ended, session_outdated, session_timed_out};
 use super::message::{receive, socket_pair};
 use super::processes::Processes;
 use super::profile::Profile;
@@ -60,12 +62,11 @@ impl Session {
     ) -> Result<Self, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         let rules = &profile.confinement.fs;
-        let user = SessionUser::choose(spawner, scope, rules)?;
-        let layout = RootLayout::new(rules, profile.tmpfs_bytes, &user.mounts);
+        // First: what the host changes from here on is noticed.
+        let foundation = Foundation::new(rules).map_err(at(Stage::Root))?;
+        let user = SessionUser::choose(spawner, scope, foundation.roots())?;
+        let layout = foundation.layout(profile.tmpfs_bytes, &user.mounts);
         let layout = layout.map_err(at(Stage::Root))?;
-        // Before the session starts: a path that is created meanwhile costs a restart, and is never left unmasked.
-        let missing = layout.optional_masks().filter(|path| !exists(path));
-        let unmasked: Vec<_> = missing.cloned().collect();
         let ruleset =
             landlock::session_ruleset(&profile.confinement).map_err(at(Stage::Ruleset))?;
         let ruleset = ruleset
@@ -100,11 +101,16 @@ impl Session {
             announcements,
             _lease: user.lease,
         };
-        if let Err(error) = wait_until_ready(&control, &layout) {
-            drop((control, lifeline));
-            processes.end(Vec::new());
-            return Err(error);
-        }
+        let ready = wait_until_ready(&control, &layout);
+        let settled = ready.and_then(|()| foundation.settled(rules).ok_or_else(session_outdated));
+        let places = match settled {
+            Ok(places) => places,
+            Err(error) => {
+                drop((control, lifeline));
+                processes.end(Vec::new());
+                return Err(error);
+            }
+        };
         Ok(Self {
             user: user.identity,
             control,
@@ -113,7 +119,9 @@ impl Session {
             lifeline,
             processes: Some(processes),
             unreaped: Mutex::default(),
-            unmasked,
+            places,
+            running: Mutex::default(),
+            ended_by: OnceLock::new(),
             fault: faults.child,
             #[cfg(test)]
             pass,

@@ -15,6 +15,7 @@ mod limits;
 mod masked;
 mod owners;
 mod pool;
+mod replaced;
 mod root;
 mod server;
 mod streams;

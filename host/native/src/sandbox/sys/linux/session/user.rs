@@ -3,7 +3,9 @@
 use std::io;
 use std::sync::Arc;
 
+use super::foundation::Foundation;
 use super::owner_mounts::OwnerMounts;
+use super::roots::Root;
 use crate::confinement::FsRules;
 use crate::launch::{Identity, LaunchError, Scope, Stage};
 use crate::sandbox::sys::linux::owners::{Lease, Owners, is_shortage};
@@ -36,7 +38,7 @@ impl SessionUser {
         }
     }
 
-    /// Returns the user of a session of `scope` with the files of `rules`: the owner's own, or
+    /// Returns the user of a session of `scope` with the files of `roots`: the owner's own, or
     /// the common one where a root cannot be shown as the owner's.
     ///
     /// # Errors
@@ -45,7 +47,7 @@ impl SessionUser {
     pub(super) fn choose(
         spawner: &Spawner,
         scope: Option<Scope>,
-        rules: &FsRules,
+        roots: &[Root],
     ) -> Result<Self, LaunchError> {
         let common = Self::common(spawner);
         let (Some(owners), Some(scope)) = (spawner.owners(), scope) else {
@@ -53,7 +55,7 @@ impl SessionUser {
         };
         let lease = owners.lease(scope)?;
         let uid = lease.uid();
-        match OwnerMounts::make(spawner, rules, common.identity.uid, uid) {
+        match OwnerMounts::make(spawner, roots, common.identity.uid, uid) {
             Ok(mounts) => Ok(Self {
                 identity: Identity {
                     uid,
@@ -88,7 +90,9 @@ pub(crate) fn can_be_owners(
 ) -> io::Result<bool> {
     let (common, _) = spawner.user();
     let any = *owners.uids().ids().start();
-    match OwnerMounts::make(spawner, rules, common.uid, any) {
+    let made = Foundation::new(rules)
+        .and_then(|foundation| OwnerMounts::make(spawner, foundation.roots(), common.uid, any));
+    match made {
         Err(error) if is_transient(&error) => Err(error),
         made => Ok(made.is_ok()),
     }

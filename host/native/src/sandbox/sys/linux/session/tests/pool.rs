@@ -9,8 +9,8 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{
-    await_end, folder, null, pidfd, plan, processes, profile, rules, run, run_with, script,
-    spawner, wait,
+    await_end, folder, null, pidfd, plan, processes, profile, rules, run_with, script, spawner,
+    wait,
 };
 use crate::confinement::{Confinement, FsRoot, FsRules};
 use crate::launch::{Exit, LaunchError, Plan, Scope, Stage};
@@ -22,20 +22,32 @@ use crate::sandbox::sys::linux::spawner::Spawner;
 const GUEST: Scope = Scope(7);
 
 /// A pool with a spawner.
-struct Pool {
+pub(super) struct Pool {
     spawner: Spawner,
     pool: SessionPool,
 }
 
 impl Pool {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             spawner: spawner(),
             pool: SessionPool::default(),
         }
     }
 
-    fn launch(&self, plan: &Plan) -> Result<SessionChild, LaunchError> {
+    /// Returns a pool on a host that has no inotify instance left.
+    pub(super) fn without_events() -> Self {
+        Self {
+            spawner: spawner(),
+            pool: SessionPool::without_events(),
+        }
+    }
+
+    pub(super) fn has_events(&self) -> bool {
+        self.pool.has_events()
+    }
+
+    pub(super) fn launch(&self, plan: &Plan) -> Result<SessionChild, LaunchError> {
         self.pool.launch(&self.spawner, GUEST, plan, &null())
     }
 
@@ -48,19 +60,19 @@ impl Pool {
     }
 
     /// Runs `plan` to its end, and returns its output.
-    fn output(&self, plan: &Plan) -> String {
+    pub(super) fn output(&self, plan: &Plan) -> String {
         run_with(|stdio| self.pool.launch(&self.spawner, GUEST, plan, &stdio)).0
     }
 
-    fn find(&self, plan: &Plan) -> Option<Arc<Session>> {
+    pub(super) fn find(&self, plan: &Plan) -> Option<Arc<Session>> {
         self.pool.find(GUEST, &Profile::of(plan))
     }
 
-    fn sessions(&self) -> Vec<Arc<Session>> {
+    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
         self.pool.sessions(GUEST)
     }
 
-    fn holds(&self, session: &Arc<Session>) -> bool {
+    pub(super) fn holds(&self, session: &Arc<Session>) -> bool {
         let all = self.sessions();
         all.iter().any(|other| Arc::ptr_eq(other, session))
     }
@@ -141,8 +153,8 @@ fn a_denied_path_that_appears_is_masked_from_the_next_child() {
     assert_eq!(first_output, "end\n");
     fs::write(&late, "secret").expect("room");
     fs::set_permissions(&late, std::os::unix::fs::PermissionsExt::from_mode(0o644)).expect("ours");
-    // The present session does not mask it.
-    assert_eq!(run(&first, &list).0, "secretend\n");
+    // The present session does not mask it, and takes no further child.
+    assert!(!first.is_usable());
     for _ in 0..2 {
         assert_eq!(pool.output(&list), "end\n");
         let second = pool.find(&list).expect("its session");
@@ -207,4 +219,40 @@ fn the_oldest_session_without_a_child_makes_room_when_all_are_alive() {
     assert!(oldest_idle.upgrade().is_none());
     assert!(pool.find(&busy).is_some());
     assert_eq!(pool.sessions().len(), MAX_SESSIONS);
+}
+
+/// Two first launches at once start two sessions, of which one is used.
+#[test]
+fn a_session_that_another_thread_has_started_is_checked_before_it_is_used() {
+    let folder = folder();
+    let denied = folder.path().join("denied");
+    fs::write(&denied, "first").expect("room");
+    let mut read = rules().read;
+    read.push(FsRoot::from(folder.path()));
+    let mut list = script("true");
+    list.confinement = Arc::new(Confinement {
+        fs: FsRules {
+            read,
+            deny: vec![denied.clone().into()],
+            ..FsRules::default()
+        },
+        ..Confinement::default()
+    });
+    let pool = Pool::new();
+    let profile = Profile::of(&list);
+    let start = || Arc::new(Session::start(&pool.spawner, &profile).expect("it starts"));
+    let (theirs, ours) = (start(), start());
+    let insert = |session: &Arc<Session>| {
+        let inserted = pool.pool.insert(GUEST, &profile, Arc::clone(session));
+        inserted.expect("there is room");
+    };
+    insert(&theirs);
+    fs::write(folder.path().join("new"), "secret").expect("room");
+    fs::rename(folder.path().join("new"), &denied).expect("room");
+    insert(&ours);
+    assert_eq!(
+        wait(&pool.launch(&list).expect("it starts")),
+        Ok(Exit::Code(0))
+    );
+    assert!(!pool.holds(&theirs) && !pool.holds(&ours));
 }

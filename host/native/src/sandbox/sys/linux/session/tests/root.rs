@@ -193,10 +193,11 @@ fn children_with_roots_id_cannot_change_the_hosts_settings() {
 fn a_host_short_of_descriptors_is_not_reported_as_a_root_that_cannot_be_mounted() {
     use crate::error::{Quota, SpawnError};
     use crate::launch::LaunchError;
-    use crate::sandbox::sys::linux::session::root_layout::RootLayout;
+    use crate::sandbox::sys::linux::session::foundation::Foundation;
 
-    let layout = RootLayout::new(&profile().confinement.fs, 4096, &OwnerMounts::default())
-        .expect("the roots are there");
+    let foundation = Foundation::new(&profile().confinement.fs).expect("the roots are there");
+    let layout = foundation.layout(4096, &OwnerMounts::default());
+    let layout = layout.expect("C strings");
     for index in 0..4 {
         let error = LaunchError::new(Stage::Root, layout.error(index, libc::EMFILE));
         let error = SpawnError::from(error);
@@ -245,5 +246,99 @@ fn a_path_that_leads_up_is_resolved_during_renames() {
     up.cwd.path = "/usr/../usr/../usr/../usr/../usr/../usr/../usr/../tmp".into();
     for _ in 0..200 {
         assert_eq!(run(&session, &up).0, "/tmp\n");
+    }
+}
+
+#[test]
+fn a_root_below_the_sessions_own_file_systems_is_shown_although_the_whole_host_is() {
+    for parent in ["/tmp", "/dev/shm"] {
+        let below = tempfile::tempdir_in(parent).expect("a directory");
+        open(below.path());
+        fs::write(below.path().join("file"), "listed\n").expect("room");
+        fs::create_dir(below.path().join("dir")).expect("room");
+        open(&below.path().join("dir"));
+        let hidden = tempfile::tempdir_in(parent).expect("a directory");
+        open(hidden.path());
+        let (dir, hidden) = (below.path().display(), hidden.path().display());
+        let text = format!(
+            "cat {dir}/file; touch {dir}/dir/x 2>/dev/null && echo written; ls -d {hidden} 2>/dev/null; \
+             touch {parent}/x && echo own; true"
+        );
+        for whole in [true, false] {
+            for (list, writable) in [
+                (vec!["", "dir"], false),
+                (vec!["file"], false),
+                (vec!["", "dir"], true),
+            ] {
+                let mut fs = if whole {
+                    FsRules {
+                        read: vec!["/".into()],
+                        ..FsRules::default()
+                    }
+                } else {
+                    rules()
+                };
+                let listed = list
+                    .iter()
+                    .map(|name| FsRoot::from(below.path().join(name)));
+                let listed: Vec<_> = listed
+                    .map(|root| root.real.canonicalize().expect("it exists").into())
+                    .collect();
+                if writable {
+                    fs.write = listed
+                } else {
+                    fs.read.extend(listed)
+                }
+                let written = if writable { "written\n" } else { "" };
+                assert_eq!(
+                    output(&session(&confined(fs)), &text),
+                    format!("listed\n{written}own\n"),
+                    "{parent} {whole} {list:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_denied_path_below_the_sessions_own_tmp_is_denied_where_a_root_shows_it() {
+    let below = tempfile::tempdir_in("/tmp").expect("a directory");
+    open(below.path());
+    for name in ["file", "denied"] {
+        fs::write(below.path().join(name), format!("{name}\n")).expect("room");
+    }
+    let deny = vec![FsRoot::from(below.path().join("denied"))];
+    let text = format!(
+        "cat {0}/file {0}/denied 2>/dev/null; ls -A /tmp | wc -l",
+        below.path().display()
+    );
+    let shown = FsRules {
+        read: vec!["/".into(), below.path().into()],
+        deny: deny.clone(),
+        ..FsRules::default()
+    };
+    assert_eq!(output(&session(&confined(shown)), &text), "file\n1\n");
+    // The session's own `/tmp` has nothing to deny.
+    let own = FsRules {
+        read: vec!["/".into()],
+        write: vec!["/var/tmp".into()],
+        deny,
+    };
+    assert_eq!(output(&session(&confined(own)), &text), "0\n");
+}
+
+/// What the grant names comes last, also where the session has a file system of its own.
+#[test]
+fn a_granted_tmp_is_the_hosts() {
+    let below = tempfile::tempdir_in("/tmp").expect("a directory");
+    let text = format!("ls -d {}; ls -d /proc/self/status", below.path().display());
+    for whole in [true, false] {
+        let mut fs = rules();
+        fs.read.push("/tmp".into());
+        if whole {
+            fs.read.push("/".into());
+        }
+        let expected = format!("{}\n/proc/self/status\n", below.path().display());
+        assert_eq!(output(&session(&confined(fs)), &text), expected);
     }
 }
