@@ -163,7 +163,7 @@ fn a_running_child_ends_when_what_is_denied_to_it_changes() {
     for pool in [Pool::new(), Pool::without_events()] {
         for change in CHANGES {
             let tree = tree();
-            let sleeper = script("exec sleep 1000");
+            let sleeper = script("exec sleep 60");
             let plan = denying(sleeper, tree.path(), "d/secret", false);
             let child = pool.launch(&plan).expect("it starts");
             if pool.has_events() || change != CHANGES[CHANGES.len() - 1] {
@@ -189,7 +189,7 @@ fn a_running_child_ends_when_a_denied_path_appears() {
         for change in late {
             let tree = tree();
             let plan = denying(
-                script("exec sleep 1000"),
+                script("exec sleep 60"),
                 tree.path(),
                 "late/deep/file",
                 false,
@@ -220,7 +220,7 @@ fn a_running_child_ends_when_a_denied_path_appears() {
 fn a_running_child_outlives_other_changes_and_what_another_session_is_denied() {
     for pool in [Pool::new(), Pool::without_events()] {
         let (tree, other) = (tree(), tree());
-        let sleeper = || script("exec sleep 1000");
+        let sleeper = || script("exec sleep 60");
         let child = pool.launch(&denying(sleeper(), tree.path(), "d/secret", false));
         let child = child.expect("it starts");
         let concerned = pool.launch(&denying(sleeper(), other.path(), "d/secret", false));
@@ -251,7 +251,7 @@ fn what_a_denied_link_leads_to_is_hidden_wherever_it_is_pointed() {
     let plan = denying(script(&text), dir, "first", false);
     let pool = Pool::new();
     assert_eq!(pool.output(&plan), "SECRET\nopen\n", "two alone is visible");
-    let sleeper = denying(script("exec sleep 1000"), dir, "first", false);
+    let sleeper = denying(script("exec sleep 60"), dir, "first", false);
     let child = pool.launch(&sleeper).expect("it starts");
     host(dir, "ln -s ../two a/n && mv a/n a/link && rm one");
     assert_eq!(wait(&child), Err(std::io::ErrorKind::BrokenPipe));
@@ -287,7 +287,7 @@ fn a_root_that_the_host_replaces_is_shown_as_it_is_to_the_next_child() {
             let (pool, tree) = (Pool::new(), tree());
             let plan = showing(tree.path(), "d/secret", alone);
             assert_eq!(pool.output(&plan), "first\n");
-            let mut sleeper = script("exec sleep 1000");
+            let mut sleeper = script("exec sleep 60");
             sleeper.confinement = Arc::clone(&plan.confinement);
             let child = pool.launch(&sleeper).expect("it starts");
             host(tree.path(), change);
