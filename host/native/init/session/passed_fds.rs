@@ -2,9 +2,9 @@
 //!
 //! A child must get no descriptor of a directory: through its `..` the child could leave
 //! the root. So the standard streams are pipes, sockets or the null device, and the program is a
-//! regular file.
+//! regular file. (The files of its cgroup are closed when it executes.)
 
-use super::descriptor::{CHARACTERS, DIRECTORY, Descriptor, PIPE, REGULAR, SOCKET};
+use super::descriptor::{CHARACTERS, Descriptor, PIPE, REGULAR, SOCKET};
 use super::socket::MAX_DESCRIPTORS;
 use capspawn_raw::wire::{SpawnFiles, SpawnRequest};
 
@@ -35,7 +35,7 @@ pub(super) fn take(
 pub(super) fn are_allowed(files: &SpawnFiles<Descriptor>) -> bool {
     files.streams.iter().flatten().all(is_stream)
         && has_format(&files.program, REGULAR)
-        && files.cgroup.iter().flatten().all(is_cgroup)
+
 }
 
 fn is_stream(file: &Descriptor) -> bool {
@@ -43,12 +43,6 @@ fn is_stream(file: &Descriptor) -> bool {
         let is_null = stat.format == CHARACTERS && stat.special == NULL_DEVICE;
         is_null || stat.format == PIPE || stat.format == SOCKET
     })
-}
-
-/// Whether this is a file of a cgroup, or its directory. The child gets neither: both are closed
-/// when it executes.
-fn is_cgroup(file: &Descriptor) -> bool {
-    has_format(file, REGULAR) || has_format(file, DIRECTORY)
 }
 
 fn has_format(file: &Descriptor, format: u32) -> bool {

@@ -244,11 +244,13 @@ impl Place {
         if !one_task || counted.out_of_memory {
             return false;
         }
-        let left = match &self.hierarchy {
-            Hierarchy::V1(it) => it.memory_bytes(&cgroup.name),
-            Hierarchy::V2(it) => it.memory_bytes(&cgroup.name),
+        // What never was there is not left.
+        let few = |bytes: u64| bytes <= LEFT_BYTES;
+        let has_few_left = || match &self.hierarchy {
+            Hierarchy::V1(it) => it.memory_bytes(&cgroup.name).is_ok_and(few),
+            Hierarchy::V2(it) => it.memory_bytes(&cgroup.name).is_ok_and(few),
         };
-        if !left.is_ok_and(|bytes| bytes <= LEFT_BYTES) {
+        if !(counted.usage.peak_memory_bytes.is_some_and(few) || has_few_left()) {
             return false;
         }
         cgroup.cpu_before += counted.usage.cpu.unwrap_or_default();
