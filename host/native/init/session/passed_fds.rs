@@ -33,9 +33,7 @@ pub(super) fn take(
 
 /// Whether a child may get the streams and execute the program.
 pub(super) fn are_allowed(files: &SpawnFiles<Descriptor>) -> bool {
-    files.streams.iter().flatten().all(is_stream)
-        && has_format(&files.program, REGULAR)
-
+    files.streams.iter().flatten().all(is_stream) && has_format(&files.program, REGULAR)
 }
 
 fn is_stream(file: &Descriptor) -> bool {
