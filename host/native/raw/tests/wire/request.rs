@@ -6,7 +6,8 @@ use super::{bytes, fault};
 use capspawn_raw::limit::{Limit, LimitList, MAX_LIMITS};
 use capspawn_raw::step::Fault;
 use capspawn_raw::wire::{
-    MAX_DATAGRAM, MAX_HEAD, MAX_INLINE, MAX_STRINGS, SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest,
+    CgroupEntry, MAX_CGROUP_FILES, MAX_DATAGRAM, MAX_HEAD, MAX_INLINE, MAX_STRINGS,
+    SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest,
 };
 
 /// A request for one argument and nothing else.
@@ -18,6 +19,7 @@ fn sample() -> SpawnRequest<'static> {
         affinity: None,
         limits: LimitList::new(),
         streams: [false; 3],
+        cgroup: CgroupEntry::None,
         has_reply_socket: false,
         strings: Some(b""),
     }
@@ -28,6 +30,14 @@ fn written(request: &SpawnRequest<'_>) -> Vec<u8> {
     request.write_head(|part| bytes.extend_from_slice(part));
     bytes.extend_from_slice(request.strings.unwrap_or(&[]));
     bytes
+}
+
+fn cgroup() -> impl Strategy<Value = CgroupEntry> {
+    prop_oneof![
+        Just(CgroupEntry::None),
+        (1..=MAX_CGROUP_FILES).prop_map(CgroupEntry::Write),
+        Just(CgroupEntry::Clone),
+    ]
 }
 
 fn limits() -> impl Strategy<Value = LimitList> {
@@ -62,6 +72,7 @@ proptest! {
         affinity in prop::option::of(any::<u8>()),
         limits in limits(),
         streams in any::<[bool; 3]>(),
+        cgroup in cgroup(),
         has_reply_socket in any::<bool>(),
         strings in prop::option::of(prop::collection::vec(any::<u8>(), 0..32)),
     ) {
@@ -73,6 +84,7 @@ proptest! {
             affinity: affinity.as_ref(),
             limits,
             streams,
+            cgroup,
             has_reply_socket,
             strings: strings.as_deref(),
         };
@@ -124,10 +136,14 @@ proptest! {
         program in any::<u8>(),
         reply in any::<Option<u8>>(),
         strings in any::<Option<u8>>(),
+        cgroup in cgroup(),
     ) {
-        let files = SpawnFiles { streams, program, reply, strings };
+        let count = usize::try_from(cgroup.descriptors()).expect("small");
+        let cgroups = std::array::from_fn(|index| (index < count).then_some(7));
+        let files = SpawnFiles { streams, program, cgroup: cgroups, reply, strings };
         let request = SpawnRequest {
             streams: streams.map(|stream| stream.is_some()),
+            cgroup,
             has_reply_socket: reply.is_some(),
             strings: if strings.is_some() { None } else { Some(b"") },
             ..sample()
