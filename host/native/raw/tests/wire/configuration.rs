@@ -152,8 +152,8 @@ fn a_path_is_absolute_and_ends_with_its_only_nul() {
 
 #[test]
 fn a_flag_is_zero_or_one_and_a_network_is_one_of_three() {
-    // Behind the pass: whether the user changes, and the network.
-    for (at, greatest) in [(16, 1), (20, 2)] {
+    // Behind the pass: whether the user changes, whether the cgroup is hidden, and the network.
+    for (at, greatest) in [(16, 1), (20, 1), (24, 2)] {
         let mut bytes = written(&SAMPLE);
         for value in 0..=3u8 {
             bytes[at..at + 4].copy_from_slice(&u32::from(value).to_ne_bytes());
