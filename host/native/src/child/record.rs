@@ -249,12 +249,17 @@ impl Record {
         self.deadline_changed.notify_one();
     }
 
-    /// Returns the status that the leader's `exit` stands for.
+    /// Returns the status that the leader's `exit` stands for. Where the kernel has ended
+    /// something in the tree for its memory limit, the limit has ended the tree: a leader that
+    /// survived that, and exited before the rest was killed, is no different.
     pub(crate) fn status_of(&self, exit: Exit) -> ExitStatus {
-        if let Some(process) = self.process.lock().as_deref() {
-            self.count(process);
+        let limit = self.process.lock().as_deref().and_then(|it| self.count(it));
+        match (limit, self.ending.lock().status_of(exit)) {
+            (Some(reason), ExitStatus::Exited(_) | ExitStatus::Signaled(_)) => {
+                ExitStatus::Killed(reason)
+            }
+            (_, status) => status,
         }
-        self.ending.lock().status_of(exit)
     }
 
     /// Compares the tree of process group `group` with its limits, by the kernel's counters or by
@@ -279,16 +284,14 @@ impl Record {
         self.tree_limits.lock().usage()
     }
 
-    /// Adds what the kernel counts for the tree. A signal by which the kernel has ended the leader
-    /// for the tree's memory limit then counts as the limit's.
-    fn count(&self, process: &dyn Process) {
+    /// Adds what the kernel counts for the tree, and returns the limit for which the kernel has
+    /// ended something in it.
+    fn count(&self, process: &dyn Process) -> Option<KillReason> {
         let mut tree = self.tree_limits.lock();
         if let Some(cpu) = process.ended_cpu() {
             tree.leader_ended(cpu);
         }
-        if let Some(reason) = tree.count(&process.counters()) {
-            self.ending.lock().sent(Signal::Kill, reason);
-        }
+        tree.count(&process.counters())
     }
 
     /// The capture of standard output.

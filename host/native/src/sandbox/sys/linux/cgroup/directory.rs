@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::fs::{flock, fstat, mkdirat, openat, statat, unlinkat};
-use rustix::io::{Errno, pread, write};
+use rustix::io::{Errno, pread, retry_on_intr, write};
 
 /// The names of these directories begin so.
 const PREFIX: &str = "capspawn-";
@@ -30,18 +30,18 @@ impl Directory {
     /// Makes a directory in `parent`, and removes those that killed hosts have left there.
     pub(super) fn make(parent: &Path) -> io::Result<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let parent = rustix::fs::open(parent, DIRECTORY, Mode::empty())?;
+        let parent = retry_on_intr(|| rustix::fs::open(parent, DIRECTORY, Mode::empty()))?;
         remove_abandoned(&parent);
         loop {
             let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!("{PREFIX}{}-{number}", std::process::id());
-            match mkdirat(&parent, &*name, Mode::from_raw_mode(0o755)) {
+            match make(&parent, &name) {
                 // Of a host with the same number in another pid namespace.
                 Err(Errno::EXIST) => continue,
                 made => made?,
             }
-            let dir = openat(&parent, &*name, DIRECTORY, Mode::empty())?;
-            flock(&dir, FlockOperation::LockExclusive)?;
+            let dir = retry_on_intr(|| openat(&parent, &*name, DIRECTORY, Mode::empty()))?;
+            retry_on_intr(|| flock(&dir, FlockOperation::LockExclusive))?;
             // Another host may have removed it before it was locked.
             let is_linked = statat(&parent, &*name, AtFlags::empty())
                 .is_ok_and(|stat| fstat(&dir).is_ok_and(|own| own.st_ino == stat.st_ino));
@@ -59,12 +59,12 @@ impl Directory {
 
     /// Makes a cgroup.
     pub(super) fn add(&self, cgroup: &str) -> io::Result<()> {
-        Ok(mkdirat(&self.dir, cgroup, Mode::from_raw_mode(0o755))?)
+        Ok(make(&self.dir, cgroup)?)
     }
 
     /// Removes a cgroup; `EBUSY` as long as a process is in it.
     pub(super) fn remove(&self, cgroup: &str) -> io::Result<()> {
-        match unlinkat(&self.dir, cgroup, AtFlags::REMOVEDIR) {
+        match retry_on_intr(|| unlinkat(&self.dir, cgroup, AtFlags::REMOVEDIR)) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => Err(errno.into()),
         }
@@ -72,18 +72,16 @@ impl Directory {
 
     /// Opens a cgroup, or a file of it.
     pub(super) fn open(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
-        Ok(openat(
-            &self.dir,
-            path,
-            flags | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?)
+        let flags = flags | OFlags::CLOEXEC;
+        let opened = retry_on_intr(|| openat(&self.dir, path, flags, Mode::empty()));
+        Ok(opened?)
     }
 
     /// Writes a file of a cgroup.
     pub(super) fn write(&self, path: &str, value: &str) -> io::Result<()> {
         let file = self.open(path, OFlags::WRONLY)?;
-        write(&file, value.as_bytes())?;
+        // The kernel gives up a change of a memory limit for a signal.
+        retry_on_intr(|| write(&file, value.as_bytes()))?;
         Ok(())
     }
 
@@ -107,6 +105,10 @@ impl Drop for Directory {
     }
 }
 
+fn make(parent: &OwnedFd, name: &str) -> rustix::io::Result<()> {
+    retry_on_intr(|| mkdirat(parent, name, Mode::from_raw_mode(0o755)))
+}
+
 /// Reads a file that holds one number.
 pub(super) fn number(file: &OwnedFd) -> io::Result<u64> {
     with_text(file, |text| text.trim().parse().ok())
@@ -124,7 +126,7 @@ pub(super) fn entry(file: &OwnedFd, key: &str) -> io::Result<u64> {
 fn with_text(file: &OwnedFd, parse: impl FnOnce(&str) -> Option<u64>) -> io::Result<u64> {
     // All files that are read here are short, and what is looked for is at their beginning.
     let mut buffer = [0; 1024];
-    let count = pread(file, &mut buffer, 0)?;
+    let count = retry_on_intr(|| pread(file, &mut buffer, 0))?;
     let text = std::str::from_utf8(buffer.get(..count).unwrap_or(&[]));
     let number = text.ok().and_then(parse);
     number.ok_or_else(|| io::ErrorKind::InvalidData.into())

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::io::pwrite;
+use rustix::io::{pwrite, retry_on_intr};
 
 use super::directory::number;
 use super::entry::{CounterFiles, Entry, Kept, LeafLimits};
@@ -258,7 +258,7 @@ impl Place {
             Hierarchy::V1(_) => b"0",
             Hierarchy::V2(_) => b"reset",
         };
-        pwrite(peak, forget, 0).is_ok()
+        retry_on_intr(|| pwrite(peak, forget, 0)).is_ok()
     }
 
     fn give_back(&self, mut cgroup: Cgroup, counted: Option<TreeCounters>) {
