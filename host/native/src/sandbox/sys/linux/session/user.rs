@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use super::foundation::Foundation;
+use super::instance::session_ended;
 use super::owner_mounts::OwnerMounts;
 use super::roots::Root;
 use crate::confinement::FsRules;
@@ -65,6 +66,8 @@ impl SessionUser {
                 lease: Some(lease),
                 ..common
             }),
+            // The process that makes the map was killed: that is retried as for the session's other processes.
+            Err(source) if source.kind() == io::ErrorKind::UnexpectedEof => Err(session_ended()),
             Err(source) if is_transient(&source) => Err(LaunchError::new(Stage::Root, source)),
             Err(error) => {
                 let user = common.identity;
