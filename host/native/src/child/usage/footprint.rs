@@ -87,9 +87,15 @@ impl Footprint {
         open_descriptors(self.pid, thread, b"")
     }
 
-    /// Whether it has ended since it was read.
-    pub(super) fn is_gone(&self) -> bool {
-        is_gone(self.pid)
+    /// Returns what the process has by now; none once it has ended, reaped or not, or has given
+    /// up its memory on the way there.
+    pub(super) fn again(&self) -> Option<Self> {
+        let Ok(line) = fs::read(format!("/proc/{}/stat", self.pid)) else {
+            // A file that cannot be read for lack of a descriptor shows no end.
+            return (!is_gone(self.pid)).then(|| self.clone());
+        };
+        let now = Self::read(&Stat::parse(&line)?);
+        (now.resident() > 0 || now.mapped > 0).then_some(now)
     }
 }
 

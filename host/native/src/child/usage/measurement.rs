@@ -115,11 +115,13 @@ impl Measurement {
             let in_time = Instant::now() <= deadline;
             match in_time.then(|| Shares::read(process)).flatten() {
                 Some(read) => shares.add(&read),
-                None if process.is_gone() => {}
-                None => shares.add(&Shares {
-                    without_shared: process.without_shared(),
-                    shared: process.resident_shared,
-                }),
+                None => {
+                    let now = process.again();
+                    shares.add(&now.map_or(Shares::default(), |now| Shares {
+                        without_shared: now.without_shared(),
+                        shared: now.resident_shared,
+                    }));
+                }
             }
         }
         shares.total(unnamed).saturating_add(buffers)
@@ -199,6 +201,36 @@ mod tests {
         };
         assert_eq!(tree.resident(), 1230);
         assert!(tree.measurement(0).run() >= 1230);
+    }
+
+    /// Between its end and its reaping `/proc` shows a process that has no memory any more.
+    #[test]
+    #[expect(
+        clippy::disallowed_types,
+        reason = "the test starts a process of its own"
+    )]
+    fn a_process_that_has_ended_and_is_not_reaped_counts_nothing() {
+        use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+        let mut child = std::process::Command::new("/bin/true").spawn();
+        let child = child.as_mut().expect("it starts");
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_child(child)), options).expect("it ends");
+        let seen_before = Footprint {
+            pid: child.id(),
+            thread: child.id(),
+            private_or_file: 1 << 40,
+            resident_shared: 1 << 40,
+            beside: 1 << 40,
+            mapped: 1 << 40,
+            descriptors: 0,
+        };
+        let tree = TreeMemory {
+            members: vec![seen_before],
+            machine: Machine::read(),
+        };
+        assert!(tree.measurement(0).run() < 1 << 40);
+        child.wait().expect("it has ended");
     }
 
     #[test]

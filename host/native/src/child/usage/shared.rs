@@ -90,7 +90,7 @@ impl SharedMemory {
         let thread = process.thread;
         let maps = fs::read(format!("/proc/{thread}/maps")).unwrap_or_default();
         // An ended thread has an empty file.
-        if maps.is_empty() && !process.is_gone() {
+        if maps.is_empty() && process.again().is_some() {
             self.add_unread(process.mapped);
         }
         for mapping in maps.split(|byte| *byte == b'\n').filter_map(Mapping::parse) {

@@ -4,6 +4,14 @@ use std::os::fd::OwnedFd;
 
 use crate::limits::Limits;
 
+/// What cgroups can limit and count.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Controllers {
+    pub(crate) memory: bool,
+    pub(crate) tasks: bool,
+    pub(crate) cpu: bool,
+}
+
 /// The limits of a cgroup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct LeafLimits {

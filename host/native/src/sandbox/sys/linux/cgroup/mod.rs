@@ -29,9 +29,9 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub(crate) use self::entry::Entry;
+pub(crate) use self::entry::{Controllers, Entry};
+pub(crate) use self::place::Leaf;
 use self::place::Place;
-pub(crate) use self::place::{Controllers, Leaf};
 use crate::launch::Identity;
 use crate::limits::Limits;
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use rustix::io::{pwrite, retry_on_intr};
 
 use super::directory::number;
-use super::entry::{CounterFiles, Entry, Kept, LeafLimits};
+use super::entry::{Controllers, CounterFiles, Entry, Kept, LeafLimits};
 use super::mounted::Mounted;
 use super::version1::Version1;
 use super::version2::Version2;
@@ -22,14 +22,6 @@ const KEPT: usize = 16;
 /// The most memory that may still be charged to an empty cgroup that is used again: 1 MiB. The
 /// kernel charges in batches of 64 pages a processor, and gives them back late.
 const LEFT_BYTES: u64 = 1024 * 1024;
-
-/// What cgroups can limit and count.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Controllers {
-    pub(crate) memory: bool,
-    pub(crate) tasks: bool,
-    pub(crate) cpu: bool,
-}
 
 #[derive(Debug)]
 enum Hierarchy {

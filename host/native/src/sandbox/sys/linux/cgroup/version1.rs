@@ -7,9 +7,8 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use super::directory::{Directory, number};
-use super::entry::{CounterFiles, Entry, LeafLimits};
+use super::entry::{Controllers, CounterFiles, Entry, LeafLimits};
 use super::mounted::Mounted;
-use super::place::Controllers;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
 /// The host's directories, one for each controller that it may use.
