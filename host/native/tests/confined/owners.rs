@@ -126,6 +126,10 @@ fn one_owner_cannot_use_up_the_inotify_instances_of_another() {
     }
     let (one, other) = (OwnScope::new(), OwnScope::new());
     for sandbox in SANDBOXES {
+        // Outside a session a confined child has no inotify at all.
+        if sandbox == Sandbox::Required && tier() != Tier::A {
+            continue;
+        }
         let mut all = python(ALL_INSTANCES).sandbox(sandbox);
         all.limits.open_files = Some(4096);
         let mut holder = start(&all, &one);

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use capspawn_raw::filter::Instruction;
@@ -120,7 +121,7 @@ impl Policy {
 /// program at each decision.
 #[derive(Debug, Default)]
 pub(crate) struct PolicyCache {
-    policies: Mutex<Vec<CachedPolicy>>,
+    policies: Mutex<Vec<Arc<CachedPolicy>>>,
     filters: Mutex<Vec<(Network, Arc<Filter>)>>,
 }
 
@@ -128,7 +129,27 @@ pub(crate) struct PolicyCache {
 struct CachedPolicy {
     confinement: Arc<Confinement>,
     program: FileId,
+    /// The roots that programs replace: files, and what is written to. A ruleset is about the
+    /// files that these paths named when it was made.
+    roots: Vec<(PathBuf, Option<FileId>)>,
     policy: Arc<Policy>,
+}
+
+impl CachedPolicy {
+    /// Whether the host has replaced none of the roots.
+    fn is_current(&self) -> bool {
+        let mut roots = self.roots.iter();
+        roots.all(|(path, id)| FileId::at(path) == *id)
+    }
+}
+
+/// Returns the roots of `confinement` that are compared, with the files that they name now.
+fn compared_roots(confinement: &Confinement) -> Vec<(PathBuf, Option<FileId>)> {
+    let read = confinement.fs.read.iter().map(|root| &root.real);
+    let files = read.filter(|path| !path.is_dir());
+    let written = confinement.fs.write.iter().map(|root| &root.real);
+    let all = files.chain(written);
+    all.map(|path| (path.clone(), FileId::at(path))).collect()
 }
 
 /// The device and the inode of a file. The ruleset keeps the inode, so that no other file gets its number.
@@ -139,6 +160,11 @@ impl FileId {
     fn of(program: &Program) -> io::Result<Self> {
         let stat = rustix::fs::fstat(&program.file)?;
         Ok(Self(stat.st_dev, stat.st_ino))
+    }
+
+    fn at(path: &Path) -> Option<Self> {
+        let stat = rustix::fs::lstat(path).ok()?;
+        Some(Self(stat.st_dev, stat.st_ino))
     }
 }
 
@@ -159,22 +185,34 @@ impl PolicyCache {
                 && (Arc::ptr_eq(&cached.confinement, confinement)
                     || cached.confinement == *confinement)
         };
-        if let Some(cached) = self.policies.lock().iter().find(|cached| is_wanted(cached)) {
+        let found = {
+            let cache = self.policies.lock();
+            let found = cache.iter().find(|cached| is_wanted(cached));
+            found.map(Arc::clone)
+        };
+        // Not under the lock either: a root may be on a file system that hangs.
+        if let Some(cached) = found
+            && cached.is_current()
+        {
             return Ok(Arc::clone(&cached.policy));
         }
+        // Before the ruleset is made: what the host replaces meanwhile differs at the next launch.
+        let roots = compared_roots(confinement);
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
         let filter = self.filter(confinement.network)?;
         let policy = Policy::with_filter(confinement, Some(program), tier, filter)?;
         let policy = Arc::new(policy);
         let mut cache = self.policies.lock();
+        cache.retain(|cached| !is_wanted(cached));
         if cache.len() >= CAPACITY {
             cache.remove(0);
         }
-        cache.push(CachedPolicy {
+        cache.push(Arc::new(CachedPolicy {
             confinement: Arc::clone(confinement),
             program: id,
+            roots,
             policy: Arc::clone(&policy),
-        });
+        }));
         Ok(policy)
     }
 
