@@ -11,7 +11,7 @@ use rustix::fs::{flock, fstat, mkdirat, openat, statat, unlinkat};
 use rustix::io::{Errno, pread, retry_on_intr, write};
 
 /// The names of these directories begin so.
-const PREFIX: &str = "capspawn-";
+pub(super) const PREFIX: &str = "capspawn-";
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
@@ -144,15 +144,7 @@ fn remove_abandoned(parent: &OwnedFd) {
         if flock(&dir, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
-        // Version 2 alone has this file. The processes have ended with their host, or are about to.
-        if let Ok(kill) = openat(
-            &dir,
-            "cgroup.kill",
-            OFlags::WRONLY | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) {
-            let _ = write(&kill, b"1");
-        }
+        // Only what is empty: the processes of a killed host end by themselves.
         for cgroup in subdirectories(&dir) {
             let _ = unlinkat(&dir, &*cgroup, AtFlags::REMOVEDIR);
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown};
 
-use super::directory::{Directory, entry};
+use super::directory::{Directory, PREFIX, entry};
 use super::entry::{CounterFiles, Entry, LeafLimits};
 use super::mounted::Mounted;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
@@ -238,6 +238,12 @@ fn candidates(mounted: &Mounted) -> Vec<PathBuf> {
         return candidates;
     }
     let mut above = mounted.own.as_path();
+    // Another launcher of this process has moved the host: next to that cgroup is room for all.
+    let own = format!("{PREFIX}{}-", std::process::id());
+    let name = above.file_name().and_then(|name| name.to_str());
+    if name.is_some_and(|name| name.starts_with(&own)) {
+        above = above.parent().unwrap_or(above);
+    }
     loop {
         candidates.push(above.to_path_buf());
         let is_unlimited = |file| {
