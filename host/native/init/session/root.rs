@@ -220,13 +220,16 @@ impl NewRoot {
 
     /// Mounts an empty file over what `/proc` shows of the machine. What this kernel does not show needs no cover.
     fn hide_machine(&self, proc: &Descriptor) -> Result<(), i32> {
-        let empty = mount::copy(self.empty.as_ref().ok_or(ENOENT)?)?;
-        mount::restrict(&empty, RDONLY | NOSUID | NODEV | NOEXEC, false)?;
+        let empty = self.empty.as_ref().ok_or(ENOENT)?;
         for name in HIDDEN_IN_PROC {
-            match mount::exactly(proc.arg(), name) {
-                Err(ENOENT) => {}
-                place => mount::attach(&mount::copy(&empty)?, &place?)?,
-            }
+            let place = match mount::exactly(proc.arg(), name) {
+                Err(ENOENT) => continue,
+                place => place?,
+            };
+            // Kernels before 6.15 copy no mount that is not attached yet.
+            let cover = mount::copy(empty)?;
+            mount::restrict(&cover, RDONLY | NOSUID | NODEV | NOEXEC, false)?;
+            mount::attach(&cover, &place)?;
         }
         Ok(())
     }

@@ -122,7 +122,9 @@ impl Place {
             self.set_limits(&leaf.cgroup.name, limits)?;
             leaf.cgroup.limits = limits;
         }
-        if leaf.cgroup.kept.is_none() || self.belongs_to_user() {
+        // What is kept is for a clone by the host's own user.
+        let is_other = self.belongs_to_user() || !has_clone3;
+        if leaf.cgroup.kept.is_none() || is_other {
             leaf.entry = Some(self.enter(&leaf.cgroup.name, user, has_clone3)?);
         }
         Ok(leaf)
