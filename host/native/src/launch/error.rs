@@ -112,3 +112,12 @@ pub(crate) fn errno_within(error: &io::Error) -> Option<rustix::io::Errno> {
     }
     None
 }
+
+/// Returns whether the host was short of descriptors, memory or processes: a later attempt may
+/// succeed.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+
+    let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
+    errno_within(error).is_some_and(|errno| short.contains(&errno))
+}

@@ -16,7 +16,7 @@ mod stamp;
 mod usage;
 
 pub use error::{LaunchError, Stage};
-pub(crate) use error::{NoLauncher, errno_within};
+pub(crate) use error::{NoLauncher, errno_within, is_shortage};
 pub use identity::Identity;
 pub use launcher::{Launcher, Owner, Scope};
 pub use owner_uids::OwnerUids;

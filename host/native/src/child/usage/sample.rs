@@ -6,6 +6,7 @@ use std::{fs, io};
 
 use super::machine::Machine;
 use super::stat::Stat;
+use crate::launch::is_shortage;
 
 /// The processes of the sampled groups, by group.
 #[derive(Debug, Default)]
@@ -72,19 +73,6 @@ impl Sample {
             ..Self::default()
         }
     }
-}
-
-/// Whether the failure says something about this process, and nothing about the one it reads.
-fn is_shortage(error: &io::Error) -> bool {
-    let shortages = [
-        rustix::io::Errno::MFILE,
-        rustix::io::Errno::NFILE,
-        rustix::io::Errno::NOMEM,
-    ];
-    let number = error.raw_os_error();
-    shortages
-        .iter()
-        .any(|errno| Some(errno.raw_os_error()) == number)
 }
 
 #[cfg(test)]

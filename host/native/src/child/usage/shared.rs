@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use rustix::fs::makedev;
+
 use super::footprint::Footprint;
 use crate::sandbox::sys::shared_memory_device;
 
@@ -55,9 +57,10 @@ impl<'a> Mapping<'a> {
         let range = range.split_once('-')?;
         let (major, minor) = device.split_once(':')?;
         let hex = |text| u64::from_str_radix(text, 16).ok();
+        let number = |text| u32::from_str_radix(text, 16).ok();
         Some(Self {
             range,
-            device: device_number(hex(major)?, hex(minor)?),
+            device: makedev(number(major)?, number(minor)?),
             inode: inode.parse().ok()?,
             offset: hex(offset)?,
             bytes: hex(range.1)?.checked_sub(hex(range.0)?)?,
@@ -66,11 +69,6 @@ impl<'a> Mapping<'a> {
                 .is_some_and(|path| path.trim_ascii_start().starts_with(b"/anon_hugepage")),
         })
     }
-}
-
-/// Returns the device number as `st_dev` has it.
-fn device_number(major: u64, minor: u64) -> u64 {
-    (minor & 0xff) | ((major & 0xfff) << 8) | ((minor & !0xff) << 12) | ((major & !0xfff) << 32)
 }
 
 impl SharedMemory {
@@ -167,7 +165,7 @@ mod tests {
         assert!(Mapping::parse(huge).expect("a whole line").is_huge);
         assert!(Mapping::parse(b"7f00-9f00 rw-p 00000000 00:00 0 ").is_some());
         assert_eq!(Mapping::parse(b""), None);
-        assert_eq!(device_number(0x103, 0x1_0002), 0x1001_0302);
+        assert_eq!(makedev(0x103, 0x1_0002), 0x1001_0302);
     }
 
     #[test]

@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::fs::{flock, fstat, mkdirat, openat, statat, unlinkat};
@@ -29,15 +28,17 @@ pub(super) struct Directory {
 impl Directory {
     /// Makes a directory in `parent`, and removes those that killed hosts have left there.
     pub(super) fn make(parent: &Path) -> io::Result<Self> {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
         let parent = retry_on_intr(|| rustix::fs::open(parent, DIRECTORY, Mode::empty()))?;
         remove_abandoned(&parent);
+        let mut number = 0;
         loop {
-            let number = NEXT.fetch_add(1, Ordering::Relaxed);
             let name = format!("{PREFIX}{}-{number}", std::process::id());
             match make(&parent, &name) {
-                // Of a host with the same number in another pid namespace.
-                Err(Errno::EXIST) => continue,
+                // Of another launcher, or of a host with the same pid in another pid namespace.
+                Err(Errno::EXIST) => {
+                    number += 1;
+                    continue;
+                }
                 made => made?,
             }
             let dir = retry_on_intr(|| openat(&parent, &*name, DIRECTORY, Mode::empty()))?;

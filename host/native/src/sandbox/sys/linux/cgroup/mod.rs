@@ -8,8 +8,7 @@
 //!
 //! The way chosen: below its own cgroup the host makes one directory ([`place`]), and in it one
 //! cgroup for each child ([`Leaf`]). Making and removing a cgroup takes about 150 µs, a third of a
-//! spawn, so a cgroup that has become empty and holds nothing is used again: entering it takes
-//! 1 % of a spawn. In version 1 the child enters by writing to `tasks`, in version 2 it is
+//! spawn, so a cgroup that has become empty and holds nothing is used again. In version 1 the child enters by writing to `tasks`, in version 2 it is
 //! cloned into the cgroup: writing to version 2's `cgroup.procs` waits for an RCU grace period
 //! of about 10 ms.
 //!
@@ -19,6 +18,8 @@
 
 mod directory;
 mod entry;
+mod hierarchy;
+mod leaf_limits;
 mod mounted;
 mod place;
 mod version1;
@@ -29,10 +30,11 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub(crate) use self::entry::{Controllers, Entry};
+pub(crate) use self::entry::Entry;
+pub(crate) use self::hierarchy::Controllers;
 pub(crate) use self::place::Leaf;
 use self::place::Place;
-use crate::launch::Identity;
+use crate::launch::{Identity, is_shortage};
 use crate::limits::Limits;
 
 /// The cgroups of a launcher's children.
@@ -51,23 +53,8 @@ pub(crate) enum Unavailable {
     Shortage(io::Error),
 }
 
-impl Unavailable {
-    /// A failure that a later attempt may not meet is a shortage.
-    fn of(error: io::Error, hint: &'static str) -> Self {
-        use rustix::io::Errno;
-        let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
-        match Errno::from_io_error(&error) {
-            Some(errno) if short.contains(&errno) => Self::Shortage(error),
-            _ => {
-                tracing::debug!(%error, "no cgroup can be made here");
-                Self::Hint(hint)
-            }
-        }
-    }
-}
-
 /// What the operator can do where the host may make no cgroup.
-pub(crate) const DELEGATE_HINT: &str = "run the host in a delegated cgroup: `systemd-run --user --scope -p Delegate=yes`, or `Delegate=yes` in its unit";
+const DELEGATE_HINT: &str = "run the host in a delegated cgroup: `systemd-run --user --scope -p Delegate=yes`, or `Delegate=yes` in its unit";
 const OFF_HINT: &str = "the embedder has turned cgroups off";
 
 impl Cgroups {
@@ -84,7 +71,7 @@ impl Cgroups {
     ///
     /// Why there are none. A shortage is not kept: the next call looks again.
     pub(crate) fn controllers(&self) -> Result<Controllers, Unavailable> {
-        self.place().map(|place| place.controllers())
+        self.place().map(|place| place.hierarchy().controllers())
     }
 
     /// Returns an empty cgroup with the limits of one child, which a child of `user` can enter, by
@@ -100,30 +87,37 @@ impl Cgroups {
         user: Identity,
         has_clone3: bool,
     ) -> io::Result<Option<Leaf>> {
-        let assign = || self.assign_once(limits, user, has_clone3);
-        match assign() {
+        let Some(place) = self.place_if_any()? else {
+            return Ok(None);
+        };
+        match place.take(limits, user, has_clone3) {
             // Someone else has removed the directory.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 tracing::warn!("the host's cgroup was removed: making another");
-                self.place.lock().take();
-                assign()
+                self.forget(&place);
+                let place = self.place_if_any()?;
+                let taken = place.map(|place| place.take(limits, user, has_clone3));
+                taken.transpose()
             }
-            assigned => assigned,
+            taken => taken.map(Some),
         }
     }
 
-    fn assign_once(
-        &self,
-        limits: &Limits,
-        user: Identity,
-        has_clone3: bool,
-    ) -> io::Result<Option<Leaf>> {
-        let place = match self.place() {
-            Ok(place) => place,
-            Err(Unavailable::Hint(_)) => return Ok(None),
-            Err(Unavailable::Shortage(error)) => return Err(error),
-        };
-        place.take(limits, user, has_clone3).map(Some)
+    /// Returns the cgroup that a session's server has to be started in, so that it may clone
+    /// children into theirs; none where that does not matter.
+    pub(crate) fn servers(&self) -> io::Result<Option<Entry>> {
+        match self.place_if_any()? {
+            Some(place) => place.hierarchy().servers(),
+            None => Ok(None),
+        }
+    }
+
+    fn place_if_any(&self) -> io::Result<Option<Arc<Place>>> {
+        match self.place() {
+            Ok(place) => Ok(Some(place)),
+            Err(Unavailable::Hint(_)) => Ok(None),
+            Err(Unavailable::Shortage(error)) => Err(error),
+        }
     }
 
     fn place(&self) -> Result<Arc<Place>, Unavailable> {
@@ -131,27 +125,26 @@ impl Cgroups {
         if let Some(place) = &*kept {
             return place.clone().map_err(Unavailable::Hint);
         }
+        // Under the lock, once: with version 2 two threads that move the host would undo each other's work.
         let place = match Place::find() {
             Ok(place) => Ok(Arc::new(place)),
-            Err(error) => match Unavailable::of(error, DELEGATE_HINT) {
-                Unavailable::Hint(hint) => Err(hint),
-                shortage @ Unavailable::Shortage(_) => return Err(shortage),
-            },
+            Err(error) if is_shortage(&error) => return Err(Unavailable::Shortage(error)),
+            Err(error) => {
+                tracing::debug!(%error, "no cgroup can be made here");
+                Err(DELEGATE_HINT)
+            }
         };
-        *kept = Some(place.clone());
-        place.map_err(Unavailable::Hint)
+        kept.insert(place).clone().map_err(Unavailable::Hint)
     }
-}
 
-impl Cgroups {
-    /// Returns the cgroup that a session's server has to be started in, so that it may clone
-    /// children into theirs; none where that does not matter.
-    pub(crate) fn servers(&self) -> io::Result<Option<Entry>> {
-        match self.place() {
-            Ok(place) => place.servers(),
-            Err(Unavailable::Hint(_)) => Ok(None),
-            Err(Unavailable::Shortage(error)) => Err(error),
-        }
+    /// Forgets a place that is gone, unless another has taken its place already.
+    fn forget(&self, gone: &Arc<Place>) {
+        let mut kept = self.place.lock();
+        let is_gone = |place: &mut Result<_, _>| matches!(place, Ok(it) if Arc::ptr_eq(it, gone));
+        let forgotten = kept.take_if(is_gone);
+        drop(kept);
+        // Not under the lock: it waits for the cgroups to become empty.
+        drop(forgotten);
     }
 }
 

@@ -9,7 +9,9 @@ use parking_lot::Mutex;
 use rustix::io::{pwrite, retry_on_intr};
 
 use super::directory::number;
-use super::entry::{Controllers, CounterFiles, Entry, Kept, LeafLimits};
+use super::entry::Entry;
+use super::hierarchy::{CounterFiles, Hierarchy};
+use super::leaf_limits::LeafLimits;
 use super::mounted::Mounted;
 use super::version1::Version1;
 use super::version2::Version2;
@@ -23,22 +25,23 @@ const KEPT: usize = 16;
 /// kernel charges in batches of 64 pages a processor, and gives them back late.
 const LEFT_BYTES: u64 = 1024 * 1024;
 
-#[derive(Debug)]
-enum Hierarchy {
-    V1(Version1),
-    V2(Version2),
-}
-
-/// The host's directory, or with version 1 one for each controller.
+/// The host's place: its directory, and what becomes of the cgroups in it.
 #[derive(Debug)]
 pub(super) struct Place {
-    hierarchy: Hierarchy,
+    hierarchy: Box<dyn Hierarchy>,
     next: AtomicU64,
     /// Cgroups whose files are open.
     open: AtomicUsize,
     idle: Mutex<Vec<Cgroup>>,
     /// To be removed as soon as they are empty.
     ended: Mutex<Vec<String>>,
+}
+
+/// Open files of a cgroup. To open them for each child would cost 4 % of a spawn.
+#[derive(Debug)]
+struct Kept {
+    entry: Entry,
+    counters: CounterFiles,
 }
 
 /// A cgroup, its limits, and the processor time of those that were in it before.
@@ -60,10 +63,10 @@ impl Place {
         let mounted = Mounted::all()?;
         let second = mounted.iter().find(|it| it.controllers.is_none());
         let second = second.map(Version2::make);
-        let hierarchy = match second {
-            Some(Ok(version2)) => Hierarchy::V2(version2),
+        let hierarchy: Box<dyn Hierarchy> = match second {
+            Some(Ok(version2)) => Box::new(version2),
             // Both versions may be mounted, the controllers in one of them.
-            _ => Hierarchy::V1(Version1::make(&mounted)?),
+            _ => Box::new(Version1::make(&mounted)?),
         };
         Ok(Self {
             hierarchy,
@@ -74,23 +77,8 @@ impl Place {
         })
     }
 
-    pub(super) fn controllers(&self) -> Controllers {
-        match &self.hierarchy {
-            Hierarchy::V1(it) => it.controllers(),
-            Hierarchy::V2(it) => Controllers {
-                memory: true,
-                tasks: it.has_tasks(),
-                cpu: true,
-            },
-        }
-    }
-
-    /// Returns the cgroup of a session's server, where that matters.
-    pub(super) fn servers(&self) -> io::Result<Option<Entry>> {
-        match &self.hierarchy {
-            Hierarchy::V1(_) => Ok(None),
-            Hierarchy::V2(it) => it.servers().map(Some),
-        }
+    pub(super) fn hierarchy(&self) -> &dyn Hierarchy {
+        &*self.hierarchy
     }
 
     /// Returns an empty cgroup with these limits, which a child of `user` can enter.
@@ -102,15 +90,9 @@ impl Place {
     ) -> io::Result<Leaf> {
         self.remove_ended();
         let limits = LeafLimits::of(limits);
-        let kept = {
-            let mut idle = self.idle.lock();
-            let equal = idle.iter().rposition(|cgroup| cgroup.limits == limits);
-            let index = equal.or(idle.len().checked_sub(1));
-            index.map(|index| idle.swap_remove(index))
-        };
-        let cgroup = match kept {
-            Some(cgroup) => cgroup,
-            None => self.add(limits)?,
+        let cgroup = match self.take_idle(limits) {
+            Some(cgroup) => self.limit(cgroup, limits)?,
+            None => self.add(limits, has_clone3)?,
         };
         let mut leaf = Leaf {
             place: Arc::clone(self),
@@ -118,32 +100,44 @@ impl Place {
             entry: None,
             counted: Mutex::default(),
         };
-        if leaf.cgroup.limits != limits {
-            self.set_limits(&leaf.cgroup.name, limits)?;
-            leaf.cgroup.limits = limits;
-        }
-        // What is kept is for a clone by the host's own user.
-        let is_other = self.belongs_to_user() || !has_clone3;
-        if leaf.cgroup.kept.is_none() || is_other {
-            leaf.entry = Some(self.enter(&leaf.cgroup.name, user, has_clone3)?);
+        let name = &leaf.cgroup.name;
+        self.hierarchy.give_to(name, user)?;
+        if leaf.cgroup.kept.is_none() {
+            leaf.entry = Some(self.hierarchy.entry(name, has_clone3)?);
         }
         Ok(leaf)
     }
 
+    /// Returns a kept cgroup, with equal limits if there is one.
+    fn take_idle(&self, limits: LeafLimits) -> Option<Cgroup> {
+        let mut idle = self.idle.lock();
+        let equal = idle.iter().rposition(|cgroup| cgroup.limits == limits);
+        let index = equal.or(idle.len().checked_sub(1))?;
+        Some(idle.swap_remove(index))
+    }
+
+    /// Sets the limits of a kept cgroup, or removes it: after a failure its limits are unknown.
+    fn limit(&self, mut cgroup: Cgroup, limits: LeafLimits) -> io::Result<Cgroup> {
+        if cgroup.limits != limits {
+            if let Err(error) = self.hierarchy.set_limits(&cgroup.name, limits) {
+                self.discard(cgroup);
+                return Err(error);
+            }
+            cgroup.limits = limits;
+        }
+        Ok(cgroup)
+    }
+
     /// Makes a cgroup.
-    fn add(&self, limits: LeafLimits) -> io::Result<Cgroup> {
+    fn add(&self, limits: LeafLimits, has_clone3: bool) -> io::Result<Cgroup> {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
-        match &self.hierarchy {
-            Hierarchy::V1(it) => it.add(&name),
-            Hierarchy::V2(it) => it.add(&name),
-        }?;
-        let prepared = self.set_limits(&name, limits);
-        if let Err(error) = prepared {
+        self.hierarchy.add(&name)?;
+        if let Err(error) = self.hierarchy.set_limits(&name, limits) {
             self.end(name);
             return Err(error);
         }
         Ok(Cgroup {
-            kept: self.keep(&name),
+            kept: self.keep(&name, has_clone3),
             name,
             limits,
             cpu_before: Duration::ZERO,
@@ -152,36 +146,16 @@ impl Place {
 
     /// Opens the files of a cgroup, unless so many are open already or the host is short of
     /// descriptors. They are opened for each use then.
-    fn keep(&self, name: &str) -> Option<Kept> {
-        let counters = (self.open.load(Ordering::Relaxed) < KEPT)
-            .then(|| self.counter_files(name))?
-            .ok()?;
-        let entry = match &self.hierarchy {
-            Hierarchy::V1(it) => it.enter(name),
-            Hierarchy::V2(it) => it.enter(name, Identity::host().uid, true),
+    fn keep(&self, name: &str, has_clone3: bool) -> Option<Kept> {
+        if self.open.load(Ordering::Relaxed) >= KEPT {
+            return None;
+        }
+        let kept = Kept {
+            entry: self.hierarchy.entry(name, has_clone3).ok()?,
+            counters: self.hierarchy.counter_files(name).ok()?,
         };
-        let entry = entry.ok()?;
         self.open.fetch_add(1, Ordering::Relaxed);
-        Some(Kept { entry, counters })
-    }
-
-    /// Whether a cgroup must be given to the user who is to enter it.
-    fn belongs_to_user(&self) -> bool {
-        matches!(self.hierarchy, Hierarchy::V2(_)) && Identity::host().is_root()
-    }
-
-    fn enter(&self, name: &str, user: Identity, has_clone3: bool) -> io::Result<Entry> {
-        match &self.hierarchy {
-            Hierarchy::V1(it) => it.enter(name),
-            Hierarchy::V2(it) => it.enter(name, user.uid, has_clone3),
-        }
-    }
-
-    fn counter_files(&self, name: &str) -> io::Result<CounterFiles> {
-        match &self.hierarchy {
-            Hierarchy::V1(it) => it.counter_files(name),
-            Hierarchy::V2(it) => it.counter_files(name),
-        }
+        Some(kept)
     }
 
     fn counters(&self, cgroup: &Cgroup) -> io::Result<TreeCounters> {
@@ -189,37 +163,35 @@ impl Place {
         let files = match &cgroup.kept {
             Some(kept) => &kept.counters,
             None => {
-                opened = self.counter_files(&cgroup.name)?;
+                opened = self.hierarchy.counter_files(&cgroup.name)?;
                 &opened
             }
         };
         let (name, limits) = (&cgroup.name, cgroup.limits);
-        let cpu = |file| match &self.hierarchy {
-            Hierarchy::V1(_) => Version1::cpu(file),
-            Hierarchy::V2(_) => Version2::cpu(file),
+        let controllers = self.hierarchy.controllers();
+        let memory = match &files.memory_peak {
+            Some(peak) => Some(number(peak)?),
+            // Without a peak the registry keeps the largest of what it is given.
+            None if controllers.memory => Some(self.hierarchy.memory_bytes(name)?),
+            None => None,
         };
-        let peak = files.memory_peak.as_ref().map(number).transpose()?;
-        let usage = TreeUsage {
-            peak_memory_bytes: peak.filter(|_| !limits.memory_is_sampled),
-            cpu: files.cpu.as_ref().map(cpu).transpose()?,
-            peak_tasks: files.tasks_peak.as_ref().map(number).transpose()?,
+        let cpu = files.cpu.as_ref().map(|file| self.hierarchy.cpu(file));
+        // Well below its limit the kernel had no reason to end a process.
+        let is_near = |limit: u64| {
+            let enough = limit.saturating_sub(LEFT_BYTES);
+            files.memory_peak.is_none() || memory.is_some_and(|peak| peak >= enough)
         };
-        // Without this many bytes in use the kernel had no reason.
-        let is_near = |limit: u64| peak.is_none_or(|peak| peak >= limit.saturating_sub(LEFT_BYTES));
-        let kills = match limits.memory_bytes.is_some_and(is_near) {
-            false => 0,
-            true => match &self.hierarchy {
-                Hierarchy::V1(it) => it.memory_kills(name)?,
-                Hierarchy::V2(it) => it.memory_kills(name)?,
-            },
-        };
+        let may_have_ended = limits.memory_bytes.is_some_and(is_near);
         Ok(TreeCounters {
             usage: TreeUsage {
-                cpu: usage.cpu.map(|cpu| cpu.saturating_sub(cgroup.cpu_before)),
-                ..usage
+                peak_memory_bytes: memory.filter(|_| !limits.memory_is_sampled),
+                cpu: cpu
+                    .transpose()?
+                    .map(|cpu| cpu.saturating_sub(cgroup.cpu_before)),
+                peak_tasks: files.tasks_peak.as_ref().map(number).transpose()?,
             },
-            out_of_memory: kills > 0,
-            tasks_enforced: self.controllers().tasks,
+            out_of_memory: may_have_ended && self.hierarchy.memory_kills(name)? > 0,
+            tasks_enforced: controllers.tasks,
         })
     }
 
@@ -227,32 +199,27 @@ impl Place {
     /// over to the next: it had one task, which has been reaped, and used no memory that
     /// outlives it. `counted` is what it had used then.
     fn is_as_new(&self, cgroup: &mut Cgroup, counted: &TreeCounters) -> bool {
-        let one_task = counted.usage.peak_tasks.is_some_and(|tasks| tasks <= 1);
-        let Some(peak) = cgroup
-            .kept
-            .as_ref()
-            .and_then(|kept| kept.counters.memory_peak.as_ref())
-        else {
-            return false;
-        };
-        if !one_task || counted.out_of_memory {
-            return false;
-        }
-        // What never was there is not left.
+        let TreeUsage {
+            peak_memory_bytes,
+            cpu,
+            peak_tasks,
+        } = counted.usage;
         let few = |bytes: u64| bytes <= LEFT_BYTES;
-        let has_few_left = || match &self.hierarchy {
-            Hierarchy::V1(it) => it.memory_bytes(&cgroup.name).is_ok_and(few),
-            Hierarchy::V2(it) => it.memory_bytes(&cgroup.name).is_ok_and(few),
+        // What never was there is not left.
+        let has_few_left = || {
+            let left = || self.hierarchy.memory_bytes(&cgroup.name);
+            peak_memory_bytes.is_some_and(few) || left().is_ok_and(few)
         };
-        if !(counted.usage.peak_memory_bytes.is_some_and(few) || has_few_left()) {
+        let has_one_task = peak_tasks.is_some_and(|tasks| tasks <= 1);
+        if !has_one_task || counted.out_of_memory || !has_few_left() {
             return false;
         }
-        cgroup.cpu_before += counted.usage.cpu.unwrap_or_default();
-        let forget: &[u8] = match &self.hierarchy {
-            Hierarchy::V1(_) => b"0",
-            Hierarchy::V2(_) => b"reset",
+        let kept = cgroup.kept.as_ref();
+        let Some(peak) = kept.and_then(|kept| kept.counters.memory_peak.as_ref()) else {
+            return false;
         };
-        retry_on_intr(|| pwrite(peak, forget, 0)).is_ok()
+        cgroup.cpu_before += cpu.unwrap_or_default();
+        retry_on_intr(|| pwrite(peak, self.hierarchy.forget(), 0)).is_ok()
     }
 
     fn give_back(&self, mut cgroup: Cgroup, counted: Option<TreeCounters>) {
@@ -264,7 +231,12 @@ impl Place {
                 return;
             }
         }
-        if cgroup.kept.take().is_some() {
+        self.discard(cgroup);
+    }
+
+    /// Closes the files of a cgroup, and removes it.
+    fn discard(&self, cgroup: Cgroup) {
+        if cgroup.kept.is_some() {
             self.open.fetch_sub(1, Ordering::Relaxed);
         }
         self.end(cgroup.name);
@@ -272,7 +244,7 @@ impl Place {
 
     /// Removes a cgroup, now or once it is empty.
     fn end(&self, name: String) {
-        if self.remove(&name).is_err() {
+        if self.hierarchy.remove(&name).is_err() {
             self.ended.lock().push(name);
         }
     }
@@ -284,25 +256,11 @@ impl Place {
             let Some(name) = self.ended.lock().pop() else {
                 return;
             };
-            if self.remove(&name).is_err() {
+            if self.hierarchy.remove(&name).is_err() {
                 // The others have been waiting for longer.
                 self.ended.lock().insert(0, name);
                 return;
             }
-        }
-    }
-
-    fn remove(&self, name: &str) -> io::Result<()> {
-        match &self.hierarchy {
-            Hierarchy::V1(it) => it.remove(name),
-            Hierarchy::V2(it) => it.remove(name),
-        }
-    }
-
-    fn set_limits(&self, name: &str, limits: LeafLimits) -> io::Result<()> {
-        match &self.hierarchy {
-            Hierarchy::V1(it) => it.set_limits(name, limits),
-            Hierarchy::V2(it) => it.set_limits(name, limits),
         }
     }
 }
@@ -316,7 +274,7 @@ impl Drop for Place {
         let mut names = std::mem::take(self.ended.get_mut());
         names.extend(idle.into_iter().map(|cgroup| cgroup.name));
         for _ in 0..ATTEMPTS {
-            names.retain(|name| self.remove(name).is_err());
+            names.retain(|name| self.hierarchy.remove(name).is_err());
             if names.is_empty() {
                 return;
             }
@@ -352,7 +310,7 @@ impl Leaf {
 
     /// Whether the kernel refuses tasks over the limit.
     pub(crate) fn limits_tasks(&self) -> bool {
-        self.place.controllers().tasks
+        self.place.hierarchy.controllers().tasks
     }
 
     /// Closes what only entering needs.
@@ -377,9 +335,7 @@ impl Leaf {
 
     /// Kills all processes in the cgroup, where the kernel has a call for that.
     pub(crate) fn kill(&self) {
-        if let Hierarchy::V2(it) = &self.place.hierarchy {
-            let _ = it.kill(&self.cgroup.name);
-        }
+        self.place.hierarchy.kill(&self.cgroup.name);
     }
 }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use super::directory::{Directory, number};
-use super::entry::{Controllers, CounterFiles, Entry, LeafLimits};
+use super::entry::Entry;
+use super::hierarchy::{Controllers, CounterFiles, Hierarchy};
+use super::leaf_limits::LeafLimits;
 use super::mounted::Mounted;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
@@ -52,8 +54,10 @@ impl Version1 {
     fn all(&self) -> impl Iterator<Item = &Directory> {
         [&self.memory, &self.tasks, &self.cpu].into_iter().flatten()
     }
+}
 
-    pub(super) fn controllers(&self) -> Controllers {
+impl Hierarchy for Version1 {
+    fn controllers(&self) -> Controllers {
         Controllers {
             memory: self.memory.is_some(),
             tasks: self.tasks.is_some(),
@@ -61,7 +65,7 @@ impl Version1 {
         }
     }
 
-    pub(super) fn add(&self, name: &str) -> io::Result<()> {
+    fn add(&self, name: &str) -> io::Result<()> {
         for directory in self.all() {
             if let Err(error) = directory.add(name) {
                 let _ = self.remove(name);
@@ -71,11 +75,11 @@ impl Version1 {
         Ok(())
     }
 
-    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+    fn remove(&self, name: &str) -> io::Result<()> {
         self.all().try_for_each(|directory| directory.remove(name))
     }
 
-    pub(super) fn set_limits(&self, name: &str, limits: LeafLimits) -> io::Result<()> {
+    fn set_limits(&self, name: &str, limits: LeafLimits) -> io::Result<()> {
         let value = |limit: Option<u64>, none: &str| limit.map_or(none.into(), |it| it.to_string());
         if let Some(memory) = &self.memory {
             let value = value(limits.memory_bytes, "-1");
@@ -97,8 +101,7 @@ impl Version1 {
         Ok(())
     }
 
-    /// Returns what a child writes to in order to enter.
-    pub(super) fn enter(&self, name: &str) -> io::Result<Entry> {
+    fn entry(&self, name: &str, _has_clone3: bool) -> io::Result<Entry> {
         let open = |it: &Directory| {
             it.open(&format!("{name}/tasks"), OFlags::WRONLY)
                 .and_then(above_stdio)
@@ -107,8 +110,7 @@ impl Version1 {
         files.map(Entry::Write)
     }
 
-    /// Opens the files that count.
-    pub(super) fn counter_files(&self, name: &str) -> io::Result<CounterFiles> {
+    fn counter_files(&self, name: &str) -> io::Result<CounterFiles> {
         let open = |it: &Option<Directory>, file, flags| {
             let directory = it.as_ref()?;
             Some(directory.open(&format!("{name}/{file}"), flags))
@@ -122,24 +124,25 @@ impl Version1 {
         })
     }
 
-    /// Returns the memory that is charged to the cgroup now, in bytes.
-    pub(super) fn memory_bytes(&self, name: &str) -> io::Result<u64> {
+    fn memory_bytes(&self, name: &str) -> io::Result<u64> {
         match &self.memory {
             Some(memory) => memory.number(&format!("{name}/memory.usage_in_bytes")),
             None => Ok(0),
         }
     }
 
-    /// Returns the processor time that has been used in the cgroup.
-    pub(super) fn cpu(file: &OwnedFd) -> io::Result<Duration> {
+    fn cpu(&self, file: &OwnedFd) -> io::Result<Duration> {
         number(file).map(Duration::from_nanos)
     }
 
-    /// Returns how many processes the kernel has ended because the cgroup was at its limit.
-    pub(super) fn memory_kills(&self, name: &str) -> io::Result<u64> {
+    fn memory_kills(&self, name: &str) -> io::Result<u64> {
         match &self.memory {
             Some(memory) => memory.entry(&format!("{name}/memory.oom_control"), "oom_kill"),
             None => Ok(0),
         }
+    }
+
+    fn forget(&self) -> &'static [u8] {
+        b"0"
     }
 }

@@ -13,8 +13,11 @@ use std::time::Duration;
 use rustix::fs::{Gid, Mode, OFlags, Uid, fchmod, fchown};
 
 use super::directory::{Directory, PREFIX, entry};
-use super::entry::{CounterFiles, Entry, LeafLimits};
+use super::entry::Entry;
+use super::hierarchy::{Controllers, CounterFiles, Hierarchy};
+use super::leaf_limits::LeafLimits;
 use super::mounted::Mounted;
+use crate::launch::Identity;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY);
@@ -47,6 +50,12 @@ impl Version2 {
             }
         }
         Err(error)
+    }
+
+    /// Opens the file by which a process enters a cgroup.
+    fn procs(&self, name: &str) -> io::Result<OwnedFd> {
+        let procs = format!("{name}/cgroup.procs");
+        self.directory.open(&procs, OFlags::WRONLY)
     }
 
     fn make_in(parent: &Path, is_own: bool) -> io::Result<Self> {
@@ -94,12 +103,18 @@ impl Version2 {
             has_tasks: wanted.contains(&"pids"),
         })
     }
+}
 
-    pub(super) fn has_tasks(&self) -> bool {
-        self.has_tasks
+impl Hierarchy for Version2 {
+    fn controllers(&self) -> Controllers {
+        Controllers {
+            memory: true,
+            tasks: self.has_tasks,
+            cpu: true,
+        }
     }
 
-    pub(super) fn add(&self, name: &str) -> io::Result<()> {
+    fn add(&self, name: &str) -> io::Result<()> {
         self.directory.add(name)?;
         let whole = self
             .directory
@@ -109,11 +124,11 @@ impl Version2 {
         })
     }
 
-    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+    fn remove(&self, name: &str) -> io::Result<()> {
         self.directory.remove(name)
     }
 
-    pub(super) fn set_limits(&self, name: &str, limits: LeafLimits) -> io::Result<()> {
+    fn set_limits(&self, name: &str, limits: LeafLimits) -> io::Result<()> {
         let value = |limit: Option<u64>| limit.map_or("max".into(), |it| it.to_string());
         let write =
             |file: &str, value: &str| self.directory.write(&format!("{name}/{file}"), value);
@@ -134,57 +149,59 @@ impl Version2 {
         Ok(())
     }
 
-    /// Returns how a child of the user `uid` enters. A process of that user clones it into the
-    /// cgroup, or it writes to `cgroup.procs` where `is_cloned` is false.
-    pub(super) fn enter(&self, name: &str, uid: u32, is_cloned: bool) -> io::Result<Entry> {
-        let procs = format!("{name}/cgroup.procs");
-        if !is_cloned {
-            let procs = self.directory.open(&procs, OFlags::WRONLY)?;
-            return Ok(Entry::Write(vec![above_stdio(procs)?]));
+    fn entry(&self, name: &str, has_clone3: bool) -> io::Result<Entry> {
+        if has_clone3 {
+            return self.directory.open(name, DIRECTORY).map(Entry::Clone);
         }
+        let procs = self.procs(name)?;
+        Ok(Entry::Write(vec![above_stdio(procs)?]))
+    }
+
+    fn give_to(&self, name: &str, user: Identity) -> io::Result<()> {
         if is_root() {
-            let procs = self.directory.open(&procs, OFlags::WRONLY)?;
-            fchown(&procs, Some(Uid::from_raw(uid)), None::<Gid>)?;
+            fchown(
+                self.procs(name)?,
+                Some(Uid::from_raw(user.uid)),
+                None::<Gid>,
+            )?;
         }
-        self.directory.open(name, DIRECTORY).map(Entry::Clone)
+        Ok(())
     }
 
-    /// Returns the cgroup of the sessions' servers.
-    pub(super) fn servers(&self) -> io::Result<Entry> {
-        self.directory.open(SERVERS, DIRECTORY).map(Entry::Clone)
+    fn servers(&self) -> io::Result<Option<Entry>> {
+        let servers = self.directory.open(SERVERS, DIRECTORY);
+        servers.map(Entry::Clone).map(Some)
     }
 
-    /// Opens the files that count.
-    pub(super) fn counter_files(&self, name: &str) -> io::Result<CounterFiles> {
+    fn counter_files(&self, name: &str) -> io::Result<CounterFiles> {
         let open = |file: &str, flags| self.directory.open(&format!("{name}/{file}"), flags);
         Ok(CounterFiles {
-            // Kernels before 5.19 have no peak of the memory, and later ones none of the tasks: the registry
-            // samples it.
+            // Before Linux 5.19 there is no peak of the memory, and later none of the tasks.
             memory_peak: open("memory.peak", OFlags::RDWR).ok(),
             tasks_peak: open("pids.peak", OFlags::RDONLY).ok(),
             cpu: Some(open("cpu.stat", OFlags::RDONLY)?),
         })
     }
 
-    /// Returns the memory that is charged to the cgroup now, in bytes.
-    pub(super) fn memory_bytes(&self, name: &str) -> io::Result<u64> {
+    fn memory_bytes(&self, name: &str) -> io::Result<u64> {
         self.directory.number(&format!("{name}/memory.current"))
     }
 
-    /// Returns the processor time that has been used in the cgroup.
-    pub(super) fn cpu(file: &OwnedFd) -> io::Result<Duration> {
+    fn cpu(&self, file: &OwnedFd) -> io::Result<Duration> {
         entry(file, "usage_usec").map(Duration::from_micros)
     }
 
-    /// Returns how many processes the kernel has ended because the cgroup was at its limit.
-    pub(super) fn memory_kills(&self, name: &str) -> io::Result<u64> {
+    fn memory_kills(&self, name: &str) -> io::Result<u64> {
         self.directory
             .entry(&format!("{name}/memory.events"), "oom_kill")
     }
 
-    /// Kills every process in the cgroup.
-    pub(super) fn kill(&self, name: &str) -> io::Result<()> {
-        self.directory.write(&format!("{name}/cgroup.kill"), "1")
+    fn forget(&self) -> &'static [u8] {
+        b"reset"
+    }
+
+    fn kill(&self, name: &str) {
+        let _ = self.directory.write(&format!("{name}/cgroup.kill"), "1");
     }
 }
 

@@ -24,7 +24,6 @@ mod in_use;
 pub(crate) mod roots;
 
 use std::collections::HashMap;
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -194,12 +193,6 @@ impl Drop for Lease {
         // This one, unless its owner has a new one already.
         state.leases.retain(|_, lease| lease.strong_count() > 0);
     }
-}
-
-/// Returns whether `error` is a shortage of user ids or of another resource.
-pub(crate) fn is_shortage(error: &io::Error) -> bool {
-    let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
-    crate::launch::errno_within(error).is_some_and(|errno| short.contains(&errno))
 }
 
 #[cfg(test)]

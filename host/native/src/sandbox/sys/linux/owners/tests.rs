@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
+use crate::launch::is_shortage;
 
 const ONE: Owner<'_> = Owner {
     component: "one",

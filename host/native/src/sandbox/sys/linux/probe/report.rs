@@ -73,7 +73,7 @@ fn in_session(
         }
         (Dimension::CrossProcess, _) => unless(SIGNAL, "pid namespace, seccomp"),
         (Dimension::TreeKill, _) => unless(GROUP, TREE_MECHANISM),
-        // The kernel does not apply this limit to the user id 0: only the samples are left.
+        // The kernel does not apply this limit to the user id 0.
         (Dimension::Processes, _) if !findings.keeps_root => {
             always("RLIMIT_NPROC in a user namespace")
         }
@@ -131,24 +131,22 @@ fn level(
         Dimension::WallClock | Dimension::Output => always("the registry"),
         Dimension::Descriptors => always("close_range"),
         Dimension::Environment => always("built from the grant"),
-        // The kernel does not apply RLIMIT_NPROC to the user id 0: only the samples are left.
-        Dimension::Processes if findings.keeps_root => by_cgroup(
-            |it| it.tasks,
-            "a pids cgroup for each child",
-            sampled(
-                "counted by the registry",
-                "sampled: a burst can exceed the limit",
-                "sampled: a burst, or a process that leaves the group, can exceed the limit",
-            ),
-        ),
         Dimension::Processes => by_cgroup(
             |it| it.tasks,
             "a pids cgroup for each child",
-            sampled(
-                "RLIMIT_NPROC of the user, counted by the registry",
-                "sampled: a burst can exceed the limit by about 1024 tasks",
-                "sampled: a burst, or a process that leaves the group, can exceed the limit by about 1024 tasks",
-            ),
+            match findings.keeps_root {
+                // The kernel does not apply RLIMIT_NPROC to the user id 0: only the samples are left.
+                true => sampled(
+                    "counted by the registry",
+                    "sampled: a burst can exceed the limit",
+                    "sampled: a burst, or a process that leaves the group, can exceed the limit",
+                ),
+                false => sampled(
+                    "RLIMIT_NPROC of the user, counted by the registry",
+                    "sampled: a burst can exceed the limit by about 1024 tasks",
+                    "sampled: a burst, or a process that leaves the group, can exceed the limit by about 1024 tasks",
+                ),
+            },
         ),
         Dimension::Memory => by_cgroup(
             |it| it.memory,

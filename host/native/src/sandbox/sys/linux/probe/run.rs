@@ -21,7 +21,7 @@ use super::findings::{
 use super::owners::Users;
 use super::samples::see_children;
 use crate::confinement::{Confinement, FsRules, Network, Sandbox, Tier};
-use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage, errno_within};
+use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage, is_shortage};
 use crate::sandbox::sys::linux::cgroup::Unavailable;
 use crate::sandbox::sys::linux::fd::memfd::NotExecutable;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
@@ -215,7 +215,7 @@ fn outcome(probe: &dyn Process) -> Result<u8, LaunchError> {
 /// Returns what the operator can change where the self-test could not run.
 fn hint(error: &LaunchError) -> &'static str {
     match error.stage {
-        _ if is_shortage(&error.source) => SHORT_HINT,
+        _ if is_transient(&error.source) => SHORT_HINT,
         _ if NotExecutable::is(&error.source) => NotExecutable::HINT,
         _ if CannotSignal::is(&error.source) => SIGNAL_HINT,
         Stage::Namespaces | Stage::Root => namespaces_hint(),
@@ -224,10 +224,8 @@ fn hint(error: &LaunchError) -> &'static str {
 }
 
 /// Returns whether a later attempt may succeed: the host lacked descriptors, memory, processes or time.
-fn is_shortage(error: &io::Error) -> bool {
-    let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
-    error.kind() == io::ErrorKind::TimedOut
-        || errno_within(error).is_some_and(|errno| short.contains(&errno))
+fn is_transient(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::TimedOut || is_shortage(error)
 }
 
 /// Returns the setting that prevents user namespaces on this host.

@@ -6,6 +6,7 @@ use rustix::process::{geteuid, getpid};
 
 use super::findings::SHORT_HINT;
 use crate::confinement::Tier;
+use crate::launch::is_shortage;
 
 const NO_PROC_HINT: &str = "mount a /proc of the host's own pid namespace";
 const HIDDEN_HINT: &str =
@@ -25,10 +26,9 @@ pub(crate) fn see_children(tier: Tier) -> Result<(), &'static str> {
 
 /// Returns the content of a file; nothing if it is missing or hidden.
 fn read(path: &str) -> Result<Vec<u8>, &'static str> {
-    let shortages = [libc::EMFILE, libc::ENFILE, libc::ENOMEM].map(Some);
-    fs::read(path).or_else(|error| match error.raw_os_error() {
-        number if shortages.contains(&number) => Err(SHORT_HINT),
-        _ => Ok(Vec::new()),
+    fs::read(path).or_else(|error| match is_shortage(&error) {
+        true => Err(SHORT_HINT),
+        false => Ok(Vec::new()),
     })
 }
 

@@ -8,8 +8,8 @@ use super::instance::session_ended;
 use super::owner_mounts::OwnerMounts;
 use super::roots::Root;
 use crate::confinement::FsRules;
-use crate::launch::{Identity, LaunchError, Scope, Stage};
-use crate::sandbox::sys::linux::owners::{Lease, Owners, is_shortage};
+use crate::launch::{Identity, LaunchError, Scope, Stage, is_shortage};
+use crate::sandbox::sys::linux::owners::{Lease, Owners};
 use crate::sandbox::sys::linux::spawner::Spawner;
 
 /// The user of a session's processes, and the mounts that show its files as that user's.
@@ -22,7 +22,7 @@ pub(super) struct SessionUser {
     /// Whether the processes have to change to the user.
     pub(super) becomes: bool,
     pub(super) mounts: OwnerMounts,
-    /// Keeps the id as long as a process has it. None for the user that all owners share.
+    /// Holds the id until no process uses it any more. None for the user that all owners share.
     pub(super) lease: Option<Arc<Lease>>,
 }
 

@@ -12,8 +12,8 @@
 //! written. Also rejected: masking the new file in place of ending the session. The child may
 //! hold it open by then.
 //!
-//! Where there is no watch to be had (limits of inotify, a directory that the host may only
-//! search), and on file systems that other machines or programs can change without
+//! Where no watch is available (limits of inotify, a directory that the host may only search),
+//! and on file systems that other machines or programs can change without
 //! an event, names are compared at an interval.
 
 use std::collections::HashMap;
