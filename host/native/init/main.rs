@@ -67,7 +67,11 @@ extern "C" fn main(stack: *const usize) -> ! {
             let envp = unsafe { StringArray::new(first.wrapping_add(count + 1)) };
             execute::run(&args, argv, envp)
         }
-        InitArgs::Probe { canary, in_session } => exit(probe::run(canary, in_session)),
+        InitArgs::Probe {
+            canary,
+            in_session,
+            free_groups,
+        } => exit(probe::run(canary, in_session, free_groups)),
         InitArgs::Watch { socket } => watchdog::run(socket),
         InitArgs::MapIds { socket } => map_ids::run(socket),
         InitArgs::Session(args) => session::run(&args),

@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::descriptor::Descriptor;
 use super::mount;
 use super::namespaces::set_dumpable;
-use crate::limit::{limit_tasks, set_limit};
+use crate::limit::set_limit;
 use capspawn_raw::confine::{self, Confine};
 use capspawn_raw::filter::{FilterProgram, Instruction};
 use capspawn_raw::limit::{INHERITED, Limit};
@@ -25,12 +25,7 @@ pub(super) fn server(
         for resource in INHERITED {
             set_limit(resource)?;
         }
-        // In a user namespace the kernel counts this user's tasks of the namespace and no others, including pid 1, the
-        // server and zombies: the limit is exact.
-        match configuration.tasks {
-            u64::MAX => Ok(()),
-            tasks => limit_tasks(tasks),
-        }
+        Ok(())
     })?;
     let child_ruleset = fault.guard(Step::Landlock, || match ruleset {
         None => Ok(None),

@@ -9,6 +9,7 @@
 
 mod confine;
 mod descriptor;
+mod domain;
 mod failure;
 mod mount;
 mod namespaces;

@@ -3,8 +3,9 @@
 use core::ffi::CStr;
 
 use super::descriptor::{Descriptor, Mapped};
+use super::domain;
 use super::mount;
-use super::passed_fds::{self, PassedFds};
+use super::passed_fds;
 use super::server::{STACK, Server};
 use super::socket::{self, MAX_DESCRIPTORS};
 use capspawn_raw::child::{ChildArgs, FailureSlot, PassArguments};
@@ -12,7 +13,7 @@ use capspawn_raw::clone::{CLONE_INTO_CGROUP, CloneArgs, trampoline};
 use capspawn_raw::confine::Confine;
 use capspawn_raw::filter::FilterProgram;
 use capspawn_raw::step::Step;
-use capspawn_raw::syscall::{call, exit, number};
+use capspawn_raw::syscall::{call, number};
 use capspawn_raw::wire::{
     CgroupEntry, MAX_CGROUP_FILES, MAX_SHARED, Report, SpawnFiles, SpawnRequest,
 };
@@ -24,8 +25,8 @@ struct Refusal {
     /// `None` if the child could not be cloned.
     step: Option<Step>,
     errno: i32,
-    /// The process that failed, which the host reaps; 0 if there was none.
-    pid: u32,
+    /// The process that failed, which the host reaps.
+    child: Option<Cloned>,
 }
 
 impl Refusal {
@@ -34,7 +35,7 @@ impl Refusal {
         move |errno| Self {
             step: Some(step),
             errno,
-            pid: 0,
+            child: None,
         }
     }
 
@@ -43,7 +44,7 @@ impl Refusal {
     }
 }
 
-/// A child: its pid as the host sees it, and its pidfd.
+/// A child: its pid as the server sees it, and its pidfd.
 struct Cloned(u32, Descriptor);
 
 /// Starts the child and replies.
@@ -52,25 +53,29 @@ pub(super) fn spawn(
     request: &SpawnRequest<'_>,
     descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
 ) {
-    let Some(PassedFds { files, reply }) = passed_fds::take(request, descriptors) else {
-        // The socket for the reply is unknown: exiting reports the failure to the host.
-        exit(1)
+    let passed = descriptors.into_iter().flatten();
+    let Some(files) = SpawnFiles::from_passed(request, passed) else {
+        domain::end(server, 1)
     };
-    let reply = reply.as_ref().unwrap_or(server.control);
     let started = start(server, request, &files);
     // Closed before the reply: from then on the child alone holds the other ends of its streams.
     drop(files);
-    match started {
-        Ok(Cloned(pid, pidfd)) => {
-            let report = Report::Started { pid };
-            // Where the kernel passes no more descriptors, the host opens its own.
-            if socket::send(reply, &report, Some(&pidfd)).is_err() {
-                let _ = socket::send(reply, &report, None);
-            }
+    let (report, child) = match started {
+        Ok(child) => (Report::Started { number: child.0 }, Some(child)),
+        Err(Refusal { step, errno, child }) => {
+            let number = child.as_ref().map_or(0, |child| child.0);
+            let report = Report::Refused {
+                step,
+                errno,
+                number,
+            };
+            (report, child)
         }
-        Err(Refusal { step, errno, pid }) => {
-            let _ = socket::send(reply, &Report::Refused { step, errno, pid }, None);
-        }
+    };
+    let pidfd = child.as_ref().map(|Cloned(_, pidfd)| pidfd);
+    // Where the kernel passes no more descriptors, the host opens its own.
+    if socket::send(server.control, &report, pidfd).is_err() && pidfd.is_some() {
+        let _ = socket::send(server.control, &report, None);
     }
 }
 
@@ -155,14 +160,14 @@ fn start(
     let cloned = vfork(stack_top, into, &args).map_err(|errno| Refusal {
         step: None,
         errno,
-        pid: 0,
+        child: None,
     })?;
     match args.failure.load() {
         None => Ok(cloned),
         Some((step, errno)) => Err(Refusal {
             step: Some(step),
             errno,
-            pid: cloned.0,
+            child: Some(cloned),
         }),
     }
 }

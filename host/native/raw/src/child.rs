@@ -42,7 +42,7 @@ pub struct ChildArgs<'a> {
     pub limits: &'a [Limit],
     /// Descriptors that the program inherits in addition to its standard streams.
     pub keep: &'a [i32],
-    /// What the clone and `setsid(2)` carry for the filter.
+    /// What the clone, `setsid(2)` and `prlimit(2)` carry for the filter.
     pub filter_pass: PassArguments,
     /// The socket on which the child announces its pid.
     pub announce: Option<i32>,
@@ -181,7 +181,8 @@ fn prepare(args: &ChildArgs<'_>) -> Result<(), Failure> {
     fault.guard(Step::Limits, || {
         for limit in args.limits {
             let values = (&raw const limit.values).expose_provenance();
-            let args = [0, limit.resource as usize, values, 0, 0, 0];
+            let [first, second] = args.filter_pass;
+            let args = [0, limit.resource as usize, values, 0, first, second];
             // SAFETY: `values` is a `struct rlimit64`, which the kernel reads; pid 0 is the child.
             unsafe { call(number::PRLIMIT64, args)? };
         }

@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | [`InitArgs`] | the host | every process of `capspawn-init` | its `argv[0]` |
 //! | [`Configuration`] | the host | a session's server and pid 1 | a sealed memfd |
-//! | [`SpawnRequest`] | the host | a session's server | a datagram, with descriptors |
+//! | [`ServerRequest`] | the host | a session's server | a datagram, with descriptors |
 //! | [`Report`] | a session's processes | the host | a datagram, 16 bytes |
 //! | [`FailureReport`] | a process that confines itself | the host | a pipe, 8 bytes |
 //! | [`GroupChange`] | a child; the host | the watchdog | a socket, 4 bytes |
@@ -24,6 +24,7 @@ mod group;
 mod probe;
 mod report;
 mod request;
+mod server_request;
 
 use core::ffi::CStr;
 
@@ -37,6 +38,7 @@ pub use request::{
     CgroupEntry, MAX_CGROUP_FILES, MAX_DATAGRAM, MAX_HEAD, MAX_INLINE, MAX_SHARED, MAX_STRINGS,
     SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest, SpawnStrings,
 };
+pub use server_request::ServerRequest;
 
 use crate::step::{Fault, Step};
 

@@ -158,6 +158,7 @@ impl TreeLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::child::usage::tests::taken;
 
     fn tree(memory_bytes: u64) -> TreeLimits {
         TreeLimits::new(&Limits {
@@ -231,7 +232,7 @@ mod tests {
         let own = || {
             let group = rustix::process::getpgrp().as_raw_nonzero().get();
             let group = u32::try_from(group).expect("positive");
-            TreeMemory::read(group, &Sample::take([group]).expect("it is mounted"))
+            TreeMemory::read(group, &taken(group, None))
         };
         let mut tree = tree(1);
         let start = Instant::now();
@@ -256,7 +257,7 @@ mod tests {
         let bound = || {
             let group = rustix::process::getpgrp().as_raw_nonzero().get();
             let group = u32::try_from(group).expect("positive");
-            TreeMemory::read(group, &Sample::take([group]).expect("it is mounted"))
+            TreeMemory::read(group, &taken(group, None))
         };
         let start = Instant::now();
         assert!(matches!(

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use super::core::Core;
 use crate::child::record::Record;
 use crate::child::tree::Verdict;
-use crate::child::usage::{SAMPLE_INTERVAL, Sample};
+use crate::child::usage::{Marks, SAMPLE_INTERVAL, Sample, TreeName};
 
 /// How often the sampler looks whether processes are started quickly: every 20 ms.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -35,6 +35,7 @@ const IDS_PER_LAUNCH: u64 = 3;
 /// quickly.
 pub(super) async fn sample(core: Arc<Core>) {
     let mut pace = Pace::new(Instant::now(), Starts::read(&core));
+    let mut marks = Marks::default();
     loop {
         let records = core.running();
         if records.is_empty() {
@@ -43,14 +44,21 @@ pub(super) async fn sample(core: Arc<Core>) {
             continue;
         }
         if let Some(youngest) = pace.due(Instant::now(), Starts::read(&core)) {
-            let old_enough = |(_, record): &(u32, Arc<Record>)| record.age() >= youngest;
+            let old_enough = |(_, record): &(TreeName, Arc<Record>)| record.age() >= youngest;
             let due: Vec<_> = records.into_iter().filter(old_enough).collect();
             if !due.is_empty() {
                 let core = Arc::clone(&core);
                 // Reading /proc may take milliseconds, so it does not run on the supervisors' thread.
-                let checked = tokio::task::spawn_blocking(move || check(&core, &due));
-                if let Err(error) = checked.await {
-                    tracing::error!(%error, "could not sample the running trees");
+                let mut own = std::mem::take(&mut marks);
+                let checked = tokio::task::spawn_blocking(move || {
+                    check(&core, &due, &mut own);
+                    own
+                });
+                match checked.await {
+                    Ok(own) => marks = own,
+                    Err(error) => {
+                        tracing::error!(%error, "could not sample the running trees");
+                    }
                 }
             }
             pace.ended(Instant::now());
@@ -127,16 +135,17 @@ impl Pace {
     }
 }
 
-fn check(core: &Core, running: &[(u32, Arc<Record>)]) {
-    let sample = match Sample::take(running.iter().map(|(group, _)| *group)) {
+fn check(core: &Core, running: &[(TreeName, Arc<Record>)], marks: &mut Marks) {
+    let names: Vec<_> = running.iter().map(|(name, _)| *name).collect();
+    let sample = match Sample::take(&names, marks) {
         Ok(sample) => sample,
         Err(error) => {
             tracing::warn!(%error, "could not read /proc, so no limit of a tree was checked");
             return;
         }
     };
-    for (group, record) in running {
-        match record.check(*group, &sample) {
+    for (name, record) in running {
+        match record.check(name.group, &sample) {
             Verdict::Within => {}
             Verdict::Over(reason) => record.kill(reason, Duration::ZERO),
             Verdict::Unclear(measurement) => {

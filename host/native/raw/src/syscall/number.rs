@@ -37,6 +37,8 @@ pub const RECVMSG: usize = 47;
 pub const SOCKETPAIR: usize = 53;
 /// `clone(2)`
 pub const CLONE: usize = 56;
+/// `getppid`.
+pub const GETPPID: usize = 110;
 /// `clone3(2)`.
 pub const CLONE3: usize = 435;
 /// `kill(2)`

@@ -28,6 +28,8 @@ pub enum InitArgs {
         canary: u32,
         /// Whether it runs in a session, which has a root of its own.
         in_session: bool,
+        /// Whether a process may leave its group and its session.
+        free_groups: bool,
     },
     /// Kills the children of a host that has died.
     Watch {
@@ -147,8 +149,13 @@ impl InitArgs {
                 step_word(args.fault.step),
                 args.fault.errno.cast_unsigned(),
             ],
-            Self::Probe { canary, in_session } => {
-                [PROBE, canary, u32::from(in_session), 0, 0, 0, 0, 0, 0, 0]
+            Self::Probe {
+                canary,
+                in_session,
+                free_groups,
+            } => {
+                let flags = [in_session, free_groups].map(u32::from);
+                [PROBE, canary, flags[0], flags[1], 0, 0, 0, 0, 0, 0]
             }
             Self::Watch { socket } => [WATCH, socket.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0, 0],
             Self::MapIds { socket } => [MAP_IDS, socket.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0, 0],
@@ -188,6 +195,7 @@ impl InitArgs {
             PROBE => Self::Probe {
                 canary: a,
                 in_session: flag(b)?,
+                free_groups: flag(c)?,
             },
             WATCH => Self::Watch {
                 socket: descriptor(a)?,

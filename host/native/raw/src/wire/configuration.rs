@@ -24,8 +24,6 @@ pub struct Configuration<'a> {
     pub gid: u32,
     /// The number by which the session's processes see the user. The group keeps its own.
     pub inner_uid: u32,
-    /// The most tasks at once, including the session's own two; `u64::MAX` is no limit.
-    pub tasks: u64,
     /// The Landlock rights, as the kernel's bits, for the session's own root: to list it.
     pub list_rights: u64,
     /// The same for its `/proc`.
@@ -85,7 +83,6 @@ impl<'a> Configuration<'a> {
         writer.word(self.uid);
         writer.word(self.gid);
         writer.word(self.inner_uid);
-        writer.long(self.tasks);
         writer.long(self.list_rights);
         writer.long(self.proc_rights);
         writer.long(self.write_rights);
@@ -105,7 +102,6 @@ impl<'a> Configuration<'a> {
             uid: reader.word()?,
             gid: reader.word()?,
             inner_uid: reader.word()?,
-            tasks: reader.long()?,
             list_rights: reader.long()?,
             proc_rights: reader.long()?,
             write_rights: reader.long()?,
@@ -138,7 +134,6 @@ impl fmt::Debug for Configuration<'_> {
             .field("network", &self.network)
             .field("uid", &self.uid)
             .field("gid", &self.gid)
-            .field("tasks", &self.tasks)
             .finish_non_exhaustive()
     }
 }

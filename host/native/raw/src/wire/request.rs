@@ -14,8 +14,8 @@ use crate::string_array::StringArray;
 
 /// The most bytes of strings in a datagram; more come in a sealed memfd.
 pub const MAX_INLINE: usize = 32 * 1024;
-/// The most bytes before the strings: ten words, the affinity, and for each limit a word
-/// and two double words.
+/// The most bytes before the strings: ten words (one of them the kind of the request), the
+/// affinity, and for each limit a word and two double words.
 pub const MAX_HEAD: usize = 10 * 4 + size_of::<Affinity>() + MAX_LIMITS * (4 + 2 * 8);
 /// The most bytes of a request.
 pub const MAX_DATAGRAM: usize = MAX_HEAD + MAX_INLINE;
@@ -25,7 +25,7 @@ pub const MAX_SHARED: usize = 4 * 1024 * 1024;
 /// string (the shortest, its NUL and its pointer).
 pub const MAX_STRINGS: usize = 120_000;
 /// The most descriptors of a request: those of [`SpawnFiles`].
-pub const SPAWN_DESCRIPTORS: usize = 9;
+pub const SPAWN_DESCRIPTORS: usize = 8;
 
 /// A child to start.
 ///
@@ -48,8 +48,6 @@ pub struct SpawnRequest<'a> {
     pub streams: [bool; 3],
     /// How the child enters its cgroup.
     pub cgroup: CgroupEntry,
-    /// Whether a socket for the reply comes along. Else the reply goes to the control socket.
-    pub has_reply_socket: bool,
     /// The strings; `None` where they come in a memfd.
     pub strings: Option<&'a [u8]>,
 }
@@ -74,7 +72,6 @@ impl<'a> SpawnRequest<'a> {
         let [stdin, stdout, stderr] = self.streams.map(u32::from);
         writer.word(stdin | stdout << 1 | stderr << 2);
         writer.word(self.cgroup.number());
-        writer.flag(self.has_reply_socket);
         writer.flag(self.strings.is_none());
     }
 
@@ -98,7 +95,6 @@ impl<'a> SpawnRequest<'a> {
         let bits = reader.word().filter(|bits| *bits < 8)?;
         let streams = [1, 2, 4].map(|bit| bits & bit != 0);
         let cgroup = CgroupEntry::from_number(reader.word()?)?;
-        let has_reply_socket = reader.flag()?;
         let in_memfd = reader.flag()?;
         let strings = arguments.checked_add(variables)?;
         // An argument vector has at least the program's name.
@@ -118,7 +114,6 @@ impl<'a> SpawnRequest<'a> {
             limits,
             streams,
             cgroup,
-            has_reply_socket,
             strings,
         })
     }
@@ -228,8 +223,6 @@ pub struct SpawnFiles<T> {
     pub program: T,
     /// The files or the directory of the child's cgroup.
     pub cgroup: [Option<T>; MAX_CGROUP_FILES as usize],
-    /// The socket for the reply.
-    pub reply: Option<T>,
     /// The strings.
     pub strings: Option<T>,
 }
@@ -241,7 +234,7 @@ impl<T> SpawnFiles<T> {
         let program = Some(self.program);
         let first = [stdin, stdout, stderr, program];
         let all = first.into_iter().chain(self.cgroup);
-        all.chain([self.reply, self.strings]).flatten()
+        all.chain([self.strings]).flatten()
     }
 
     /// Reads the descriptors that were passed with `request`; `None` unless there are exactly
@@ -262,7 +255,6 @@ impl<T> SpawnFiles<T> {
             streams: [stdin?, stdout?, stderr?],
             program,
             cgroup: [a?, b?, c?],
-            reply: next(request.has_reply_socket)?,
             strings: next(request.strings.is_none())?,
         };
         passed.next().is_none().then_some(files)

@@ -17,7 +17,6 @@ const SAMPLE: Configuration<'_> = Configuration {
     uid: 1,
     gid: 2,
     inner_uid: 12,
-    tasks: u64::MAX,
     list_rights: 3,
     proc_rights: 4,
     write_rights: 5,
@@ -53,12 +52,12 @@ proptest! {
             NetworkNamespace::OwnWithLoopback,
         ]),
         words in any::<[u32; 3]>(),
-        longs in any::<[u64; 5]>(),
+        longs in any::<[u64; 4]>(),
         filter in prop::collection::vec(any::<u8>(), 0..32),
         operations in prop::collection::vec(any::<u8>(), 0..32),
     ) {
         let [uid, gid, inner_uid] = words;
-        let [tasks, list_rights, proc_rights, write_rights, scopes] = longs;
+        let [list_rights, proc_rights, write_rights, scopes] = longs;
         let configuration = Configuration {
             becomes_user,
             hides_cgroup,
@@ -66,7 +65,6 @@ proptest! {
             uid,
             gid,
             inner_uid,
-            tasks,
             list_rights,
             proc_rights,
             write_rights,

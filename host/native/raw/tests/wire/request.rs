@@ -20,7 +20,6 @@ fn sample() -> SpawnRequest<'static> {
         limits: LimitList::new(),
         streams: [false; 3],
         cgroup: CgroupEntry::None,
-        has_reply_socket: false,
         strings: Some(b""),
     }
 }
@@ -73,7 +72,6 @@ proptest! {
         limits in limits(),
         streams in any::<[bool; 3]>(),
         cgroup in cgroup(),
-        has_reply_socket in any::<bool>(),
         strings in prop::option::of(prop::collection::vec(any::<u8>(), 0..32)),
     ) {
         let affinity = affinity.map(|byte| [byte; 128]);
@@ -85,7 +83,6 @@ proptest! {
             limits,
             streams,
             cgroup,
-            has_reply_socket,
             strings: strings.as_deref(),
         };
         let bytes = written(&request);
@@ -134,17 +131,15 @@ proptest! {
     fn descriptors_come_back_in_their_order(
         streams in any::<[Option<u8>; 3]>(),
         program in any::<u8>(),
-        reply in any::<Option<u8>>(),
         strings in any::<Option<u8>>(),
         cgroup in cgroup(),
     ) {
         let count = usize::try_from(cgroup.descriptors()).expect("small");
         let cgroups = std::array::from_fn(|index| (index < count).then_some(7));
-        let files = SpawnFiles { streams, program, cgroup: cgroups, reply, strings };
+        let files = SpawnFiles { streams, program, cgroup: cgroups, strings };
         let request = SpawnRequest {
             streams: streams.map(|stream| stream.is_some()),
             cgroup,
-            has_reply_socket: reply.is_some(),
             strings: if strings.is_some() { None } else { Some(b"") },
             ..sample()
         };

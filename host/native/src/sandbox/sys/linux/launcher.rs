@@ -5,7 +5,6 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
-use super::cgroup::Leaf;
 use super::fd::cstrings::CStrings;
 use super::fd::stdio::{AboveStdio, above_stdio, null};
 use super::owners::{self, Lease};
@@ -144,8 +143,7 @@ impl NativeLauncher {
             ..self.spawner.user().0
         });
         let runs_as = user.unwrap_or(self.spawner.user().0);
-        let cgroup = self.spawner.assign_cgroup(&plan.limits, runs_as)?;
-        let entry = cgroup.as_ref().and_then(Leaf::entry);
+        let tree = self.spawner.assign_tree(&plan.limits, runs_as)?;
         let mut start = Start {
             program: program.as_fd(),
             argv: plan.argv.iter().map(String::as_str).collect(),
@@ -154,11 +152,11 @@ impl NativeLauncher {
             stdio: [&stdin, &stdout, &stderr].map(|stream| stream.as_fd().as_raw_fd()),
             limits: &limits,
             // A cgroup's limit is exact, and about this tree alone.
-            user_tasks: match cgroup.as_ref().is_some_and(Leaf::limits_tasks) {
+            user_tasks: match tree.limits_tasks() {
                 true => None,
                 false => self.spawner.user_tasks(&plan.limits, runs_as),
             },
-            cgroup: entry.map(Membership::of).unwrap_or_default(),
+            cgroup: tree.entry().map(Membership::of).unwrap_or_default(),
             user,
         };
         let watchdog = self.spawner.watchdog()?;
@@ -177,7 +175,7 @@ impl NativeLauncher {
                 .spawner
                 .start(&policy, &mut start, Some(self.spawner.watchdog()?));
         }
-        let mut child = child?.in_cgroup(cgroup.map(Leaf::entered));
+        let mut child = child?.with_tree(tree.started(None));
         child.keep(lease);
         Ok(child)
     }

@@ -9,6 +9,7 @@ mod launcher;
 mod owners;
 mod policy;
 mod probe;
+mod server;
 mod session;
 mod spawner;
 

@@ -8,15 +8,18 @@
 mod children;
 mod exit_info;
 pub(crate) mod init;
+mod marks;
 mod peek;
 mod privileges;
 pub(crate) mod process;
 pub(crate) mod rlimits;
 pub(crate) mod services;
+pub(crate) mod signal;
 mod stack;
 mod stage;
 pub(crate) mod start;
 mod tasks;
+pub(crate) mod tree;
 pub(crate) mod vfork;
 pub(crate) mod watchdog;
 
@@ -29,10 +32,12 @@ use capspawn_raw::limit::Limit;
 use capspawn_raw::step::{Fault, Step};
 use parking_lot::Mutex;
 
+use self::marks::Marks;
 use self::tasks::UserTasks;
+use self::tree::Tree;
 use self::vfork::{Spawned, Vfork};
 use self::watchdog::Watchdog;
-use super::cgroup::{Cgroups, Leaf};
+use super::cgroup::Cgroups;
 use super::fd::stdio::above_stdio;
 use super::owners::Owners;
 use crate::launch::{Identity, LaunchError, OwnerUids, Stage};
@@ -58,6 +63,7 @@ pub(crate) struct Spawner {
     owners: Option<Owners>,
     lock_securebits: bool,
     cgroups: Cgroups,
+    marks: Marks,
     fault: Fault,
 }
 
@@ -74,6 +80,7 @@ impl Spawner {
             owners: None,
             lock_securebits: privileges::may_lock_securebits(),
             cgroups: Cgroups::default(),
+            marks: Marks::default(),
             fault,
         }
     }
@@ -149,14 +156,12 @@ impl Spawner {
         &self.cgroups
     }
 
-    /// Returns a cgroup for a child of `user` with these limits; none where the host can make none.
-    pub(crate) fn assign_cgroup(
-        &self,
-        limits: &Limits,
-        user: Identity,
-    ) -> Result<Option<Leaf>, LaunchError> {
-        let assigned = self.cgroups.assign(limits, user, self.vfork.has_clone3());
-        assigned.map_err(|source| LaunchError::new(Stage::Cgroup, source))
+    /// Returns what is to name the tree of a child of `user` with these limits: a mark, and a
+    /// cgroup where the host can make one.
+    pub(crate) fn assign_tree(&self, limits: &Limits, user: Identity) -> Result<Tree, LaunchError> {
+        let cgroup = self.cgroups.assign(limits, user, self.vfork.has_clone3());
+        let cgroup = cgroup.map_err(|source| LaunchError::new(Stage::Cgroup, source))?;
+        Ok(Tree::new(cgroup, self.marks.next()))
     }
 
     fn init_image(&self) -> io::Result<BorrowedFd<'_>> {

@@ -313,6 +313,13 @@ impl Leaf {
         self.place.hierarchy.controllers().tasks
     }
 
+    /// Whether the kernel has never counted more than one task, which has ended by now.
+    pub(crate) fn had_one_task(&self) -> bool {
+        let kept = self.cgroup.kept.as_ref();
+        let peak = kept.and_then(|kept| kept.counters.tasks_peak.as_ref());
+        peak.is_some_and(|peak| number(peak).is_ok_and(|tasks| tasks <= 1))
+    }
+
     /// Closes what only entering needs.
     #[must_use]
     pub(crate) fn entered(mut self) -> Self {

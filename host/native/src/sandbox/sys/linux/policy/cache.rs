@@ -11,7 +11,8 @@ use std::sync::{Arc, OnceLock};
 use capspawn_raw::filter::Instruction;
 use parking_lot::Mutex;
 
-use super::{landlock, syscalls};
+use super::landlock;
+use super::syscalls::{self, Groups};
 use crate::confinement::{Confinement, Network, Sandbox, Tier};
 use crate::launch::Program;
 use crate::sandbox::sys::linux::fd::memfd;
@@ -31,7 +32,7 @@ struct Filter {
 
 impl Filter {
     fn new(network: Network) -> io::Result<Self> {
-        let instructions = syscalls::program(network);
+        let instructions = syscalls::program(network, Groups::Fixed);
         let file = above_stdio(memfd::filter(&instructions)?)?;
         Ok(Self { instructions, file })
     }

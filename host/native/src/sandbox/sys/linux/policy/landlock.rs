@@ -157,6 +157,11 @@ fn allow(
         .map_err(io::Error::other)
 }
 
+/// Returns whether a domain can have a scope for signals (Linux 6.12).
+pub(crate) fn has_signal_scope() -> bool {
+    Scope::from_all(running()).contains(Scope::Signal)
+}
+
 fn running() -> ABI {
     ABI::from(i32::try_from(abi()).unwrap_or(0))
 }

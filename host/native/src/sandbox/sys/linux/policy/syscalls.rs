@@ -27,40 +27,44 @@ const KNOWN_CALLS: u32 = 470;
 const fn allow_if(arg: u8, mask: u32, value: u32) -> ArgTest {
     ArgTest {
         arg,
+        high: false,
         mask,
         value,
         equal: true,
-        then: Action::Allow,
+        then: Some(Action::Allow),
     }
 }
 
 const fn deny_if(arg: u8, mask: u32, value: u32) -> ArgTest {
     ArgTest {
         arg,
+        high: false,
         mask,
         value,
         equal: true,
-        then: DENY,
+        then: Some(DENY),
     }
 }
 
 const fn ignore_if(arg: u8, mask: u32, value: u32) -> ArgTest {
     ArgTest {
         arg,
+        high: false,
         mask,
         value,
         equal: true,
-        then: IGNORE,
+        then: Some(IGNORE),
     }
 }
 
 const fn deny_unless(arg: u8, mask: u32, value: u32) -> ArgTest {
     ArgTest {
         arg,
+        high: false,
         mask,
         value,
         equal: false,
-        then: DENY,
+        then: Some(DENY),
     }
 }
 
@@ -72,6 +76,34 @@ const CREATES: u32 = 0o20_000_100;
 /// All CLONE_NEW flags, and CLONE_PARENT, which would make the host the parent of a child that it never reaps.
 const CLONE_DENIED: u32 = 0x7e02_8000;
 
+const fn end_unless(arg: u8, high: bool, value: u32) -> ArgTest {
+    ArgTest {
+        arg,
+        high,
+        mask: ALL,
+        value,
+        equal: false,
+        then: None,
+    }
+}
+
+/// The limit on file locks is the mark of a child's tree. Its processes may read it; only the server sets it.
+const RLIMIT_LOCKS: u32 = 10;
+const PRLIMIT: CallRule = CallRule::ByArgs(
+    &[
+        deny_unless(0, ALL, 0),
+        ArgTest {
+            equal: false,
+            ..allow_if(1, ALL, RLIMIT_LOCKS)
+        },
+        // The pointer to the new limits is not null.
+        end_unless(2, false, 0),
+        end_unless(2, true, 0),
+        allow_if(2, ALL, 0),
+    ],
+    DENY,
+);
+const SETRLIMIT: CallRule = CallRule::ByArgs(&[deny_if(0, ALL, RLIMIT_LOCKS)], Action::Allow);
 const SELF_ONLY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, 0)], DENY);
 const CLONE: CallRule = CallRule::ByArgs(&[allow_if(0, CLONE_DENIED, 0)], DENY);
 const IOCTL: CallRule = CallRule::ByArgs(
@@ -95,10 +127,11 @@ const SETSOCKOPT_CLOSED: CallRule = CallRule::ByArgs(
     &[
         ArgTest {
             arg: 1,
+            high: false,
             mask: ALL,
             value: 1, // SOL_SOCKET
             equal: false,
-            then: Action::Allow,
+            then: Some(Action::Allow),
         },
         ignore_if(2, ALL, 7),
         ignore_if(2, ALL, 8),
@@ -223,7 +256,8 @@ const OPEN_TREE_ATTR: libc::c_long = 467;
 
 /// Allowed or denied by their arguments.
 const RESTRICTED: &[(libc::c_long, CallRule)] = &[
-    (libc::SYS_prlimit64, SELF_ONLY),
+    (libc::SYS_prlimit64, PRLIMIT),
+    (libc::SYS_setrlimit, SETRLIMIT),
     (libc::SYS_sched_setparam, SELF_ONLY),
     (libc::SYS_sched_setscheduler, SELF_ONLY),
     (libc::SYS_sched_setaffinity, SELF_ONLY),
@@ -244,7 +278,7 @@ const RESTRICTED: &[(libc::c_long, CallRule)] = &[
     (libc::SYS_mknodat, MKNODAT),
 ];
 
-/// Not executed, with a success as the result: leaving the process group, by which the tree is killed. With an error git
+/// Not executed, with a success as the result, where the tree is killed by its process group: leaving that group. With an error git
 /// complains after each commit, ninja does not build and Python's `start_new_session` raises; none of them needs the group.
 const IGNORED: &[libc::c_long] = &[libc::SYS_setsid, libc::SYS_setpgid];
 
@@ -290,6 +324,15 @@ const SOCKET_CALLS: &[libc::c_long] = &[
     libc::SYS_listen,
 ];
 
+/// What the processes of a tree may do with their process groups and sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Groups {
+    /// Make and leave them, as outside.
+    Free,
+    /// Nothing: the group of the leader names the tree.
+    Fixed,
+}
+
 /// Which sockets a child may create.
 #[derive(Clone, Copy)]
 enum Sockets {
@@ -301,24 +344,26 @@ enum Sockets {
     Host,
 }
 
-/// Allowed to a session's server and not to its children: `clone` and `clone3` of a child whose parent is the host, `setsid` (called by
-/// the vfork child of the server), and `openat2` to resolve a path below a directory. None of them uses its last two
-/// arguments: `clone` has five, and reads the fifth only with `CLONE_SETTLS`; `clone3` has two.
+/// Allowed to a session's server and not to its children: `clone` and `clone3` of a child whose parent is the host,
+/// `setsid` and the mark by `prlimit` (called by the vfork child of the server), and `openat2` to resolve a path below
+/// a directory. None of them uses its last two arguments: `clone` has five, and reads the fifth only with
+/// `CLONE_SETTLS`; `clone3` has two, and `prlimit` four.
 const SERVER_ONLY: &[libc::c_long] = &[
     libc::SYS_clone,
     libc::SYS_clone3,
     libc::SYS_setsid,
     libc::SYS_openat2,
+    libc::SYS_prlimit64,
 ];
 
 /// Returns the filter program of a child outside a session, under `network`.
-pub(crate) fn program(network: Network) -> Vec<Instruction> {
+pub(crate) fn program(network: Network, groups: Groups) -> Vec<Instruction> {
     let sockets = match network {
         // Without a network namespace a loopback socket would reach the host's loopback interface.
         Network::None | Network::Loopback => Sockets::Pairs,
         Network::Host => Sockets::Host,
     };
-    let mut rules = rules(sockets);
+    let mut rules = rules(sockets, groups);
     rules.extend(all(UNSUPPORTED_ALONE, NO_SUCH_CALL));
     compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
 }
@@ -326,13 +371,17 @@ pub(crate) fn program(network: Network) -> Vec<Instruction> {
 /// Returns the filter program of all processes of a session, which the server's own calls pass by `pass`. (A second
 /// program for each child would take 50 µs of the 400 that a child costs.) In the network namespace of a session, sockets
 /// reach only its loopback interface, unless they are UNIX sockets that have a path.
-pub(crate) fn session_program(network: Network, pass: FilterPass) -> Vec<Instruction> {
+pub(crate) fn session_program(
+    network: Network,
+    groups: Groups,
+    pass: FilterPass,
+) -> Vec<Instruction> {
     let sockets = match network {
         Network::None => Sockets::Pairs,
         Network::Loopback => Sockets::Internet,
         Network::Host => Sockets::Host,
     };
-    let mut rules = rules(sockets);
+    let mut rules = rules(sockets, groups);
     for (call, rule) in &mut rules {
         *rule = match (is_server_only(*call), *rule) {
             (true, CallRule::Always(action)) => CallRule::WithPass(&[], pass, action),
@@ -360,9 +409,11 @@ fn all(calls: &[libc::c_long], action: Action) -> Vec<(u32, CallRule)> {
 }
 
 /// Returns the policy as a table, without the calls that are simply allowed.
-fn rules(sockets: Sockets) -> Vec<(u32, CallRule)> {
+fn rules(sockets: Sockets, groups: Groups) -> Vec<(u32, CallRule)> {
     let mut rules = all(DENIED, DENY);
-    rules.extend(all(IGNORED, IGNORE));
+    if groups == Groups::Fixed {
+        rules.extend(all(IGNORED, IGNORE));
+    }
     rules.extend(all(UNSUPPORTED, NO_SUCH_CALL));
     rules.extend(all(NO_ATTRIBUTES, UNSUPPORTED_HERE));
     rules.extend(RESTRICTED.iter().map(|(call, rule)| (number(*call), *rule)));

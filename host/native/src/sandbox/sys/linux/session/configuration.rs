@@ -12,7 +12,16 @@ use super::user::SessionUser;
 use crate::confinement::{Network, Sandbox};
 use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
-use crate::sandbox::sys::linux::policy::{landlock, syscalls};
+use crate::sandbox::sys::linux::policy::landlock;
+use crate::sandbox::sys::linux::policy::syscalls::{self, Groups};
+
+/// Returns what a tree may do with its groups: as it likes, where a domain names it.
+pub(crate) fn groups() -> Groups {
+    match landlock::has_signal_scope() {
+        true => Groups::Free,
+        false => Groups::Fixed,
+    }
+}
 
 /// Returns a sealed memfd with the configuration of `profile` for `user`; `hides_cgroup` as in
 /// [`Configuration::hides_cgroup`]. The own calls of the
@@ -27,7 +36,9 @@ pub(crate) fn file(
     let network = profile.confinement.network;
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
-        Sandbox::Required | Sandbox::BestEffort => syscalls::session_program(network, pass),
+        Sandbox::Required | Sandbox::BestEffort => {
+            syscalls::session_program(network, groups(), pass)
+        }
     };
     let [list_rights, proc_rights, write_rights] = landlock::session_rights();
     let configuration = Configuration {
@@ -41,10 +52,6 @@ pub(crate) fn file(
         uid: user.identity.uid,
         gid: user.identity.gid,
         inner_uid: user.inner_uid,
-        // Pid 1 and the server count.
-        tasks: profile
-            .processes
-            .map_or(u64::MAX, |tasks| tasks.saturating_add(2)),
         list_rights,
         proc_rights,
         write_rights,

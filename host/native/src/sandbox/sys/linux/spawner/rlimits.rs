@@ -49,6 +49,11 @@ pub(crate) fn user_tasks(tasks: u64) -> Limit {
     limit(Resource::Nproc, tasks, tasks)
 }
 
+/// Returns the mark of a tree as a limit.
+pub(crate) fn mark(mark: u64) -> Limit {
+    limit(Resource::Locks, mark, mark)
+}
+
 /// Rounds up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
@@ -78,6 +83,7 @@ mod tests {
             (Resource::Fsize, libc::RLIMIT_FSIZE),
             (Resource::Nofile, libc::RLIMIT_NOFILE),
             (Resource::Nproc, libc::RLIMIT_NPROC),
+            (Resource::Locks, libc::RLIMIT_LOCKS),
             (Resource::Stack, libc::RLIMIT_STACK),
             (Resource::Nice, libc::RLIMIT_NICE),
             (Resource::Rtprio, libc::RLIMIT_RTPRIO),

@@ -80,6 +80,7 @@ impl Spawner {
         let args = InitArgs::Probe {
             canary,
             in_session: false,
+            free_groups: false,
         };
         self.start_confined_init(args, policy, None)
     }
@@ -91,10 +92,11 @@ impl Spawner {
     }
 
     /// Returns the plan of the probe in a session; it tries to signal the process `canary`.
-    pub(crate) fn session_probe(&self, canary: u32) -> io::Result<Plan> {
+    pub(crate) fn session_probe(&self, canary: u32, free_groups: bool) -> io::Result<Plan> {
         let args = InitArgs::Probe {
             canary,
             in_session: true,
+            free_groups,
         };
         let program = Program {
             path: "/probe".into(),

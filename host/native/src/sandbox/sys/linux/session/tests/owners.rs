@@ -127,7 +127,7 @@ fn a_session_whose_host_is_short_of_descriptors_does_not_fall_back_to_the_common
     let folder = folder();
     let profile = writing(&folder);
     let user = |session: &Session| {
-        let status = support::status(session.server()).expect("root sees it");
+        let status = support::status(session.first_server()).expect("root sees it");
         let line = status.lines().find(|line| line.starts_with("Uid:"));
         line.expect("it has a user").to_owned()
     };

@@ -4,7 +4,7 @@ use super::interpreter::Returned::{Allow, Kill};
 use super::interpreter::{AARCH64, ENOSYS, EOPNOTSUPP, EPERM, I386, SUCCESS, X86_64, interpret};
 use super::{closed, native};
 use crate::confinement::Network;
-use crate::sandbox::sys::linux::policy::syscalls::program;
+use crate::sandbox::sys::linux::policy::syscalls::{Groups, program};
 
 /// The numbers that are denied whatever the arguments, copied from the system call table and not from `libc`.
 const DENIED: &[u32] = &[
@@ -73,7 +73,7 @@ fn the_hosts_network_allows_sockets_and_nothing_else() {
 #[test]
 fn calls_of_other_architectures_kill_and_x32_calls_return_enosys() {
     for network in [Network::None, Network::Loopback, Network::Host] {
-        let program = program(network);
+        let program = program(network, Groups::Fixed);
         for number in 0..1000 {
             assert_eq!(interpret(&program, I386, number, [0; 6]), Kill);
             assert_eq!(interpret(&program, AARCH64, number, [0; 6]), Kill);
@@ -227,7 +227,7 @@ fn set_id_bits_and_devices_are_denied_in_every_call_with_a_mode() {
 #[test]
 fn the_program_is_small_and_its_jumps_stay_inside() {
     for network in [Network::None, Network::Host] {
-        let program = program(network);
+        let program = program(network, Groups::Fixed);
         assert!(program.len() < 300, "{} instructions", program.len());
         for (at, instruction) in program.iter().enumerate() {
             let furthest = match instruction.code {

@@ -5,7 +5,7 @@ use super::interpreter::Returned::{Allow, Kill};
 use super::interpreter::{AARCH64, ENOSYS, EPERM, I386, SUCCESS, X86_64, interpret, run};
 use crate::confinement::Network;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
-use crate::sandbox::sys::linux::policy::syscalls::{program, session_program};
+use crate::sandbox::sys::linux::policy::syscalls::{Groups, program, session_program};
 
 const CLONE: u32 = 56;
 const CLONE3: u32 = 435;
@@ -35,9 +35,9 @@ fn without_the_pass_a_session_has_the_policy_of_a_child_outside_one_and_inotify(
         [0x1000_0000, 0o6777, 0, 0],
     ];
     for network in [Network::None, Network::Loopback, Network::Host] {
-        let session = session_program(network, draw());
-        let alone = program(Network::None);
-        let open = program(Network::Host);
+        let session = session_program(network, Groups::Fixed, draw());
+        let alone = program(Network::None, Groups::Fixed);
+        let open = program(Network::Host, Groups::Fixed);
         for number in 0..2000 {
             for args in calls {
                 for others in [[0; 2], [7, u64::MAX], draw().arguments()] {
@@ -68,7 +68,7 @@ fn without_the_pass_a_session_has_the_policy_of_a_child_outside_one_and_inotify(
 
 #[test]
 fn a_loopback_interface_allows_no_unix_sockets() {
-    let program = session_program(Network::Loopback, draw());
+    let program = session_program(Network::Loopback, Groups::Fixed, draw());
     let run = |number, [a, b, c]: [u64; 3]| interpret(&program, X86_64, number, [a, b, c, 0, 0, 0]);
     for (family, protocol, expected) in [
         (1, 0, EPERM),
@@ -90,7 +90,7 @@ fn a_loopback_interface_allows_no_unix_sockets() {
 #[test]
 fn the_pass_allows_the_calls_of_the_server_and_no_others() {
     let pass = draw();
-    let program = session_program(Network::None, pass);
+    let program = session_program(Network::None, Groups::Fixed, pass);
     let args = carrying([0; 4], pass.arguments());
     for number in 0..2000 {
         let returned = interpret(&program, X86_64, number, args);
@@ -114,7 +114,7 @@ fn the_pass_allows_the_calls_of_the_server_and_no_others() {
 fn every_bit_of_the_pass_counts_and_the_time_reveals_none() {
     let pass = draw();
     let [low, high] = pass.arguments();
-    let program = session_program(Network::None, pass);
+    let program = session_program(Network::None, Groups::Fixed, pass);
     for (number, refused) in [
         (CLONE, EPERM),
         (CLONE3, ENOSYS),

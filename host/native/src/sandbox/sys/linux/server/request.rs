@@ -6,19 +6,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use capspawn_raw::affinity::Affinity;
+use capspawn_raw::limit::LimitList;
 use capspawn_raw::step::Fault;
 use capspawn_raw::wire::{
-    CgroupEntry, MAX_CGROUP_FILES, MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, SpawnFiles,
-    SpawnRequest,
+    CgroupEntry, MAX_CGROUP_FILES, MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, ServerRequest,
+    SpawnFiles, SpawnRequest,
 };
 use rustix::fs::MemfdFlags;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use super::reply_slot::ReplySlot;
 use crate::launch::{ChildStdio, Plan};
 use crate::sandbox::sys::linux::cgroup::Entry;
 use crate::sandbox::sys::linux::fd::memfd;
-use crate::sandbox::sys::linux::spawner::rlimits;
 
 /// A request, and the descriptors that come along with it.
 pub(crate) struct Request<'a> {
@@ -27,7 +26,6 @@ pub(crate) struct Request<'a> {
     strings: Strings,
     streams: [Option<BorrowedFd<'a>>; 3],
     program: BorrowedFd<'a>,
-    reply: Option<BorrowedFd<'a>>,
     cgroup: [Option<BorrowedFd<'a>>; MAX_CGROUP_FILES as usize],
 }
 
@@ -38,7 +36,7 @@ enum Strings {
 
 impl<'a> Request<'a> {
     /// Returns a request to start `plan` on the processors `affinity` with the streams
-    /// `stdio`. The reply goes to `answers`, and the child enters its cgroup by `cgroup`.
+    /// `stdio`, and the resource limits `limits`. The child enters its cgroup by `cgroup`.
     ///
     /// # Errors
     ///
@@ -48,7 +46,7 @@ impl<'a> Request<'a> {
         plan: &'a Plan,
         affinity: Option<&Affinity>,
         stdio: &'a ChildStdio,
-        answers: &'a ReplySlot<'_>,
+        limits: LimitList,
         cgroup: Option<&'a Entry>,
         fault: Fault,
     ) -> io::Result<Self> {
@@ -62,7 +60,6 @@ impl<'a> Request<'a> {
         };
         let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
         let streams = streams.map(|stream| stream.as_ref().map(AsFd::as_fd));
-        let reply = answers.far_end();
         let cgroup_entry = match cgroup {
             None => CgroupEntry::None,
             Some(Entry::Write(files)) => CgroupEntry::Write(count(files)?),
@@ -78,23 +75,21 @@ impl<'a> Request<'a> {
             variables: count(&plan.env)?,
             fault,
             affinity,
-            limits: rlimits::resources(&plan.limits),
+            limits,
             streams: streams.map(|stream| stream.is_some()),
             cgroup: cgroup_entry,
-            has_reply_socket: reply.is_some(),
             strings: match &strings {
                 Strings::Inline(strings) => Some(strings),
                 Strings::Shared(_) => None,
             },
         };
         let mut head = Vec::with_capacity(MAX_HEAD);
-        request.write_head(|part| head.extend_from_slice(part));
+        ServerRequest::Spawn(request).write_head(|part| head.extend_from_slice(part));
         Ok(Self {
             head,
             strings,
             streams,
             program: plan.program.file.as_fd(),
-            reply,
             cgroup: std::array::from_fn(|index| passed.get(index).map(AsFd::as_fd)),
         })
     }
@@ -110,7 +105,6 @@ impl<'a> Request<'a> {
             streams: self.streams,
             program: self.program,
             cgroup: self.cgroup,
-            reply: self.reply,
             strings: shared,
         };
         let passed: Vec<_> = files.into_passed().collect();
