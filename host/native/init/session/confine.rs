@@ -5,10 +5,9 @@ use core::ffi::CStr;
 use super::descriptor::Descriptor;
 use super::mount;
 use super::namespaces::set_dumpable;
-use crate::limit::set_limit;
 use capspawn_raw::confine::{self, Confine};
 use capspawn_raw::filter::{FilterProgram, Instruction};
-use capspawn_raw::limit::{INHERITED, Limit};
+use capspawn_raw::limit::{self, INHERITED, Limit};
 use capspawn_raw::step::{Failure, Fault, Step};
 use capspawn_raw::syscall::{call, number};
 use capspawn_raw::wire::Configuration;
@@ -23,7 +22,7 @@ pub(super) fn server(
     fault.guard(Step::Limits, || {
         raise_descriptors()?;
         for resource in INHERITED {
-            set_limit(resource)?;
+            limit::set(resource)?;
         }
         Ok(())
     })?;
@@ -31,7 +30,7 @@ pub(super) fn server(
         None => Ok(None),
         Some(ruleset) => {
             add_own_rules(configuration, ruleset)?;
-            child_ruleset(configuration).map(Some)
+            childrens_ruleset(configuration).map(Some)
         }
     })?;
     give_up(
@@ -45,7 +44,7 @@ pub(super) fn server(
 /// Makes the ruleset of each child's own domain, which is nested in the server's: siblings
 /// can neither signal nor trace each other. The server's domain decides what they may open;
 /// the same rules a second time would cost each child 20 µs.
-fn child_ruleset(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
+fn childrens_ruleset(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
     const MAKE_BLOCK: u64 = 1 << 11;
     const REFER: u64 = 1 << 13;
     // A ruleset must handle some right. Every domain denies REFER (to move a file to another directory) unless it
@@ -53,9 +52,18 @@ fn child_ruleset(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
     // MAKE_BLOCK, which the server's domain denies everywhere.
     let refer = configuration.write_rights & REFER;
     let handled = if refer == 0 { MAKE_BLOCK } else { refer };
+    let root = mount::inside(c"/", true, mount::NO_PASS)?;
+    child_ruleset([handled, 0, configuration.scopes], &root, refer)
+}
+
+/// Makes a ruleset with `attributes`, which allows `allowed` below `root`.
+pub(super) fn child_ruleset(
+    attributes: [u64; 3],
+    root: &Descriptor,
+    allowed: u64,
+) -> Result<Descriptor, i32> {
     // A `struct landlock_ruleset_attr`: file system, network, scopes. A kernel that knows fewer fields accepts the
     // others if they are zero.
-    let attributes = [handled, 0, configuration.scopes];
     let bytes = size_of_val(&attributes);
     let args = [
         (&raw const attributes).expose_provenance(),
@@ -67,8 +75,7 @@ fn child_ruleset(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
     ];
     // SAFETY: the kernel reads `attributes`, whose size is passed.
     let ruleset = Descriptor::new(unsafe { call(number::LANDLOCK_CREATE_RULESET, args) })?;
-    let root = mount::inside(c"/", true, mount::NO_PASS)?;
-    add_rule(&ruleset, &root, refer)?;
+    add_rule(&ruleset, root, allowed)?;
     Ok(ruleset)
 }
 
@@ -127,7 +134,7 @@ fn give_up(
 /// descriptors when it started the session, and the server would keep that limit.
 fn raise_descriptors() -> Result<(), i32> {
     const RLIMIT_NOFILE: u32 = 7;
-    set_limit(Limit {
+    limit::set(Limit {
         resource: RLIMIT_NOFILE,
         values: [u64::MAX; 2],
     })

@@ -1,6 +1,6 @@
 //! The descriptors that come along with a request, checked.
 //!
-//! A child must get no descriptor of a directory: through its `..` the child could leave
+//! A child of a session must get no descriptor of a directory: through its `..` the child could leave
 //! the root. So the standard streams are pipes, sockets or the null device, and the program is a
 //! regular file. (The files of its cgroup are closed when it executes.)
 
@@ -10,9 +10,10 @@ use capspawn_raw::wire::SpawnFiles;
 /// The device number of `/dev/null`.
 const NULL_DEVICE: u64 = 0x103;
 
-/// Whether a child may get the streams and execute the program.
-pub(super) fn are_allowed(files: &SpawnFiles<Descriptor>) -> bool {
-    files.streams.iter().flatten().all(is_stream) && has_format(&files.program, REGULAR)
+/// Whether a child, `in_session` or alone, may get the streams and execute the program.
+pub(super) fn are_allowed(files: &SpawnFiles<Descriptor>, in_session: bool) -> bool {
+    let mut streams = files.streams.iter().flatten();
+    (!in_session || streams.all(is_stream)) && has_format(&files.program, REGULAR)
 }
 
 fn is_stream(file: &Descriptor) -> bool {

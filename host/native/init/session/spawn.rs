@@ -11,7 +11,7 @@ use super::socket::{self, MAX_DESCRIPTORS};
 use capspawn_raw::child::{ChildArgs, FailureSlot, PassArguments};
 use capspawn_raw::clone::{CLONE_INTO_CGROUP, CloneArgs, trampoline};
 use capspawn_raw::confine::Confine;
-use capspawn_raw::filter::FilterProgram;
+use capspawn_raw::filter::{FilterProgram, INSTRUCTION_BYTES};
 use capspawn_raw::step::Step;
 use capspawn_raw::syscall::{call, number};
 use capspawn_raw::wire::{
@@ -19,6 +19,8 @@ use capspawn_raw::wire::{
 };
 
 const EINVAL: i32 = 22;
+/// The most bytes of a filter; the host's filters have about 250 instructions.
+const MAX_FILTER: usize = 1024 * INSTRUCTION_BYTES;
 
 /// Why there is no child.
 struct Refusal {
@@ -84,7 +86,7 @@ fn start(
     request: &SpawnRequest<'_>,
     files: &SpawnFiles<Descriptor>,
 ) -> Result<Cloned, Refusal> {
-    if !passed_fds::are_allowed(files) {
+    if !passed_fds::are_allowed(files, request.alone.is_none()) {
         return Err(Refusal::malformed());
     }
     let stack_top = server.stack_top;
@@ -101,19 +103,27 @@ fn start(
     let strings = request.split(strings, server.pointers);
     let strings = strings.ok_or_else(Refusal::malformed)?;
     let mut named = None;
+    let alone = request.alone;
+    let filter = files.filter.as_ref();
+    let filter = filter.map(|file| Mapped::new(file, MAX_FILTER)).transpose();
+    let filter = filter.map_err(Refusal::at(Step::Seccomp))?;
     let (path, opened) = if strings.cwd.is_empty() {
         (c"/tmp", &mut server.tmp)
     } else {
         (strings.cwd, &mut named)
     };
-    let cwd = match opened {
-        Some(opened) => opened,
-        None => {
+    let cwd = match (&files.cwd, opened) {
+        (Some(passed), _) => passed,
+        (None, Some(opened)) => opened,
+        (None, opened) => {
             let directory = mount::inside(path, true, server.filter_pass);
             opened.insert(directory.map_err(Refusal::at(Step::WorkingDirectory))?)
         }
     };
-    let visible = same_file(strings.program, &files.program, server.filter_pass);
+    let visible = match alone {
+        None => same_file(strings.program, &files.program, server.filter_pass),
+        Some(_) => None,
+    };
     let program = visible.as_ref().unwrap_or(&files.program);
     let null = null_device(&files.streams).map_err(Refusal::at(Step::Stdio))?;
     let mut cgroups = [-1; MAX_CGROUP_FILES as usize];
@@ -146,10 +156,20 @@ fn start(
             CgroupEntry::Write(_) => cgroups,
             CgroupEntry::None | CgroupEntry::Clone => &[],
         },
-        confine: Some(Confine {
-            lock_securebits: false,
-            ruleset: server.child_ruleset.as_ref().map(Descriptor::number),
-            filter: FilterProgram::NONE,
+        user: alone.and_then(|alone| alone.user),
+        confine: Some(match alone {
+            None => Confine {
+                lock_securebits: false,
+                ruleset: server.child_ruleset.as_ref().map(Descriptor::number),
+                filter: FilterProgram::NONE,
+            },
+            Some(alone) => Confine {
+                lock_securebits: alone.lock_securebits,
+                ruleset: files.ruleset.as_ref().map(Descriptor::number),
+                filter: filter.as_ref().map_or(FilterProgram::NONE, |filter| {
+                    FilterProgram::from_bytes(filter.bytes())
+                }),
+            },
         }),
         program: program.number(),
         argv: strings.argv,

@@ -5,9 +5,8 @@ use super::failure::fail;
 use super::pid1::{self, Pid1};
 use super::server::Server;
 use super::{confine, namespaces, network, root, serve, socket};
-use crate::user::become_user;
 use capspawn_raw::attributes;
-use capspawn_raw::confine::close_on_exec;
+use capspawn_raw::confine::{become_user, close_on_exec};
 use capspawn_raw::step::{Failure, Fault, Step};
 use capspawn_raw::syscall::{call, exit, number};
 use capspawn_raw::wire::{self, Configuration, Report, SessionArgs};
@@ -108,7 +107,7 @@ fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<(), Failure>
 
 /// Blocks every signal for the server and for pid 1. They are only ever killed, by the one
 /// signal that cannot be blocked.
-fn block_signals() -> Result<(), i32> {
+pub(super) fn block_signals() -> Result<(), i32> {
     const SIG_BLOCK: usize = 0;
     let all = u64::MAX;
     let args = [SIG_BLOCK, (&raw const all).expose_provenance(), 0, 8, 0, 0];

@@ -103,6 +103,24 @@ pub fn lock_securebits() -> Result<(), i32> {
     unsafe { call(number::PRCTL, [PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0, 0]) }.map(drop)
 }
 
+/// Becomes the user `uid` and the group `gid`, in no other group, and locks the securebits:
+/// that needs a capability which the change of the user takes away. The memory of the process
+/// becomes undumpable, and with it every process that shares it.
+///
+/// # Errors
+///
+/// The error number of the call that failed.
+pub fn become_user(uid: u32, gid: u32) -> Result<(), i32> {
+    let (uid, gid) = (uid as usize, gid as usize);
+    // SAFETY: the kernel reads no pointer of an empty list. The credentials belong to the calling task.
+    unsafe { call(number::SETGROUPS, [0; 6])? };
+    // SAFETY: the call takes no pointer.
+    unsafe { call(number::SETRESGID, [gid, gid, gid, 0, 0, 0])? };
+    lock_securebits()?;
+    // SAFETY: the call takes no pointer.
+    unsafe { call(number::SETRESUID, [uid, uid, uid, 0, 0, 0]) }.map(drop)
+}
+
 /// Drops every capability.
 ///
 /// # Errors

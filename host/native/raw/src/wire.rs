@@ -35,8 +35,8 @@ pub use group::{GROUP_CHANGE_BYTES, GroupChange};
 pub use probe::ProbeFinding;
 pub use report::{REPORT_BYTES, Report};
 pub use request::{
-    CgroupEntry, MAX_CGROUP_FILES, MAX_DATAGRAM, MAX_HEAD, MAX_INLINE, MAX_SHARED, MAX_STRINGS,
-    SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest, SpawnStrings,
+    Alone, CgroupEntry, MAX_CGROUP_FILES, MAX_DATAGRAM, MAX_HEAD, MAX_INLINE, MAX_SHARED,
+    MAX_STRINGS, SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest, SpawnStrings,
 };
 pub use server_request::ServerRequest;
 

@@ -55,8 +55,7 @@ pub(crate) const CALLS: &[Row] = &[
         .unconfined(Unconfined::SucceedsOr(errors_of_io_uring)),
     row("unshare of the user namespace", unshare_user, unaimed, FILTERED, FILTERED)
         .unconfined(Unconfined::SucceedsOr(|| &[EPERM, ENOSPC])),
-    row("setsid", leave_session, unaimed, FILTERED, FILTERED),
-    row("setpgid", leave_group, unaimed, FILTERED, FILTERED),
+    row("change the mark of the tree", change_mark, unaimed, FILTERED, FILTERED),
     row("mount", mount, inside, FILTERED, FILTERED).unconfined(NOT_RUN),
     row("umount", umount, |_, child| child.at("/tmp"), FILTERED, FILTERED).unconfined(NOT_RUN),
     row("pivot_root", pivot_root, inside, FILTERED, FILTERED).unconfined(NOT_RUN),
@@ -249,24 +248,15 @@ fn unshare_user(_: &Target) -> io::Result<()> {
     })
 }
 
-/// The filter may report success without an effect, which is a failure here.
-fn leave_session(_: &Target) -> io::Result<()> {
-    in_a_fork(|| and_leaves_its_group(|| call(libc::SYS_setsid, [0; 6])))
-}
-
-fn leave_group(_: &Target) -> io::Result<()> {
-    in_a_fork(|| and_leaves_its_group(|| call(libc::SYS_setpgid, [0; 6])))
-}
-
-fn and_leaves_its_group(attempt: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
-    // SAFETY: takes no argument.
-    let group = || unsafe { libc::getpgrp() };
-    let before = group();
-    let result = attempt()?;
-    if group() == before {
-        return Err(io::Error::from_raw_os_error(EPERM));
-    }
-    Ok(result)
+/// The limit on file locks, by which the members of a tree are found in `/proc`.
+fn change_mark(_: &Target) -> io::Result<()> {
+    const RLIMIT_LOCKS: usize = 10;
+    let none = [0u64; 2];
+    let by_prlimit = [0, RLIMIT_LOCKS, none.as_ptr().addr(), 0, 0, 0];
+    let by_setrlimit = [RLIMIT_LOCKS, none.as_ptr().addr(), 0, 0, 0, 0];
+    in_a_fork(|| {
+        call(libc::SYS_prlimit64, by_prlimit).or_else(|_| call(libc::SYS_setrlimit, by_setrlimit))
+    })
 }
 
 /// Makes the attempt in a child of its own, which leads no process group.

@@ -96,7 +96,7 @@ fn an_unconfined_child_cannot_signal_the_server_and_the_pid_1_of_anothers_sessio
         fs::read_to_string(path).is_ok() && user(*pid) == owners
     };
     let all: Vec<_> = processes.filter(is_owners).collect();
-    assert_eq!(all.len(), 3, "the server, pid 1 and the child");
+    assert_eq!(all.len(), 4, "two servers, pid 1 and the child");
     for pid in all {
         let attack = SIGNAL.spec().at_process(pid).sandbox(Sandbox::None);
         let found = run(&attack, &other);

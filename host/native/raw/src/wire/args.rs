@@ -16,6 +16,7 @@ const PROBE: u32 = 1;
 const WATCH: u32 = 2;
 const SESSION: u32 = 3;
 const MAP_IDS: u32 = 4;
+const SERVE: u32 = 5;
 
 /// What a process of `capspawn-init` does. Descriptors are inherited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +45,13 @@ pub enum InitArgs {
     },
     /// Is the server and the pid 1 of a session.
     Session(SessionArgs),
+    /// Is the first server of children outside a session.
+    Serve {
+        /// The socket on which the server takes requests; the server ends with it.
+        control: i32,
+        /// The socket on which children announce themselves.
+        announcements: i32,
+    },
 }
 
 /// The arguments of a process that executes a program.
@@ -159,6 +167,13 @@ impl InitArgs {
             }
             Self::Watch { socket } => [WATCH, socket.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0, 0],
             Self::MapIds { socket } => [MAP_IDS, socket.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0, 0],
+            Self::Serve {
+                control,
+                announcements,
+            } => {
+                let [control, announcements] = [control, announcements].map(i32::cast_unsigned);
+                [SERVE, control, announcements, 0, 0, 0, 0, 0, 0, 0]
+            }
             Self::Session(args) => [
                 SESSION,
                 args.configuration.cast_unsigned(),
@@ -202,6 +217,10 @@ impl InitArgs {
             },
             MAP_IDS => Self::MapIds {
                 socket: descriptor(a)?,
+            },
+            SERVE => Self::Serve {
+                control: descriptor(a)?,
+                announcements: descriptor(b)?,
             },
             SESSION => Self::Session(SessionArgs {
                 configuration: descriptor(a)?,

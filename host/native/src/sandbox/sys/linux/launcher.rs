@@ -5,16 +5,21 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
 
+use capspawn_raw::child::ChildUser;
+
 use super::fd::cstrings::CStrings;
 use super::fd::stdio::{AboveStdio, above_stdio, null};
 use super::owners::{self, Lease};
 use super::policy::cache::{Policy, PolicyCache};
+use super::policy::landlock;
 use super::probe::findings::{Findings, Probed};
 use super::probe::owners::Users;
 use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
+use super::server::{AloneFiles, AloneUser, Request};
 use super::session::{SessionPool, can_be_owners};
+use super::spawner::alone::AloneServers;
 use super::spawner::process::Child;
 use super::spawner::start::{Membership, Start};
 use super::spawner::{Spawner, rlimits};
@@ -108,10 +113,14 @@ impl NativeLauncher {
         plan: &Plan,
         stdio: &ChildStdio,
     ) -> Result<Child, LaunchError> {
-        let launched = self.try_alone(tier, scope, plan, stdio);
+        let launch = || match tier == Tier::B && landlock::has_signal_scope() {
+            true => self.try_by_server(scope, plan, stdio),
+            false => self.try_alone(tier, scope, plan, stdio),
+        };
+        let launched = launch();
         // The cached policies keep descriptors: without them there may be enough.
         if launched.as_ref().is_err_and(is_short_of_descriptors) && self.policies.clear() {
-            return self.try_alone(tier, scope, plan, stdio);
+            return launch();
         }
         launched
     }
@@ -176,6 +185,79 @@ impl NativeLauncher {
                 .start(&policy, &mut start, Some(self.spawner.watchdog()?));
         }
         let mut child = child?.with_tree(tree.started(None));
+        child.keep(lease);
+        Ok(child)
+    }
+
+    /// Starts what `plan` says in tier B by a server, whose domain names the tree.
+    fn try_by_server(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<Child, LaunchError> {
+        plan.check_script()?;
+        let at = |stage| move |source| LaunchError::new(stage, source);
+        let policy = self.policies.get(&plan.confinement, &plan.program, Tier::B);
+        let policy = policy.map_err(at(Stage::Ruleset))?;
+        let lease = self.lease(scope, plan, &policy)?;
+        let (common, changes) = self.spawner.user();
+        let user = lease.as_ref().map_or(common, |lease| Identity {
+            uid: lease.uid(),
+            ..common
+        });
+        let tree = self.spawner.assign_tree(&plan.limits, user)?;
+        let tasks = match tree.limits_tasks() {
+            true => None,
+            false => self.spawner.user_tasks(&plan.limits, user),
+        };
+        let mut limits = rlimits::alone(&plan.limits);
+        let changed = (changes || lease.is_some()).then(|| ChildUser {
+            uid: user.uid,
+            gid: user.gid,
+            tasks: tasks.map(|limit| limit.values[0]),
+        });
+        let own_tasks = tasks.filter(|_| changed.is_none());
+        for limit in own_tasks.into_iter().chain(tree.mark().map(rlimits::mark)) {
+            // There is room for all.
+            let _ = limits.push(limit);
+        }
+        let files = AloneFiles {
+            cwd: plan.cwd.dir.as_fd(),
+            ruleset: policy.ruleset().map(AsFd::as_fd),
+            filter: policy.filter_file().map(AsFd::as_fd),
+        };
+        let user = AloneUser {
+            user: changed,
+            // The change of the user locks them.
+            lock_securebits: changed.is_none() && self.spawner.locks_securebits(),
+        };
+        let spawn = |servers: &AloneServers| {
+            let server = servers.claim().map_err(at(Stage::Request))?;
+            let affinity = server.follow_caller();
+            let request = Request::new(
+                plan,
+                affinity.as_ref(),
+                stdio,
+                limits.clone(),
+                tree.entry(),
+                Some((files, user)),
+                self.spawner.fault(),
+            );
+            servers.spawn(server, &request.map_err(at(Stage::Spawn))?)
+        };
+        let servers = self.spawner.alone_servers()?;
+        let mut spawned = spawn(&servers);
+        let has_ended = |error: &LaunchError| {
+            error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
+        };
+        if spawned.as_ref().is_err_and(has_ended) {
+            tracing::warn!("the server of the children was killed and is restarted");
+            self.spawner.give_up_servers(&servers);
+            spawned = spawn(&*self.spawner.alone_servers()?);
+        }
+        let (spawned, server) = spawned?;
+        let mut child = Child::new(spawned, None).with_tree(tree.started(Some(server)));
         child.keep(lease);
         Ok(child)
     }

@@ -5,6 +5,7 @@
 //! ([`init`]). Rejected: `std::process::Command`. Its `pre_exec` forks, which copies the page
 //! tables of the whole host.
 
+pub(crate) mod alone;
 mod children;
 mod exit_info;
 pub(crate) mod init;
@@ -32,6 +33,7 @@ use capspawn_raw::limit::Limit;
 use capspawn_raw::step::{Fault, Step};
 use parking_lot::Mutex;
 
+use self::alone::AloneServers;
 use self::marks::Marks;
 use self::tasks::UserTasks;
 use self::tree::Tree;
@@ -56,6 +58,7 @@ pub(crate) struct Spawner {
     /// The sealed memfd with `capspawn-init`.
     init_image: OnceLock<OwnedFd>,
     watchdog: Mutex<Option<Arc<Watchdog>>>,
+    alone: Mutex<Option<Arc<AloneServers>>>,
     tasks: UserTasks,
     /// The user that children become. `None` for the host's own, for which the vfork child confines itself.
     run_as: Option<Identity>,
@@ -75,6 +78,7 @@ impl Spawner {
             vfork: Vfork::new(legacy_clone),
             init_image: OnceLock::new(),
             watchdog: Mutex::new(None),
+            alone: Mutex::new(None),
             tasks: UserTasks::default(),
             run_as,
             owners: None,
@@ -115,6 +119,11 @@ impl Spawner {
     pub(crate) fn user_tasks(&self, limits: &Limits, user: Identity) -> Option<Limit> {
         let tasks = self.tasks.limit(user.uid, limits.processes?)?;
         Some(rlimits::user_tasks(tasks))
+    }
+
+    /// Whether the children's securebits are locked by each child itself.
+    pub(crate) fn locks_securebits(&self) -> bool {
+        self.lock_securebits
     }
 
     /// Returns the step that the tests make fail.

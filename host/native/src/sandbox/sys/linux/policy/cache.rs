@@ -22,19 +22,32 @@ use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 /// chooses how many there are.
 const CAPACITY: usize = 32;
 
+/// Returns what a tree outside a session may do with its groups: as it likes, where a domain names it.
+fn groups(tier: Tier) -> Groups {
+    match tier == Tier::B && landlock::has_signal_scope() {
+        true => Groups::Free,
+        false => Groups::Fixed,
+    }
+}
+
 /// A filter, ready to be installed.
 #[derive(Debug)]
 struct Filter {
+    groups: Groups,
     instructions: Vec<Instruction>,
     /// The same filter, for `capspawn-init`.
     file: OwnedFd,
 }
 
 impl Filter {
-    fn new(network: Network) -> io::Result<Self> {
-        let instructions = syscalls::program(network, Groups::Fixed);
+    fn new(network: Network, tier: Tier) -> io::Result<Self> {
+        let instructions = syscalls::program(network, groups(tier));
         let file = above_stdio(memfd::filter(&instructions)?)?;
-        Ok(Self { instructions, file })
+        Ok(Self {
+            groups: groups(tier),
+            instructions,
+            file,
+        })
     }
 }
 
@@ -77,6 +90,13 @@ impl Policy {
         self.filter.as_ref().map(|filter| &filter.file)
     }
 
+    /// Whether a process may leave its group.
+    pub(crate) fn has_free_groups(&self) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| filter.groups == Groups::Free)
+    }
+
     /// Returns whether the confinement has roots of the children's common user, as `find`
     /// finds out at the first call.
     pub(crate) fn has_childrens_roots(&self, find: impl FnOnce() -> bool) -> bool {
@@ -93,7 +113,7 @@ impl Policy {
         if confinement.sandbox == Sandbox::None {
             return Ok(Self::open());
         }
-        let filter = Arc::new(Filter::new(confinement.network)?);
+        let filter = Arc::new(Filter::new(confinement.network, tier)?);
         Self::with_filter(confinement, program, tier, filter)
     }
 
@@ -200,7 +220,7 @@ impl PolicyCache {
         // Before the ruleset is made: what the host replaces meanwhile differs at the next launch.
         let roots = compared_roots(confinement);
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
-        let filter = self.filter(confinement.network)?;
+        let filter = self.filter(confinement.network, tier)?;
         let policy = Policy::with_filter(confinement, Some(program), tier, filter)?;
         let policy = Arc::new(policy);
         let mut cache = self.policies.lock();
@@ -217,12 +237,12 @@ impl PolicyCache {
         Ok(policy)
     }
 
-    fn filter(&self, network: Network) -> io::Result<Arc<Filter>> {
+    fn filter(&self, network: Network, tier: Tier) -> io::Result<Arc<Filter>> {
         let mut filters = self.filters.lock();
         if let Some((_, filter)) = filters.iter().find(|(known, _)| *known == network) {
             return Ok(Arc::clone(filter));
         }
-        let filter = Arc::new(Filter::new(network)?);
+        let filter = Arc::new(Filter::new(network, tier)?);
         filters.push((network, Arc::clone(&filter)));
         Ok(filter)
     }

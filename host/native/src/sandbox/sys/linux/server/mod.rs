@@ -15,4 +15,4 @@ pub(crate) use self::announcements::Announcements;
 pub(crate) use self::message::{any_ready, receive, socket_pair};
 pub(crate) use self::pool::{Claimed, Servers, set_timeouts};
 pub(crate) use self::reply::{Reply, reap};
-pub(crate) use self::request::Request;
+pub(crate) use self::request::{AloneFiles, AloneUser, Request};

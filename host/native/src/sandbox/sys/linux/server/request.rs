@@ -6,10 +6,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use capspawn_raw::affinity::Affinity;
+use capspawn_raw::child::ChildUser;
 use capspawn_raw::limit::LimitList;
 use capspawn_raw::step::Fault;
 use capspawn_raw::wire::{
-    CgroupEntry, MAX_CGROUP_FILES, MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, ServerRequest,
+    Alone, CgroupEntry, MAX_CGROUP_FILES, MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, ServerRequest,
     SpawnFiles, SpawnRequest,
 };
 use rustix::fs::MemfdFlags;
@@ -21,6 +22,7 @@ use crate::sandbox::sys::linux::fd::memfd;
 
 /// A request, and the descriptors that come along with it.
 pub(crate) struct Request<'a> {
+    alone: Option<AloneFiles<'a>>,
     head: Vec<u8>,
     /// Behind the head in the datagram, or in a memfd where they are many.
     strings: Strings,
@@ -29,13 +31,33 @@ pub(crate) struct Request<'a> {
     cgroup: [Option<BorrowedFd<'a>>; MAX_CGROUP_FILES as usize],
 }
 
+/// The descriptors of a child outside a session. Every one is 3 or higher.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AloneFiles<'a> {
+    /// The working directory.
+    pub(crate) cwd: BorrowedFd<'a>,
+    /// The Landlock ruleset.
+    pub(crate) ruleset: Option<BorrowedFd<'a>>,
+    /// A sealed file with the seccomp filter.
+    pub(crate) filter: Option<BorrowedFd<'a>>,
+}
+
+/// How a child outside a session changes its user.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AloneUser {
+    /// The user that the child becomes; none for the host's.
+    pub(crate) user: Option<ChildUser>,
+    /// Whether it locks its securebits.
+    pub(crate) lock_securebits: bool,
+}
+
 enum Strings {
     Inline(Vec<u8>),
     Shared(OwnedFd),
 }
 
 impl<'a> Request<'a> {
-    /// Returns a request to start `plan` on the processors `affinity` with the streams
+    /// Returns a request to start `plan`, in the session of the server or `alone`, on the processors `affinity` with the streams
     /// `stdio`, and the resource limits `limits`. The child enters its cgroup by `cgroup`.
     ///
     /// # Errors
@@ -48,9 +70,15 @@ impl<'a> Request<'a> {
         stdio: &'a ChildStdio,
         limits: LimitList,
         cgroup: Option<&'a Entry>,
+        alone: Option<(AloneFiles<'a>, AloneUser)>,
         fault: Fault,
     ) -> io::Result<Self> {
-        let strings = match strings(plan)? {
+        let cwd = match (&alone, plan.cwd.named) {
+            // A directory that the request does not name is the session's own.
+            (Some(_), _) | (None, false) => b"",
+            (None, true) => plan.cwd.path.as_os_str().as_bytes(),
+        };
+        let strings = match strings(plan, cwd)? {
             strings if strings.len() <= MAX_INLINE => Strings::Inline(strings),
             strings => Strings::Shared(memfd::sealed(
                 "capspawn-strings",
@@ -78,6 +106,12 @@ impl<'a> Request<'a> {
             limits,
             streams: streams.map(|stream| stream.is_some()),
             cgroup: cgroup_entry,
+            alone: alone.map(|(files, user)| Alone {
+                user: user.user,
+                lock_securebits: user.lock_securebits,
+                has_ruleset: files.ruleset.is_some(),
+                has_filter: files.filter.is_some(),
+            }),
             strings: match &strings {
                 Strings::Inline(strings) => Some(strings),
                 Strings::Shared(_) => None,
@@ -86,6 +120,7 @@ impl<'a> Request<'a> {
         let mut head = Vec::with_capacity(MAX_HEAD);
         ServerRequest::Spawn(request).write_head(|part| head.extend_from_slice(part));
         Ok(Self {
+            alone: alone.map(|(files, _)| files),
             head,
             strings,
             streams,
@@ -105,6 +140,9 @@ impl<'a> Request<'a> {
             streams: self.streams,
             program: self.program,
             cgroup: self.cgroup,
+            cwd: self.alone.map(|files| files.cwd),
+            ruleset: self.alone.and_then(|files| files.ruleset),
+            filter: self.alone.and_then(|files| files.filter),
             strings: shared,
         };
         let passed: Vec<_> = files.into_passed().collect();
@@ -129,12 +167,7 @@ fn count<T>(strings: &[T]) -> io::Result<u32> {
 }
 
 /// Returns the working directory, the program's path, the arguments and the environment.
-fn strings(plan: &Plan) -> io::Result<Vec<u8>> {
-    // A directory that the request does not name is the session's own.
-    let cwd = match plan.cwd.named {
-        true => plan.cwd.path.as_os_str().as_bytes(),
-        false => b"",
-    };
+fn strings(plan: &Plan, cwd: &[u8]) -> io::Result<Vec<u8>> {
     let program = plan.program.path.as_os_str().as_bytes();
     let arguments: usize = plan.argv.iter().map(|it| it.len() + 1).sum();
     let variables = plan

@@ -160,6 +160,7 @@ impl Session {
             stdio,
             limits,
             tree.entry(),
+            None,
             self.fault,
         );
         let request = request.map_err(at(Stage::Spawn))?;
