@@ -8,12 +8,13 @@ use crate::table::Row;
 use crate::{files, host, kernel, processes, session, sockets, terminal};
 
 /// The escape tables.
-const TABLES: [&[Row]; 11] = [
+const TABLES: [&[Row]; 12] = [
     files::OUTSIDE,
     files::METADATA,
     files::INSIDE,
     kernel::CALLS,
     processes::HOST,
+    processes::ITSELF,
     processes::SAME_USER,
     processes::PID_1,
     processes::GRANTED_PROC,

@@ -315,3 +315,33 @@ fn npm_runs_a_script() {
     spec.limits.open_files = Some(1024);
     assert_eq!(spec.succeed(), "hello\n");
 }
+
+#[test]
+fn programs_change_their_own_processors_priority_and_limits_by_number_in_a_session() {
+    let dir = scratch();
+    let script = "p=$(taskset -p $$ | sed 's/.*: //'); taskset -p $p $$ >/dev/null && echo processors\n\
+                  renice -n 5 -p $$ >/dev/null && echo priority\n\
+                  ionice -c 3 -p $$ && echo transfers\n\
+                  chrt -b -p 0 $$ && echo policy\n\
+                  prlimit --nofile=32 --pid $$ && ulimit -Sn\n";
+    let run = shell(dir.path(), &format!("{{ {script} }} 2>&1")).run();
+    match tier() {
+        Tier::A => assert_eq!(run.output, "processors\npriority\ntransfers\npolicy\n32\n"),
+        // A number may be that of any process of the user.
+        Tier::B | Tier::C => assert!(!run.output.contains("priority\n"), "{}", run.output),
+    }
+    let Some(python) = installed("python3", "python3") else {
+        return;
+    };
+    let script = "import os, threading\n\
+                  def work():\n    os.sched_setaffinity(threading.get_native_id(), os.sched_getaffinity(0))\n    print('thread')\n\
+                  try:\n    os.sched_setaffinity(os.getpid(), os.sched_getaffinity(0)); print('process')\n    \
+                      t = threading.Thread(target=work); t.start(); t.join()\n\
+                  except PermissionError: print('refused')\n";
+    let expected = match tier() {
+        Tier::A => "process\nthread\n",
+        Tier::B | Tier::C => "refused\n",
+    };
+    let spec = Spec::new(python).args(["-c", script]).home(dir.path());
+    assert_eq!(spec.succeed(), expected);
+}

@@ -72,7 +72,10 @@ const CREATES: u32 = 0o20_000_100;
 /// All CLONE_NEW flags, and CLONE_PARENT, which would make the host the parent of a child that it never reaps.
 const CLONE_DENIED: u32 = 0x7e02_8000;
 
+/// Outside a session a number may name any process of the user, and a filter does not know the caller's own.
 const SELF_ONLY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, 0)], DENY);
+/// In a session a number names a process of the session or none; pid 1 is the session's own.
+const NOT_PID_1: CallRule = CallRule::ByArgs(&[deny_if(0, ALL, 1)], Action::Allow);
 const CLONE: CallRule = CallRule::ByArgs(&[allow_if(0, CLONE_DENIED, 0)], DENY);
 const IOCTL: CallRule = CallRule::ByArgs(
     &[deny_if(1, ALL, 0x5412), deny_if(1, ALL, 0x541c)],
@@ -121,12 +124,21 @@ const SETPRIORITY: CallRule = CallRule::ByArgs(
     ],
     DENY,
 );
+/// A process or a group, and not a user: pid 1 has the same.
+const SETPRIORITY_IN_SESSION: CallRule = CallRule::ByArgs(
+    &[deny_if(1, ALL, 1), allow_if(0, ALL, 0), allow_if(0, ALL, 1)],
+    DENY,
+);
 const IOPRIO_SET: CallRule = CallRule::ByArgs(
     &[
         deny_unless(1, ALL, 0),
         allow_if(0, ALL, 1),
         allow_if(0, ALL, 2),
     ],
+    DENY,
+);
+const IOPRIO_SET_IN_SESSION: CallRule = CallRule::ByArgs(
+    &[deny_if(1, ALL, 1), allow_if(0, ALL, 1), allow_if(0, ALL, 2)],
     DENY,
 );
 const MODE_1: CallRule = CallRule::ByArgs(&[allow_if(1, SET_ID, 0)], DENY);
@@ -223,13 +235,6 @@ const OPEN_TREE_ATTR: libc::c_long = 467;
 
 /// Allowed or denied by their arguments.
 const RESTRICTED: &[(libc::c_long, CallRule)] = &[
-    (libc::SYS_prlimit64, SELF_ONLY),
-    (libc::SYS_sched_setparam, SELF_ONLY),
-    (libc::SYS_sched_setscheduler, SELF_ONLY),
-    (libc::SYS_sched_setaffinity, SELF_ONLY),
-    (libc::SYS_sched_setattr, SELF_ONLY),
-    (libc::SYS_setpriority, SETPRIORITY),
-    (libc::SYS_ioprio_set, IOPRIO_SET),
     (libc::SYS_clone, CLONE),
     (libc::SYS_fcntl, FCNTL),
     (libc::SYS_personality, PERSONALITY),
@@ -242,6 +247,28 @@ const RESTRICTED: &[(libc::c_long, CallRule)] = &[
     (libc::SYS_fchmodat2, MODE_2),
     (libc::SYS_mknod, MKNOD),
     (libc::SYS_mknodat, MKNODAT),
+];
+
+/// The limits, processors and priorities of a process that a number names, outside a session.
+const OF_PROCESSES_ALONE: &[(libc::c_long, CallRule)] = &[
+    (libc::SYS_prlimit64, SELF_ONLY),
+    (libc::SYS_sched_setparam, SELF_ONLY),
+    (libc::SYS_sched_setscheduler, SELF_ONLY),
+    (libc::SYS_sched_setaffinity, SELF_ONLY),
+    (libc::SYS_sched_setattr, SELF_ONLY),
+    (libc::SYS_setpriority, SETPRIORITY),
+    (libc::SYS_ioprio_set, IOPRIO_SET),
+];
+
+/// The same in a session: programs name themselves and their threads by their numbers.
+const OF_PROCESSES_IN_SESSION: &[(libc::c_long, CallRule)] = &[
+    (libc::SYS_prlimit64, NOT_PID_1),
+    (libc::SYS_sched_setparam, NOT_PID_1),
+    (libc::SYS_sched_setscheduler, NOT_PID_1),
+    (libc::SYS_sched_setaffinity, NOT_PID_1),
+    (libc::SYS_sched_setattr, NOT_PID_1),
+    (libc::SYS_setpriority, SETPRIORITY_IN_SESSION),
+    (libc::SYS_ioprio_set, IOPRIO_SET_IN_SESSION),
 ];
 
 /// Not executed, with a success as the result: leaving the process group, by which the tree is killed. With an error git
@@ -319,6 +346,7 @@ pub(crate) fn program(network: Network) -> Vec<Instruction> {
         Network::Host => Sockets::Host,
     };
     let mut rules = rules(sockets);
+    rules.extend(by_args(OF_PROCESSES_ALONE));
     rules.extend(all(UNSUPPORTED_ALONE, NO_SUCH_CALL));
     compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
 }
@@ -333,6 +361,7 @@ pub(crate) fn session_program(network: Network, pass: FilterPass) -> Vec<Instruc
         Network::Host => Sockets::Host,
     };
     let mut rules = rules(sockets);
+    rules.extend(by_args(OF_PROCESSES_IN_SESSION));
     for (call, rule) in &mut rules {
         *rule = match (is_server_only(*call), *rule) {
             (true, CallRule::Always(action)) => CallRule::WithPass(&[], pass, action),
@@ -359,13 +388,18 @@ fn all(calls: &[libc::c_long], action: Action) -> Vec<(u32, CallRule)> {
     calls.iter().map(rule).collect()
 }
 
-/// Returns the policy as a table, without the calls that are simply allowed.
+/// Returns the rules of calls that are allowed or denied by their arguments.
+fn by_args(calls: &[(libc::c_long, CallRule)]) -> impl Iterator<Item = (u32, CallRule)> {
+    calls.iter().map(|(call, rule)| (number(*call), *rule))
+}
+
+/// Returns what is common to all policies as a table, without the calls that are simply allowed.
 fn rules(sockets: Sockets) -> Vec<(u32, CallRule)> {
     let mut rules = all(DENIED, DENY);
     rules.extend(all(IGNORED, IGNORE));
     rules.extend(all(UNSUPPORTED, NO_SUCH_CALL));
     rules.extend(all(NO_ATTRIBUTES, UNSUPPORTED_HERE));
-    rules.extend(RESTRICTED.iter().map(|(call, rule)| (number(*call), *rule)));
+    rules.extend(by_args(RESTRICTED));
     let (socket, pair) = match sockets {
         Sockets::Pairs => {
             rules.extend(all(SOCKET_CALLS, DENY));

@@ -14,6 +14,11 @@ const OPENAT2: u32 = 437;
 /// Allowed in a session, whose root shows no other directories, without the pass too.
 const INOTIFY_INIT: u32 = 253;
 const INOTIFY_INIT1: u32 = 294;
+/// Calls on a process by its number: `sched_setparam`, `sched_setscheduler`, `sched_setaffinity`, `prlimit64`,
+/// `sched_setattr`; then `setpriority` and `ioprio_set`.
+const OF_PROCESSES: [u32; 5] = [142, 144, 203, 302, 314];
+const SETPRIORITY: u32 = 141;
+const IOPRIO_SET: u32 = 251;
 
 fn draw() -> FilterPass {
     FilterPass::draw().expect("random bytes")
@@ -38,7 +43,10 @@ fn without_the_pass_a_session_has_the_policy_of_a_child_outside_one_and_inotify(
         let session = session_program(network, draw());
         let alone = program(Network::None);
         let open = program(Network::Host);
-        for number in 0..2000 {
+        let is_alike = |number: &u32| {
+            !OF_PROCESSES.contains(number) && ![SETPRIORITY, IOPRIO_SET].contains(number)
+        };
+        for number in (0..2000).filter(is_alike) {
             for args in calls {
                 for others in [[0; 2], [7, u64::MAX], draw().arguments()] {
                     let args = carrying(args, others);
@@ -62,6 +70,38 @@ fn without_the_pass_a_session_has_the_policy_of_a_child_outside_one_and_inotify(
         }
         for arch in [I386, AARCH64] {
             assert_eq!(interpret(&session, arch, SETSID, [0; 6]), Kill);
+        }
+    }
+}
+
+#[test]
+fn a_number_names_every_process_of_the_session_but_pid_1() {
+    const HIGH: u64 = 0xdead_beef_0000_0000;
+    for network in [Network::None, Network::Loopback, Network::Host] {
+        let program = session_program(network, draw());
+        let run = |number, [a, b]: [u64; 2]| {
+            interpret(&program, X86_64, number, carrying([a, b, 0, 0], [0; 2]))
+        };
+        for high in [0, HIGH] {
+            for number in OF_PROCESSES {
+                for pid in [0, 2, 77] {
+                    assert_eq!(run(number, [pid | high, 0]), Allow, "{number} {pid}");
+                }
+                assert_eq!(run(number, [1 | high, 0]), EPERM, "{number} of pid 1");
+            }
+            // A process, a group; then the user, whose processes include pid 1.
+            for (number, [process, group, user]) in
+                [(SETPRIORITY, [0, 1, 2]), (IOPRIO_SET, [1, 2, 3])]
+            {
+                for pid in [0, 2, 77] {
+                    assert_eq!(run(number, [process | high, pid | high]), Allow);
+                    assert_eq!(run(number, [group | high, pid | high]), Allow);
+                    assert_eq!(run(number, [user | high, pid | high]), EPERM);
+                }
+                for kind in [process, group, user, 4] {
+                    assert_eq!(run(number, [kind | high, 1 | high]), EPERM);
+                }
+            }
         }
     }
 }
@@ -95,7 +135,7 @@ fn the_pass_allows_the_calls_of_the_server_and_no_others() {
     for number in 0..2000 {
         let returned = interpret(&program, X86_64, number, args);
         let calls = [SETSID, OPENAT2, CLONE3, INOTIFY_INIT, INOTIFY_INIT1];
-        if calls.contains(&number) {
+        if calls.contains(&number) || OF_PROCESSES.contains(&number) || number == SETPRIORITY {
             assert_eq!(returned, Allow, "number {number}");
         } else {
             assert_eq!(returned, closed(number, &[]), "number {number}");
