@@ -16,9 +16,10 @@ use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
 use super::session::{SessionPool, can_be_owners};
+use super::spawner::Spawner;
 use super::spawner::process::Child;
+use super::spawner::rlimits::{self, MemoryLimit};
 use super::spawner::start::{Membership, Start};
-use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{
     ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, RunAs, Scope, Stage,
@@ -138,13 +139,13 @@ impl NativeLauncher {
         let stderr = stream(stdio.stderr.as_ref()).map_err(at(Stage::Stdio))?;
         let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
         let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
-        let limits = rlimits::alone(&plan.limits);
         let user = lease.as_ref().map(|lease| Identity {
             uid: lease.uid(),
             ..self.spawner.user().0
         });
         let runs_as = user.unwrap_or(self.spawner.user().0);
         let cgroup = self.spawner.assign_cgroup(&plan.limits, runs_as)?;
+        let limits = rlimits::alone(&plan.limits, MemoryLimit::of(cgroup.as_ref()));
         let entry = cgroup.as_ref().and_then(Leaf::entry);
         let mut start = Start {
             program: program.as_fd(),

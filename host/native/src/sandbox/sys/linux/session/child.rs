@@ -52,8 +52,7 @@ impl Session {
         stdio: &ChildStdio,
         cgroup: Option<Leaf>,
     ) -> Result<SessionChild, LaunchError> {
-        let entry = cgroup.as_ref().and_then(Leaf::entry);
-        let spawned = self.spawn(plan, stdio, entry)?;
+        let spawned = self.spawn(plan, stdio, cgroup.as_ref())?;
         let cgroup = cgroup.map(Leaf::entered);
         let child = SessionChild::new(Arc::clone(self), spawned, cgroup);
         self.remember(&child.child);

@@ -18,7 +18,7 @@ use super::reply::Reply;
 use super::reply_slot::ReplySlot;
 use super::request::Request;
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Process, Stage};
-use crate::sandbox::sys::linux::cgroup::Entry;
+use crate::sandbox::sys::linux::cgroup::Leaf;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::spawner::process::Child;
@@ -149,7 +149,7 @@ impl Session {
         &self,
         plan: &Plan,
         stdio: &ChildStdio,
-        cgroup: Option<&Entry>,
+        cgroup: Option<&Leaf>,
     ) -> Result<Spawned, LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.unreaped.lock().retain(|child| !is_reaped(child));

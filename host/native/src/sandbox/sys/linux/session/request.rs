@@ -16,9 +16,9 @@ use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg}
 
 use super::reply_slot::ReplySlot;
 use crate::launch::{ChildStdio, Plan};
-use crate::sandbox::sys::linux::cgroup::Entry;
+use crate::sandbox::sys::linux::cgroup::{Entry, Leaf};
 use crate::sandbox::sys::linux::fd::memfd;
-use crate::sandbox::sys::linux::spawner::rlimits;
+use crate::sandbox::sys::linux::spawner::rlimits::{self, MemoryLimit};
 
 /// A request, and the descriptors that come along with it.
 pub(crate) struct Request<'a> {
@@ -38,7 +38,7 @@ enum Strings {
 
 impl<'a> Request<'a> {
     /// Returns a request to start `plan` on the processors `affinity` with the streams
-    /// `stdio`. The reply goes to `answers`, and the child enters its cgroup by `cgroup`.
+    /// `stdio`. The reply goes to `answers`, and the child enters `cgroup`.
     ///
     /// # Errors
     ///
@@ -49,7 +49,7 @@ impl<'a> Request<'a> {
         affinity: Option<&Affinity>,
         stdio: &'a ChildStdio,
         answers: &'a ReplySlot<'_>,
-        cgroup: Option<&'a Entry>,
+        cgroup: Option<&'a Leaf>,
         fault: Fault,
     ) -> io::Result<Self> {
         let strings = match strings(plan)? {
@@ -63,6 +63,8 @@ impl<'a> Request<'a> {
         let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
         let streams = streams.map(|stream| stream.as_ref().map(AsFd::as_fd));
         let reply = answers.far_end();
+        let limits = rlimits::resources(&plan.limits, MemoryLimit::of(cgroup));
+        let cgroup = cgroup.and_then(Leaf::entry);
         let cgroup_entry = match cgroup {
             None => CgroupEntry::None,
             Some(Entry::Write(files)) => CgroupEntry::Write(count(files)?),
@@ -78,7 +80,7 @@ impl<'a> Request<'a> {
             variables: count(&plan.env)?,
             fault,
             affinity,
-            limits: rlimits::resources(&plan.limits),
+            limits,
             streams: streams.map(|stream| stream.is_some()),
             cgroup: cgroup_entry,
             has_reply_socket: reply.is_some(),
