@@ -6,7 +6,7 @@ use super::descriptor::Descriptor;
 use super::mount;
 use super::namespaces::set_dumpable;
 use crate::limit::{limit_tasks, set_limit};
-use capspawn_raw::confine::{self, Confine};
+use capspawn_raw::confine::{self, Confine, no_new_privileges};
 use capspawn_raw::filter::{FilterProgram, Instruction};
 use capspawn_raw::limit::{INHERITED, Limit};
 use capspawn_raw::step::{Failure, Fault, Step};
@@ -18,6 +18,7 @@ use capspawn_raw::wire::Configuration;
 pub(super) fn server(
     configuration: &Configuration<'_>,
     ruleset: Option<&Descriptor>,
+    ipc_is_limited: bool,
     fault: Fault,
 ) -> Result<Option<Descriptor>, Failure> {
     fault.guard(Step::Limits, || {
@@ -39,6 +40,13 @@ pub(super) fn server(
             child_ruleset(configuration).map(Some)
         }
     })?;
+    if !ipc_is_limited {
+        // A second filter is slower than one, and this one is short.
+        fault.guard(Step::Seccomp, || {
+            no_new_privileges()?;
+            confine::install(&FilterProgram::from_bytes(configuration.system_v_filter))
+        })?;
+    }
     give_up(
         FilterProgram::from_bytes(configuration.filter),
         ruleset,

@@ -1,14 +1,12 @@
 //! Other processes: what a child can do to the host, to its other children and
 //! to the init process, and what it can read of them.
 
-#![allow(unsafe_code, reason = "tries the numbers of descriptors, and forks")]
+#![allow(unsafe_code, reason = "tries the numbers of descriptors")]
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::thread;
 
 use capspawn_native::Signal;
 use capspawn_native::sandbox::{FsRoot, Sandbox, Tier};
@@ -20,7 +18,7 @@ use crate::fixture::{Canary, Fixture};
 use crate::launcher::tier;
 use crate::proc_mount;
 use crate::scopes::has_scopes;
-use crate::spec::Spec;
+use crate::spec::{Spec, Started};
 use crate::syscall::{Buffer, bits, call, owned, raw};
 use crate::table::Expected::{Fails, FailsInProc, Succeeds};
 use crate::table::{Row, Unconfined, assert_table, permitted, row, unaimed};
@@ -40,7 +38,7 @@ pub(crate) const HOST: &[Row] = &[
     row("host: sched_setaffinity", set_affinity, unaimed, Fails(ESRCH), Fails(EPERM)).unconfined(NOT_RUN),
     row("host: process_vm_readv", copy_memory, unaimed, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
     row("host: pidfd_getfd", copy_descriptor, unaimed, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
-    row("host: ptrace", trace, unaimed, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
+    row("host: ptrace", trace, unaimed, Fails(ESRCH), Fails(EPERM)).unconfined(NOT_RUN),
     row("host: read its environment", read_environment, unaimed, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
     row("host: open its memory", open_memory, unaimed, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
     row("host: open a file by its root", open_through_root, unaimed, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
@@ -49,20 +47,6 @@ pub(crate) const HOST: &[Row] = &[
     permitted("a signal to itself", |_| call_kill(own_pid()), unaimed),
     permitted("prlimit of itself", |_| call_prlimit(0), unaimed),
     permitted("setpriority of itself", |_| call_set_priority(0), unaimed),
-];
-
-/// Calls on the child itself by its number, as many programs make them. Outside a session the number might be that of any
-/// process of the user.
-#[rustfmt::skip]
-pub(crate) const ITSELF: &[Row] = &[
-    row("own number: prlimit", |_| call_prlimit(own_pid()), unaimed, Succeeds, Fails(EPERM)),
-    row("own number: setpriority", |_| call_set_priority(own_pid()), unaimed, Succeeds, Fails(EPERM)),
-    row("own number: sched_setaffinity", |_| call_set_affinity(own_pid()), unaimed, Succeeds, Fails(EPERM)),
-    row("own number: sched_setscheduler", |_| call_set_scheduler(own_pid()), unaimed, Succeeds, Fails(EPERM)),
-    row("own number: ioprio_set", |_| call_ioprio_set(own_pid()), unaimed, Succeeds, Fails(EPERM)),
-    row("a thread's number: sched_setaffinity", set_affinity_of_a_thread, unaimed, Succeeds, Fails(EPERM)),
-    row("a child's number: prlimit", limit_a_fork, unaimed, Succeeds, Fails(EPERM)),
-    row("the user's number: setpriority", set_priority_of_user, unaimed, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
 ];
 
 /// The same attacks on a process of the children's user, from which nothing but
@@ -77,7 +61,7 @@ pub(crate) const SAME_USER: &[Row] = &[
     row("same user: sched_setaffinity", set_affinity, canary, Fails(ESRCH), Fails(EPERM)),
     row("same user: process_vm_readv", copy_memory, canary, Fails(EPERM), Fails(EPERM)).unconfined(IF_TRACING),
     row("same user: pidfd_getfd", copy_descriptor, canary, Fails(EPERM), Fails(EPERM)).unconfined(IF_TRACING),
-    row("same user: ptrace", trace, canary, Fails(EPERM), Fails(EPERM)).unconfined(IF_TRACING),
+    row("same user: ptrace", trace, canary, Fails(ESRCH), Fails(EPERM)).unconfined(IF_TRACING),
     row("same user: read its environment", read_environment, canary, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
     row("same user: open its memory", open_memory, canary, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
     row("same user: open a file by its root", open_through_root, canary, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
@@ -123,8 +107,6 @@ pub(crate) const SINGLE: &[Attempt] = &[
     SIGNAL,
     ENVIRONMENT,
     TRACE,
-    RAISE_LIMIT,
-    LOWER_LIMIT,
     SIGNAL_BY_DESCRIPTOR,
     DESCRIPTOR,
     DESCRIPTORS,
@@ -133,8 +115,6 @@ pub(crate) const SINGLE: &[Attempt] = &[
 pub(crate) const SIGNAL: Attempt = Attempt::new("signal", signal);
 pub(crate) const ENVIRONMENT: Attempt = Attempt::new("read an environment", read_environment);
 pub(crate) const TRACE: Attempt = Attempt::new("trace", trace);
-const RAISE_LIMIT: Attempt = Attempt::new("raise a limit of a process", raise_limit);
-const LOWER_LIMIT: Attempt = Attempt::new("lower a limit of a process", lower_limit);
 const SIGNAL_BY_DESCRIPTOR: Attempt = Attempt::new("signal by a pipe", signal_by_descriptor);
 const DESCRIPTOR: Attempt = Attempt::new("use an inherited descriptor", use_descriptor);
 const DESCRIPTORS: Attempt = Attempt::new("find inherited descriptors", find_descriptors);
@@ -166,7 +146,7 @@ pub(crate) fn may_trace() -> bool {
     scope.map_or(true, |scope| scope.trim() == "0")
 }
 
-fn own_pid() -> usize {
+pub(crate) fn own_pid() -> usize {
     std::process::id() as usize
 }
 
@@ -188,7 +168,7 @@ fn signal_thread(target: &Target) -> io::Result<()> {
     call(libc::SYS_tgkill, [target.pid, target.pid, 0, 0, 0, 0]).map(drop)
 }
 
-fn call_prlimit(pid: usize) -> io::Result<()> {
+pub(crate) fn call_prlimit(pid: usize) -> io::Result<()> {
     let mut old = Buffer::new();
     let resource = libc::RLIMIT_NOFILE as usize;
     call(libc::SYS_prlimit64, [pid, resource, 0, old.address(), 0, 0]).map(drop)
@@ -198,7 +178,7 @@ fn prlimit(target: &Target) -> io::Result<()> {
     call_prlimit(target.pid)
 }
 
-fn call_set_priority(pid: usize) -> io::Result<()> {
+pub(crate) fn call_set_priority(pid: usize) -> io::Result<()> {
     let process = libc::PRIO_PROCESS as usize;
     call(libc::SYS_setpriority, [process, pid, 10, 0, 0, 0]).map(drop)
 }
@@ -211,80 +191,10 @@ fn set_affinity(target: &Target) -> io::Result<()> {
     call_set_affinity(target.pid)
 }
 
-fn call_set_affinity(pid: usize) -> io::Result<()> {
+pub(crate) fn call_set_affinity(pid: usize) -> io::Result<()> {
     let all = [u64::MAX; 16];
     let (mask, bytes) = (all.as_ptr().addr(), size_of_val(&all));
     call(libc::SYS_sched_setaffinity, [pid, bytes, mask, 0, 0, 0]).map(drop)
-}
-
-fn call_set_scheduler(pid: usize) -> io::Result<()> {
-    // A `struct sched_param`: the priority, which SCHED_BATCH ignores.
-    let priority = 0i32;
-    let (policy, parameters) = (bits(libc::SCHED_BATCH), (&raw const priority).addr());
-    let args = [pid, policy, parameters, 0, 0, 0];
-    call(libc::SYS_sched_setscheduler, args).map(drop)
-}
-
-/// The class "best effort", with the least priority.
-fn call_ioprio_set(pid: usize) -> io::Result<()> {
-    const PROCESS: usize = 1;
-    const BEST_EFFORT: usize = 2 << 13 | 7;
-    call(libc::SYS_ioprio_set, [PROCESS, pid, BEST_EFFORT, 0, 0, 0]).map(drop)
-}
-
-/// As `pthread_setaffinity_np` does, and a debugger's or a runtime's first thread.
-fn set_affinity_of_a_thread(_: &Target) -> io::Result<()> {
-    let (send, receive) = mpsc::channel();
-    let (end, ended) = mpsc::channel::<()>();
-    let thread = thread::spawn(move || {
-        // SAFETY: takes no argument.
-        let tid = unsafe { libc::gettid() };
-        send.send(bits(tid)).expect("the test waits for it");
-        let _ = ended.recv();
-    });
-    let result = call_set_affinity(receive.recv().expect("the thread sends it"));
-    drop(end);
-    thread.join().expect("it does not panic");
-    result
-}
-
-fn limit_a_fork(_: &Target) -> io::Result<()> {
-    // SAFETY: the child makes one system call, until it is killed.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        // SAFETY: takes no argument.
-        unsafe { libc::pause() };
-    }
-    let result = set_limit(bits(child), |[soft, hard]| [soft / 2, hard]);
-    // SAFETY: takes no pointer; the child is not reaped yet.
-    unsafe { libc::kill(child, libc::SIGKILL) };
-    // SAFETY: no status is written.
-    unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
-    result
-}
-
-fn set_priority_of_user(_: &Target) -> io::Result<()> {
-    let user = libc::PRIO_USER as usize;
-    call(libc::SYS_setpriority, [user, 0, 10, 0, 0, 0]).map(drop)
-}
-
-/// Changes the soft and the hard limit on descriptors of a process.
-fn set_limit(pid: usize, change: impl Fn([u64; 2]) -> [u64; 2]) -> io::Result<()> {
-    let resource = libc::RLIMIT_NOFILE as usize;
-    let mut own = [0u64; 2];
-    let limits = (&raw mut own).addr();
-    call(libc::SYS_prlimit64, [0, resource, 0, limits, 0, 0])?;
-    let own = change(own);
-    let limits = (&raw const own).addr();
-    call(libc::SYS_prlimit64, [pid, resource, limits, 0, 0, 0]).map(drop)
-}
-
-fn raise_limit(target: &Target) -> io::Result<()> {
-    set_limit(target.pid, |[soft, hard]| [soft, hard + 1])
-}
-
-fn lower_limit(target: &Target) -> io::Result<()> {
-    set_limit(target.pid, |[soft, hard]| [soft / 2, hard])
 }
 
 /// Copies no byte: the permission is checked before.
@@ -376,11 +286,6 @@ fn a_child_cannot_reach_the_host_process() {
 }
 
 #[test]
-fn in_a_session_a_child_may_name_itself_by_its_number() {
-    assert_table(ITSELF);
-}
-
-#[test]
 fn a_child_cannot_reach_another_process_of_its_user() {
     assert_table(SAME_USER);
 }
@@ -452,24 +357,14 @@ fn children_of_one_grant_cannot_reach_each_other() {
     }
 }
 
-/// In a session the kernel compares the users of the two, which are equal; it lets nobody raise a hard limit.
-#[test]
-fn children_of_one_session_may_lower_each_others_limits_and_cannot_raise_them() {
-    let raise = RAISE_LIMIT.spec();
-    let program = FsRoot::resolve(&raise.program).expect("it exists");
+/// A sleeper with the rules of `attempt`, and so in its session, and the number by which it can name it.
+pub(crate) fn sleeper_with_rules_of(attempt: &Spec) -> (Started, u32) {
+    let program = FsRoot::resolve(&attempt.program).expect("it exists");
     let mut sleeper = Spec::new("/bin/sleep").args(["600"]);
-    // With the rules of the attempt, and so in its session.
     sleeper.confinement.fs.read.push(program);
     let sleeper = sleeper.start().expect("it starts");
     let pid = inner_pid(sleeper.process.pid());
-    let lower = LOWER_LIMIT.spec().at_process(pid);
-    match tier() {
-        Tier::A => assert_succeeds(&lower),
-        Tier::B | Tier::C => assert_fails(&lower, EPERM),
-    }
-    assert_fails(&raise.at_process(pid), EPERM);
-    sleeper.process.signal(Signal::Kill).expect("it runs");
-    sleeper.finish();
+    (sleeper, pid)
 }
 
 /// The number that a process has in its own pid namespace.

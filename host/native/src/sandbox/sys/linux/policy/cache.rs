@@ -30,8 +30,8 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(network: Network) -> io::Result<Self> {
-        let instructions = syscalls::program(network);
+    fn new(network: Network, has_domain: bool) -> io::Result<Self> {
+        let instructions = syscalls::program(network, has_domain);
         let file = above_stdio(memfd::filter(&instructions)?)?;
         Ok(Self { instructions, file })
     }
@@ -92,15 +92,17 @@ impl Policy {
         if confinement.sandbox == Sandbox::None {
             return Ok(Self::open());
         }
-        let filter = Arc::new(Filter::new(confinement.network)?);
-        Self::with_filter(confinement, program, tier, filter)
+        Self::with_filter(confinement, program, tier, |has_domain| {
+            Filter::new(confinement.network, has_domain).map(Arc::new)
+        })
     }
 
+    /// `filter` returns the filter, for a child that has a Landlock domain of its own or none.
     fn with_filter(
         confinement: &Confinement,
         program: Option<&Program>,
         tier: Tier,
-        filter: Arc<Filter>,
+        filter: impl FnOnce(bool) -> io::Result<Arc<Filter>>,
     ) -> io::Result<Self> {
         let ruleset = match tier {
             Tier::C => None,
@@ -109,8 +111,8 @@ impl Policy {
             }
         };
         Ok(Self {
+            filter: Some(filter(ruleset.is_some())?),
             ruleset: ruleset.map(above_stdio).transpose()?,
-            filter: Some(filter),
             has_childrens_roots: OnceLock::new(),
         })
     }
@@ -122,7 +124,14 @@ impl Policy {
 #[derive(Debug, Default)]
 pub(crate) struct PolicyCache {
     policies: Mutex<Vec<Arc<CachedPolicy>>>,
-    filters: Mutex<Vec<(Network, Arc<Filter>)>>,
+    filters: Mutex<Vec<CachedFilter>>,
+}
+
+#[derive(Debug)]
+struct CachedFilter {
+    network: Network,
+    has_domain: bool,
+    filter: Arc<Filter>,
 }
 
 #[derive(Debug)]
@@ -199,8 +208,9 @@ impl PolicyCache {
         // Before the ruleset is made: what the host replaces meanwhile differs at the next launch.
         let roots = compared_roots(confinement);
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
-        let filter = self.filter(confinement.network)?;
-        let policy = Policy::with_filter(confinement, Some(program), tier, filter)?;
+        let policy = Policy::with_filter(confinement, Some(program), tier, |has_domain| {
+            self.filter(confinement.network, has_domain)
+        })?;
         let policy = Arc::new(policy);
         let mut cache = self.policies.lock();
         cache.retain(|cached| !is_wanted(cached));
@@ -216,13 +226,18 @@ impl PolicyCache {
         Ok(policy)
     }
 
-    fn filter(&self, network: Network) -> io::Result<Arc<Filter>> {
+    fn filter(&self, network: Network, has_domain: bool) -> io::Result<Arc<Filter>> {
+        let is_wanted = |it: &&CachedFilter| it.network == network && it.has_domain == has_domain;
         let mut filters = self.filters.lock();
-        if let Some((_, filter)) = filters.iter().find(|(known, _)| *known == network) {
-            return Ok(Arc::clone(filter));
+        if let Some(cached) = filters.iter().find(is_wanted) {
+            return Ok(Arc::clone(&cached.filter));
         }
-        let filter = Arc::new(Filter::new(network)?);
-        filters.push((network, Arc::clone(&filter)));
+        let filter = Arc::new(Filter::new(network, has_domain)?);
+        filters.push(CachedFilter {
+            network,
+            has_domain,
+            filter: Arc::clone(&filter),
+        });
         Ok(filter)
     }
 

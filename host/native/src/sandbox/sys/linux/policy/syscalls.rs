@@ -115,7 +115,29 @@ const FCNTL: CallRule = CallRule::ByArgs(
     &[deny_if(1, ALL, 1024), deny_if(1, ALL, 1040)],
     Action::Allow,
 );
-const PERSONALITY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, ALL)], DENY);
+/// To read it, the default, and ADDR_NO_RANDOMIZE: debuggers and ThreadSanitizer execute their program without address
+/// space randomization.
+const PERSONALITY: CallRule = CallRule::ByArgs(
+    &[
+        allow_if(0, ALL, ALL),
+        allow_if(0, ALL, 0),
+        allow_if(0, ALL, 0x0004_0000),
+    ],
+    DENY,
+);
+/// Huge pages are the machine's, and no limit counts those that no process has mapped: as on a kernel without them.
+const MEMFD_CREATE: CallRule = CallRule::ByArgs(
+    &[ArgTest {
+        arg: 1,
+        mask: 4, // MFD_HUGETLB
+        value: 4,
+        equal: true,
+        then: NO_SUCH_CALL,
+    }],
+    Action::Allow,
+);
+/// The same for SHM_HUGETLB, which the kernel refuses with EPERM to users without a right to it.
+const SHMGET: CallRule = CallRule::ByArgs(&[deny_if(2, 0o4000, 0o4000)], Action::Allow);
 const SETPRIORITY: CallRule = CallRule::ByArgs(
     &[
         deny_unless(1, ALL, 0),
@@ -201,21 +223,18 @@ const SOCKET_INTERNET: CallRule = CallRule::ByArgs(
 #[rustfmt::skip]
 const DENIED: &[libc::c_long] = &[
     // Other processes.
-    libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
+    libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
     libc::SYS_process_madvise, libc::SYS_process_mrelease, libc::SYS_kcmp, libc::SYS_move_pages,
     libc::SYS_migrate_pages,
-    // Calls made through io_uring pass no filter.
-    libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register,
-    // IPC of System V and POSIX.
-    libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_shmdt,
-    libc::SYS_semget, libc::SYS_semop, libc::SYS_semctl, libc::SYS_semtimedop,
-    libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl,
+    // POSIX message queues are files of a file system that Landlock does not let a child open.
     libc::SYS_mq_open, libc::SYS_mq_unlink, libc::SYS_mq_timedsend, libc::SYS_mq_timedreceive,
     libc::SYS_mq_notify, libc::SYS_mq_getsetattr,
+    // Calls made through io_uring pass no filter.
+    libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register,
     // Kernel interfaces that ordinary programs do not need.
     libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl, libc::SYS_bpf,
     libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_fanotify_init, libc::SYS_fanotify_mark,
-    libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_open_by_handle_at, libc::SYS_uselib,
+    libc::SYS_memfd_secret, libc::SYS_open_by_handle_at, libc::SYS_uselib,
     libc::SYS_modify_ldt, libc::SYS_lookup_dcookie,
     // Namespaces and mounts.
     libc::SYS_setns, libc::SYS_unshare, libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root,
@@ -228,6 +247,21 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_settimeofday, libc::SYS_clock_settime, libc::SYS_sethostname, libc::SYS_setdomainname,
     libc::SYS_syslog, libc::SYS_vhangup,
 ];
+
+/// System V IPC. Outside a session its names would be those of the whole host.
+#[rustfmt::skip]
+const SYSTEM_V: &[libc::c_long] = &[
+    libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_shmdt,
+    libc::SYS_semget, libc::SYS_semop, libc::SYS_semctl, libc::SYS_semtimedop,
+    libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl,
+];
+
+/// Denied outside a session, where nothing else keeps a child without a write root from executing what is in no granted
+/// folder.
+const DENIED_ALONE: &[libc::c_long] = &[libc::SYS_memfd_create];
+
+/// Denied where the child has no Landlock domain of its own, in which alone it can trace.
+const DENIED_WITHOUT_DOMAIN: &[libc::c_long] = &[libc::SYS_ptrace];
 
 const STATMOUNT: libc::c_long = 457;
 const LISTMOUNT: libc::c_long = 458;
@@ -269,6 +303,12 @@ const OF_PROCESSES_IN_SESSION: &[(libc::c_long, CallRule)] = &[
     (libc::SYS_sched_setattr, NOT_PID_1),
     (libc::SYS_setpriority, SETPRIORITY_IN_SESSION),
     (libc::SYS_ioprio_set, IOPRIO_SET_IN_SESSION),
+];
+
+/// What a session's namespaces and its init process bound.
+const BOUNDED_IN_SESSION: &[(libc::c_long, CallRule)] = &[
+    (libc::SYS_memfd_create, MEMFD_CREATE),
+    (libc::SYS_shmget, SHMGET),
 ];
 
 /// Not executed, with a success as the result: leaving the process group, by which the tree is killed. With an error git
@@ -338,14 +378,17 @@ const SERVER_ONLY: &[libc::c_long] = &[
     libc::SYS_openat2,
 ];
 
-/// Returns the filter program of a child outside a session, under `network`.
-pub(crate) fn program(network: Network) -> Vec<Instruction> {
+/// Returns the filter program of a child outside a session, under `network`. `has_domain` is whether the child has a
+/// Landlock domain of its own: it can trace no process outside that domain.
+pub(crate) fn program(network: Network, has_domain: bool) -> Vec<Instruction> {
     let sockets = match network {
         // Without a network namespace a loopback socket would reach the host's loopback interface.
         Network::None | Network::Loopback => Sockets::Pairs,
         Network::Host => Sockets::Host,
     };
-    let mut rules = rules(sockets);
+    let mut rules = rules(sockets, has_domain);
+    rules.extend(all(SYSTEM_V, DENY));
+    rules.extend(all(DENIED_ALONE, DENY));
     rules.extend(by_args(OF_PROCESSES_ALONE));
     rules.extend(all(UNSUPPORTED_ALONE, NO_SUCH_CALL));
     compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
@@ -354,14 +397,19 @@ pub(crate) fn program(network: Network) -> Vec<Instruction> {
 /// Returns the filter program of all processes of a session, which the server's own calls pass by `pass`. (A second
 /// program for each child would take 50 µs of the 400 that a child costs.) In the network namespace of a session, sockets
 /// reach only its loopback interface, unless they are UNIX sockets that have a path.
-pub(crate) fn session_program(network: Network, pass: FilterPass) -> Vec<Instruction> {
+pub(crate) fn session_program(
+    network: Network,
+    pass: FilterPass,
+    has_domain: bool,
+) -> Vec<Instruction> {
     let sockets = match network {
         Network::None => Sockets::Pairs,
         Network::Loopback => Sockets::Internet,
         Network::Host => Sockets::Host,
     };
-    let mut rules = rules(sockets);
+    let mut rules = rules(sockets, has_domain);
     rules.extend(by_args(OF_PROCESSES_IN_SESSION));
+    rules.extend(by_args(BOUNDED_IN_SESSION));
     for (call, rule) in &mut rules {
         *rule = match (is_server_only(*call), *rule) {
             (true, CallRule::Always(action)) => CallRule::WithPass(&[], pass, action),
@@ -370,6 +418,11 @@ pub(crate) fn session_program(network: Network, pass: FilterPass) -> Vec<Instruc
         };
     }
     compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
+}
+
+/// Returns the program that stands in front of a session's where its System V IPC could not be limited.
+pub(crate) fn system_v_denied() -> Vec<Instruction> {
+    compile(&all(SYSTEM_V, DENY), KNOWN_CALLS, NO_SUCH_CALL)
 }
 
 fn is_server_only(call: u32) -> bool {
@@ -394,8 +447,11 @@ fn by_args(calls: &[(libc::c_long, CallRule)]) -> impl Iterator<Item = (u32, Cal
 }
 
 /// Returns what is common to all policies as a table, without the calls that are simply allowed.
-fn rules(sockets: Sockets) -> Vec<(u32, CallRule)> {
+fn rules(sockets: Sockets, has_domain: bool) -> Vec<(u32, CallRule)> {
     let mut rules = all(DENIED, DENY);
+    if !has_domain {
+        rules.extend(all(DENIED_WITHOUT_DOMAIN, DENY));
+    }
     rules.extend(all(IGNORED, IGNORE));
     rules.extend(all(UNSUPPORTED, NO_SUCH_CALL));
     rules.extend(all(NO_ATTRIBUTES, UNSUPPORTED_HERE));

@@ -12,7 +12,7 @@ use crate::confinement::Network;
 fn native(network: Network, number: u32, args: &[u64]) -> Returned {
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
-    interpret(&program(network), X86_64, number, all)
+    interpret(&program(network, true), X86_64, number, all)
 }
 
 /// The same without a network.
