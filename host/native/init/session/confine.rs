@@ -5,7 +5,7 @@ use core::ffi::CStr;
 use super::descriptor::Descriptor;
 use super::mount;
 use super::namespaces::set_dumpable;
-use capspawn_raw::confine::{self, Confine};
+use capspawn_raw::confine::{self, Confine, no_new_privileges};
 use capspawn_raw::filter::{FilterProgram, Instruction};
 use capspawn_raw::limit::{self, INHERITED, Limit};
 use capspawn_raw::step::{Failure, Fault, Step};
@@ -17,6 +17,7 @@ use capspawn_raw::wire::Configuration;
 pub(super) fn server(
     configuration: &Configuration<'_>,
     ruleset: Option<&Descriptor>,
+    ipc_is_limited: bool,
     fault: Fault,
 ) -> Result<Option<Descriptor>, Failure> {
     fault.guard(Step::Limits, || {
@@ -33,6 +34,13 @@ pub(super) fn server(
             childrens_ruleset(configuration).map(Some)
         }
     })?;
+    if !ipc_is_limited {
+        // A second filter is slower than one, and this one is short.
+        fault.guard(Step::Seccomp, || {
+            no_new_privileges()?;
+            confine::install(&FilterProgram::from_bytes(configuration.system_v_filter))
+        })?;
+    }
     give_up(
         FilterProgram::from_bytes(configuration.filter),
         ruleset,

@@ -160,11 +160,20 @@ pub fn confine(confine: &Confine<'_>, fault: Fault) -> Result<(), Failure> {
         if confine.filter.is_empty() {
             return Ok(());
         }
-        let program = (&raw const confine.filter).expose_provenance();
-        let args = [SECCOMP_SET_MODE_FILTER, 0, program, 0, 0, 0];
-        // SAFETY: a `FilterProgram` is a `struct sock_fprog` that borrows its instructions; the kernel reads both.
-        unsafe { call(number::SECCOMP, args) }.map(drop)
+        install(&confine.filter)
     })
+}
+
+/// Installs a filter, in front of those that the process has.
+///
+/// # Errors
+///
+/// The error number of `seccomp(2)`: without `no_new_privs` it needs a privilege.
+pub fn install(filter: &FilterProgram<'_>) -> Result<(), i32> {
+    let program = core::ptr::from_ref(filter).expose_provenance();
+    let args = [SECCOMP_SET_MODE_FILTER, 0, program, 0, 0, 0];
+    // SAFETY: a `FilterProgram` is a `struct sock_fprog` that borrows its instructions; the kernel reads both.
+    unsafe { call(number::SECCOMP, args) }.map(drop)
 }
 
 /// Executes the open file `program`, as `fexecve(3)`. Returns only if that failed.

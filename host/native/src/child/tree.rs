@@ -35,6 +35,8 @@ pub(crate) struct TreeLimits {
     cpu: Option<Duration>,
     memory_bytes: Option<u64>,
     processes: Option<u64>,
+    /// The largest file that a process can write, in bytes.
+    file_size_bytes: Option<u64>,
     clock: CpuClock,
     usage: TreeUsage,
     measuring: Measuring,
@@ -55,6 +57,7 @@ impl TreeLimits {
             cpu: limits.cpu,
             memory_bytes: limits.memory_bytes,
             processes: limits.processes,
+            file_size_bytes: limits.file_size_bytes,
             clock: CpuClock::default(),
             usage: TreeUsage::default(),
             measuring: Measuring::Resting(None),
@@ -133,7 +136,8 @@ impl TreeLimits {
             Measuring::Resting(Some(until)) if now < until => Verdict::Within,
             Measuring::Resting(_) => {
                 self.measuring = Measuring::Running(now);
-                Verdict::Unclear(memory.measurement(limit))
+                let largest_file = self.file_size_bytes.unwrap_or(u64::MAX);
+                Verdict::Unclear(memory.measurement(limit, largest_file))
             }
         }
     }

@@ -19,6 +19,8 @@ mod fixture;
 mod holes;
 mod host;
 mod installed;
+mod ipc;
+mod itself;
 mod kernel;
 mod launcher;
 mod lifecycle;
@@ -36,6 +38,7 @@ mod syscall;
 mod table;
 mod terminal;
 mod toolchain;
+mod tracing;
 mod trees;
 
 use test_kit::{SUITE_TIMEOUT, Unprivileged, exit_status, is_root};

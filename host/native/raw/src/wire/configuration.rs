@@ -24,6 +24,8 @@ pub struct Configuration<'a> {
     pub gid: u32,
     /// The number by which the session's processes see the user. The group keeps its own.
     pub inner_uid: u32,
+    /// The most System V shared memory of the session, in bytes.
+    pub shared_memory_bytes: u64,
     /// The Landlock rights, as the kernel's bits, for the session's own root: to list it.
     pub list_rights: u64,
     /// The same for its `/proc`.
@@ -35,6 +37,8 @@ pub struct Configuration<'a> {
     /// The seccomp filter of all the session's processes, as
     /// [`Instruction::to_bytes`](crate::filter::Instruction::to_bytes) writes instructions.
     pub filter: &'a [u8],
+    /// The filter that denies System V IPC, in the same format, for a session that cannot limit it.
+    pub system_v_filter: &'a [u8],
     /// The operations that make the root, as [`Operation::write`] writes them.
     pub operations: &'a [u8],
 }
@@ -83,11 +87,13 @@ impl<'a> Configuration<'a> {
         writer.word(self.uid);
         writer.word(self.gid);
         writer.word(self.inner_uid);
+        writer.long(self.shared_memory_bytes);
         writer.long(self.list_rights);
         writer.long(self.proc_rights);
         writer.long(self.write_rights);
         writer.long(self.scopes);
         writer.block(self.filter);
+        writer.block(self.system_v_filter);
         writer.bytes(self.operations);
     }
 
@@ -102,11 +108,13 @@ impl<'a> Configuration<'a> {
             uid: reader.word()?,
             gid: reader.word()?,
             inner_uid: reader.word()?,
+            shared_memory_bytes: reader.long()?,
             list_rights: reader.long()?,
             proc_rights: reader.long()?,
             write_rights: reader.long()?,
             scopes: reader.long()?,
             filter: reader.block()?,
+            system_v_filter: reader.block()?,
             operations: reader.0,
         })
     }

@@ -19,10 +19,11 @@ use super::probe::reports::Reports;
 use super::probe::run as probe;
 use super::server::{AloneFiles, AloneUser, Request};
 use super::session::{SessionPool, can_be_owners};
+use super::spawner::Spawner;
 use super::spawner::alone::AloneServers;
 use super::spawner::process::Child;
+use super::spawner::rlimits;
 use super::spawner::start::{Membership, Start};
-use super::spawner::{Spawner, rlimits};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{
     ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, RunAs, Scope, Stage,
@@ -146,13 +147,13 @@ impl NativeLauncher {
         let stderr = stream(stdio.stderr.as_ref()).map_err(at(Stage::Stdio))?;
         let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
         let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
-        let limits = rlimits::alone(&plan.limits);
         let user = lease.as_ref().map(|lease| Identity {
             uid: lease.uid(),
             ..self.spawner.user().0
         });
         let runs_as = user.unwrap_or(self.spawner.user().0);
         let tree = self.spawner.assign_tree(&plan.limits, runs_as)?;
+        let limits = rlimits::alone(&plan.limits, tree.memory_limit());
         let mut start = Start {
             program: program.as_fd(),
             argv: plan.argv.iter().map(String::as_str).collect(),
@@ -211,7 +212,7 @@ impl NativeLauncher {
             true => None,
             false => self.spawner.user_tasks(&plan.limits, user),
         };
-        let mut limits = rlimits::alone(&plan.limits);
+        let mut limits = rlimits::alone(&plan.limits, tree.memory_limit());
         let changed = (changes || lease.is_some()).then(|| ChildUser {
             uid: user.uid,
             gid: user.gid,

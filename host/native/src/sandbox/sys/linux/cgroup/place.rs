@@ -320,6 +320,13 @@ impl Leaf {
         peak.is_some_and(|peak| number(peak).is_ok_and(|tasks| tasks <= 1))
     }
 
+    /// Whether the kernel enforces the child's limit on memory.
+    pub(crate) fn limits_memory(&self) -> bool {
+        let limits = self.cgroup.limits;
+        let is_set = limits.memory_bytes.is_some() && !limits.memory_is_sampled;
+        is_set && self.place.hierarchy.controllers().memory
+    }
+
     /// Closes what only entering needs.
     #[must_use]
     pub(crate) fn entered(mut self) -> Self {

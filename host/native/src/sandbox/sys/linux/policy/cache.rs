@@ -12,7 +12,7 @@ use capspawn_raw::filter::Instruction;
 use parking_lot::Mutex;
 
 use super::landlock;
-use super::syscalls::{self, Groups};
+use super::syscalls::{self, FilterOptions, Groups};
 use crate::confinement::{Confinement, Network, Sandbox, Tier};
 use crate::launch::Program;
 use crate::sandbox::sys::linux::fd::memfd;
@@ -24,27 +24,24 @@ const CAPACITY: usize = 32;
 
 /// Returns what a tree outside a session may do with its groups: as it likes, where a domain names it.
 fn groups(tier: Tier) -> Groups {
-    match tier == Tier::B && landlock::has_signal_scope() {
-        true => Groups::Free,
-        false => Groups::Fixed,
-    }
+    Groups::of_domains(tier == Tier::B && landlock::has_signal_scope())
 }
 
 /// A filter, ready to be installed.
 #[derive(Debug)]
 struct Filter {
-    groups: Groups,
+    options: FilterOptions,
     instructions: Vec<Instruction>,
     /// The same filter, for `capspawn-init`.
     file: OwnedFd,
 }
 
 impl Filter {
-    fn new(network: Network, tier: Tier) -> io::Result<Self> {
-        let instructions = syscalls::program(network, groups(tier));
+    fn new(network: Network, options: FilterOptions) -> io::Result<Self> {
+        let instructions = syscalls::program(network, options);
         let file = above_stdio(memfd::filter(&instructions)?)?;
         Ok(Self {
-            groups: groups(tier),
+            options,
             instructions,
             file,
         })
@@ -94,7 +91,7 @@ impl Policy {
     pub(crate) fn has_free_groups(&self) -> bool {
         self.filter
             .as_ref()
-            .is_none_or(|filter| filter.groups == Groups::Free)
+            .is_none_or(|filter| filter.options.groups == Groups::Free)
     }
 
     /// Returns whether the confinement has roots of the children's common user, as `find`
@@ -113,15 +110,17 @@ impl Policy {
         if confinement.sandbox == Sandbox::None {
             return Ok(Self::open());
         }
-        let filter = Arc::new(Filter::new(confinement.network, tier)?);
-        Self::with_filter(confinement, program, tier, filter)
+        Self::with_filter(confinement, program, tier, |options| {
+            Filter::new(confinement.network, options).map(Arc::new)
+        })
     }
 
+    /// `filter` returns the filter with these options.
     fn with_filter(
         confinement: &Confinement,
         program: Option<&Program>,
         tier: Tier,
-        filter: Arc<Filter>,
+        filter: impl FnOnce(FilterOptions) -> io::Result<Arc<Filter>>,
     ) -> io::Result<Self> {
         let ruleset = match tier {
             Tier::C => None,
@@ -130,8 +129,11 @@ impl Policy {
             }
         };
         Ok(Self {
+            filter: Some(filter(FilterOptions {
+                groups: groups(tier),
+                has_domain: ruleset.is_some(),
+            })?),
             ruleset: ruleset.map(above_stdio).transpose()?,
-            filter: Some(filter),
             has_childrens_roots: OnceLock::new(),
         })
     }
@@ -143,7 +145,14 @@ impl Policy {
 #[derive(Debug, Default)]
 pub(crate) struct PolicyCache {
     policies: Mutex<Vec<Arc<CachedPolicy>>>,
-    filters: Mutex<Vec<(Network, Arc<Filter>)>>,
+    filters: Mutex<Vec<CachedFilter>>,
+}
+
+#[derive(Debug)]
+struct CachedFilter {
+    network: Network,
+    options: FilterOptions,
+    filter: Arc<Filter>,
 }
 
 #[derive(Debug)]
@@ -220,8 +229,9 @@ impl PolicyCache {
         // Before the ruleset is made: what the host replaces meanwhile differs at the next launch.
         let roots = compared_roots(confinement);
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
-        let filter = self.filter(confinement.network, tier)?;
-        let policy = Policy::with_filter(confinement, Some(program), tier, filter)?;
+        let policy = Policy::with_filter(confinement, Some(program), tier, |options| {
+            self.filter(confinement.network, options)
+        })?;
         let policy = Arc::new(policy);
         let mut cache = self.policies.lock();
         cache.retain(|cached| !is_wanted(cached));
@@ -237,13 +247,18 @@ impl PolicyCache {
         Ok(policy)
     }
 
-    fn filter(&self, network: Network, tier: Tier) -> io::Result<Arc<Filter>> {
+    fn filter(&self, network: Network, options: FilterOptions) -> io::Result<Arc<Filter>> {
+        let is_wanted = |it: &&CachedFilter| it.network == network && it.options == options;
         let mut filters = self.filters.lock();
-        if let Some((_, filter)) = filters.iter().find(|(known, _)| *known == network) {
-            return Ok(Arc::clone(filter));
+        if let Some(cached) = filters.iter().find(is_wanted) {
+            return Ok(Arc::clone(&cached.filter));
         }
-        let filter = Arc::new(Filter::new(network, tier)?);
-        filters.push((network, Arc::clone(&filter)));
+        let filter = Arc::new(Filter::new(network, options)?);
+        filters.push(CachedFilter {
+            network,
+            options,
+            filter: Arc::clone(&filter),
+        });
         Ok(filter)
     }
 

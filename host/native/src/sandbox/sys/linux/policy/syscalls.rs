@@ -89,22 +89,37 @@ const fn end_unless(arg: u8, high: bool, value: u32) -> ArgTest {
 
 /// The limit on file locks is the mark of a child's tree. Its processes may read it; only the server sets it.
 const RLIMIT_LOCKS: u32 = 10;
+const OTHER_LIMIT: ArgTest = ArgTest {
+    equal: false,
+    ..allow_if(1, ALL, RLIMIT_LOCKS)
+};
+/// The pointer to the new limits is not null.
+const SETS: [ArgTest; 2] = [end_unless(2, false, 0), end_unless(2, true, 0)];
 const PRLIMIT: CallRule = CallRule::ByArgs(
     &[
         deny_unless(0, ALL, 0),
-        ArgTest {
-            equal: false,
-            ..allow_if(1, ALL, RLIMIT_LOCKS)
-        },
-        // The pointer to the new limits is not null.
-        end_unless(2, false, 0),
-        end_unless(2, true, 0),
+        OTHER_LIMIT,
+        SETS[0],
+        SETS[1],
+        allow_if(2, ALL, 0),
+    ],
+    DENY,
+);
+const PRLIMIT_IN_SESSION: CallRule = CallRule::ByArgs(
+    &[
+        deny_if(0, ALL, 1),
+        OTHER_LIMIT,
+        SETS[0],
+        SETS[1],
         allow_if(2, ALL, 0),
     ],
     DENY,
 );
 const SETRLIMIT: CallRule = CallRule::ByArgs(&[deny_if(0, ALL, RLIMIT_LOCKS)], Action::Allow);
+/// Outside a session a number may name any process of the user, and a filter does not know the caller's own.
 const SELF_ONLY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, 0)], DENY);
+/// In a session a number names a process of the session or none; pid 1 is the session's own.
+const NOT_PID_1: CallRule = CallRule::ByArgs(&[deny_if(0, ALL, 1)], Action::Allow);
 const CLONE: CallRule = CallRule::ByArgs(&[allow_if(0, CLONE_DENIED, 0)], DENY);
 const IOCTL: CallRule = CallRule::ByArgs(
     &[deny_if(1, ALL, 0x5412), deny_if(1, ALL, 0x541c)],
@@ -145,7 +160,30 @@ const FCNTL: CallRule = CallRule::ByArgs(
     &[deny_if(1, ALL, 1024), deny_if(1, ALL, 1040)],
     Action::Allow,
 );
-const PERSONALITY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, ALL)], DENY);
+/// To read it, the default, and ADDR_NO_RANDOMIZE: debuggers and ThreadSanitizer execute their program without address
+/// space randomization.
+const PERSONALITY: CallRule = CallRule::ByArgs(
+    &[
+        allow_if(0, ALL, ALL),
+        allow_if(0, ALL, 0),
+        allow_if(0, ALL, 0x0004_0000),
+    ],
+    DENY,
+);
+/// Huge pages are the machine's, and no limit counts those that no process has mapped: as on a kernel without them.
+const MEMFD_CREATE: CallRule = CallRule::ByArgs(
+    &[ArgTest {
+        arg: 1,
+        high: false,
+        mask: 4, // MFD_HUGETLB
+        value: 4,
+        equal: true,
+        then: Some(NO_SUCH_CALL),
+    }],
+    Action::Allow,
+);
+/// The same for SHM_HUGETLB, which the kernel refuses with EPERM to users without a right to it.
+const SHMGET: CallRule = CallRule::ByArgs(&[deny_if(2, 0o4000, 0o4000)], Action::Allow);
 const SETPRIORITY: CallRule = CallRule::ByArgs(
     &[
         deny_unless(1, ALL, 0),
@@ -154,12 +192,21 @@ const SETPRIORITY: CallRule = CallRule::ByArgs(
     ],
     DENY,
 );
+/// A process or a group, and not a user: pid 1 has the same.
+const SETPRIORITY_IN_SESSION: CallRule = CallRule::ByArgs(
+    &[deny_if(1, ALL, 1), allow_if(0, ALL, 0), allow_if(0, ALL, 1)],
+    DENY,
+);
 const IOPRIO_SET: CallRule = CallRule::ByArgs(
     &[
         deny_unless(1, ALL, 0),
         allow_if(0, ALL, 1),
         allow_if(0, ALL, 2),
     ],
+    DENY,
+);
+const IOPRIO_SET_IN_SESSION: CallRule = CallRule::ByArgs(
+    &[deny_if(1, ALL, 1), allow_if(0, ALL, 1), allow_if(0, ALL, 2)],
     DENY,
 );
 const MODE_1: CallRule = CallRule::ByArgs(&[allow_if(1, SET_ID, 0)], DENY);
@@ -222,21 +269,18 @@ const SOCKET_INTERNET: CallRule = CallRule::ByArgs(
 #[rustfmt::skip]
 const DENIED: &[libc::c_long] = &[
     // Other processes.
-    libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
+    libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
     libc::SYS_process_madvise, libc::SYS_process_mrelease, libc::SYS_kcmp, libc::SYS_move_pages,
     libc::SYS_migrate_pages,
-    // Calls made through io_uring pass no filter.
-    libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register,
-    // IPC of System V and POSIX.
-    libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_shmdt,
-    libc::SYS_semget, libc::SYS_semop, libc::SYS_semctl, libc::SYS_semtimedop,
-    libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl,
+    // POSIX message queues are files of a file system that Landlock does not let a child open.
     libc::SYS_mq_open, libc::SYS_mq_unlink, libc::SYS_mq_timedsend, libc::SYS_mq_timedreceive,
     libc::SYS_mq_notify, libc::SYS_mq_getsetattr,
+    // Calls made through io_uring pass no filter.
+    libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register,
     // Kernel interfaces that ordinary programs do not need.
     libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl, libc::SYS_bpf,
     libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_fanotify_init, libc::SYS_fanotify_mark,
-    libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_open_by_handle_at, libc::SYS_uselib,
+    libc::SYS_memfd_secret, libc::SYS_open_by_handle_at, libc::SYS_uselib,
     libc::SYS_modify_ldt, libc::SYS_lookup_dcookie,
     // Namespaces and mounts.
     libc::SYS_setns, libc::SYS_unshare, libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root,
@@ -250,20 +294,28 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_syslog, libc::SYS_vhangup,
 ];
 
+/// System V IPC. Outside a session its names would be those of the whole host.
+#[rustfmt::skip]
+const SYSTEM_V: &[libc::c_long] = &[
+    libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_shmdt,
+    libc::SYS_semget, libc::SYS_semop, libc::SYS_semctl, libc::SYS_semtimedop,
+    libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl,
+];
+
+/// Denied outside a session, where nothing else keeps a child without a write root from executing what is in no granted
+/// folder.
+const DENIED_ALONE: &[libc::c_long] = &[libc::SYS_memfd_create];
+
+/// Denied where the child has no Landlock domain of its own, in which alone it can trace.
+const DENIED_WITHOUT_DOMAIN: &[libc::c_long] = &[libc::SYS_ptrace];
+
 const STATMOUNT: libc::c_long = 457;
 const LISTMOUNT: libc::c_long = 458;
 const OPEN_TREE_ATTR: libc::c_long = 467;
 
 /// Allowed or denied by their arguments.
 const RESTRICTED: &[(libc::c_long, CallRule)] = &[
-    (libc::SYS_prlimit64, PRLIMIT),
     (libc::SYS_setrlimit, SETRLIMIT),
-    (libc::SYS_sched_setparam, SELF_ONLY),
-    (libc::SYS_sched_setscheduler, SELF_ONLY),
-    (libc::SYS_sched_setaffinity, SELF_ONLY),
-    (libc::SYS_sched_setattr, SELF_ONLY),
-    (libc::SYS_setpriority, SETPRIORITY),
-    (libc::SYS_ioprio_set, IOPRIO_SET),
     (libc::SYS_clone, CLONE),
     (libc::SYS_fcntl, FCNTL),
     (libc::SYS_personality, PERSONALITY),
@@ -276,6 +328,34 @@ const RESTRICTED: &[(libc::c_long, CallRule)] = &[
     (libc::SYS_fchmodat2, MODE_2),
     (libc::SYS_mknod, MKNOD),
     (libc::SYS_mknodat, MKNODAT),
+];
+
+/// The limits, processors and priorities of a process that a number names, outside a session.
+const OF_PROCESSES_ALONE: &[(libc::c_long, CallRule)] = &[
+    (libc::SYS_prlimit64, PRLIMIT),
+    (libc::SYS_sched_setparam, SELF_ONLY),
+    (libc::SYS_sched_setscheduler, SELF_ONLY),
+    (libc::SYS_sched_setaffinity, SELF_ONLY),
+    (libc::SYS_sched_setattr, SELF_ONLY),
+    (libc::SYS_setpriority, SETPRIORITY),
+    (libc::SYS_ioprio_set, IOPRIO_SET),
+];
+
+/// The same in a session: programs name themselves and their threads by their numbers.
+const OF_PROCESSES_IN_SESSION: &[(libc::c_long, CallRule)] = &[
+    (libc::SYS_prlimit64, PRLIMIT_IN_SESSION),
+    (libc::SYS_sched_setparam, NOT_PID_1),
+    (libc::SYS_sched_setscheduler, NOT_PID_1),
+    (libc::SYS_sched_setaffinity, NOT_PID_1),
+    (libc::SYS_sched_setattr, NOT_PID_1),
+    (libc::SYS_setpriority, SETPRIORITY_IN_SESSION),
+    (libc::SYS_ioprio_set, IOPRIO_SET_IN_SESSION),
+];
+
+/// What a session's namespaces and its init process bound.
+const BOUNDED_IN_SESSION: &[(libc::c_long, CallRule)] = &[
+    (libc::SYS_memfd_create, MEMFD_CREATE),
+    (libc::SYS_shmget, SHMGET),
 ];
 
 /// Not executed, with a success as the result, where the tree is killed by its process group: leaving that group. With an error git
@@ -333,6 +413,26 @@ pub(crate) enum Groups {
     Fixed,
 }
 
+impl Groups {
+    /// Returns what trees may do where a Landlock domain names each of them, or where none does.
+    pub(crate) fn of_domains(exist: bool) -> Self {
+        match exist {
+            true => Self::Free,
+            false => Self::Fixed,
+        }
+    }
+}
+
+/// What a filter depends on in addition to the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FilterOptions {
+    /// What a tree may do with its groups.
+    pub(crate) groups: Groups,
+    /// Whether each child has a Landlock domain of its own: it can trace no process outside that
+    /// domain.
+    pub(crate) has_domain: bool,
+}
+
 /// Which sockets a child may create.
 #[derive(Clone, Copy)]
 enum Sockets {
@@ -357,13 +457,16 @@ const SERVER_ONLY: &[libc::c_long] = &[
 ];
 
 /// Returns the filter program of a child outside a session, under `network`.
-pub(crate) fn program(network: Network, groups: Groups) -> Vec<Instruction> {
+pub(crate) fn program(network: Network, options: FilterOptions) -> Vec<Instruction> {
     let sockets = match network {
         // Without a network namespace a loopback socket would reach the host's loopback interface.
         Network::None | Network::Loopback => Sockets::Pairs,
         Network::Host => Sockets::Host,
     };
-    let mut rules = rules(sockets, groups);
+    let mut rules = rules(sockets, options);
+    rules.extend(all(SYSTEM_V, DENY));
+    rules.extend(all(DENIED_ALONE, DENY));
+    rules.extend(by_args(OF_PROCESSES_ALONE));
     rules.extend(all(UNSUPPORTED_ALONE, NO_SUCH_CALL));
     compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
 }
@@ -373,7 +476,7 @@ pub(crate) fn program(network: Network, groups: Groups) -> Vec<Instruction> {
 /// reach only its loopback interface, unless they are UNIX sockets that have a path.
 pub(crate) fn session_program(
     network: Network,
-    groups: Groups,
+    options: FilterOptions,
     pass: FilterPass,
 ) -> Vec<Instruction> {
     let sockets = match network {
@@ -381,7 +484,9 @@ pub(crate) fn session_program(
         Network::Loopback => Sockets::Internet,
         Network::Host => Sockets::Host,
     };
-    let mut rules = rules(sockets, groups);
+    let mut rules = rules(sockets, options);
+    rules.extend(by_args(OF_PROCESSES_IN_SESSION));
+    rules.extend(by_args(BOUNDED_IN_SESSION));
     for (call, rule) in &mut rules {
         *rule = match (is_server_only(*call), *rule) {
             (true, CallRule::Always(action)) => CallRule::WithPass(&[], pass, action),
@@ -390,6 +495,11 @@ pub(crate) fn session_program(
         };
     }
     compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
+}
+
+/// Returns the program that stands in front of a session's where its System V IPC could not be limited.
+pub(crate) fn system_v_denied() -> Vec<Instruction> {
+    compile(&all(SYSTEM_V, DENY), KNOWN_CALLS, NO_SUCH_CALL)
 }
 
 fn is_server_only(call: u32) -> bool {
@@ -408,15 +518,23 @@ fn all(calls: &[libc::c_long], action: Action) -> Vec<(u32, CallRule)> {
     calls.iter().map(rule).collect()
 }
 
-/// Returns the policy as a table, without the calls that are simply allowed.
-fn rules(sockets: Sockets, groups: Groups) -> Vec<(u32, CallRule)> {
+/// Returns the rules of calls that are allowed or denied by their arguments.
+fn by_args(calls: &[(libc::c_long, CallRule)]) -> impl Iterator<Item = (u32, CallRule)> {
+    calls.iter().map(|(call, rule)| (number(*call), *rule))
+}
+
+/// Returns what is common to all policies as a table, without the calls that are simply allowed.
+fn rules(sockets: Sockets, options: FilterOptions) -> Vec<(u32, CallRule)> {
     let mut rules = all(DENIED, DENY);
-    if groups == Groups::Fixed {
+    if !options.has_domain {
+        rules.extend(all(DENIED_WITHOUT_DOMAIN, DENY));
+    }
+    if options.groups == Groups::Fixed {
         rules.extend(all(IGNORED, IGNORE));
     }
     rules.extend(all(UNSUPPORTED, NO_SUCH_CALL));
     rules.extend(all(NO_ATTRIBUTES, UNSUPPORTED_HERE));
-    rules.extend(RESTRICTED.iter().map(|(call, rule)| (number(*call), *rule)));
+    rules.extend(by_args(RESTRICTED));
     let (socket, pair) = match sockets {
         Sockets::Pairs => {
             rules.extend(all(SOCKET_CALLS, DENY));

@@ -13,31 +13,28 @@ use crate::confinement::{Network, Sandbox};
 use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
-use crate::sandbox::sys::linux::policy::syscalls::{self, Groups};
-
-/// Returns what a tree may do with its groups: as it likes, where a domain names it.
-pub(crate) fn groups() -> Groups {
-    match landlock::has_signal_scope() {
-        true => Groups::Free,
-        false => Groups::Fixed,
-    }
-}
+use crate::sandbox::sys::linux::policy::syscalls::{self, FilterOptions, Groups};
 
 /// Returns a sealed memfd with the configuration of `profile` for `user`; `hides_cgroup` as in
-/// [`Configuration::hides_cgroup`]. The own calls of the
+/// [`Configuration::hides_cgroup`]; `has_domain` is whether each child gets a Landlock domain of its own. The own calls of the
 /// session's processes will carry `pass`.
 pub(crate) fn file(
     profile: &Profile,
     layout: &RootLayout,
     user: &SessionUser,
     hides_cgroup: bool,
+    has_domain: bool,
     pass: FilterPass,
 ) -> io::Result<OwnedFd> {
     let network = profile.confinement.network;
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
         Sandbox::Required | Sandbox::BestEffort => {
-            syscalls::session_program(network, groups(), pass)
+            let options = FilterOptions {
+                groups: Groups::of_domains(landlock::has_signal_scope()),
+                has_domain,
+            };
+            syscalls::session_program(network, options, pass)
         }
     };
     let [list_rights, proc_rights, write_rights] = landlock::session_rights();
@@ -52,11 +49,13 @@ pub(crate) fn file(
         uid: user.identity.uid,
         gid: user.identity.gid,
         inner_uid: user.inner_uid,
+        shared_memory_bytes: profile.tmpfs_bytes,
         list_rights,
         proc_rights,
         write_rights,
         scopes: landlock::session_scopes(),
         filter: &memfd::instructions(&filter),
+        system_v_filter: &memfd::instructions(&syscalls::system_v_denied()),
         operations: layout.bytes(),
     };
     let mut bytes = Vec::new();

@@ -199,7 +199,7 @@ impl Session {
     /// of the namespace and no others, including pid 1, the servers and zombies.
     fn limits(&self, plan: &Plan, tree: &Tree) -> LimitList {
         const PID_1_AND_FIRST_SERVER: u64 = 2;
-        let mut limits = rlimits::resources(&plan.limits);
+        let mut limits = rlimits::resources(&plan.limits, tree.memory_limit());
         let own = self.servers.count().saturating_add(PID_1_AND_FIRST_SERVER);
         let tasks = self
             .tasks

@@ -68,7 +68,8 @@ impl Session {
             .map_err(at(Stage::Ruleset))?;
         let pass = FilterPass::draw().map_err(at(Stage::Spawn))?;
         let cgroup = spawner.cgroups().servers().map_err(at(Stage::Cgroup))?;
-        let file = configuration::file(profile, &layout, &user, cgroup.is_none(), pass);
+        let (hides_cgroup, has_domain) = (cgroup.is_none(), ruleset.is_some());
+        let file = configuration::file(profile, &layout, &user, hides_cgroup, has_domain, pass);
         let file = file.and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, servers_end) = socket_pair().map_err(at(Stage::Spawn))?;

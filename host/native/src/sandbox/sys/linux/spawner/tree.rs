@@ -14,6 +14,7 @@ use std::io;
 
 use rustix::process::{kill_process_group, pidfd_send_signal};
 
+use super::rlimits::MemoryLimit;
 use super::signal::{raw, unless_gone};
 use super::vfork::Spawned;
 use crate::launch::TreeCounters;
@@ -49,6 +50,11 @@ impl Tree {
     /// Whether the kernel refuses tasks over the tree's limit, and over that alone.
     pub(crate) fn limits_tasks(&self) -> bool {
         self.cgroup.as_ref().is_some_and(Leaf::limits_tasks)
+    }
+
+    /// Returns what limits the memory of the tree.
+    pub(crate) fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::of(self.cgroup.as_ref())
     }
 
     /// Returns the limit on file locks of all processes of the tree.

@@ -4,13 +4,13 @@ use super::interpreter::Returned::{Allow, Kill};
 use super::interpreter::{AARCH64, ENOSYS, EOPNOTSUPP, EPERM, I386, SUCCESS, X86_64, interpret};
 use super::{closed, native};
 use crate::confinement::Network;
-use crate::sandbox::sys::linux::policy::syscalls::{Groups, program};
+use crate::sandbox::sys::linux::policy::syscalls::{FilterOptions, program};
 
 /// The numbers that are denied whatever the arguments, copied from the system call table and not from `libc`.
 const DENIED: &[u32] = &[
     29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, // System V
-    101, 103, 134, 153, 154, 155, 161, 163, 164, 165, 166, 167, 168, 169, 170, 171, 172, 173, 175,
-    176, 179, 212, 220, 227, // ptrace to clock_settime
+    103, 134, 153, 154, 155, 161, 163, 164, 165, 166, 167, 168, 169, 170, 171, 172, 173, 175, 176,
+    179, 212, 220, 227, // syslog to clock_settime
     240, 241, 242, 243, 244, 245, 246, 248, 249, 250, 256, 272, 279, // mq_open to move_pages
     298, 300, 301, 304, 308, 310, 311, 312, 313, 319, 320, 321,
     323, // perf_event_open to userfaultfd
@@ -19,7 +19,7 @@ const DENIED: &[u32] = &[
 /// Denied without a network; `socketpair` is tested below.
 const SOCKETS: &[u32] = &[41, 42, 43, 49, 50, 53, 288];
 /// Denied with arguments of zero.
-const ZERO_DENIED: &[u32] = &[135, 251];
+const ZERO_DENIED: &[u32] = &[251];
 
 #[test]
 fn every_number_gets_its_action() {
@@ -73,7 +73,7 @@ fn the_hosts_network_allows_sockets_and_nothing_else() {
 #[test]
 fn calls_of_other_architectures_kill_and_x32_calls_return_enosys() {
     for network in [Network::None, Network::Loopback, Network::Host] {
-        let program = program(network, Groups::Fixed);
+        let program = program(network, OPTIONS);
         for number in 0..1000 {
             assert_eq!(interpret(&program, I386, number, [0; 6]), Kill);
             assert_eq!(interpret(&program, AARCH64, number, [0; 6]), Kill);
@@ -164,8 +164,41 @@ fn a_process_can_change_the_limits_and_priority_of_itself_only() {
     ] {
         assert_eq!(closed(251, &args), expected, "ioprio_set {args:?}");
     }
-    assert_eq!(closed(135, &[0xffff_ffff]), Allow);
-    assert_eq!(closed(135, &[0x0004_0000]), EPERM);
+}
+
+#[test]
+fn a_personality_can_be_read_reset_and_without_randomization() {
+    for (persona, expected) in [
+        (0xffff_ffff, Allow),
+        (0, Allow),
+        (0x0004_0000, Allow),
+        // READ_IMPLIES_EXEC, MMAP_PAGE_ZERO, and a part of a pair.
+        (0x0040_0000, EPERM),
+        (0x0010_0000, EPERM),
+        (0x0044_0000, EPERM),
+    ] {
+        assert_eq!(closed(135, &[persona]), expected, "{persona:#x}");
+    }
+}
+
+#[test]
+fn tracing_needs_a_landlock_domain() {
+    for network in [Network::None, Network::Host] {
+        for (has_domain, expected) in [(true, Allow), (false, EPERM)] {
+            let options = FilterOptions {
+                has_domain,
+                ..OPTIONS
+            };
+            let program = program(network, options);
+            for number in 0..2000 {
+                let returned = interpret(&program, X86_64, number, [0; 6]);
+                match number {
+                    101 => assert_eq!(returned, expected),
+                    _ => assert_eq!(returned, native(network, number, &[]), "{number}"),
+                }
+            }
+        }
+    }
 }
 
 #[test]
@@ -227,7 +260,7 @@ fn set_id_bits_and_devices_are_denied_in_every_call_with_a_mode() {
 #[test]
 fn the_program_is_small_and_its_jumps_stay_inside() {
     for network in [Network::None, Network::Host] {
-        let program = program(network, Groups::Fixed);
+        let program = program(network, OPTIONS);
         assert!(program.len() < 300, "{} instructions", program.len());
         for (at, instruction) in program.iter().enumerate() {
             let furthest = match instruction.code {
