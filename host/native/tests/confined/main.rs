@@ -30,6 +30,7 @@ mod programs;
 mod replaced;
 mod scopes;
 mod session;
+mod set_group_id;
 mod sockets;
 mod spec;
 mod syscall;

@@ -10,6 +10,7 @@ use super::fd::cstrings::CStrings;
 use super::fd::stdio::{AboveStdio, above_stdio, null};
 use super::owners::{self, Lease};
 use super::policy::cache::{Policy, PolicyCache};
+use super::policy::set_group_id::SetGroupId;
 use super::probe::findings::{Findings, Probed};
 use super::probe::owners::Users;
 use super::probe::report::report;
@@ -126,7 +127,10 @@ impl NativeLauncher {
     ) -> Result<Child, LaunchError> {
         plan.check_script()?;
         let at = |stage| move |source| LaunchError::new(stage, source);
-        let policy = self.policies.get(&plan.confinement, &plan.program, tier);
+        let (user, becomes) = self.spawner.user();
+        let set_group_id = SetGroupId::of(user, becomes);
+        let (confinement, program) = (&plan.confinement, &plan.program);
+        let policy = self.policies.get(confinement, program, tier, set_group_id);
         let policy = policy.map_err(at(Stage::Ruleset))?;
         let lease = self.lease(scope, plan, &policy)?;
         let mut env = CStrings::new();

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use capspawn_raw::filter::Instruction;
 use parking_lot::Mutex;
 
+use super::set_group_id::SetGroupId;
 use super::{landlock, syscalls};
 use crate::confinement::{Confinement, Network, Sandbox, Tier};
 use crate::launch::Program;
@@ -30,8 +31,8 @@ struct Filter {
 }
 
 impl Filter {
-    fn new(network: Network) -> io::Result<Self> {
-        let instructions = syscalls::program(network);
+    fn new(network: Network, set_group_id: SetGroupId) -> io::Result<Self> {
+        let instructions = syscalls::program(network, set_group_id);
         let file = above_stdio(memfd::filter(&instructions)?)?;
         Ok(Self { instructions, file })
     }
@@ -82,8 +83,8 @@ impl Policy {
         *self.has_childrens_roots.get_or_init(find)
     }
 
-    /// Prepares `confinement`, under which `program` can be executed; in tier C without
-    /// Landlock.
+    /// Prepares `confinement`, under which `program` can be executed, at its strictest; in tier C
+    /// without Landlock.
     pub(crate) fn new(
         confinement: &Confinement,
         program: Option<&Program>,
@@ -92,7 +93,7 @@ impl Policy {
         if confinement.sandbox == Sandbox::None {
             return Ok(Self::open());
         }
-        let filter = Arc::new(Filter::new(confinement.network)?);
+        let filter = Arc::new(Filter::new(confinement.network, SetGroupId::Denied)?);
         Self::with_filter(confinement, program, tier, filter)
     }
 
@@ -116,14 +117,17 @@ impl Policy {
     }
 }
 
-/// The policies of the most recent confinements, all in one tier, and the filter of each network. The key includes the
+/// The policies of the most recent confinements, all in one tier, and the filters that they share. The key includes the
 /// program, which may lie outside the roots. Programs are equal if they are one file: a rule for any program opens its
 /// program at each decision.
 #[derive(Debug, Default)]
 pub(crate) struct PolicyCache {
     policies: Mutex<Vec<Arc<CachedPolicy>>>,
-    filters: Mutex<Vec<(Network, Arc<Filter>)>>,
+    filters: Mutex<Vec<(FilterKey, Arc<Filter>)>>,
 }
+
+/// What decides which filter it is.
+type FilterKey = (Network, SetGroupId);
 
 #[derive(Debug)]
 struct CachedPolicy {
@@ -169,12 +173,14 @@ impl FileId {
 }
 
 impl PolicyCache {
-    /// Returns the policy, and prepares it if it is not in the cache.
+    /// Returns the policy, and prepares it if it is not in the cache. All launches of a cache
+    /// have the same `set_group_id`.
     pub(crate) fn get(
         &self,
         confinement: &Arc<Confinement>,
         program: &Arc<Program>,
         tier: Tier,
+        set_group_id: SetGroupId,
     ) -> io::Result<Arc<Policy>> {
         if confinement.sandbox == Sandbox::None {
             return Ok(Arc::new(Policy::open()));
@@ -199,7 +205,7 @@ impl PolicyCache {
         // Before the ruleset is made: what the host replaces meanwhile differs at the next launch.
         let roots = compared_roots(confinement);
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
-        let filter = self.filter(confinement.network)?;
+        let filter = self.filter((confinement.network, set_group_id))?;
         let policy = Policy::with_filter(confinement, Some(program), tier, filter)?;
         let policy = Arc::new(policy);
         let mut cache = self.policies.lock();
@@ -216,13 +222,14 @@ impl PolicyCache {
         Ok(policy)
     }
 
-    fn filter(&self, network: Network) -> io::Result<Arc<Filter>> {
+    fn filter(&self, key: FilterKey) -> io::Result<Arc<Filter>> {
         let mut filters = self.filters.lock();
-        if let Some((_, filter)) = filters.iter().find(|(known, _)| *known == network) {
+        if let Some((_, filter)) = filters.iter().find(|(known, _)| *known == key) {
             return Ok(Arc::clone(filter));
         }
-        let filter = Arc::new(Filter::new(network)?);
-        filters.push((network, Arc::clone(&filter)));
+        let (network, set_group_id) = key;
+        let filter = Arc::new(Filter::new(network, set_group_id)?);
+        filters.push((key, Arc::clone(&filter)));
         Ok(filter)
     }
 

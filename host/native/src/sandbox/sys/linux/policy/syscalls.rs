@@ -14,6 +14,7 @@ use capspawn_raw::filter::Instruction;
 
 use super::bpf::{Action, ArgTest, CallRule, compile};
 use super::filter_pass::FilterPass;
+use super::set_group_id::SetGroupId;
 use crate::confinement::Network;
 
 const DENY: Action = Action::Errno(1); // EPERM
@@ -65,8 +66,11 @@ const fn deny_unless(arg: u8, mask: u32, value: u32) -> ArgTest {
 }
 
 const ALL: u32 = u32::MAX;
-/// S_ISUID | S_ISGID: other users of the host could execute such a file with the child's rights.
-const SET_ID: u32 = 0o6000;
+/// S_ISUID: other users of the host could execute such a file with the child's rights.
+const SET_USER: u32 = 0o4000;
+/// S_ISGID | S_IXGRP: the same with the rights of its group. The kernel ignores S_ISGID on a file that its group cannot
+/// execute, and no call adds one of the two without naming the other.
+const SET_GROUP: u32 = 0o2010;
 /// O_CREAT | __O_TMPFILE: without them the kernel ignores the mode.
 const CREATES: u32 = 0o20_000_100;
 /// All CLONE_NEW flags, and CLONE_PARENT, which would make the host the parent of a child that it never reaps.
@@ -129,26 +133,40 @@ const IOPRIO_SET: CallRule = CallRule::ByArgs(
     ],
     DENY,
 );
-const MODE_1: CallRule = CallRule::ByArgs(&[allow_if(1, SET_ID, 0)], DENY);
-const MODE_2: CallRule = CallRule::ByArgs(&[allow_if(2, SET_ID, 0)], DENY);
-const OPEN: CallRule = CallRule::ByArgs(&[allow_if(1, CREATES, 0), allow_if(2, SET_ID, 0)], DENY);
-const OPENAT: CallRule = CallRule::ByArgs(&[allow_if(2, CREATES, 0), allow_if(3, SET_ID, 0)], DENY);
 const FORMAT: u32 = 0o170_000;
-const MKNOD: CallRule = CallRule::ByArgs(
-    &[
-        deny_unless(1, SET_ID, 0),
-        deny_if(1, FORMAT, 0o020_000),
-        deny_if(1, FORMAT, 0o060_000),
-    ],
-    Action::Allow,
+
+/// The tests of a mode in argument `$arg`, after the tests `$first`: whether or not it may have the set-group-ID bit.
+macro_rules! mode {
+    ($arg:literal $(, $first:expr)*) => {
+        ModeRule {
+            denied: CallRule::ByArgs(
+                &[$($first,)* deny_unless($arg, SET_USER, 0), deny_if($arg, SET_GROUP, SET_GROUP)],
+                Action::Allow,
+            ),
+            allowed: CallRule::ByArgs(&[$($first,)* deny_unless($arg, SET_USER, 0)], Action::Allow),
+        }
+    };
+}
+
+/// The rules of a call with a mode.
+struct ModeRule {
+    denied: CallRule,
+    allowed: CallRule,
+}
+
+const MODE_1: ModeRule = mode!(1);
+const MODE_2: ModeRule = mode!(2);
+const OPEN: ModeRule = mode!(2, allow_if(1, CREATES, 0));
+const OPENAT: ModeRule = mode!(3, allow_if(2, CREATES, 0));
+const MKNOD: ModeRule = mode!(
+    1,
+    deny_if(1, FORMAT, 0o020_000),
+    deny_if(1, FORMAT, 0o060_000)
 );
-const MKNODAT: CallRule = CallRule::ByArgs(
-    &[
-        deny_unless(2, SET_ID, 0),
-        deny_if(2, FORMAT, 0o020_000),
-        deny_if(2, FORMAT, 0o060_000),
-    ],
-    Action::Allow,
+const MKNODAT: ModeRule = mode!(
+    2,
+    deny_if(2, FORMAT, 0o020_000),
+    deny_if(2, FORMAT, 0o060_000)
 );
 /// A connected pair of UNIX stream sockets. A datagram socket of a pair could send to any UNIX socket of the host that has
 /// a path (`sendto`, `sendmsg`), and TIPC creates pairs too.
@@ -233,6 +251,11 @@ const RESTRICTED: &[(libc::c_long, CallRule)] = &[
     (libc::SYS_clone, CLONE),
     (libc::SYS_fcntl, FCNTL),
     (libc::SYS_personality, PERSONALITY),
+];
+
+/// Allowed or denied by the mode among their arguments. `mkdir(2)` takes no set-id bit: a directory inherits one, or
+/// gets it by `chmod(2)`.
+const MODES: &[(libc::c_long, ModeRule)] = &[
     (libc::SYS_open, OPEN),
     (libc::SYS_openat, OPENAT),
     (libc::SYS_creat, MODE_1),
@@ -311,14 +334,15 @@ const SERVER_ONLY: &[libc::c_long] = &[
     libc::SYS_openat2,
 ];
 
-/// Returns the filter program of a child outside a session, under `network`.
-pub(crate) fn program(network: Network) -> Vec<Instruction> {
+/// Returns the filter program of a child outside a session, under `network`, which may set the set-group-ID
+/// bit by `set_group_id`.
+pub(crate) fn program(network: Network, set_group_id: SetGroupId) -> Vec<Instruction> {
     let sockets = match network {
         // Without a network namespace a loopback socket would reach the host's loopback interface.
         Network::None | Network::Loopback => Sockets::Pairs,
         Network::Host => Sockets::Host,
     };
-    let mut rules = rules(sockets);
+    let mut rules = rules(sockets, set_group_id);
     rules.extend(all(UNSUPPORTED_ALONE, NO_SUCH_CALL));
     compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
 }
@@ -326,13 +350,17 @@ pub(crate) fn program(network: Network) -> Vec<Instruction> {
 /// Returns the filter program of all processes of a session, which the server's own calls pass by `pass`. (A second
 /// program for each child would take 50 µs of the 400 that a child costs.) In the network namespace of a session, sockets
 /// reach only its loopback interface, unless they are UNIX sockets that have a path.
-pub(crate) fn session_program(network: Network, pass: FilterPass) -> Vec<Instruction> {
+pub(crate) fn session_program(
+    network: Network,
+    set_group_id: SetGroupId,
+    pass: FilterPass,
+) -> Vec<Instruction> {
     let sockets = match network {
         Network::None => Sockets::Pairs,
         Network::Loopback => Sockets::Internet,
         Network::Host => Sockets::Host,
     };
-    let mut rules = rules(sockets);
+    let mut rules = rules(sockets, set_group_id);
     for (call, rule) in &mut rules {
         *rule = match (is_server_only(*call), *rule) {
             (true, CallRule::Always(action)) => CallRule::WithPass(&[], pass, action),
@@ -360,12 +388,16 @@ fn all(calls: &[libc::c_long], action: Action) -> Vec<(u32, CallRule)> {
 }
 
 /// Returns the policy as a table, without the calls that are simply allowed.
-fn rules(sockets: Sockets) -> Vec<(u32, CallRule)> {
+fn rules(sockets: Sockets, set_group_id: SetGroupId) -> Vec<(u32, CallRule)> {
     let mut rules = all(DENIED, DENY);
     rules.extend(all(IGNORED, IGNORE));
     rules.extend(all(UNSUPPORTED, NO_SUCH_CALL));
     rules.extend(all(NO_ATTRIBUTES, UNSUPPORTED_HERE));
     rules.extend(RESTRICTED.iter().map(|(call, rule)| (number(*call), *rule)));
+    rules.extend(MODES.iter().map(|(call, rule)| match set_group_id {
+        SetGroupId::Denied => (number(*call), rule.denied),
+        SetGroupId::Allowed => (number(*call), rule.allowed),
+    }));
     let (socket, pair) = match sockets {
         Sockets::Pairs => {
             rules.extend(all(SOCKET_CALLS, DENY));

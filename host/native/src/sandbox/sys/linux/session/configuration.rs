@@ -12,6 +12,7 @@ use super::user::SessionUser;
 use crate::confinement::{Network, Sandbox};
 use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
+use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
 use crate::sandbox::sys::linux::policy::{landlock, syscalls};
 
 /// Returns a sealed memfd with the configuration of `profile` for `user`; `hides_cgroup` as in
@@ -27,7 +28,11 @@ pub(crate) fn file(
     let network = profile.confinement.network;
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
-        Sandbox::Required | Sandbox::BestEffort => syscalls::session_program(network, pass),
+        Sandbox::Required | Sandbox::BestEffort => {
+            let rules = &profile.confinement.fs;
+            let set_group_id = SetGroupId::in_session(user.identity, user.becomes, rules);
+            syscalls::session_program(network, set_group_id, pass)
+        }
     };
     let [list_rights, proc_rights, write_rights] = landlock::session_rights();
     let configuration = Configuration {

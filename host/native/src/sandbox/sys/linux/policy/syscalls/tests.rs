@@ -7,12 +7,13 @@ mod session;
 use self::interpreter::{Returned, X86_64, interpret};
 use super::program;
 use crate::confinement::Network;
+use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
 
 /// Runs the program of a child outside a session; missing arguments are 0.
 fn native(network: Network, number: u32, args: &[u64]) -> Returned {
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
-    interpret(&program(network), X86_64, number, all)
+    interpret(&program(network, SetGroupId::Denied), X86_64, number, all)
 }
 
 /// The same without a network.

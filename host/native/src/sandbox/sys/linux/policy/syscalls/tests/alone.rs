@@ -2,7 +2,7 @@
 
 use super::interpreter::Returned::{Allow, Kill};
 use super::interpreter::{AARCH64, ENOSYS, EOPNOTSUPP, EPERM, I386, SUCCESS, X86_64, interpret};
-use super::{closed, native};
+use super::{SetGroupId, closed, native};
 use crate::confinement::Network;
 use crate::sandbox::sys::linux::policy::syscalls::program;
 
@@ -73,7 +73,7 @@ fn the_hosts_network_allows_sockets_and_nothing_else() {
 #[test]
 fn calls_of_other_architectures_kill_and_x32_calls_return_enosys() {
     for network in [Network::None, Network::Loopback, Network::Host] {
-        let program = program(network);
+        let program = program(network, SetGroupId::Denied);
         for number in 0..1000 {
             assert_eq!(interpret(&program, I386, number, [0; 6]), Kill);
             assert_eq!(interpret(&program, AARCH64, number, [0; 6]), Kill);
@@ -190,28 +190,61 @@ fn threads_and_forks_are_allowed_and_namespaces_are_denied() {
     }
 }
 
+/// Every call with a mode, with the mode `bits`.
+fn with_mode(bits: u64) -> Vec<(u32, Vec<u64>)> {
+    vec![
+        (90, vec![0, bits]),
+        (91, vec![0, bits]),
+        (268, vec![0, 0, bits]),
+        (452, vec![0, 0, bits]),
+        (85, vec![0, bits]),
+        (2, vec![0, 0o101, bits]),
+        (257, vec![0, 0, 0o101, bits]),
+        (257, vec![0, 0, 0o20_200_002, bits]),
+        (133, vec![0, bits | 0o100_000]),
+        (259, vec![0, 0, bits | 0o100_000]),
+    ]
+}
+
 #[test]
-fn set_id_bits_and_devices_are_denied_in_every_call_with_a_mode() {
-    for bits in [0o4000, 0o2000, 0o6000] {
-        for (number, args) in [
-            (90, vec![0, bits]),
-            (91, vec![0, bits | 0o755]),
-            (268, vec![0, 0, bits]),
-            (452, vec![0, 0, bits]),
-            (85, vec![0, bits]),
-            (2, vec![0, 0o101, bits]),
-            (257, vec![0, 0, 0o101, bits]),
-            (257, vec![0, 0, 0o20_200_002, bits]),
-            (133, vec![0, bits | 0o100_644]),
-            (259, vec![0, 0, bits | 0o100_644]),
-        ] {
-            assert_eq!(closed(number, &args), EPERM, "{number} {args:?}");
-            let plain: Vec<_> = args.iter().map(|arg| arg & !0o6000).collect();
-            assert_eq!(closed(number, &plain), Allow, "{number} {plain:?}");
+fn set_id_bits_that_give_other_users_rights_are_denied_in_every_call_with_a_mode() {
+    let program_for = |set_group_id| program(Network::None, set_group_id);
+    let (strict, open) = (
+        program_for(SetGroupId::Denied),
+        program_for(SetGroupId::Allowed),
+    );
+    for (mode, strictly, openly) in [
+        (0o4755, EPERM, EPERM),
+        (0o4000, EPERM, EPERM),
+        (0o6755, EPERM, EPERM),
+        (0o6744, EPERM, EPERM),
+        (0o2755, EPERM, Allow),
+        (0o2010, EPERM, Allow),
+        // Without the group's right to execute, the kernel ignores the bit.
+        (0o2765, Allow, Allow),
+        (0o2000, Allow, Allow),
+        (0o3767, Allow, Allow),
+        (0o1777, Allow, Allow),
+        (0o755, Allow, Allow),
+    ] {
+        for (number, args) in with_mode(mode) {
+            let mut all = [0; 6];
+            all[..args.len()].copy_from_slice(&args);
+            let strict = interpret(&strict, X86_64, number, all);
+            assert_eq!(strict, strictly, "{number} {args:?}");
+            let open = interpret(&open, X86_64, number, all);
+            assert_eq!(open, openly, "{number} {args:?}");
         }
         // Without a file to create, the register holds no mode.
-        assert_eq!(closed(257, &[0, 0, 0o200_000, bits]), Allow);
+        assert_eq!(closed(257, &[0, 0, 0o200_000, mode]), Allow);
+        // The kernel takes no set-id bit from mkdir and mkdirat.
+        assert_eq!(closed(83, &[0, mode]), Allow);
+        assert_eq!(closed(258, &[0, 0, mode]), Allow);
     }
+}
+
+#[test]
+fn devices_are_denied_in_every_call_that_creates_one() {
     for (format, expected) in [
         (0o020_000, EPERM),
         (0o060_000, EPERM),
@@ -227,7 +260,7 @@ fn set_id_bits_and_devices_are_denied_in_every_call_with_a_mode() {
 #[test]
 fn the_program_is_small_and_its_jumps_stay_inside() {
     for network in [Network::None, Network::Host] {
-        let program = program(network);
+        let program = program(network, SetGroupId::Denied);
         assert!(program.len() < 300, "{} instructions", program.len());
         for (at, instruction) in program.iter().enumerate() {
             let furthest = match instruction.code {

@@ -1,8 +1,8 @@
 //! The program of a session.
 
-use super::closed;
 use super::interpreter::Returned::{Allow, Kill};
 use super::interpreter::{AARCH64, ENOSYS, EPERM, I386, SUCCESS, X86_64, interpret, run};
+use super::{SetGroupId, closed};
 use crate::confinement::Network;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::syscalls::{program, session_program};
@@ -35,9 +35,9 @@ fn without_the_pass_a_session_has_the_policy_of_a_child_outside_one_and_inotify(
         [0x1000_0000, 0o6777, 0, 0],
     ];
     for network in [Network::None, Network::Loopback, Network::Host] {
-        let session = session_program(network, draw());
-        let alone = program(Network::None);
-        let open = program(Network::Host);
+        let session = session_program(network, SetGroupId::Denied, draw());
+        let alone = program(Network::None, SetGroupId::Denied);
+        let open = program(Network::Host, SetGroupId::Denied);
         for number in 0..2000 {
             for args in calls {
                 for others in [[0; 2], [7, u64::MAX], draw().arguments()] {
@@ -67,8 +67,21 @@ fn without_the_pass_a_session_has_the_policy_of_a_child_outside_one_and_inotify(
 }
 
 #[test]
+fn a_session_denies_set_id_bits_as_a_child_outside_one_does() {
+    for set_group_id in [SetGroupId::Denied, SetGroupId::Allowed] {
+        let session = session_program(Network::None, set_group_id, draw());
+        let alone = program(Network::None, set_group_id);
+        for mode in 0..0o10_000 {
+            let args = [3, mode, 0, 0, 0, 0];
+            let fchmod = |program| interpret(program, X86_64, 91, args);
+            assert_eq!(fchmod(&session), fchmod(&alone), "{mode:o}");
+        }
+    }
+}
+
+#[test]
 fn a_loopback_interface_allows_no_unix_sockets() {
-    let program = session_program(Network::Loopback, draw());
+    let program = session_program(Network::Loopback, SetGroupId::Denied, draw());
     let run = |number, [a, b, c]: [u64; 3]| interpret(&program, X86_64, number, [a, b, c, 0, 0, 0]);
     for (family, protocol, expected) in [
         (1, 0, EPERM),
@@ -90,7 +103,7 @@ fn a_loopback_interface_allows_no_unix_sockets() {
 #[test]
 fn the_pass_allows_the_calls_of_the_server_and_no_others() {
     let pass = draw();
-    let program = session_program(Network::None, pass);
+    let program = session_program(Network::None, SetGroupId::Denied, pass);
     let args = carrying([0; 4], pass.arguments());
     for number in 0..2000 {
         let returned = interpret(&program, X86_64, number, args);
@@ -114,7 +127,7 @@ fn the_pass_allows_the_calls_of_the_server_and_no_others() {
 fn every_bit_of_the_pass_counts_and_the_time_reveals_none() {
     let pass = draw();
     let [low, high] = pass.arguments();
-    let program = session_program(Network::None, pass);
+    let program = session_program(Network::None, SetGroupId::Denied, pass);
     for (number, refused) in [
         (CLONE, EPERM),
         (CLONE3, ENOSYS),
