@@ -27,6 +27,7 @@ mod owners;
 mod proc_mount;
 mod processes;
 mod programs;
+mod recreated;
 mod replaced;
 mod scopes;
 mod session;
