@@ -37,6 +37,7 @@ mod spec;
 mod syscall;
 mod table;
 mod terminal;
+mod tmp;
 mod toolchain;
 mod trees;
 

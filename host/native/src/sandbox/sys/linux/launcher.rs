@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::cgroup::Leaf;
@@ -20,6 +21,7 @@ use super::session::{SessionPool, can_be_owners};
 use super::spawner::process::Child;
 use super::spawner::start::{Membership, Start};
 use super::spawner::{Spawner, rlimits};
+use super::tmp::{self, GuestTmp, TmpDirs};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{
     ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, RunAs, Scope, Stage,
@@ -33,6 +35,8 @@ pub struct NativeLauncher {
     spawner: Spawner,
     policies: PolicyCache,
     sessions: SessionPool,
+    /// The temporary directories of guests without a session.
+    tmp_dirs: TmpDirs,
     /// Set by the first probe whose findings last.
     reports: OnceLock<Reports>,
 }
@@ -45,6 +49,7 @@ impl NativeLauncher {
             spawner,
             policies: PolicyCache::default(),
             sessions: SessionPool::default(),
+            tmp_dirs: TmpDirs::default(),
             reports: OnceLock::new(),
         }
     }
@@ -130,12 +135,21 @@ impl NativeLauncher {
         let (user, becomes) = self.spawner.user();
         let set_group_id = SetGroupId::of(user, becomes);
         let (confinement, program) = (&plan.confinement, &plan.program);
-        let policy = self.policies.get(confinement, program, tier, set_group_id);
+        let tmp = self.tmp(tier, scope, plan);
+        let tmp_path = tmp.as_ref().map(|tmp| tmp.path());
+        let policy = self
+            .policies
+            .get(confinement, program, tier, tmp_path, set_group_id);
         let policy = policy.map_err(at(Stage::Ruleset))?;
         let lease = self.lease(scope, plan, &policy)?;
         let mut env = CStrings::new();
         for (name, value) in &plan.env {
             env.push(&[name, "=", value]).map_err(at(Stage::Spawn))?;
+        }
+        // A path that is no text was not chosen.
+        if let Some(path) = tmp_path.and_then(Path::to_str) {
+            env.push(&[tmp::VARIABLE, "=", path])
+                .map_err(at(Stage::Spawn))?;
         }
         let stdin = stream(stdio.stdin.as_ref()).map_err(at(Stage::Stdio))?;
         let stdout = stream(stdio.stdout.as_ref()).map_err(at(Stage::Stdio))?;
@@ -183,7 +197,23 @@ impl NativeLauncher {
         }
         let mut child = child?.in_cgroup(cgroup.map(Leaf::entered));
         child.keep(lease);
+        child.keep_tmp(tmp);
         Ok(child)
+    }
+
+    /// Returns the temporary directory of the guest, for a child in tier B. None where the grant
+    /// or the request names another one, or where none can be made: the child starts without.
+    fn tmp(&self, tier: Tier, scope: Scope, plan: &Plan) -> Option<Arc<GuestTmp>> {
+        let is_named = || plan.env.iter().any(|(name, _)| name == tmp::VARIABLE);
+        if tier != Tier::B || plan.confinement.sandbox == Sandbox::None || is_named() {
+            return None;
+        }
+        let (user, becomes) = self.spawner.user();
+        let made = self.tmp_dirs.get(scope, becomes.then_some(user.gid));
+        let made = made.inspect_err(|error| {
+            tracing::warn!(%error, "no temporary directory can be made: children have none");
+        });
+        made.ok()
     }
 
     /// Returns the user id of the guest's owner, for a child without a session. None where the
@@ -261,6 +291,9 @@ impl Launcher for NativeLauncher {
 
     fn close(&self, scope: Scope) {
         self.sessions.close(scope);
+        if let Some(tmp) = self.tmp_dirs.close(scope) {
+            self.policies.forget(tmp.path());
+        }
         if let Some(owners) = self.spawner.owners() {
             owners.close(scope);
         }

@@ -11,6 +11,7 @@ mod policy;
 mod probe;
 mod session;
 mod spawner;
+mod tmp;
 
 pub use builder::NativeLauncherBuilder;
 pub(crate) use descriptors::{DescriptorTable, shared_memory_device};

@@ -94,19 +94,21 @@ impl Policy {
             return Ok(Self::open());
         }
         let filter = Arc::new(Filter::new(confinement.network, SetGroupId::Denied)?);
-        Self::with_filter(confinement, program, tier, filter)
+        Self::with_filter(confinement, program, tier, None, filter)
     }
 
     fn with_filter(
         confinement: &Confinement,
         program: Option<&Program>,
         tier: Tier,
+        tmp: Option<&Path>,
         filter: Arc<Filter>,
     ) -> io::Result<Self> {
         let ruleset = match tier {
             Tier::C => None,
             Tier::A | Tier::B => {
-                landlock::ruleset(confinement, program.map(|program| &program.file))?
+                let program = program.map(|program| &program.file);
+                landlock::ruleset(confinement, program, tmp)?
             }
         };
         Ok(Self {
@@ -136,6 +138,8 @@ struct CachedPolicy {
     /// The roots that programs replace. A ruleset is about the files that these paths named when
     /// it was made.
     roots: Vec<(PathBuf, Option<FileId>)>,
+    /// The temporary directory of the guest that it is for.
+    tmp: Option<PathBuf>,
     policy: Arc<Policy>,
 }
 
@@ -178,13 +182,15 @@ impl FileId {
 }
 
 impl PolicyCache {
-    /// Returns the policy, and prepares it if it is not in the cache. All launches of a cache
-    /// have the same `set_group_id`.
+    /// Returns the policy, and prepares it if it is not in the cache. Its children may write to
+    /// `tmp`, their guest's temporary directory. All launches of a cache have the same
+    /// `set_group_id`.
     pub(crate) fn get(
         &self,
         confinement: &Arc<Confinement>,
         program: &Arc<Program>,
         tier: Tier,
+        tmp: Option<&Path>,
         set_group_id: SetGroupId,
     ) -> io::Result<Arc<Policy>> {
         if confinement.sandbox == Sandbox::None {
@@ -193,6 +199,7 @@ impl PolicyCache {
         let id = FileId::of(program)?;
         let is_wanted = |cached: &CachedPolicy| {
             cached.program == id
+                && cached.tmp.as_deref() == tmp
                 && (Arc::ptr_eq(&cached.confinement, confinement)
                     || cached.confinement == *confinement)
         };
@@ -211,7 +218,7 @@ impl PolicyCache {
         let roots = compared_roots(confinement);
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
         let filter = self.filter((confinement.network, set_group_id))?;
-        let policy = Policy::with_filter(confinement, Some(program), tier, filter)?;
+        let policy = Policy::with_filter(confinement, Some(program), tier, tmp, filter)?;
         let policy = Arc::new(policy);
         let mut cache = self.policies.lock();
         cache.retain(|cached| !is_wanted(cached));
@@ -222,6 +229,7 @@ impl PolicyCache {
             confinement: Arc::clone(confinement),
             program: id,
             roots,
+            tmp: tmp.map(Path::to_owned),
             policy: Arc::clone(&policy),
         }));
         Ok(policy)
@@ -236,6 +244,12 @@ impl PolicyCache {
         let filter = Arc::new(Filter::new(network, set_group_id)?);
         filters.push((key, Arc::clone(&filter)));
         Ok(filter)
+    }
+
+    /// Drops the policies of a guest that is gone, by its temporary directory.
+    pub(crate) fn forget(&self, tmp: &Path) {
+        let mut cache = self.policies.lock();
+        cache.retain(|cached| cached.tmp.as_deref() != Some(tmp));
     }
 
     /// Drops every policy that no launch uses, and returns whether there was one.
