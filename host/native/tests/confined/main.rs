@@ -29,6 +29,7 @@ mod processes;
 mod programs;
 mod recreated;
 mod replaced;
+mod roots;
 mod scopes;
 mod session;
 mod set_group_id;
