@@ -112,7 +112,7 @@ fn parse(
     }
     // The program that `env` would run is started directly, not through `env`.
     let words = match argument.and_then(to_split) {
-        Some(text) => env_split::split(text).map_err(|reason| refuse(reason))?,
+        Some(text) => env_split::split(text).map_err(&refuse)?,
         None => argument.map(str::to_owned).into_iter().collect(),
     };
     let Some((name, arguments)) = words.split_first() else {
