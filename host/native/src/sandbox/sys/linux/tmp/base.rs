@@ -1,7 +1,7 @@
 //! The host's directory, in which those of its guests lie.
 
 use std::env;
-use std::fs::{File, Permissions, read_dir, set_permissions};
+use std::fs::{Permissions, read_dir, set_permissions};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
@@ -12,7 +12,6 @@ use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 
-use super::is_directory;
 use super::removal::remove;
 
 /// The names of these directories begin so.
@@ -114,6 +113,11 @@ impl Drop for Base {
     }
 }
 
+/// Returns whether `path` is a directory, and no symbolic link to one.
+pub(super) fn is_directory(path: &Path) -> bool {
+    path.symlink_metadata().is_ok_and(|found| found.is_dir())
+}
+
 /// Returns 16 hexadecimal digits that nobody can guess.
 pub(super) fn random_name() -> io::Result<String> {
     let mut bytes = [0; 8];
@@ -151,11 +155,11 @@ fn open_directory(path: &Path) -> io::Result<OwnedFd> {
 
 /// Returns whether every user can search `place`, and nobody can replace what another user has
 /// made there.
-fn all_can_search(place: &Path) -> bool {
+pub(super) fn all_can_search(place: &Path) -> bool {
     const STICKY: u32 = 0o1000;
     let mut above = place.ancestors();
     let is_sound = |folder: &Path| {
-        let Ok(found) = File::open(folder).and_then(|folder| folder.metadata()) else {
+        let Ok(found) = folder.symlink_metadata() else {
             return false;
         };
         let mode = found.mode();

@@ -6,8 +6,7 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::base::{Base, random_name};
-use super::is_directory;
+use super::base::{Base, is_directory, random_name};
 
 /// A directory, removed when the value is dropped.
 #[derive(Debug)]
@@ -27,10 +26,15 @@ impl GuestTmp {
             path,
             base: Arc::clone(base),
         };
-        if let Some(group) = group {
-            chown(&made.path, None, Some(group))?;
-            set_permissions(&made.path, Permissions::from_mode(0o770))?;
-        }
+        let mode = match group {
+            None => 0o700,
+            Some(group) => {
+                chown(&made.path, None, Some(group))?;
+                0o770
+            }
+        };
+        // Whatever the host's umask is.
+        set_permissions(&made.path, Permissions::from_mode(mode))?;
         Ok(made)
     }
 

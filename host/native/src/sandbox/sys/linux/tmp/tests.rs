@@ -1,7 +1,11 @@
 use std::fs::{create_dir_all, read_dir, write};
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
 
-use super::*;
+use super::base::{self, Base};
+use super::{GuestTmp, TmpDirs};
+use crate::launch::Scope;
 
 fn entries(folder: &Path) -> usize {
     read_dir(folder).expect("it exists").count()
@@ -9,7 +13,7 @@ fn entries(folder: &Path) -> usize {
 
 #[test]
 fn a_directory_ends_with_its_guest_and_the_hosts_with_the_launcher() {
-    let folder = tempfile::tempdir().expect("the test may write /tmp");
+    let folder = tempfile::tempdir_in("/tmp").expect("the test may write /tmp");
     let base = Arc::new(Base::make(folder.path(), false).expect("it can be made"));
     let guest = GuestTmp::make(&base, None).expect("it can be made");
     let deep = guest.path().join("a/b/c");
@@ -32,7 +36,7 @@ fn a_directory_ends_with_its_guest_and_the_hosts_with_the_launcher() {
 
 #[test]
 fn what_a_killed_host_has_left_is_removed_and_what_a_live_one_has_is_not() {
-    let folder = tempfile::tempdir().expect("the test may write /tmp");
+    let folder = tempfile::tempdir_in("/tmp").expect("the test may write /tmp");
     let live = Base::make(folder.path(), false).expect("it can be made");
     let killed = folder.path().join("capspawn-tmp-0123456789abcdef");
     let other = folder.path().join("capspawn-other");
@@ -46,6 +50,23 @@ fn what_a_killed_host_has_left_is_removed_and_what_a_live_one_has_is_not() {
     assert!(live.exists() && next.exists());
     assert!(!killed.exists(), "its host holds no lock");
     assert!(other.join("guest/file").exists() && link.exists());
+}
+
+#[test]
+fn a_place_that_children_cannot_search_or_others_can_rearrange_is_not_used() {
+    let folder = tempfile::tempdir_in("/tmp").expect("the test may write /tmp");
+    let place = folder.path().join("place");
+    create_dir_all(&place).expect("the folder is new");
+    let usable = |above, own| {
+        for (path, mode) in [(folder.path(), above), (&place, own)] {
+            let mode = std::fs::Permissions::from_mode(mode);
+            std::fs::set_permissions(path, mode).expect("it is the test's");
+        }
+        base::all_can_search(&place)
+    };
+    assert!(usable(0o755, 0o1777) && usable(0o755, 0o755) && usable(0o711, 0o1711));
+    assert!(!usable(0o700, 0o1777) && !usable(0o755, 0o1770));
+    assert!(!usable(0o755, 0o777) && !usable(0o777, 0o1777) && !usable(0o775, 0o755));
 }
 
 #[test]
