@@ -47,10 +47,22 @@ fn this_machine_meets_a_required_sandbox() {
 }
 
 #[test]
-fn the_environment_is_that_of_the_plan_and_nothing_else() {
+fn the_environment_is_that_of_the_plan_and_the_guests_temporary_directory() {
     let mut spec = Spec::new("/usr/bin/env");
     spec.env.clear();
-    assert_eq!(spec.env("A", "b c").succeed(), "A=b c\n");
+    let spec = spec.env("A", "b c");
+    let output = spec.succeed();
+    let rest = output.strip_prefix("A=b c\n");
+    match tier() {
+        Tier::A | Tier::C => assert_eq!(rest, Some("")),
+        Tier::B => {
+            let rest = rest.expect(&output);
+            assert!(rest.starts_with("TMPDIR=/"), "{rest}");
+            assert_eq!(rest.lines().count(), 1, "{rest}");
+        }
+    }
+    let named = spec.env("TMPDIR", "/nowhere");
+    assert_eq!(named.succeed(), "A=b c\nTMPDIR=/nowhere\n");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::settings::Settings;
 use crate::confinement::{Confinement, FsRoot, Sandbox};
 use crate::grant::check::interpreter::interpreter_name;
 use crate::grant::check::replaceable::Children;
-use crate::grant::check::{denied, planted, reachable};
+use crate::grant::check::{denied, planted, reachable, write_roots};
 use crate::grant::file::diagnostics::Diagnostics;
 use crate::grant::file::document::{CommandEntry, Document, Effect, Section, parse_sha256};
 use crate::grant::file::pattern::{Pattern, PatternKind};
@@ -159,6 +159,7 @@ impl Compiler<'_, '_> {
         warn(entry, settings, &target, warnings);
         self.warn_of_unreadable_roots(settings, warnings);
         self.warn_of_denied(settings, warnings);
+        warn_of_write_roots(settings, warnings);
         let confinement = Arc::new(confinement(settings, &target));
         let rule = Rule {
             name: entry.name.clone(),
@@ -343,6 +344,18 @@ impl Compiler<'_, '_> {
                 }
                 _ => {}
             }
+        }
+    }
+}
+
+/// Warns of write roots with which programs do not work as outside.
+fn warn_of_write_roots(settings: &Settings, warnings: &mut Vec<String>) {
+    if settings.sandbox == Sandbox::None {
+        return;
+    }
+    for line in write_roots::surprises(&settings.read, &settings.write) {
+        if !warnings.contains(&line) {
+            warnings.push(line);
         }
     }
 }

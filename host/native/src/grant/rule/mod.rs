@@ -3,6 +3,7 @@
 pub(super) mod any_program;
 pub(super) mod command;
 pub(super) mod compile;
+mod env_split;
 pub(super) mod environment;
 pub(super) mod executable;
 pub(super) mod matcher;

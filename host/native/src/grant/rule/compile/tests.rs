@@ -175,6 +175,30 @@ fn a_write_root_that_children_cannot_write_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_write_root_with_which_programs_do_not_work_as_outside_is_one_warning() {
+    let (folder, text) = write_root();
+    let file = folder.path().join("g.toml");
+    fs::create_dir(folder.path().join("work/other")).expect("the folder is ours");
+    open_to_all(&folder.path().join("work/other"));
+    let warnings = |text: &str| {
+        fs::write(&file, text).expect("the folder is ours");
+        let grants = Grants::load_as(&file, STRANGER).expect("it is no error");
+        grants.component("c").warnings().to_vec()
+    };
+    assert!(warnings(&text).is_empty(), "{:?}", warnings(&text));
+    let two = text.replace("\"work/out\"", "\"work/out\", \"work/other\"");
+    let two = format!("{two}{}", echo("args = [\"a\"]"));
+    let lines = warnings(&two);
+    assert_eq!(lines.len(), 1, "of two commands: {lines:?}");
+    assert!(lines[0].contains("EXDEV"), "{lines:?}");
+    let unconfined = warnings(&two.replace("[component.c]", "[component.c]\nsandbox = \"none\""));
+    assert!(
+        unconfined.iter().all(|line| !line.contains("EXDEV")),
+        "{unconfined:?}"
+    );
+}
+
+#[test]
 fn a_read_root_that_children_cannot_search_is_a_warning() {
     let (folder, text) = write_root();
     let text = text.replace("write", "read");

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use capspawn_raw::child::ChildUser;
@@ -12,6 +13,7 @@ use super::fd::stdio::{AboveStdio, above_stdio, null};
 use super::owners::{self, Lease};
 use super::policy::cache::{Policy, PolicyCache};
 use super::policy::landlock;
+use super::policy::set_group_id::SetGroupId;
 use super::probe::findings::{Findings, Probed};
 use super::probe::owners::Users;
 use super::probe::report::report;
@@ -24,6 +26,7 @@ use super::spawner::alone::AloneServers;
 use super::spawner::process::Child;
 use super::spawner::rlimits;
 use super::spawner::start::{Membership, Start};
+use super::tmp::{self, GuestTmp, TmpDirs};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{
     ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, RunAs, Scope, Stage,
@@ -37,6 +40,8 @@ pub struct NativeLauncher {
     spawner: Spawner,
     policies: PolicyCache,
     sessions: SessionPool,
+    /// The temporary directories of guests without a session.
+    tmp_dirs: TmpDirs,
     /// Set by the first probe whose findings last.
     reports: OnceLock<Reports>,
 }
@@ -49,6 +54,7 @@ impl NativeLauncher {
             spawner,
             policies: PolicyCache::default(),
             sessions: SessionPool::default(),
+            tmp_dirs: TmpDirs::default(),
             reports: OnceLock::new(),
         }
     }
@@ -135,12 +141,24 @@ impl NativeLauncher {
     ) -> Result<Child, LaunchError> {
         plan.check_script()?;
         let at = |stage| move |source| LaunchError::new(stage, source);
-        let policy = self.policies.get(&plan.confinement, &plan.program, tier);
+        let (user, becomes) = self.spawner.user();
+        let set_group_id = SetGroupId::of(user, becomes);
+        let (confinement, program) = (&plan.confinement, &plan.program);
+        let tmp = self.tmp(tier, scope, plan);
+        let tmp_path = tmp.as_ref().map(|tmp| tmp.path());
+        let policy = self
+            .policies
+            .get(confinement, program, tier, tmp_path, set_group_id);
         let policy = policy.map_err(at(Stage::Ruleset))?;
         let lease = self.lease(scope, plan, &policy)?;
         let mut env = CStrings::new();
         for (name, value) in &plan.env {
             env.push(&[name, "=", value]).map_err(at(Stage::Spawn))?;
+        }
+        // A path that is no text was not chosen.
+        if let Some(path) = tmp_path.and_then(Path::to_str) {
+            env.push(&[tmp::VARIABLE, "=", path])
+                .map_err(at(Stage::Spawn))?;
         }
         let stdin = stream(stdio.stdin.as_ref()).map_err(at(Stage::Stdio))?;
         let stdout = stream(stdio.stdout.as_ref()).map_err(at(Stage::Stdio))?;
@@ -199,10 +217,16 @@ impl NativeLauncher {
     ) -> Result<Child, LaunchError> {
         plan.check_script()?;
         let at = |stage| move |source| LaunchError::new(stage, source);
-        let policy = self.policies.get(&plan.confinement, &plan.program, Tier::B);
+        let (common, changes) = self.spawner.user();
+        let (confinement, program) = (&plan.confinement, &plan.program);
+        let tmp = self.tmp(Tier::B, scope, plan);
+        let tmp_path = tmp.as_ref().map(|tmp| tmp.path());
+        let set_group_id = SetGroupId::of(common, changes);
+        let policy = self
+            .policies
+            .get(confinement, program, Tier::B, tmp_path, set_group_id);
         let policy = policy.map_err(at(Stage::Ruleset))?;
         let lease = self.lease(scope, plan, &policy)?;
-        let (common, changes) = self.spawner.user();
         let user = lease.as_ref().map_or(common, |lease| Identity {
             uid: lease.uid(),
             ..common
@@ -223,7 +247,10 @@ impl NativeLauncher {
             // There is room for all.
             let _ = limits.push(limit);
         }
+        // A path that is no text was not chosen.
+        let variable = tmp_path.and_then(Path::to_str);
         let files = AloneFiles {
+            variable: variable.map(|path| (tmp::VARIABLE, path)),
             cwd: plan.cwd.dir.as_fd(),
             ruleset: policy.ruleset().map(AsFd::as_fd),
             filter: policy.filter_file().map(AsFd::as_fd),
@@ -260,7 +287,23 @@ impl NativeLauncher {
         let (spawned, server) = spawned?;
         let mut child = Child::new(spawned, None).with_tree(tree.started(Some(server)));
         child.keep(lease);
+        child.keep_tmp(tmp);
         Ok(child)
+    }
+
+    /// Returns the temporary directory of the guest, for a child in tier B. None where the grant
+    /// or the request names another one, or where none can be made: the child starts without.
+    fn tmp(&self, tier: Tier, scope: Scope, plan: &Plan) -> Option<Arc<GuestTmp>> {
+        let is_named = || plan.env.iter().any(|(name, _)| name == tmp::VARIABLE);
+        if tier != Tier::B || plan.confinement.sandbox == Sandbox::None || is_named() {
+            return None;
+        }
+        let (user, becomes) = self.spawner.user();
+        let made = self.tmp_dirs.get(scope, becomes.then_some(user.gid));
+        let made = made.inspect_err(|error| {
+            tracing::warn!(%error, "no temporary directory can be made: children have none");
+        });
+        made.ok()
     }
 
     /// Returns the user id of the guest's owner, for a child without a session. None where the
@@ -338,6 +381,9 @@ impl Launcher for NativeLauncher {
 
     fn close(&self, scope: Scope) {
         self.sessions.close(scope);
+        if let Some(tmp) = self.tmp_dirs.close(scope) {
+            self.policies.forget(tmp.path());
+        }
         if let Some(owners) = self.spawner.owners() {
             owners.close(scope);
         }

@@ -12,6 +12,7 @@ mod probe;
 mod server;
 mod session;
 mod spawner;
+mod tmp;
 
 pub use builder::NativeLauncherBuilder;
 pub(crate) use descriptors::{DescriptorTable, shared_memory_device};

@@ -12,6 +12,7 @@ use capspawn_raw::filter::Instruction;
 use parking_lot::Mutex;
 
 use super::landlock;
+use super::set_group_id::SetGroupId;
 use super::syscalls::{self, FilterOptions, Groups};
 use crate::confinement::{Confinement, Network, Sandbox, Tier};
 use crate::launch::Program;
@@ -100,8 +101,8 @@ impl Policy {
         *self.has_childrens_roots.get_or_init(find)
     }
 
-    /// Prepares `confinement`, under which `program` can be executed; in tier C without
-    /// Landlock.
+    /// Prepares `confinement`, under which `program` can be executed, at its strictest; in tier C
+    /// without Landlock.
     pub(crate) fn new(
         confinement: &Confinement,
         program: Option<&Program>,
@@ -110,7 +111,8 @@ impl Policy {
         if confinement.sandbox == Sandbox::None {
             return Ok(Self::open());
         }
-        Self::with_filter(confinement, program, tier, |options| {
+        let strictest = SetGroupId::Denied;
+        Self::with_filter(confinement, program, tier, None, strictest, |options| {
             Filter::new(confinement.network, options).map(Arc::new)
         })
     }
@@ -120,18 +122,22 @@ impl Policy {
         confinement: &Confinement,
         program: Option<&Program>,
         tier: Tier,
+        tmp: Option<&Path>,
+        set_group_id: SetGroupId,
         filter: impl FnOnce(FilterOptions) -> io::Result<Arc<Filter>>,
     ) -> io::Result<Self> {
         let ruleset = match tier {
             Tier::C => None,
             Tier::A | Tier::B => {
-                landlock::ruleset(confinement, program.map(|program| &program.file))?
+                let program = program.map(|program| &program.file);
+                landlock::ruleset(confinement, program, tmp)?
             }
         };
         Ok(Self {
             filter: Some(filter(FilterOptions {
                 groups: groups(tier),
                 has_domain: ruleset.is_some(),
+                set_group_id,
             })?),
             ruleset: ruleset.map(above_stdio).transpose()?,
             has_childrens_roots: OnceLock::new(),
@@ -139,7 +145,7 @@ impl Policy {
     }
 }
 
-/// The policies of the most recent confinements, all in one tier, and the filter of each network. The key includes the
+/// The policies of the most recent confinements, all in one tier, and the filters that they share. The key includes the
 /// program, which may lie outside the roots. Programs are equal if they are one file: a rule for any program opens its
 /// program at each decision.
 #[derive(Debug, Default)]
@@ -159,9 +165,11 @@ struct CachedFilter {
 struct CachedPolicy {
     confinement: Arc<Confinement>,
     program: FileId,
-    /// The roots that programs replace: files, and what is written to. A ruleset is about the
-    /// files that these paths named when it was made.
+    /// The roots that programs replace. A ruleset is about the files that these paths named when
+    /// it was made.
     roots: Vec<(PathBuf, Option<FileId>)>,
+    /// The temporary directory of the guest that it is for.
+    tmp: Option<PathBuf>,
     policy: Arc<Policy>,
 }
 
@@ -173,12 +181,17 @@ impl CachedPolicy {
     }
 }
 
+/// Where packages install: an upgrade replaces files in these directories, and not the directories.
+/// To compare them too would take 1 % of a spawn.
+const INSTALLED: [&str; 2] = ["/usr", "/etc"];
+
 /// Returns the roots of `confinement` that are compared, with the files that they name now.
 fn compared_roots(confinement: &Confinement) -> Vec<(PathBuf, Option<FileId>)> {
+    let is_installed = |path: &Path| INSTALLED.iter().any(|it| path.starts_with(it));
     let read = confinement.fs.read.iter().map(|root| &root.real);
-    let files = read.filter(|path| !path.is_dir());
+    let read = read.filter(|path| !(is_installed(path) && path.is_dir()));
     let written = confinement.fs.write.iter().map(|root| &root.real);
-    let all = files.chain(written);
+    let all = read.chain(written);
     all.map(|path| (path.clone(), FileId::at(path))).collect()
 }
 
@@ -199,12 +212,16 @@ impl FileId {
 }
 
 impl PolicyCache {
-    /// Returns the policy, and prepares it if it is not in the cache.
+    /// Returns the policy, and prepares it if it is not in the cache. Its children may write to
+    /// `tmp`, their guest's temporary directory. All launches of a cache have the same
+    /// `set_group_id`.
     pub(crate) fn get(
         &self,
         confinement: &Arc<Confinement>,
         program: &Arc<Program>,
         tier: Tier,
+        tmp: Option<&Path>,
+        set_group_id: SetGroupId,
     ) -> io::Result<Arc<Policy>> {
         if confinement.sandbox == Sandbox::None {
             return Ok(Arc::new(Policy::open()));
@@ -212,6 +229,7 @@ impl PolicyCache {
         let id = FileId::of(program)?;
         let is_wanted = |cached: &CachedPolicy| {
             cached.program == id
+                && cached.tmp.as_deref() == tmp
                 && (Arc::ptr_eq(&cached.confinement, confinement)
                     || cached.confinement == *confinement)
         };
@@ -229,9 +247,9 @@ impl PolicyCache {
         // Before the ruleset is made: what the host replaces meanwhile differs at the next launch.
         let roots = compared_roots(confinement);
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
-        let policy = Policy::with_filter(confinement, Some(program), tier, |options| {
-            self.filter(confinement.network, options)
-        })?;
+        let filter = |options| self.filter(confinement.network, options);
+        let program = Some(&**program);
+        let policy = Policy::with_filter(confinement, program, tier, tmp, set_group_id, filter)?;
         let policy = Arc::new(policy);
         let mut cache = self.policies.lock();
         cache.retain(|cached| !is_wanted(cached));
@@ -242,6 +260,7 @@ impl PolicyCache {
             confinement: Arc::clone(confinement),
             program: id,
             roots,
+            tmp: tmp.map(Path::to_owned),
             policy: Arc::clone(&policy),
         }));
         Ok(policy)
@@ -260,6 +279,12 @@ impl PolicyCache {
             filter: Arc::clone(&filter),
         });
         Ok(filter)
+    }
+
+    /// Drops the policies of a guest that is gone, by its temporary directory.
+    pub(crate) fn forget(&self, tmp: &Path) {
+        let mut cache = self.policies.lock();
+        cache.retain(|cached| cached.tmp.as_deref() != Some(tmp));
     }
 
     /// Drops every policy that no launch uses, and returns whether there was one.

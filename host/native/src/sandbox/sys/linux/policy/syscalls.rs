@@ -14,6 +14,7 @@ use capspawn_raw::filter::Instruction;
 
 use super::bpf::{Action, ArgTest, CallRule, compile};
 use super::filter_pass::FilterPass;
+use super::set_group_id::SetGroupId;
 use crate::confinement::Network;
 
 const DENY: Action = Action::Errno(1); // EPERM
@@ -69,8 +70,11 @@ const fn deny_unless(arg: u8, mask: u32, value: u32) -> ArgTest {
 }
 
 const ALL: u32 = u32::MAX;
-/// S_ISUID | S_ISGID: other users of the host could execute such a file with the child's rights.
-const SET_ID: u32 = 0o6000;
+/// S_ISUID: other users of the host could execute such a file with the child's rights.
+const SET_USER: u32 = 0o4000;
+/// S_ISGID | S_IXGRP: the same with the rights of its group. The kernel ignores S_ISGID on a file that its group cannot
+/// execute, and no call adds one of the two without naming the other.
+const SET_GROUP: u32 = 0o2010;
 /// O_CREAT | __O_TMPFILE: without them the kernel ignores the mode.
 const CREATES: u32 = 0o20_000_100;
 /// All CLONE_NEW flags, and CLONE_PARENT, which would make the host the parent of a child that it never reaps.
@@ -209,26 +213,40 @@ const IOPRIO_SET_IN_SESSION: CallRule = CallRule::ByArgs(
     &[deny_if(1, ALL, 1), allow_if(0, ALL, 1), allow_if(0, ALL, 2)],
     DENY,
 );
-const MODE_1: CallRule = CallRule::ByArgs(&[allow_if(1, SET_ID, 0)], DENY);
-const MODE_2: CallRule = CallRule::ByArgs(&[allow_if(2, SET_ID, 0)], DENY);
-const OPEN: CallRule = CallRule::ByArgs(&[allow_if(1, CREATES, 0), allow_if(2, SET_ID, 0)], DENY);
-const OPENAT: CallRule = CallRule::ByArgs(&[allow_if(2, CREATES, 0), allow_if(3, SET_ID, 0)], DENY);
 const FORMAT: u32 = 0o170_000;
-const MKNOD: CallRule = CallRule::ByArgs(
-    &[
-        deny_unless(1, SET_ID, 0),
-        deny_if(1, FORMAT, 0o020_000),
-        deny_if(1, FORMAT, 0o060_000),
-    ],
-    Action::Allow,
+
+/// The tests of a mode in argument `$arg`, after the tests `$first`: whether or not it may have the set-group-ID bit.
+macro_rules! mode {
+    ($arg:literal $(, $first:expr)*) => {
+        ModeRule {
+            denied: CallRule::ByArgs(
+                &[$($first,)* deny_unless($arg, SET_USER, 0), deny_if($arg, SET_GROUP, SET_GROUP)],
+                Action::Allow,
+            ),
+            allowed: CallRule::ByArgs(&[$($first,)* deny_unless($arg, SET_USER, 0)], Action::Allow),
+        }
+    };
+}
+
+/// The rules of a call with a mode.
+struct ModeRule {
+    denied: CallRule,
+    allowed: CallRule,
+}
+
+const MODE_1: ModeRule = mode!(1);
+const MODE_2: ModeRule = mode!(2);
+const OPEN: ModeRule = mode!(2, allow_if(1, CREATES, 0));
+const OPENAT: ModeRule = mode!(3, allow_if(2, CREATES, 0));
+const MKNOD: ModeRule = mode!(
+    1,
+    deny_if(1, FORMAT, 0o020_000),
+    deny_if(1, FORMAT, 0o060_000)
 );
-const MKNODAT: CallRule = CallRule::ByArgs(
-    &[
-        deny_unless(2, SET_ID, 0),
-        deny_if(2, FORMAT, 0o020_000),
-        deny_if(2, FORMAT, 0o060_000),
-    ],
-    Action::Allow,
+const MKNODAT: ModeRule = mode!(
+    2,
+    deny_if(2, FORMAT, 0o020_000),
+    deny_if(2, FORMAT, 0o060_000)
 );
 /// A connected pair of UNIX stream sockets. A datagram socket of a pair could send to any UNIX socket of the host that has
 /// a path (`sendto`, `sendmsg`), and TIPC creates pairs too.
@@ -319,6 +337,11 @@ const RESTRICTED: &[(libc::c_long, CallRule)] = &[
     (libc::SYS_clone, CLONE),
     (libc::SYS_fcntl, FCNTL),
     (libc::SYS_personality, PERSONALITY),
+];
+
+/// Allowed or denied by the mode among their arguments. `mkdir(2)` takes no set-id bit: a directory inherits one, or
+/// gets it by `chmod(2)`.
+const MODES: &[(libc::c_long, ModeRule)] = &[
     (libc::SYS_open, OPEN),
     (libc::SYS_openat, OPENAT),
     (libc::SYS_creat, MODE_1),
@@ -431,6 +454,8 @@ pub(crate) struct FilterOptions {
     /// Whether each child has a Landlock domain of its own: it can trace no process outside that
     /// domain.
     pub(crate) has_domain: bool,
+    /// Whether a child may set the set-group-ID bit.
+    pub(crate) set_group_id: SetGroupId,
 }
 
 /// Which sockets a child may create.
@@ -535,6 +560,10 @@ fn rules(sockets: Sockets, options: FilterOptions) -> Vec<(u32, CallRule)> {
     rules.extend(all(UNSUPPORTED, NO_SUCH_CALL));
     rules.extend(all(NO_ATTRIBUTES, UNSUPPORTED_HERE));
     rules.extend(by_args(RESTRICTED));
+    rules.extend(MODES.iter().map(|(call, rule)| match options.set_group_id {
+        SetGroupId::Denied => (number(*call), rule.denied),
+        SetGroupId::Allowed => (number(*call), rule.allowed),
+    }));
     let (socket, pair) = match sockets {
         Sockets::Pairs => {
             rules.extend(all(SOCKET_CALLS, DENY));

@@ -31,9 +31,11 @@ pub(crate) struct Request<'a> {
     cgroup: [Option<BorrowedFd<'a>>; MAX_CGROUP_FILES as usize],
 }
 
-/// The descriptors of a child outside a session. Every one is 3 or higher.
+/// What a child outside a session gets in addition.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AloneFiles<'a> {
+    /// A variable of the environment in addition to those of the plan.
+    pub(crate) variable: Option<(&'a str, &'a str)>,
     /// The working directory.
     pub(crate) cwd: BorrowedFd<'a>,
     /// The Landlock ruleset.
@@ -78,7 +80,8 @@ impl<'a> Request<'a> {
             (Some(_), _) | (None, false) => b"",
             (None, true) => plan.cwd.path.as_os_str().as_bytes(),
         };
-        let strings = match strings(plan, cwd)? {
+        let variable = alone.as_ref().and_then(|(files, _)| files.variable);
+        let strings = match strings(plan, cwd, variable)? {
             strings if strings.len() <= MAX_INLINE => Strings::Inline(strings),
             strings => Strings::Shared(memfd::sealed(
                 "capspawn-strings",
@@ -100,7 +103,7 @@ impl<'a> Request<'a> {
         };
         let request = SpawnRequest {
             arguments: count(&plan.argv)?,
-            variables: count(&plan.env)?,
+            variables: count(&plan.env)?.saturating_add(u32::from(variable.is_some())),
             fault,
             affinity,
             limits,
@@ -167,7 +170,7 @@ fn count<T>(strings: &[T]) -> io::Result<u32> {
 }
 
 /// Returns the working directory, the program's path, the arguments and the environment.
-fn strings(plan: &Plan, cwd: &[u8]) -> io::Result<Vec<u8>> {
+fn strings(plan: &Plan, cwd: &[u8], variable: Option<(&str, &str)>) -> io::Result<Vec<u8>> {
     let program = plan.program.path.as_os_str().as_bytes();
     let arguments: usize = plan.argv.iter().map(|it| it.len() + 1).sum();
     let variables = plan
@@ -192,6 +195,9 @@ fn strings(plan: &Plan, cwd: &[u8]) -> io::Result<Vec<u8>> {
         push(&[argument.as_bytes()])?;
     }
     for (name, value) in &plan.env {
+        push(&[name.as_bytes(), b"=", value.as_bytes()])?;
+    }
+    if let Some((name, value)) = variable {
         push(&[name.as_bytes(), b"=", value.as_bytes()])?;
     }
     Ok(strings)

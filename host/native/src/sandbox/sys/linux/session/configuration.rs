@@ -13,6 +13,7 @@ use crate::confinement::{Network, Sandbox};
 use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
+use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
 use crate::sandbox::sys::linux::policy::syscalls::{self, FilterOptions, Groups};
 
 /// Returns a sealed memfd with the configuration of `profile` for `user`; `hides_cgroup` as in
@@ -30,9 +31,11 @@ pub(crate) fn file(
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
         Sandbox::Required | Sandbox::BestEffort => {
+            let rules = &profile.confinement.fs;
             let options = FilterOptions {
                 groups: Groups::of_domains(landlock::has_signal_scope()),
                 has_domain,
+                set_group_id: SetGroupId::in_session(user.identity, user.becomes, rules),
             };
             syscalls::session_program(network, options, pass)
         }

@@ -19,6 +19,7 @@ use super::vfork::Spawned;
 use super::watchdog::Watchdog;
 use crate::launch::{Exit, Process, TreeCounters};
 use crate::sandbox::sys::linux::owners::Lease;
+use crate::sandbox::sys::linux::tmp::GuestTmp;
 use crate::status::Signal;
 
 impl Spawned {
@@ -37,6 +38,8 @@ pub(crate) struct Child {
     tree: Tree,
     /// Its owner's user id, kept as long as the child.
     lease: Option<Arc<Lease>>,
+    /// Its guest's temporary directory, kept as long as the child.
+    tmp: Option<Arc<GuestTmp>>,
     /// The processor time of the ended leader.
     cpu: OnceLock<Duration>,
 }
@@ -48,6 +51,7 @@ impl Child {
             watchdog,
             tree: Tree::default(),
             lease: None,
+            tmp: None,
             cpu: OnceLock::new(),
         }
     }
@@ -62,6 +66,11 @@ impl Child {
     /// Keeps the user id that the child has until the child is dropped.
     pub(crate) fn keep(&mut self, lease: Option<Arc<Lease>>) {
         self.lease = lease;
+    }
+
+    /// Keeps the temporary directory that the child has until the child is dropped.
+    pub(crate) fn keep_tmp(&mut self, tmp: Option<Arc<GuestTmp>>) {
+        self.tmp = tmp;
     }
 
     /// Checks whether this process has the right to signal the child. Similar to `kill` with

@@ -7,11 +7,13 @@ mod session;
 use self::interpreter::{Returned, X86_64, interpret};
 use super::{FilterOptions, Groups, program};
 use crate::confinement::Network;
+use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
 
 /// A host without scopes for signals.
 const OPTIONS: FilterOptions = FilterOptions {
     groups: Groups::Fixed,
     has_domain: true,
+    set_group_id: SetGroupId::Denied,
 };
 
 /// Runs the program of a child outside a session; missing arguments are 0.

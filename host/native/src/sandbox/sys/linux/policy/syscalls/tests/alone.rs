@@ -2,7 +2,7 @@
 
 use super::interpreter::Returned::{Allow, Kill};
 use super::interpreter::{AARCH64, ENOSYS, EOPNOTSUPP, EPERM, I386, SUCCESS, X86_64, interpret};
-use super::{closed, native};
+use super::{OPTIONS, SetGroupId, closed, native};
 use crate::confinement::Network;
 use crate::sandbox::sys::linux::policy::syscalls::{FilterOptions, program};
 
@@ -223,28 +223,67 @@ fn threads_and_forks_are_allowed_and_namespaces_are_denied() {
     }
 }
 
+/// Every call with a mode, with the mode `bits`.
+fn with_mode(bits: u64) -> Vec<(u32, Vec<u64>)> {
+    vec![
+        (90, vec![0, bits]),
+        (91, vec![0, bits]),
+        (268, vec![0, 0, bits]),
+        (452, vec![0, 0, bits]),
+        (85, vec![0, bits]),
+        (2, vec![0, 0o101, bits]),
+        (257, vec![0, 0, 0o101, bits]),
+        (257, vec![0, 0, 0o20_200_002, bits]),
+        (133, vec![0, bits | 0o100_000]),
+        (259, vec![0, 0, bits | 0o100_000]),
+    ]
+}
+
 #[test]
-fn set_id_bits_and_devices_are_denied_in_every_call_with_a_mode() {
-    for bits in [0o4000, 0o2000, 0o6000] {
-        for (number, args) in [
-            (90, vec![0, bits]),
-            (91, vec![0, bits | 0o755]),
-            (268, vec![0, 0, bits]),
-            (452, vec![0, 0, bits]),
-            (85, vec![0, bits]),
-            (2, vec![0, 0o101, bits]),
-            (257, vec![0, 0, 0o101, bits]),
-            (257, vec![0, 0, 0o20_200_002, bits]),
-            (133, vec![0, bits | 0o100_644]),
-            (259, vec![0, 0, bits | 0o100_644]),
-        ] {
-            assert_eq!(closed(number, &args), EPERM, "{number} {args:?}");
-            let plain: Vec<_> = args.iter().map(|arg| arg & !0o6000).collect();
-            assert_eq!(closed(number, &plain), Allow, "{number} {plain:?}");
+fn set_id_bits_that_give_other_users_rights_are_denied_in_every_call_with_a_mode() {
+    let program_for = |set_group_id| {
+        let options = FilterOptions {
+            set_group_id,
+            ..OPTIONS
+        };
+        program(Network::None, options)
+    };
+    let (strict, open) = (
+        program_for(SetGroupId::Denied),
+        program_for(SetGroupId::Allowed),
+    );
+    for (mode, strictly, openly) in [
+        (0o4755, EPERM, EPERM),
+        (0o4000, EPERM, EPERM),
+        (0o6755, EPERM, EPERM),
+        (0o6744, EPERM, EPERM),
+        (0o2755, EPERM, Allow),
+        (0o2010, EPERM, Allow),
+        // Without the group's right to execute, the kernel ignores the bit.
+        (0o2765, Allow, Allow),
+        (0o2000, Allow, Allow),
+        (0o3767, Allow, Allow),
+        (0o1777, Allow, Allow),
+        (0o755, Allow, Allow),
+    ] {
+        for (number, args) in with_mode(mode) {
+            let mut all = [0; 6];
+            all[..args.len()].copy_from_slice(&args);
+            let strict = interpret(&strict, X86_64, number, all);
+            assert_eq!(strict, strictly, "{number} {args:?}");
+            let open = interpret(&open, X86_64, number, all);
+            assert_eq!(open, openly, "{number} {args:?}");
         }
         // Without a file to create, the register holds no mode.
-        assert_eq!(closed(257, &[0, 0, 0o200_000, bits]), Allow);
+        assert_eq!(closed(257, &[0, 0, 0o200_000, mode]), Allow);
+        // The kernel takes no set-id bit from mkdir and mkdirat.
+        assert_eq!(closed(83, &[0, mode]), Allow);
+        assert_eq!(closed(258, &[0, 0, mode]), Allow);
     }
+}
+
+#[test]
+fn devices_are_denied_in_every_call_that_creates_one() {
     for (format, expected) in [
         (0o020_000, EPERM),
         (0o060_000, EPERM),

@@ -2,7 +2,7 @@
 
 use super::interpreter::Returned::{Allow, Kill};
 use super::interpreter::{AARCH64, ENOSYS, EPERM, I386, SUCCESS, X86_64, interpret, run};
-use super::{OPTIONS, closed};
+use super::{FilterOptions, OPTIONS, SetGroupId, closed};
 use crate::confinement::Network;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::syscalls::{program, session_program, system_v_denied};
@@ -106,6 +106,23 @@ fn a_number_names_every_process_of_the_session_but_pid_1() {
                     assert_eq!(run(number, [kind | high, 1 | high]), EPERM);
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn a_session_denies_set_id_bits_as_a_child_outside_one_does() {
+    for set_group_id in [SetGroupId::Denied, SetGroupId::Allowed] {
+        let options = FilterOptions {
+            set_group_id,
+            ..OPTIONS
+        };
+        let session = session_program(Network::None, options, draw());
+        let alone = program(Network::None, options);
+        for mode in 0..0o10_000 {
+            let args = [3, mode, 0, 0, 0, 0];
+            let fchmod = |program| interpret(program, X86_64, 91, args);
+            assert_eq!(fchmod(&session), fchmod(&alone), "{mode:o}");
         }
     }
 }
