@@ -22,6 +22,7 @@ mod installed;
 mod kernel;
 mod launcher;
 mod lifecycle;
+mod names;
 mod owner_files;
 mod owners;
 mod proc_mount;

@@ -21,9 +21,6 @@ use crate::grant::paths::{is_under, root};
 use crate::grant::quotas::{Detach, Quotas};
 use crate::launch::Identity;
 
-/// The search path of a `#!` line's `env` if the grant sets no `PATH`.
-const DEFAULT_PATH: &str = "/usr/bin:/bin";
-
 /// One component's section, compiled.
 #[derive(Debug)]
 pub(in crate::grant) struct CompiledSection {
@@ -154,9 +151,8 @@ impl Compiler<'_, '_> {
             self.path_roots(pattern, settings);
         }
         let environment = Environment::new(settings);
-        let search = environment.get("PATH").unwrap_or(DEFAULT_PATH).to_owned();
-        let target = self.target(entry, settings, &search)?;
-        warn(entry, settings, &target, warnings);
+        let target = self.target(entry, settings, environment.path())?;
+        warn(entry, settings, &target, &environment, warnings);
         self.warn_of_unreadable_roots(settings, warnings);
         self.warn_of_denied(settings, warnings);
         let confinement = Arc::new(confinement(settings, &target));
@@ -348,7 +344,13 @@ impl Compiler<'_, '_> {
 }
 
 /// Warns of settings of one command that are valid and have a surprising effect.
-fn warn(entry: &CommandEntry, settings: &Settings, target: &Target, warnings: &mut Vec<String>) {
+fn warn(
+    entry: &CommandEntry,
+    settings: &Settings,
+    target: &Target,
+    environment: &Environment,
+    warnings: &mut Vec<String>,
+) {
     let name = &entry.name;
     if settings.sandbox == Sandbox::None {
         warnings.push(format!(
@@ -365,7 +367,10 @@ fn warn(entry: &CommandEntry, settings: &Settings, target: &Target, warnings: &m
         }
         return;
     }
-    if let Target::Any(view) = target {
+    // The folders of the default are not the grant's, and need not exist.
+    if let Target::Any(view) = target
+        && environment.has_own_path()
+    {
         warnings.extend(view.skipped().map(|folder| {
             format!("{name}: {folder:?} in PATH is not searched: a sandboxed child does not see it")
         }));

@@ -22,6 +22,7 @@ mod foundation;
 mod instance;
 mod masks;
 mod message;
+mod own_files;
 mod owner_mounts;
 mod path_error;
 mod places;

@@ -9,7 +9,7 @@ use super::support::{
     folder, launch, output, piped, plan, profile, profile_of, python, rules, run, script, session,
     spawner, spawner_as,
 };
-use crate::confinement::{Confinement, FsRoot, FsRules};
+use crate::confinement::{Confinement, FsRoot, FsRules, Network};
 use crate::launch::{Exit, Stage};
 use crate::sandbox::sys::linux::session::Session;
 use crate::sandbox::sys::linux::session::owner_mounts::OwnerMounts;
@@ -30,7 +30,7 @@ fn only_granted_paths_exist() {
     );
     assert_eq!(
         output(&session, "echo /dev/* /etc/*"),
-        "/dev/fd /dev/full /dev/null /dev/random /dev/shm /dev/stderr /dev/stdin /dev/stdout /dev/urandom /dev/zero /etc/passwd\n"
+        "/dev/fd /dev/full /dev/null /dev/random /dev/shm /dev/stderr /dev/stdin /dev/stdout /dev/urandom /dev/zero /etc/hostname /etc/hosts /etc/nsswitch.conf /etc/passwd\n"
     );
     let text = "for d in / /etc /usr /dev /bin /proc; do mkdir $d/x 2>/dev/null && echo $d; done; echo x > /dev/null; head -c 1 /dev/zero | wc -c; echo x > /tmp/x; echo x > /dev/shm/x; ls /tmp";
     assert_eq!(output(&session, text), "1\nx\n");
@@ -196,7 +196,7 @@ fn a_host_short_of_descriptors_is_not_reported_as_a_root_that_cannot_be_mounted(
     use crate::sandbox::sys::linux::session::foundation::Foundation;
 
     let foundation = Foundation::new(&profile().confinement.fs).expect("the roots are there");
-    let layout = foundation.layout(4096, &OwnerMounts::default());
+    let layout = foundation.layout(Network::None, 4096, &OwnerMounts::default());
     let layout = layout.expect("C strings");
     for index in 0..4 {
         let error = LaunchError::new(Stage::Root, layout.error(index, libc::EMFILE));
