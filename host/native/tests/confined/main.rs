@@ -33,6 +33,7 @@ mod scopes;
 mod session;
 mod sockets;
 mod spec;
+mod stream_paths;
 mod syscall;
 mod table;
 mod terminal;

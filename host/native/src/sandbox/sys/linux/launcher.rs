@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::cgroup::Leaf;
 use super::fd::cstrings::CStrings;
-use super::fd::stdio::{AboveStdio, above_stdio, null};
+use super::fd::stdio::{AboveStdio, above_stdio, give_pipes, null};
 use super::owners::{self, Lease};
 use super::policy::cache::{Policy, PolicyCache};
 use super::probe::findings::{Findings, Probed};
@@ -144,6 +144,7 @@ impl NativeLauncher {
             ..self.spawner.user().0
         });
         let runs_as = user.unwrap_or(self.spawner.user().0);
+        give_pipes(stdio, runs_as);
         let cgroup = self.spawner.assign_cgroup(&plan.limits, runs_as)?;
         let entry = cgroup.as_ref().and_then(Leaf::entry);
         let mut start = Start {

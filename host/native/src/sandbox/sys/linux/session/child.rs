@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::instance::Session;
 use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process, TreeCounters};
 use crate::sandbox::sys::linux::cgroup::Leaf;
+use crate::sandbox::sys::linux::fd::stdio::give_pipes;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 use crate::status::Signal;
@@ -53,6 +54,7 @@ impl Session {
         cgroup: Option<Leaf>,
     ) -> Result<SessionChild, LaunchError> {
         let entry = cgroup.as_ref().and_then(Leaf::entry);
+        give_pipes(stdio, self.user());
         let spawned = self.spawn(plan, stdio, entry)?;
         let cgroup = cgroup.map(Leaf::entered);
         let child = SessionChild::new(Arc::clone(self), spawned, cgroup);
