@@ -230,7 +230,7 @@ impl Compiler<'_, '_> {
                 format!(
                     "fs.deny {shown} does not exist: check the spelling. It is hidden once it appears"
                 )
-            } else if !self.hiding.contains(&denied.written) {
+            } else if !self.hiding.contains(&denied.written) && !denied.real.starts_with("/proc") {
                 format!("fs.deny {shown} hides nothing: it lies in no fs.read or fs.write")
             } else {
                 continue;

@@ -16,7 +16,10 @@ fn absent_defaults_are_the_built_in_ones() {
     assert_eq!(plan.confinement.network, Network::None);
     assert!(plan.confinement.fs.write.is_empty() && plan.confinement.fs.deny.is_empty());
     let read = &plan.confinement.fs.read;
-    for root in system_files::EVERY_CHILD {
+    for root in system_files::EVERY_CHILD
+        .iter()
+        .filter(|root| !root.contains('*'))
+    {
         assert_eq!(
             read.iter().any(|read| read.written == Path::new(root)),
             Path::new(root).exists(),

@@ -146,7 +146,8 @@ impl CachedPolicy {
 /// Returns the roots of `confinement` that are compared, with the files that they name now.
 fn compared_roots(confinement: &Confinement) -> Vec<(PathBuf, Option<FileId>)> {
     let read = confinement.fs.read.iter().map(|root| &root.real);
-    let files = read.filter(|path| !path.is_dir());
+    // The files of `/proc` are the kernel's.
+    let files = read.filter(|path| !path.is_dir() && !path.starts_with("/proc"));
     let written = confinement.fs.write.iter().map(|root| &root.real);
     let all = files.chain(written);
     all.map(|path| (path.clone(), FileId::at(path))).collect()

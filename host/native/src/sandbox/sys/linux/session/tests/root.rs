@@ -342,3 +342,44 @@ fn a_granted_tmp_is_the_hosts() {
         assert_eq!(output(&session(&confined(fs)), &text), expected);
     }
 }
+
+#[test]
+fn a_granted_proc_is_the_sessions_own_whatever_of_it_the_grant_lists() {
+    let host = std::process::id();
+    let text = format!(
+        "ls -d /proc/{host} 2>/dev/null; ls -d /proc/self/status; for p in /proc/[0-9]*; do echo; done | wc -l; \
+         cat /proc/cmdline; [ -w /proc/self/comm ] && echo writable; true"
+    );
+    let bare = output(&session(&profile()), &text);
+    for (read, write) in [
+        (vec!["/proc"], vec![]),
+        (vec!["/proc/self", "/proc/meminfo"], vec![]),
+        (vec!["/", "/proc"], vec![]),
+        (vec![], vec!["/proc"]),
+    ] {
+        let resolve = |paths: &[&str]| -> Vec<FsRoot> {
+            let root = |path: &&str| FsRoot::resolve(*path).expect("it exists");
+            paths.iter().map(root).collect()
+        };
+        let mut fs = rules();
+        fs.read.extend(resolve(&read));
+        fs.write.extend(resolve(&write));
+        assert_eq!(
+            output(&session(&confined(fs)), &text),
+            bare,
+            "{read:?} {write:?}"
+        );
+    }
+    assert!(bare.starts_with("/proc/self/status\n"), "{bare}");
+}
+
+#[test]
+fn what_is_denied_of_proc_is_hidden_in_the_sessions_own() {
+    let text = "cat /proc/version /proc/self/comm 2>/dev/null; ls /proc/sys 2>/dev/null; true";
+    for read in [vec![], vec!["/proc"], vec!["/"]] {
+        let mut fs = rules();
+        fs.read.extend(read.iter().map(|path| FsRoot::from(*path)));
+        fs.deny = vec!["/proc/version".into(), "/proc/sys".into()];
+        assert_eq!(output(&session(&confined(fs)), text), "cat\n", "{read:?}");
+    }
+}
