@@ -13,7 +13,7 @@ use super::settings::Settings;
 use crate::confinement::{Confinement, FsRoot, Sandbox};
 use crate::grant::check::interpreter::interpreter_name;
 use crate::grant::check::replaceable::Children;
-use crate::grant::check::{denied, planted, reachable};
+use crate::grant::check::{denied, planted, reachable, unlisted};
 use crate::grant::file::diagnostics::Diagnostics;
 use crate::grant::file::document::{CommandEntry, Document, Effect, Section, parse_sha256};
 use crate::grant::file::pattern::{Pattern, PatternKind};
@@ -156,6 +156,7 @@ impl Compiler<'_, '_> {
         self.warn_of_unreadable_roots(settings, warnings);
         self.warn_of_denied(settings, warnings);
         let confinement = Arc::new(confinement(settings, &target));
+        warn_of_unlisted(&entry.name, &target, &confinement, warnings);
         let rule = Rule {
             name: entry.name.clone(),
             place: self.out.place(entry.at),
@@ -373,6 +374,32 @@ fn warn(
     {
         warnings.extend(view.skipped().map(|folder| {
             format!("{name}: {folder:?} in PATH is not searched: a sandboxed child does not see it")
+        }));
+    }
+}
+
+/// Warns of each file at which the program stops in tier B because the grant does not list it.
+fn warn_of_unlisted(
+    name: &str,
+    target: &Target,
+    confinement: &Confinement,
+    warnings: &mut Vec<String>,
+) {
+    let Target::File(executable) = target else {
+        return;
+    };
+    if confinement.sandbox == Sandbox::None {
+        return;
+    }
+    let fs = &confinement.fs;
+    let is_unlisted = |file: &Path| {
+        let real = file.canonicalize();
+        real.is_ok_and(|real| !is_under(&real, fs.read.iter().chain(&fs.write)))
+    };
+    for path in executable.paths() {
+        warnings.extend(unlisted::stops(path, is_unlisted).map(|(program, file)| {
+            let file = file.display();
+            format!("{name}: {program} needs {file}, which fs.read does not list: in tier B it gets EACCES and stops")
         }));
     }
 }

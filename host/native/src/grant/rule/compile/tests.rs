@@ -264,3 +264,22 @@ fn only_the_hosts_network_brings_the_files_by_which_it_finds_hosts() {
     }
     assert!(!shows(own, "/etc/passwd"));
 }
+
+#[test]
+fn a_program_that_stops_at_an_unlisted_file_in_tier_b_is_warned_of() {
+    let lines = |settings: &str| {
+        let python = echo("").replace("/bin/echo", "/usr/bin/python3");
+        let grant = component(&format!("[defaults]\n{settings}\n{python}"));
+        grant.warnings().to_vec()
+    };
+    let own = "fs = { read = [\"/usr\", \"/lib\", \"/lib64\"] }";
+    let about = |lines: &[String]| lines.iter().any(|line| line.contains("/etc/mime.types"));
+    assert_eq!(about(&lines(own)), Path::new("/etc/mime.types").exists());
+    assert!(!about(&lines("fs = { read = [\"/usr\", \"/etc\"] }")));
+    assert!(!about(&lines(&format!("{own}\nsandbox = \"none\""))));
+    assert!(
+        lines("").is_empty(),
+        "the defaults are enough: {:?}",
+        lines("")
+    );
+}
