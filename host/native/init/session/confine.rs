@@ -10,7 +10,7 @@ use capspawn_raw::filter::{FilterProgram, Instruction};
 use capspawn_raw::limit::{self, INHERITED, Limit};
 use capspawn_raw::step::{Failure, Fault, Step};
 use capspawn_raw::syscall::{call, number};
-use capspawn_raw::wire::Configuration;
+use capspawn_raw::wire::{Configuration, Operation};
 
 /// Takes every step of the server, the filter last. Returns the ruleset with which each
 /// child restricts itself, where there is Landlock.
@@ -159,8 +159,9 @@ fn drop_bounding_set() {
     }
 }
 
-/// Adds the session's own file systems to the grant's ruleset.
+/// Adds the session's own file systems and files to the grant's ruleset.
 fn add_own_rules(configuration: &Configuration<'_>, ruleset: &Descriptor) -> Result<(), i32> {
+    const READ_FILE: u64 = 1 << 2;
     let rules: [(&CStr, u64); 4] = [
         (c"/", configuration.list_rights),
         (c"/proc", configuration.proc_rights),
@@ -170,6 +171,19 @@ fn add_own_rules(configuration: &Configuration<'_>, ruleset: &Descriptor) -> Res
     for (path, access) in rules {
         let parent = mount::inside(path, true, mount::NO_PASS)?;
         add_rule(ruleset, &parent, access)?;
+    }
+    let own = mount::inside(c"/dev", true, mount::NO_PASS)?.stat()?.device;
+    let read = configuration.proc_rights & READ_FILE;
+    for operation in configuration.operations() {
+        let Ok(Operation::File { path, .. }) = operation else {
+            continue;
+        };
+        // Where the host's file stayed, the grant's rules decide.
+        if let Ok(file) = mount::inside(path, false, mount::NO_PASS)
+            && file.stat()?.device == own
+        {
+            add_rule(ruleset, &file, read)?;
+        }
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use super::descriptor::Descriptor;
 use super::schedule;
 use capspawn_raw::syscall::{call, number};
-use capspawn_raw::wire::Configuration;
+use capspawn_raw::wire::{Configuration, HOST_NAME};
 
 const NEWNS: usize = 0x0002_0000;
 const NEWUTS: usize = 0x0400_0000;
@@ -175,9 +175,13 @@ pub(super) fn fork() -> Result<bool, i32> {
     Ok(pid == 0)
 }
 
-/// Sets the host name in the session's UTS namespace.
-pub(super) fn set_host_name() -> Result<(), i32> {
-    let name = b"capspawn";
+/// Sets the host name in the session's UTS namespace. In the host's network the host's name stays: the host's
+/// `/etc/hosts` and name servers know it, and no other.
+pub(super) fn set_host_name(configuration: &Configuration<'_>) -> Result<(), i32> {
+    if !configuration.network.is_own() {
+        return Ok(());
+    }
+    let name = HOST_NAME.as_bytes();
     let args = [name.as_ptr().expose_provenance(), name.len(), 0, 0, 0, 0];
     // SAFETY: the kernel reads `name`, whose length is passed.
     unsafe { call(number::SETHOSTNAME, args) }.map(drop)

@@ -29,7 +29,9 @@ mod server_request;
 use core::ffi::CStr;
 
 pub use args::{EncodedArgs, ExecuteArgs, InitArgs, SessionArgs};
-pub use configuration::{Configuration, Malformed, NetworkNamespace, Operation, filter_pass};
+pub use configuration::{
+    Configuration, HOST_NAME, Malformed, NetworkNamespace, Operation, filter_pass,
+};
 pub use failure::{FAILURE_BYTES, FailureReport};
 pub use group::{GROUP_CHANGE_BYTES, GroupChange};
 pub use probe::ProbeFinding;

@@ -87,16 +87,16 @@ pub(crate) const PID_1: &[Row] = &[
     row("pid 1: open a file by its root", open_through_root, pid_1, Fails(EACCES), FailsInProc).unconfined(NOT_RUN),
 ];
 
-/// A grant that lists `/proc` shows the host's processes in every tier. Landlock
-/// still refuses to open what belongs to processes outside the sandbox.
+/// A grant that lists `/proc` shows the host's processes in tier B. Landlock still refuses to open what belongs to
+/// processes outside the sandbox. A session's `/proc` is its own all the same.
 #[rustfmt::skip]
 pub(crate) const GRANTED_PROC: &[Row] = &[
-    row("granted /proc: the host's environment", read_environment, proc, FailsInProc, FailsInProc).unconfined(NOT_RUN),
-    row("granted /proc: the host's memory", open_memory_to_read, proc, FailsInProc, FailsInProc).unconfined(NOT_RUN),
-    row("granted /proc: the host's root", open_through_root, proc, FailsInProc, FailsInProc).unconfined(NOT_RUN),
-    row("granted /proc: a user's environment", read_environment, canary_in_proc, FailsInProc, FailsInProc).unconfined(IF_TRACING),
-    row("granted /proc: a user's memory", open_memory_to_read, canary_in_proc, FailsInProc, FailsInProc).unconfined(IF_TRACING),
-    row("granted /proc: a user's root", open_through_root, canary_in_proc, FailsInProc, FailsInProc).unconfined(IF_TRACING),
+    row("granted /proc: the host's environment", read_environment, proc, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
+    row("granted /proc: the host's memory", open_memory_to_read, proc, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
+    row("granted /proc: the host's root", open_through_root, proc, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
+    row("granted /proc: a user's environment", read_environment, canary_in_proc, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
+    row("granted /proc: a user's memory", open_memory_to_read, canary_in_proc, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
+    row("granted /proc: a user's root", open_through_root, canary_in_proc, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
     // Root's children cannot lower it without a sandbox either: root has set the least value too.
     row("granted /proc: its own protection from the OOM killer", lower_oom_score, proc, Fails(EROFS), Fails(EACCES))
         .unconfined(Unconfined::SucceedsOr(|| &[EACCES])),

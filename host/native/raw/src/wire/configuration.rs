@@ -43,6 +43,9 @@ pub struct Configuration<'a> {
     pub operations: &'a [u8],
 }
 
+/// The host name of a session with a network of its own.
+pub const HOST_NAME: &str = "capspawn";
+
 /// The network of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -177,6 +180,15 @@ pub enum Operation<'a> {
         /// Its size, in bytes.
         bytes: u64,
     },
+    /// A file of the session's own, read-only, in place of the host's where a granted directory has one.
+    File {
+        /// The path.
+        path: &'a CStr,
+        /// Whether it replaces what is at the path; otherwise that stays.
+        replaces: bool,
+        /// What the file contains.
+        contents: &'a [u8],
+    },
     /// Keeps a directory from being renamed.
     Pin {
         /// The directory.
@@ -205,6 +217,7 @@ const TMP: u32 = 4;
 const PIN: u32 = 5;
 const MASK: u32 = 6;
 const ALIAS: u32 = 7;
+const FILE: u32 = 8;
 
 impl<'a> Operation<'a> {
     /// Writes the operation through `push`, which appends bytes.
@@ -231,6 +244,16 @@ impl<'a> Operation<'a> {
             Self::Tmp { bytes } => {
                 writer.word(TMP);
                 writer.long(bytes);
+            }
+            Self::File {
+                path,
+                replaces,
+                contents,
+            } => {
+                writer.word(FILE);
+                writer.flag(replaces);
+                writer.path(path);
+                writer.block(contents);
             }
             Self::Pin { path } => {
                 writer.word(PIN);
@@ -263,6 +286,11 @@ impl<'a> Operation<'a> {
             PROC => Self::Proc,
             TMP => Self::Tmp {
                 bytes: reader.long()?,
+            },
+            FILE => Self::File {
+                replaces: reader.flag()?,
+                path: reader.path()?,
+                contents: reader.block()?,
             },
             PIN => Self::Pin {
                 path: reader.path()?,

@@ -110,6 +110,11 @@ fn operations_come_back() {
             path,
             required: true,
         },
+        Operation::File {
+            path,
+            replaces: true,
+            contents: b"a\n",
+        },
         Operation::Alias { path, at },
     ];
     let mut bytes = Vec::new();

@@ -10,3 +10,4 @@ pub(super) mod matcher;
 mod root_check;
 pub(super) mod settings;
 pub(super) mod shebang;
+mod system_files;

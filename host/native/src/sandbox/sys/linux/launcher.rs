@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use capspawn_raw::child::ChildUser;
 
 use super::fd::cstrings::CStrings;
-use super::fd::stdio::{AboveStdio, above_stdio, null};
+use super::fd::stdio::{AboveStdio, above_stdio, give_pipes, null};
 use super::owners::{self, Lease};
 use super::policy::cache::{Policy, PolicyCache};
 use super::policy::landlock;
@@ -170,6 +170,7 @@ impl NativeLauncher {
             ..self.spawner.user().0
         });
         let runs_as = user.unwrap_or(self.spawner.user().0);
+        give_pipes(stdio, runs_as);
         let tree = self.spawner.assign_tree(&plan.limits, runs_as)?;
         let limits = rlimits::alone(&plan.limits, tree.memory_limit());
         let mut start = Start {
@@ -231,6 +232,7 @@ impl NativeLauncher {
             uid: lease.uid(),
             ..common
         });
+        give_pipes(stdio, user);
         let tree = self.spawner.assign_tree(&plan.limits, user)?;
         let tasks = match tree.limits_tasks() {
             true => None,

@@ -189,7 +189,9 @@ const INSTALLED: [&str; 2] = ["/usr", "/etc"];
 fn compared_roots(confinement: &Confinement) -> Vec<(PathBuf, Option<FileId>)> {
     let is_installed = |path: &Path| INSTALLED.iter().any(|it| path.starts_with(it));
     let read = confinement.fs.read.iter().map(|root| &root.real);
-    let read = read.filter(|path| !(is_installed(path) && path.is_dir()));
+    // The files of `/proc` are the kernel's.
+    let read =
+        read.filter(|path| !(is_installed(path) && path.is_dir()) && !path.starts_with("/proc"));
     let written = confinement.fs.write.iter().map(|root| &root.real);
     let all = read.chain(written);
     all.map(|path| (path.clone(), FileId::at(path))).collect()

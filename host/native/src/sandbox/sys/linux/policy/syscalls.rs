@@ -283,6 +283,14 @@ const SOCKET_INTERNET: CallRule = CallRule::ByArgs(
     DENY,
 );
 
+/// Without a network, in a network namespace of the session: of netlink the routing family, by which libc lists the
+/// interfaces, of which there is one that is not up. node's `networkInterfaces` throws without.
+const SOCKET_ROUTES: CallRule =
+    CallRule::ByArgs(&[deny_unless(0, ALL, 16), allow_if(2, ALL, 0)], DENY);
+/// The size of a `struct sockaddr_nl`: libc binds its netlink socket. An end of a pair can get a name by it, which nobody
+/// can connect to, because it cannot listen.
+const BIND_ROUTES: CallRule = CallRule::ByArgs(&[allow_if(2, ALL, 12)], DENY);
+
 /// Denied whatever the arguments.
 #[rustfmt::skip]
 const DENIED: &[libc::c_long] = &[
@@ -417,13 +425,11 @@ const IO_PGETEVENTS: libc::c_long = 333;
 const SETXATTRAT: libc::c_long = 463;
 const REMOVEXATTRAT: libc::c_long = 466;
 
-/// Calls that create or use a socket. Denied without a network, where they could only use an inherited socket.
+/// Calls that use a socket. Denied without a network, where they could only use an inherited socket.
 const SOCKET_CALLS: &[libc::c_long] = &[
-    libc::SYS_socket,
     libc::SYS_connect,
     libc::SYS_accept,
     libc::SYS_accept4,
-    libc::SYS_bind,
     libc::SYS_listen,
 ];
 
@@ -463,6 +469,8 @@ pub(crate) struct FilterOptions {
 enum Sockets {
     /// Pairs of stream sockets only.
     Pairs,
+    /// Pairs of stream sockets, and netlink sockets that list the interfaces of the session's network namespace.
+    PairsAndRoutes,
     /// Internet sockets, in a network namespace of the session, and pairs of stream sockets.
     Internet,
     /// All sockets of the host's network, UNIX sockets included.
@@ -505,7 +513,7 @@ pub(crate) fn session_program(
     pass: FilterPass,
 ) -> Vec<Instruction> {
     let sockets = match network {
-        Network::None => Sockets::Pairs,
+        Network::None => Sockets::PairsAndRoutes,
         Network::Loopback => Sockets::Internet,
         Network::Host => Sockets::Host,
     };
@@ -565,20 +573,27 @@ fn rules(sockets: Sockets, options: FilterOptions) -> Vec<(u32, CallRule)> {
         SetGroupId::Allowed => (number(*call), rule.allowed),
     }));
     let (socket, pair) = match sockets {
-        Sockets::Pairs => {
-            rules.extend(all(SOCKET_CALLS, DENY));
-            rules.push((number(libc::SYS_setsockopt), SETSOCKOPT_CLOSED));
-            (None, SOCKETPAIR_CLOSED)
-        }
-        Sockets::Internet => (Some(SOCKET_INTERNET), SOCKETPAIR_CLOSED),
-        Sockets::Host => (Some(SOCKET_OPEN), SOCKETPAIR_OPEN),
+        Sockets::Pairs => (CallRule::Always(DENY), SOCKETPAIR_CLOSED),
+        Sockets::PairsAndRoutes => (SOCKET_ROUTES, SOCKETPAIR_CLOSED),
+        Sockets::Internet => (SOCKET_INTERNET, SOCKETPAIR_CLOSED),
+        Sockets::Host => (SOCKET_OPEN, SOCKETPAIR_OPEN),
+    };
+    let bind = match sockets {
+        Sockets::Pairs => Some(CallRule::Always(DENY)),
+        Sockets::PairsAndRoutes => Some(BIND_ROUTES),
+        Sockets::Internet | Sockets::Host => None,
     };
     let ioctl = match sockets {
-        Sockets::Pairs => IOCTL_CLOSED,
+        Sockets::Pairs | Sockets::PairsAndRoutes => {
+            rules.extend(all(SOCKET_CALLS, DENY));
+            rules.push((number(libc::SYS_setsockopt), SETSOCKOPT_CLOSED));
+            IOCTL_CLOSED
+        }
         Sockets::Internet | Sockets::Host => IOCTL,
     };
+    rules.extend(bind.map(|rule| (number(libc::SYS_bind), rule)));
     rules.push((number(libc::SYS_ioctl), ioctl));
-    rules.extend(socket.map(|rule| (number(libc::SYS_socket), rule)));
+    rules.push((number(libc::SYS_socket), socket));
     rules.push((number(libc::SYS_socketpair), pair));
     rules
 }

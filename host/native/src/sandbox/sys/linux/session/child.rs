@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::instance::Session;
 use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process, TreeCounters};
+use crate::sandbox::sys::linux::fd::stdio::give_pipes;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::tree::Tree;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
@@ -52,6 +53,7 @@ impl Session {
         stdio: &ChildStdio,
         tree: Tree,
     ) -> Result<SessionChild, LaunchError> {
+        give_pipes(stdio, self.user());
         let (spawned, server) = self.spawn(plan, stdio, &tree)?;
         let child = SessionChild::new(Arc::clone(self), spawned, tree.started(server));
         self.remember(&child.child);

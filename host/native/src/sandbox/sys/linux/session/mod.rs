@@ -19,6 +19,7 @@ mod configuration;
 mod foundation;
 mod instance;
 mod masks;
+mod own_files;
 mod owner_mounts;
 mod path_error;
 mod places;

@@ -58,7 +58,8 @@ impl Session {
         // First: what the host changes from here on is noticed.
         let foundation = Foundation::new(rules).map_err(at(Stage::Root))?;
         let user = SessionUser::choose(spawner, scope, foundation.roots())?;
-        let layout = foundation.layout(profile.tmpfs_bytes, &user.mounts);
+        let network = profile.confinement.network;
+        let layout = foundation.layout(network, profile.tmpfs_bytes, &user.mounts);
         let layout = layout.map_err(at(Stage::Root))?;
         let ruleset =
             landlock::session_ruleset(&profile.confinement).map_err(at(Stage::Ruleset))?;

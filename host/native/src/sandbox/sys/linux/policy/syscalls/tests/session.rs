@@ -166,6 +166,39 @@ fn where_system_v_cannot_be_limited_it_alone_is_denied() {
 }
 
 #[test]
+fn without_a_network_a_session_lists_its_own_interfaces_and_has_no_other_socket() {
+    const SOCKET: u32 = 41;
+    const BIND: u32 = 49;
+    let program = session_program(Network::None, OPTIONS, draw());
+    let run = |number, [a, b, c]: [u64; 3]| interpret(&program, X86_64, number, [a, b, c, 0, 0, 0]);
+    assert_eq!(run(SOCKET, [16, 3, 0]), Allow);
+    assert_eq!(run(BIND, [3, 0, 12]), Allow);
+    // The size of an address is an int, whose upper half the kernel ignores.
+    assert_eq!(run(BIND, [3, 0, (1 << 32) + 16]), EPERM);
+    for (family, protocol) in [
+        (16, 9),
+        (16, 11),
+        (16, 15),
+        (1, 0),
+        (2, 0),
+        (10, 0),
+        (40, 0),
+    ] {
+        assert_eq!(
+            run(SOCKET, [family, 3, protocol]),
+            EPERM,
+            "{family} {protocol}"
+        );
+    }
+    for length in [0, 2, 16, 28, 110] {
+        assert_eq!(run(BIND, [3, 0, length]), EPERM, "{length}");
+    }
+    for (number, args) in [(SOCKET, [16, 3, 0]), (BIND, [3, 0, 12])] {
+        assert_eq!(closed(number, &args), EPERM, "outside a session {number}");
+    }
+}
+
+#[test]
 fn a_loopback_interface_allows_no_unix_sockets() {
     let program = session_program(Network::Loopback, OPTIONS, draw());
     let run = |number, [a, b, c]: [u64; 3]| interpret(&program, X86_64, number, [a, b, c, 0, 0, 0]);
