@@ -349,3 +349,6 @@ impl Drop for Leaf {
         self.place.give_back(cgroup, self.counted.get_mut().take());
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -224,3 +224,58 @@ fn a_directory_goes_with_its_host_or_with_the_next_one() {
     drop(made);
     assert!(!path.exists());
 }
+
+/// With version 2 the first moves the host into a cgroup of its own, where the second finds it.
+#[test]
+fn two_launchers_of_one_process_have_cgroups_at_the_same_time() {
+    if cgroups().is_none() {
+        return;
+    }
+    let is_counted = |child: &dyn Process| {
+        let counters = child.counters();
+        counters.tasks_enforced && counters.usage.peak_tasks == Some(1)
+    };
+    let waits = plan("read line; exit 3", limits(64 << 20));
+    let endless = plan("exec sleep 600", limits(64 << 20));
+    let launcher = || NativeLauncher::builder().tier(Tier::B).build();
+    let (first, second) = (launcher(), launcher());
+    let held = start(&second, &endless);
+    for _ in 0..3 {
+        let child = start(&first, &waits);
+        assert_eq!(exit(&*child), Exit::Code(3));
+        assert!(is_counted(&*child) && is_counted(&*held));
+        child.reap().expect("it has ended");
+    }
+    // The one that came first goes first, while the other has a child.
+    drop(first);
+    assert!(is_counted(&*held));
+    let child = start(&second, &waits);
+    assert_eq!(exit(&*child), Exit::Code(3));
+    assert!(is_counted(&*child));
+    child.reap().expect("it has ended");
+    let third = launcher();
+    let child = start(&third, &waits);
+    assert_eq!(exit(&*child), Exit::Code(3));
+    assert!(is_counted(&*child));
+    child.reap().expect("it has ended");
+    held.signal_tree(crate::Signal::Kill).expect("it runs");
+    assert_eq!(exit(&*held), Exit::Signal(9));
+    held.reap().expect("it has ended");
+}
+
+#[test]
+fn a_launcher_without_cgroups_has_no_counters_of_the_kernel() {
+    for (without, is_counted) in [(false, cgroups().is_some()), (true, false)] {
+        let builder = NativeLauncher::builder().tier(Tier::B);
+        let launcher = match without {
+            true => builder.without_cgroups().build(),
+            false => builder.build(),
+        };
+        let child = start(&launcher, &plan("exit 0", limits(64 << 20)));
+        assert_eq!(exit(&*child), Exit::Code(0));
+        let counters = child.counters();
+        assert_eq!(counters.tasks_enforced, is_counted);
+        assert_eq!(counters.usage.peak_memory_bytes.is_some(), is_counted);
+        child.reap().expect("it has ended");
+    }
+}
