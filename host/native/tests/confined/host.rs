@@ -437,7 +437,7 @@ fn the_status_of_a_child_is_known_even_if_other_code_of_the_host_reaps_it() {
 }
 
 /// The version of the running kernel.
-fn kernel() -> (u32, u32) {
+pub(crate) fn kernel() -> (u32, u32) {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
     let mut numbers = release
         .split(['.', '-'])
