@@ -247,7 +247,10 @@ fn an_id_is_not_given_out_while_a_process_that_left_its_tree_has_it() {
         return;
     }
     let left = Left(format!("18{:08}", std::process::id()));
-    let launcher = launcher_with(1_800_000_010, 1_800_000_010);
+    let uids = OwnerUids::new(1_800_000_010, 1_800_000_010).expect("a range");
+    // A cgroup of version 2 would be killed as a whole.
+    let builder = NativeLauncher::builder().without_cgroups();
+    let launcher = builder.owner_uids(uids).tier(tier()).build();
     let leaver = shell(&format!("setsid sleep {} >/dev/null 2>&1 & echo", left.0));
     let leaver = leaver.sandbox(Sandbox::None);
     let started = leaver.start_as(&launcher, Scope(1)).expect("it starts");
