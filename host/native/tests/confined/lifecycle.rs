@@ -225,11 +225,15 @@ fn sleepers(marker: &str, pairs: usize) -> Spec {
 /// Starts such a tree, and waits until all sleepers run.
 fn started_sleepers(spec: &Spec, marker: &str, pairs: usize) -> Started {
     let tree = started(spec);
+    wait_for_sleepers(marker, pairs);
+    tree
+}
+
+fn wait_for_sleepers(marker: &str, pairs: usize) {
     // Their own name counts: before, one of a pair is still the program `setsid`.
     eventually("all sleepers", || {
         with_arguments(&["sleep", marker]).len() == 2 * pairs + 1
     });
-    tree
 }
 
 #[test]
@@ -251,7 +255,11 @@ fn without_a_sandbox_a_process_that_calls_setsid_survives_its_tree() {
     const PAIRS: usize = 100;
     let marker = format!("3002.{}", std::process::id());
     let spec = sleepers(&marker, PAIRS).sandbox(Sandbox::None);
-    let tree = started_sleepers(&spec, &marker, PAIRS);
+    // A cgroup of version 2 is killed as a whole.
+    let launcher = NativeLauncher::builder().without_cgroups().build();
+    let mut tree = spec.start_with(&launcher).expect("it starts");
+    read_until(&mut tree.output, "ready");
+    wait_for_sleepers(&marker, PAIRS);
     tree.process.signal_tree(Signal::Kill).expect("it runs");
     assert_eq!(ended(&*tree.process), Exit::Signal(9));
     tree.process.reap().expect("it has ended");

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use capspawn_raw::child::ChildUser;
 
 use super::fd::cstrings::CStrings;
-use super::fd::stdio::{AboveStdio, above_stdio, give_pipes, null};
+use super::fd::stdio::{AboveStdio, give_pipes, null};
 use super::owners::{self, Lease};
 use super::policy::cache::{Policy, PolicyCache};
 use super::policy::landlock;
@@ -160,9 +160,11 @@ impl NativeLauncher {
             env.push(&[tmp::VARIABLE, "=", path])
                 .map_err(at(Stage::Spawn))?;
         }
-        let stdin = stream(stdio.stdin.as_ref()).map_err(at(Stage::Stdio))?;
-        let stdout = stream(stdio.stdout.as_ref()).map_err(at(Stage::Stdio))?;
-        let stderr = stream(stdio.stderr.as_ref()).map_err(at(Stage::Stdio))?;
+        let null = null_device(stdio).map_err(at(Stage::Stdio))?;
+        let stream = |given: Option<_>| stream(given.or(null.as_ref())).map_err(at(Stage::Stdio));
+        let stdin = stream(stdio.stdin.as_ref())?;
+        let stdout = stream(stdio.stdout.as_ref())?;
+        let stderr = stream(stdio.stderr.as_ref())?;
         let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
         let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
         let user = lease.as_ref().map(|lease| Identity {
@@ -341,12 +343,18 @@ fn is_short_of_descriptors(error: &LaunchError) -> bool {
     )
 }
 
-/// A stream of a child, or the null device, above the standard streams.
+/// Opens the null device once for a child that gets fewer than three streams, and for no other child: a lock (`flock(2)`)
+/// on it must not outlast its child.
+fn null_device(stdio: &ChildStdio) -> io::Result<Option<OwnedFd>> {
+    let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
+    let is_missing = streams.into_iter().any(Option::is_none);
+    is_missing.then(null).transpose()
+}
+
+/// A stream of a child above the standard streams.
 fn stream(stream: Option<&OwnedFd>) -> io::Result<AboveStdio<'_>> {
-    match stream {
-        Some(stream) => AboveStdio::new(stream.as_fd()),
-        None => Ok(AboveStdio::Copied(above_stdio(null()?)?)),
-    }
+    let stream = stream.ok_or(io::ErrorKind::NotFound)?;
+    AboveStdio::new(stream.as_fd())
 }
 
 impl Launcher for NativeLauncher {

@@ -363,3 +363,6 @@ impl Drop for Leaf {
         self.place.give_back(cgroup, self.counted.get_mut().take());
     }
 }
+
+#[cfg(test)]
+mod tests;
