@@ -52,6 +52,7 @@ fn confine(args: &ExecuteArgs) -> Result<(), Failure> {
     let confine = Confine {
         // Locked already, with the change of the user.
         lock_securebits: false,
+        capabilities: 0,
         ruleset: args.ruleset,
         filter: FilterProgram::from_bytes(filter),
     };

@@ -44,6 +44,7 @@ pub(super) fn server(
     give_up(
         FilterProgram::from_bytes(configuration.filter),
         ruleset,
+        CAP_SYS_ADMIN,
         fault,
     )?;
     Ok(child_ruleset)
@@ -117,13 +118,19 @@ static PID1_FILTER: [Instruction; 10] = {
 
 /// Gives up all rights of pid 1.
 pub(super) fn pid1(ruleset: Option<&Descriptor>, fault: Fault) -> Result<(), Failure> {
-    give_up(FilterProgram::new(&PID1_FILTER), ruleset, fault)
+    give_up(FilterProgram::new(&PID1_FILTER), ruleset, 0, fault)
 }
 
-/// Gives up all rights except those that `filter` leaves.
+/// In the session's user namespace, and used for one call alone, by which a server that the first one
+/// has started joins the pid namespace. The filter denies it and all others that need the
+/// capability to the children, who have neither it nor the pass.
+const CAP_SYS_ADMIN: u32 = 1 << 21;
+
+/// Gives up all rights except those that `filter` leaves, and the `capabilities`.
 fn give_up(
     filter: FilterProgram<'_>,
     ruleset: Option<&Descriptor>,
+    capabilities: u32,
     fault: Fault,
 ) -> Result<(), Failure> {
     fault.guard(Step::Capabilities, || {
@@ -132,6 +139,7 @@ fn give_up(
     })?;
     let confine = Confine {
         lock_securebits: true,
+        capabilities,
         ruleset: ruleset.map(Descriptor::number),
         filter,
     };

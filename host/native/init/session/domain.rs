@@ -17,6 +17,8 @@ use super::descriptor::Descriptor;
 use super::serve::serve;
 use super::server::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
+use capspawn_raw::child::PassArguments;
+use capspawn_raw::confine::drop_capabilities;
 use capspawn_raw::syscall::{call, descriptor, exit, number};
 use capspawn_raw::wire::Report;
 
@@ -48,7 +50,7 @@ pub(super) fn start_server(
             let report = Report::Refused {
                 step: None,
                 errno,
-                number: 0,
+                pid: 0,
             };
             let _ = socket::send(&control, &report, None);
         }
@@ -60,11 +62,20 @@ fn run(starter: &mut Server<'_>, has_domain: bool, control: &Descriptor) -> ! {
     // The host notices the end of each server by its own socket.
     // SAFETY: the call takes no pointer. The descriptor is this process's own copy, which nothing uses from here on.
     let _ = unsafe { call(number::CLOSE, [starter.control.arg(), 0, 0, 0, 0, 0]) };
-    if has_domain && enter_domain(starter.child_ruleset.as_ref()).is_none() {
+    let is_confined = match starter.pid_namespace.take() {
+        Some(namespace) => {
+            join(&namespace, starter.filter_pass).and_then(|()| drop_capabilities(0))
+        }
+        // Outside a session a child drops the privileges itself.
+        None => Ok(()),
+    };
+    if is_confined.is_err() || has_domain && enter_domain(starter.child_ruleset.as_ref()).is_none()
+    {
         exit(1);
     }
     let mut server = Server {
         filter_pass: starter.filter_pass,
+        pid_namespace: None,
         child_ruleset: starter.child_ruleset.take(),
         tmp: starter.tmp.take(),
         control,
@@ -79,6 +90,14 @@ fn run(starter: &mut Server<'_>, has_domain: bool, control: &Descriptor) -> ! {
     serve(&mut server)
 }
 
+/// Makes the pid `namespace` that of the children of this process, which itself stays outside.
+fn join(namespace: &Descriptor, [first, second]: PassArguments) -> Result<(), i32> {
+    const CLONE_NEWPID: usize = 0x2000_0000;
+    let args = [namespace.arg(), CLONE_NEWPID, 0, 0, first, second];
+    // SAFETY: the call takes no pointer.
+    unsafe { call(number::SETNS, args) }.map(drop)
+}
+
 /// Restricts the process with `ruleset`, which has a scope for signals. `None` unless that has
 /// succeeded: without the scope `kill(-1)` would reach every process of the user.
 fn enter_domain(ruleset: Option<&Descriptor>) -> Option<()> {
@@ -88,18 +107,15 @@ fn enter_domain(ruleset: Option<&Descriptor>) -> Option<()> {
     is_scoped().then_some(())
 }
 
-/// Returns whether the kernel refuses a signal to a process outside the domain: to the parent, the host, or to pid 1 where the
-/// parent is in another pid namespace. The process has the same user and could signal either without the scope.
+/// Returns whether the kernel refuses a signal to the parent, the host, which is outside the domain.
 fn is_scoped() -> bool {
     // SAFETY: the call takes no pointer.
-    let parent = unsafe { call(number::GETPPID, [0; 6]) };
-    let outside = match parent {
-        Ok(0) | Err(_) => 1,
-        Ok(parent) => parent,
+    let Ok(host) = (unsafe { call(number::GETPPID, [0; 6]) }) else {
+        return false;
     };
     // SAFETY: the call takes no pointer. The signal 0 only checks the right.
-    let signalled = unsafe { call(number::KILL, [outside, 0, 0, 0, 0, 0]) };
-    signalled == Err(EPERM)
+    let signalled = unsafe { call(number::KILL, [host, 0, 0, 0, 0, 0]) };
+    host != 0 && signalled == Err(EPERM)
 }
 
 /// Sends `signal` to all processes in the server's domain but the server.

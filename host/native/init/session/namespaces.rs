@@ -15,6 +15,9 @@ const NEWUSER: usize = 0x1000_0000;
 const NEWPID: usize = 0x2000_0000;
 
 const PR_SET_DUMPABLE: usize = 4;
+const AT_FDCWD: usize = -100isize as usize;
+const O_CLOEXEC: usize = 0o2_000_000;
+const O_DIRECTORY: usize = 0o200_000;
 
 /// Makes the namespaces and maps the user onto the number that its processes see, and the
 /// group onto itself. Returns whether System V IPC is limited.
@@ -27,7 +30,7 @@ pub(super) fn enter(configuration: &Configuration<'_>) -> Result<bool, i32> {
     unshare(NEWUSER | NEWIPC)?;
     map((0, uid), gid)?;
     let ipc_is_limited = limit_ipc(configuration.shared_memory_bytes).is_ok();
-    unshare(NEWUSER | NEWNS | NEWPID | NEWUTS)?;
+    unshare(NEWUSER | NEWNS | NEWUTS)?;
     map((configuration.inner_uid, 0), gid)?;
     limit_kernel_objects();
     if configuration.hides_cgroup {
@@ -138,18 +141,8 @@ fn decimal(number: u32, digits: &mut [u8; 10]) -> &[u8] {
 }
 
 fn write(path: &CStr, bytes: &[u8]) -> Result<(), i32> {
-    const AT_FDCWD: usize = -100isize as usize;
-    const O_WRONLY_CLOEXEC: usize = 0o2_000_001;
-    let args = [
-        AT_FDCWD,
-        path.as_ptr().expose_provenance(),
-        O_WRONLY_CLOEXEC,
-        0,
-        0,
-        0,
-    ];
-    // SAFETY: the kernel reads a C string.
-    let file = Descriptor::new(unsafe { call(number::OPENAT, args) })?;
+    const O_WRONLY: usize = 1;
+    let file = open(AT_FDCWD, path, O_WRONLY | O_CLOEXEC)?;
     let args = [
         file.arg(),
         bytes.as_ptr().expose_provenance(),
@@ -162,17 +155,32 @@ fn write(path: &CStr, bytes: &[u8]) -> Result<(), i32> {
     unsafe { call(number::WRITE, args) }.map(drop)
 }
 
-/// Forks pid 1, which becomes a child of the host, and returns whether this is pid 1. The
-/// caller itself stays in the host's pid namespace.
-pub(super) fn fork() -> Result<bool, i32> {
+/// Forks pid 1, in a pid namespace of its own, as a child of the host. Returns a descriptor of that namespace to the caller,
+/// which itself stays in the host's, and none to pid 1.
+pub(super) fn fork() -> Result<Option<Descriptor>, i32> {
     const CLONE_PARENT: usize = 0x8000;
-    let args = [CLONE_PARENT, 0, 0, 0, 0, 0];
+    // Opened first: pid 1 makes another root for both.
+    let proc = open(AT_FDCWD, c"/proc", O_DIRECTORY | O_CLOEXEC)?;
+    let args = [CLONE_PARENT | NEWPID, 0, 0, 0, 0, 0];
     // SAFETY: without CLONE_VM the child gets a copy of the memory, with the stack at the same address.
     let pid = unsafe { call(number::CLONE, args)? };
-    if pid != 0 {
-        schedule::move_away(pid);
+    if pid == 0 {
+        return Ok(None);
     }
-    Ok(pid == 0)
+    schedule::move_away(pid);
+    let (mut digits, mut path) = ([0u8; 10], [0u8; 24]);
+    let parts = [decimal(pid as u32, &mut digits), b"/ns/pid"];
+    for (place, byte) in path.iter_mut().zip(parts.into_iter().flatten()) {
+        *place = *byte;
+    }
+    let path = CStr::from_bytes_until_nul(&path).unwrap_or_default();
+    open(proc.arg(), path, O_CLOEXEC).map(Some)
+}
+
+fn open(directory: usize, path: &CStr, flags: usize) -> Result<Descriptor, i32> {
+    let path = path.as_ptr().expose_provenance();
+    // SAFETY: the kernel reads a C string.
+    Descriptor::new(unsafe { call(number::OPENAT, [directory, path, flags, 0, 0, 0]) })
 }
 
 /// Sets the host name in the session's UTS namespace. In the host's network the host's name stays: the host's

@@ -14,6 +14,9 @@ pub(super) const STACK: usize = 64 * 1024;
 pub(super) struct Server<'a> {
     /// What the server's own calls carry, by which the filter lets them pass.
     pub(super) filter_pass: PassArguments,
+    /// The pid namespace of the children, if this is the first server of a session: the servers
+    /// that it starts join it.
+    pub(super) pid_namespace: Option<Descriptor>,
     /// The Landlock ruleset of each child's own domain, where the kernel has Landlock.
     pub(super) child_ruleset: Option<Descriptor>,
     /// `/tmp`, once a child has started there.
@@ -47,6 +50,7 @@ impl<'a> Server<'a> {
         let pointers = unsafe { core::slice::from_raw_parts_mut(pointers, count) };
         Ok(Self {
             filter_pass: filter_pass.map(|word| word as usize),
+            pid_namespace: None,
             child_ruleset: None,
             tmp: None,
             control,

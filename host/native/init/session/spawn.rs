@@ -27,8 +27,8 @@ struct Refusal {
     /// `None` if the child could not be cloned.
     step: Option<Step>,
     errno: i32,
-    /// The process that failed, which the host reaps.
-    child: Option<Cloned>,
+    /// The process that failed, which the host reaps; 0 if there was none.
+    pid: u32,
 }
 
 impl Refusal {
@@ -37,7 +37,7 @@ impl Refusal {
         move |errno| Self {
             step: Some(step),
             errno,
-            child: None,
+            pid: 0,
         }
     }
 
@@ -46,7 +46,7 @@ impl Refusal {
     }
 }
 
-/// A child: its pid as the server sees it, and its pidfd.
+/// A child: its pid as the host sees it, and its pidfd.
 struct Cloned(u32, Descriptor);
 
 /// Starts the child and replies.
@@ -62,21 +62,12 @@ pub(super) fn spawn(
     let started = start(server, request, &files);
     // Closed before the reply: from then on the child alone holds the other ends of its streams.
     drop(files);
-    let (report, child) = match started {
-        Ok(child) => (Report::Started { number: child.0 }, Some(child)),
-        Err(Refusal { step, errno, child }) => {
-            let number = child.as_ref().map_or(0, |child| child.0);
-            let report = Report::Refused {
-                step,
-                errno,
-                number,
-            };
-            (report, child)
-        }
+    let (report, pidfd) = match started {
+        Ok(Cloned(pid, pidfd)) => (Report::Started { pid }, Some(pidfd)),
+        Err(Refusal { step, errno, pid }) => (Report::Refused { step, errno, pid }, None),
     };
-    let pidfd = child.as_ref().map(|Cloned(_, pidfd)| pidfd);
     // Where the kernel passes no more descriptors, the host opens its own.
-    if socket::send(server.control, &report, pidfd).is_err() && pidfd.is_some() {
+    if socket::send(server.control, &report, pidfd.as_ref()).is_err() && pidfd.is_some() {
         let _ = socket::send(server.control, &report, None);
     }
 }
@@ -160,11 +151,13 @@ fn start(
         confine: Some(match alone {
             None => Confine {
                 lock_securebits: false,
+                capabilities: 0,
                 ruleset: server.child_ruleset.as_ref().map(Descriptor::number),
                 filter: FilterProgram::NONE,
             },
             Some(alone) => Confine {
                 lock_securebits: alone.lock_securebits,
+                capabilities: 0,
                 ruleset: files.ruleset.as_ref().map(Descriptor::number),
                 filter: filter.as_ref().map_or(FilterProgram::NONE, |filter| {
                     FilterProgram::from_bytes(filter.bytes())
@@ -180,14 +173,14 @@ fn start(
     let cloned = vfork(stack_top, into, &args).map_err(|errno| Refusal {
         step: None,
         errno,
-        child: None,
+        pid: 0,
     })?;
     match args.failure.load() {
         None => Ok(cloned),
         Some((step, errno)) => Err(Refusal {
             step: Some(step),
             errno,
-            child: Some(cloned),
+            pid: cloned.0,
         }),
     }
 }

@@ -38,11 +38,11 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     let forked = network::own_namespaces()
         .and_then(|own| Ok((own, socket::pair()?)))
         .and_then(|own| Ok((namespaces::fork()?, own)));
-    let (is_pid1, (namespaces, [pid1, server])) = match forked {
+    let (pid_namespace, (namespaces, [pid1, server])) = match forked {
         Ok(forked) => forked,
         Err(errno) => fail(&control, Step::Namespaces, errno, 0),
     };
-    if is_pid1 {
+    let Some(pid_namespace) = pid_namespace else {
         drop(pid1);
         drop(announcements);
         pid1::run(Pid1 {
@@ -54,7 +54,7 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
             configuration: mapped,
             fault,
         })
-    }
+    };
     drop(server);
     drop(lifeline);
     root::close_mounts(&configuration);
@@ -81,6 +81,7 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
             Ok(ruleset) => ruleset,
             Err((step, errno)) => fail(&control, step, errno, 0),
         };
+    server.pid_namespace = Some(pid_namespace);
     drop(ruleset);
     // It contains the filter's pass, which stays only where the server's calls need it.
     drop(mapped);

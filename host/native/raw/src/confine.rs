@@ -16,6 +16,8 @@ use crate::syscall::{call, descriptor, number};
 pub struct Confine<'a> {
     /// Whether to lock the securebits, which needs `CAP_SETPCAP`.
     pub lock_securebits: bool,
+    /// The capabilities that are kept, as bits; all others are dropped.
+    pub capabilities: u32,
     /// The descriptor of a Landlock ruleset.
     pub ruleset: Option<i32>,
     /// A seccomp filter; an empty one is not installed.
@@ -121,18 +123,19 @@ pub fn become_user(uid: u32, gid: u32) -> Result<(), i32> {
     unsafe { call(number::SETRESUID, [uid, uid, uid, 0, 0, 0]) }.map(drop)
 }
 
-/// Drops every capability.
+/// Drops every capability but those of the bits `kept`.
 ///
 /// # Errors
 ///
 /// The error number of `capset(2)`.
-pub fn drop_capabilities() -> Result<(), i32> {
+pub fn drop_capabilities(kept: u32) -> Result<(), i32> {
     let header = [CAPABILITY_VERSION_3, 0];
-    let none = [0u32; 6];
+    // Effective, permitted, inheritable, and the same for the capabilities from 32 on.
+    let sets = [kept, kept, 0, 0, 0, 0];
     let header = (&raw const header).expose_provenance();
-    let none = (&raw const none).expose_provenance();
+    let sets = (&raw const sets).expose_provenance();
     // SAFETY: the kernel reads a header of version 3 and, as that version demands, two times three words.
-    unsafe { call(number::CAPSET, [header, none, 0, 0, 0, 0]) }.map(drop)
+    unsafe { call(number::CAPSET, [header, sets, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Takes the steps from `no_new_privs` to the filter.
@@ -146,7 +149,7 @@ pub fn confine(confine: &Confine<'_>, fault: Fault) -> Result<(), Failure> {
         if confine.lock_securebits {
             lock_securebits()?;
         }
-        drop_capabilities()
+        drop_capabilities(confine.capabilities)
     })?;
     fault.guard(Step::Landlock, || {
         let Some(ruleset) = confine.ruleset else {

@@ -37,7 +37,7 @@ pub const RECVMSG: usize = 47;
 pub const SOCKETPAIR: usize = 53;
 /// `clone(2)`
 pub const CLONE: usize = 56;
-/// `getppid`.
+/// `getppid(2)`
 pub const GETPPID: usize = 110;
 /// `clone3(2)`.
 pub const CLONE3: usize = 435;

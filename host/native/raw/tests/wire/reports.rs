@@ -20,14 +20,14 @@ proptest! {
         step in step(),
         refused in prop::option::of(super::step()),
         errno in any::<i32>(),
-        number in any::<u32>(),
+        pid in any::<u32>(),
         operation in any::<u32>(),
     ) {
         let all = [
-            Report::Started { number },
+            Report::Started { pid },
             Report::Failed { step, errno, operation },
             Report::Ready,
-            Report::Refused { step: refused, errno, number },
+            Report::Refused { step: refused, errno, pid },
         ];
         for report in all {
             let bytes = report.to_bytes();

@@ -92,7 +92,7 @@ impl Policy {
     pub(crate) fn has_free_groups(&self) -> bool {
         self.filter
             .as_ref()
-            .is_none_or(|filter| filter.options.groups == Groups::Free)
+            .is_some_and(|filter| filter.options.groups == Groups::Free)
     }
 
     /// Returns whether the confinement has roots of the children's common user, as `find`

@@ -478,15 +478,16 @@ enum Sockets {
 }
 
 /// Allowed to a session's server and not to its children: `clone` and `clone3` of a child whose parent is the host,
-/// `setsid` and the mark by `prlimit` (called by the vfork child of the server), and `openat2` to resolve a path below
-/// a directory. None of them uses its last two arguments: `clone` has five, and reads the fifth only with
-/// `CLONE_SETTLS`; `clone3` has two, and `prlimit` four.
+/// `setsid` and the mark by `prlimit` (called by the vfork child of the server), `openat2` to resolve a path below
+/// a directory, and `setns` (called by a new server). None of them uses its last two arguments: `clone` has five, and reads the fifth only with
+/// `CLONE_SETTLS`; `clone3` and `setns` have two, and `prlimit` four.
 const SERVER_ONLY: &[libc::c_long] = &[
     libc::SYS_clone,
     libc::SYS_clone3,
     libc::SYS_setsid,
     libc::SYS_openat2,
     libc::SYS_prlimit64,
+    libc::SYS_setns,
 ];
 
 /// Returns the filter program of a child outside a session, under `network`.

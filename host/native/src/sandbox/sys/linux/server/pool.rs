@@ -17,7 +17,7 @@ use std::time::Duration;
 use capspawn_raw::wire::{Report, ServerRequest};
 use parking_lot::Mutex;
 use rustix::net::sockopt::{Timeout, set_socket_passcred, set_socket_timeout};
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, shutdown};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::message::{receive, socket_pair};
@@ -135,6 +135,15 @@ impl Servers {
         if let Some(server) = surplus {
             self.end(server);
         }
+    }
+
+    /// Ends the first server and those that no tree has, and returns whether there are no others.
+    pub(crate) fn close(&self) -> bool {
+        let _ = shutdown(&self.first, Shutdown::Both);
+        let mut state = self.state.lock();
+        let free = std::mem::take(&mut state.free);
+        state.count -= free.len() as u64;
+        state.count == 0
     }
 
     /// Ends a server, whose socket closes with the last reference to it, and reaps those that have

@@ -53,7 +53,7 @@ impl Processes {
         self.announcements
             .take_unreported()
             .into_iter()
-            .for_each(|pid| reap(WaitId::Pid(pid)));
+            .for_each(reap);
         // The servers and pid 1, and each child that was killed before it could announce itself. The kernel lets
         // pid 1 be reaped only after all other processes in its namespace.
         let group = || WaitId::Pgid(Some(self.server.pid));

@@ -58,6 +58,12 @@ impl AloneServers {
         })
     }
 
+    /// Returns the pid of the first server.
+    #[cfg(test)]
+    pub(crate) fn first(&self) -> rustix::process::Pid {
+        self.first.pid
+    }
+
     /// Returns a server for one tree.
     pub(crate) fn claim(&self) -> io::Result<Claimed> {
         self.servers.claim()
@@ -100,14 +106,18 @@ impl Drop for AloneServers {
             .for_each(|pid| {
                 // Its server was killed before it could report it.
                 let _ = kill_process_group(pid, Signal::KILL);
-                reap(WaitId::Pid(pid));
+                reap(pid);
             });
         let first = self.first.pid;
-        // The servers end with their sockets, of which children that still run hold some.
         let reap = move || {
             let group = || WaitId::Pgid(Some(first));
             while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
         };
+        // The servers end with their sockets, at once.
+        if self.servers.close() {
+            return reap();
+        }
+        // Children that still run hold some.
         let thread = std::thread::Builder::new().name("capspawn-end".into());
         if let Err(error) = thread.spawn(reap) {
             tracing::debug!(%error, "ended servers are left to the end of the host");

@@ -59,6 +59,7 @@ impl Spawner {
             announce: watchdog.as_deref().and_then(Watchdog::descriptor),
             confine: Some(Confine {
                 lock_securebits: self.lock_securebits,
+                capabilities: 0,
                 ruleset: number(policy.ruleset()),
                 filter: FilterProgram::new(policy.filter()),
             }),

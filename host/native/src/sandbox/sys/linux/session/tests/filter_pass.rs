@@ -141,7 +141,7 @@ fn pid_1_has_one_socket_and_no_pass() {
     assert_eq!(kinds(&first_open), [null, null, null, "socket"]);
     assert_eq!(
         kinds(&server_open),
-        [null, null, null, "anon_inode", "socket", "socket"]
+        [null, null, null, "anon_inode", "pid", "socket", "socket"]
     );
     assert!(!server_open.contains(&first_open[3]));
     assert!(!is_in_memory(first, &pass));

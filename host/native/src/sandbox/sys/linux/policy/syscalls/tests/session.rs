@@ -11,6 +11,7 @@ const CLONE: u32 = 56;
 const CLONE3: u32 = 435;
 const SETSID: u32 = 112;
 const OPENAT2: u32 = 437;
+const SETNS: u32 = 308;
 /// Allowed in a session, whose root shows no other directories, without the pass too.
 const INOTIFY_INIT: u32 = 253;
 const INOTIFY_INIT1: u32 = 294;
@@ -226,7 +227,7 @@ fn the_pass_allows_the_calls_of_the_server_and_no_others() {
     let args = carrying([0; 4], pass.arguments());
     for number in 0..2000 {
         let returned = interpret(&program, X86_64, number, args);
-        let calls = [SETSID, OPENAT2, CLONE3, INOTIFY_INIT, INOTIFY_INIT1];
+        let calls = [SETSID, OPENAT2, CLONE3, SETNS, INOTIFY_INIT, INOTIFY_INIT1];
         let of_session = [&OF_PROCESSES, IPC, &[SETPRIORITY]].concat();
         if calls.contains(&number) || of_session.contains(&number) {
             assert_eq!(returned, Allow, "number {number}");
