@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::{Context as _, Result};
 use capspawn::{Event, EventKind};
 
-use crate::output::quoted;
+use crate::output::{note, quoted};
 
 /// The receiver of the registry's events, which arrive on its threads.
 #[derive(Debug)]
@@ -54,13 +54,13 @@ impl Events {
             if let Err(error) = written
                 && !self.has_failed.swap(true, Ordering::Relaxed)
             {
-                eprintln!("capspawn: cannot write to the file of --events: {error}");
+                note(&format!("cannot write to the file of --events: {error}"));
             }
         }
-        if let Some(note) = refusal(event, self.has_grants)
+        if let Some(reason) = refusal(event, self.has_grants)
             && !self.has_refused.swap(true, Ordering::Relaxed)
         {
-            eprintln!("capspawn: {note}");
+            note(&reason);
         }
     }
 }

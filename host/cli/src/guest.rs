@@ -8,6 +8,7 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
 
 use crate::args::RunArgs;
+use crate::streams::{Input, Output};
 use crate::{bounds, output};
 
 /// Exit code after a trap: a shell reports a process that aborted with the same code.
@@ -56,7 +57,9 @@ impl ProcessView for State {
 /// network.
 pub(crate) fn wasi(args: &RunArgs) -> Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
-    wasi.inherit_stdio();
+    wasi.stdin(Input::default())
+        .stdout(Output::Stdout)
+        .stderr(Output::Stderr);
     // The program's own name is the first argument, as for a native program.
     wasi.arg(args.guest.file_name().unwrap_or_default().to_string_lossy());
     wasi.args(&args.args);
@@ -104,7 +107,7 @@ pub(crate) async fn run(command: &CommandPre<State>, state: State) -> u8 {
             Some(I32Exit(code)) => u8::try_from(*code).unwrap_or(u8::MAX),
             None => {
                 let cause = output::one_line(&error.root_cause().to_string());
-                eprintln!("capspawn: the component trapped: {cause}");
+                output::note(&format!("the component trapped: {cause}"));
                 TRAPPED
             }
         },

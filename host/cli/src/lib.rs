@@ -20,6 +20,7 @@ mod load;
 mod output;
 mod run;
 mod signals;
+mod streams;
 
 use std::process::ExitCode;
 
@@ -40,7 +41,7 @@ pub fn main() -> ExitCode {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| streams::Output::Stderr)
         .init();
 
     let outcome = match args::Args::parse().command {

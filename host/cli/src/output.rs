@@ -4,24 +4,28 @@
 use std::fmt::Debug;
 use std::io::Write as _;
 
+use crate::streams::Output;
+
 use anyhow::Context as _;
 
 /// Writes a result to standard output. A closed pipe is an error, not a panic.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
-    std::io::stdout()
+    Output::Stdout
         .write_all(text.as_bytes())
         .context("cannot write to standard output")
+}
+
+/// Writes one line of the command's own to standard error. It is lost if nobody reads it.
+pub(crate) fn note(line: &str) {
+    let _ = Output::Stderr.write_all(format!("capspawn: {line}\n").as_bytes());
 }
 
 /// Writes an error with its causes to standard error, as one line; the error of a
 /// grant file has one line for each fault.
 pub(crate) fn report(error: &anyhow::Error) {
     match error.downcast_ref::<capspawn::GrantError>() {
-        Some(grant) => grant
-            .to_string()
-            .lines()
-            .for_each(|line| eprintln!("capspawn: {line}")),
-        None => eprintln!("capspawn: {}", one_line(&format!("{error:#}"))),
+        Some(grant) => grant.to_string().lines().for_each(note),
+        None => note(&one_line(&format!("{error:#}"))),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
 use crate::signals::EndSignals;
-use crate::{bounds, load};
+use crate::{bounds, load, output};
 
 /// The longest that the command waits at its end until its killed children are gone.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -70,7 +70,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             code = guest::run(&command, State::new(wasi, process)) => Ok(code),
             code = signals.exit_code() => Ok(code),
             () = elapsed(args.timeout) => {
-                eprintln!("capspawn: the component did not end within --timeout, and was stopped");
+                output::note("the component did not end within --timeout, and was stopped");
                 Ok(TIMED_OUT)
             }
         }

@@ -6,10 +6,9 @@
 
 use core::mem::MaybeUninit;
 
-use crate::limit::limit_tasks;
-use crate::user::become_user;
 use capspawn_raw::confine::{self, Confine};
 use capspawn_raw::filter::{FilterProgram, INSTRUCTION_BYTES};
+use capspawn_raw::limit;
 use capspawn_raw::step::{Failure, Step};
 use capspawn_raw::string_array::StringArray;
 use capspawn_raw::syscall::{call, descriptor, exit, number};
@@ -40,10 +39,10 @@ fn report(pipe: i32, failure: Failure) {
 fn confine(args: &ExecuteArgs) -> Result<(), Failure> {
     let fault = args.fault;
     fault.guard(Step::Descriptors, confine::close_on_exec)?;
-    fault.guard(Step::Identity, || become_user(args.uid, args.gid))?;
+    fault.guard(Step::Identity, || confine::become_user(args.uid, args.gid))?;
     fault.guard(Step::Limits, || match args.user_tasks {
         u32::MAX => Ok(()),
-        tasks => limit_tasks(u64::from(tasks)),
+        tasks => limit::set_tasks(u64::from(tasks)),
     })?;
     let mut buffer = MaybeUninit::<[u8; MAX_FILTER]>::uninit();
     let filter = match args.filter {

@@ -2,7 +2,7 @@
 //!
 //! One process of it changes its user, confines itself and executes a program; another
 //! tries what its confinement should deny; another kills the children of a host that has
-//! died; another holds a user namespace by which the host maps ids; and two are the server and the pid 1 of a session. The task and what it needs are
+//! died; another holds a user namespace by which the host maps ids; and some are servers that start children, and the pid 1 of a session. The task and what it needs are
 //! in `argv[0]`, see [`InitArgs`]; the other arguments and the environment belong to the
 //! program that it executes.
 //!
@@ -21,12 +21,10 @@
 )]
 
 mod execute;
-mod limit;
 mod map_ids;
 mod memory;
 mod probe;
 mod session;
-mod user;
 mod watchdog;
 
 use core::ffi::c_char;
@@ -67,10 +65,18 @@ extern "C" fn main(stack: *const usize) -> ! {
             let envp = unsafe { StringArray::new(first.wrapping_add(count + 1)) };
             execute::run(&args, argv, envp)
         }
-        InitArgs::Probe { canary, in_session } => exit(probe::run(canary, in_session)),
+        InitArgs::Probe {
+            canary,
+            in_session,
+            free_groups,
+        } => exit(probe::run(canary, in_session, free_groups)),
         InitArgs::Watch { socket } => watchdog::run(socket),
         InitArgs::MapIds { socket } => map_ids::run(socket),
         InitArgs::Session(args) => session::run(&args),
+        InitArgs::Serve {
+            control,
+            announcements,
+        } => session::serve_alone(control, announcements),
     }
 }
 

@@ -22,13 +22,13 @@ const PR_GET_NO_NEW_PRIVS: usize = 39;
 
 /// Tries everything and returns the exit status. `canary` is a process outside that it must
 /// not be able to signal. A session has a root of its own, so that other paths tell there.
-pub(crate) fn run(canary: u32, in_session: bool) -> usize {
+pub(crate) fn run(canary: u32, in_session: bool, free_groups: bool) -> usize {
     let has_null = open(c"/dev/null", O_WRONLY).is_ok();
     let (reads, writes) = if in_session {
-        let hosts = [
-            c"/etc", c"/usr", c"/var", c"/home", c"/root", c"/run", c"/sys",
-        ];
-        let reads = hosts.iter().any(|path| open(path, O_DIRECTORY).is_ok());
+        let hosts = [c"/usr", c"/var", c"/home", c"/root", c"/run", c"/sys"];
+        let lists = hosts.iter().any(|path| open(path, O_DIRECTORY).is_ok());
+        // The session has files of its own in `/etc`.
+        let reads = lists || open(c"/etc/passwd", 0).is_ok();
         (reads, open(c"/probe", O_CREAT | O_WRONLY).is_ok())
     } else {
         // The mode lets everybody write /dev/zero, but every confinement grants only reading it.
@@ -43,9 +43,9 @@ pub(crate) fn run(canary: u32, in_session: bool) -> usize {
     let signal = unsafe { call(number::KILL, [canary as usize, 0, 0, 0, 0, 0]) };
     // In a session the canary has no number. It has few processes, so that a low number may be one of its own.
     let is_unreachable = in_session && (signal == Err(ESRCH) || canary < 16);
-    // Without a filter a null name is a bad address (EFAULT).
-    // SAFETY: the kernel refuses the null pointer.
-    let memfd = unsafe { call(number::MEMFD_CREATE, [0; 6]) };
+    // Without a filter it reads nothing, or is not there (ENOSYS).
+    // SAFETY: the call stores no more bytes than are passed as the size, none.
+    let denied = unsafe { call(number::MODIFY_LDT, [0; 6]) };
     let status = ProbeFinding::status([
         (ProbeFinding::Read, reads),
         (ProbeFinding::Write, writes || !has_null),
@@ -56,8 +56,8 @@ pub(crate) fn run(canary: u32, in_session: bool) -> usize {
             signal != Err(EPERM) && !is_unreachable,
         ),
         (ProbeFinding::Privileges, !is_unprivileged()),
-        (ProbeFinding::Syscalls, memfd != Err(EPERM)),
-        (ProbeFinding::Group, !stays_in_group()),
+        (ProbeFinding::Syscalls, denied != Err(EPERM)),
+        (ProbeFinding::Group, !keeps_or_leaves_group(free_groups)),
     ]);
     usize::from(status)
 }
@@ -84,10 +84,10 @@ fn can_socket_pair(kind: usize) -> bool {
     unsafe { call(number::SOCKETPAIR, args) }.is_ok()
 }
 
-/// Whether a process stays in the group and the session into which it is born: the filter
-/// answers `setpgid(2)` and `setsid(2)` with 0 and makes neither. A child tries it, since this
-/// process may lead a group, and to a leader the kernel itself refuses `setsid`.
-fn stays_in_group() -> bool {
+/// Whether a process leaves the group and the session into which it is born, if they are `free`,
+/// and else stays in them: the filter then answers `setpgid(2)` and `setsid(2)` with 0 and makes neither. A child tries
+/// it, since this process may lead a group, and to a leader the kernel itself refuses `setsid`.
+fn keeps_or_leaves_group(free: bool) -> bool {
     const SIGCHLD: usize = 17;
     const P_PID: usize = 1;
     const WEXITED: usize = 4;
@@ -96,11 +96,15 @@ fn stays_in_group() -> bool {
     match unsafe { call(number::CLONE, [SIGCHLD, 0, 0, 0, 0, 0]) } {
         Ok(0) => {
             // SAFETY: the call takes no pointer.
-            let moved = unsafe { call(number::SETPGID, [0; 6]) };
-            let unmoved = moved == Ok(0) && (group(), session_id()) == before;
-            // SAFETY: the call takes no pointer.
             let left = unsafe { call(number::SETSID, [0; 6]) };
             let stayed = left == Ok(0) && (group(), session_id()) == before;
+            if free {
+                let has_left = left.is_ok() && left == group() && left == session_id();
+                exit(usize::from(stayed || !has_left))
+            }
+            // SAFETY: the call takes no pointer.
+            let moved = unsafe { call(number::SETPGID, [0; 6]) };
+            let unmoved = moved == Ok(0) && (group(), session_id()) == before;
             exit(usize::from(!(unmoved && stayed)))
         }
         Ok(child) => {

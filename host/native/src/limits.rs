@@ -79,14 +79,18 @@ pub const MAX_REMEMBERED_APPROVALS: usize = 1024;
 pub struct Limits {
     /// Time on the wall clock until the child is killed as `timeout`.
     pub wall: Duration,
-    /// Processor time of the whole tree (`RLIMIT_CPU`).
+    /// Processor time of the whole tree (`RLIMIT_CPU`): 60 s, what two processors do in the
+    /// default of [`wall`](Self::wall). A first `go build`, which compiles its standard library,
+    /// takes 32 s.
     pub cpu: Option<Duration>,
-    /// Memory of the whole tree, in bytes (`RLIMIT_DATA` for each process; the tree
-    /// is sampled).
+    /// Memory of the whole tree, in bytes: 1 GiB (a cgroup; without one `RLIMIT_DATA` for each
+    /// process, and the tree is sampled). `RLIMIT_DATA` counts all address space that a process
+    /// may write: 478 MiB for `java -version` on a machine of 24 GiB, 540 MiB for Deno. A first
+    /// `go build` uses 257 MiB.
     pub memory_bytes: Option<u64>,
     /// Tasks of the whole tree, threads included.
     pub processes: Option<u64>,
-    /// Open descriptors of each process (`RLIMIT_NOFILE`).
+    /// Open descriptors of each process (`RLIMIT_NOFILE`): 256. `go build` opens 37, npm 20.
     pub open_files: Option<u64>,
     /// The largest file that may be written, in bytes (`RLIMIT_FSIZE`).
     pub file_size_bytes: Option<u64>,
@@ -98,16 +102,16 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 30 s on the wall clock, 10 s of processor time, 256 MiB of memory, 256 tasks,
-    /// 64 open files, files of 64 MiB, 64 MiB of private `/tmp`, and no limit on
+    /// 30 s on the wall clock, 60 s of processor time, 1 GiB of memory, 256 tasks,
+    /// 256 open files, files of 64 MiB, 64 MiB of private `/tmp`, and no limit on
     /// output, of which the captures keep a bounded part.
     fn default() -> Self {
         Self {
             wall: DEFAULT_WALL,
-            cpu: Some(Duration::from_secs(10)),
-            memory_bytes: Some(256 * 1024 * 1024),
+            cpu: Some(Duration::from_secs(60)),
+            memory_bytes: Some(1024 * 1024 * 1024),
             processes: Some(256),
-            open_files: Some(64),
+            open_files: Some(256),
             file_size_bytes: Some(64 * 1024 * 1024),
             tmpfs_bytes: 64 * 1024 * 1024,
             output_bytes: None,

@@ -11,6 +11,7 @@ mod exit_codes;
 mod grant_files;
 mod harness;
 mod lifetime;
+mod nonblocking;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;

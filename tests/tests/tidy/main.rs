@@ -6,6 +6,7 @@
 mod direction;
 mod examples;
 mod modules;
+mod promises;
 mod reader;
 mod sources;
 mod wit;

@@ -5,40 +5,42 @@ use core::ffi::CStr;
 use super::descriptor::Descriptor;
 use super::mount;
 use super::namespaces::set_dumpable;
-use crate::limit::{limit_tasks, set_limit};
-use capspawn_raw::confine::{self, Confine};
+use capspawn_raw::confine::{self, Confine, no_new_privileges};
 use capspawn_raw::filter::{FilterProgram, Instruction};
-use capspawn_raw::limit::{INHERITED, Limit};
+use capspawn_raw::limit::{self, INHERITED, Limit};
 use capspawn_raw::step::{Failure, Fault, Step};
 use capspawn_raw::syscall::{call, number};
-use capspawn_raw::wire::Configuration;
+use capspawn_raw::wire::{Configuration, Operation};
 
 /// Takes every step of the server, the filter last. Returns the ruleset with which each
 /// child restricts itself, where there is Landlock.
 pub(super) fn server(
     configuration: &Configuration<'_>,
     ruleset: Option<&Descriptor>,
+    ipc_is_limited: bool,
     fault: Fault,
 ) -> Result<Option<Descriptor>, Failure> {
     fault.guard(Step::Limits, || {
         raise_descriptors()?;
         for resource in INHERITED {
-            set_limit(resource)?;
+            limit::set(resource)?;
         }
-        // In a user namespace the kernel counts this user's tasks of the namespace and no others, including pid 1, the
-        // server and zombies: the limit is exact.
-        match configuration.tasks {
-            u64::MAX => Ok(()),
-            tasks => limit_tasks(tasks),
-        }
+        Ok(())
     })?;
     let child_ruleset = fault.guard(Step::Landlock, || match ruleset {
         None => Ok(None),
         Some(ruleset) => {
             add_own_rules(configuration, ruleset)?;
-            child_ruleset(configuration).map(Some)
+            childrens_ruleset(configuration).map(Some)
         }
     })?;
+    if !ipc_is_limited {
+        // A second filter is slower than one, and this one is short.
+        fault.guard(Step::Seccomp, || {
+            no_new_privileges()?;
+            confine::install(&FilterProgram::from_bytes(configuration.system_v_filter))
+        })?;
+    }
     give_up(
         FilterProgram::from_bytes(configuration.filter),
         ruleset,
@@ -50,7 +52,7 @@ pub(super) fn server(
 /// Makes the ruleset of each child's own domain, which is nested in the server's: siblings
 /// can neither signal nor trace each other. The server's domain decides what they may open;
 /// the same rules a second time would cost each child 20 µs.
-fn child_ruleset(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
+fn childrens_ruleset(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
     const MAKE_BLOCK: u64 = 1 << 11;
     const REFER: u64 = 1 << 13;
     // A ruleset must handle some right. Every domain denies REFER (to move a file to another directory) unless it
@@ -58,9 +60,18 @@ fn child_ruleset(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
     // MAKE_BLOCK, which the server's domain denies everywhere.
     let refer = configuration.write_rights & REFER;
     let handled = if refer == 0 { MAKE_BLOCK } else { refer };
+    let root = mount::inside(c"/", true, mount::NO_PASS)?;
+    child_ruleset([handled, 0, configuration.scopes], &root, refer)
+}
+
+/// Makes a ruleset with `attributes`, which allows `allowed` below `root`.
+pub(super) fn child_ruleset(
+    attributes: [u64; 3],
+    root: &Descriptor,
+    allowed: u64,
+) -> Result<Descriptor, i32> {
     // A `struct landlock_ruleset_attr`: file system, network, scopes. A kernel that knows fewer fields accepts the
     // others if they are zero.
-    let attributes = [handled, 0, configuration.scopes];
     let bytes = size_of_val(&attributes);
     let args = [
         (&raw const attributes).expose_provenance(),
@@ -72,8 +83,7 @@ fn child_ruleset(configuration: &Configuration<'_>) -> Result<Descriptor, i32> {
     ];
     // SAFETY: the kernel reads `attributes`, whose size is passed.
     let ruleset = Descriptor::new(unsafe { call(number::LANDLOCK_CREATE_RULESET, args) })?;
-    let root = mount::inside(c"/", true, mount::NO_PASS)?;
-    add_rule(&ruleset, &root, refer)?;
+    add_rule(&ruleset, root, allowed)?;
     Ok(ruleset)
 }
 
@@ -132,7 +142,7 @@ fn give_up(
 /// descriptors when it started the session, and the server would keep that limit.
 fn raise_descriptors() -> Result<(), i32> {
     const RLIMIT_NOFILE: u32 = 7;
-    set_limit(Limit {
+    limit::set(Limit {
         resource: RLIMIT_NOFILE,
         values: [u64::MAX; 2],
     })
@@ -149,8 +159,9 @@ fn drop_bounding_set() {
     }
 }
 
-/// Adds the session's own file systems to the grant's ruleset.
+/// Adds the session's own file systems and files to the grant's ruleset.
 fn add_own_rules(configuration: &Configuration<'_>, ruleset: &Descriptor) -> Result<(), i32> {
+    const READ_FILE: u64 = 1 << 2;
     let rules: [(&CStr, u64); 4] = [
         (c"/", configuration.list_rights),
         (c"/proc", configuration.proc_rights),
@@ -160,6 +171,19 @@ fn add_own_rules(configuration: &Configuration<'_>, ruleset: &Descriptor) -> Res
     for (path, access) in rules {
         let parent = mount::inside(path, true, mount::NO_PASS)?;
         add_rule(ruleset, &parent, access)?;
+    }
+    let own = mount::inside(c"/dev", true, mount::NO_PASS)?.stat()?.device;
+    let read = configuration.proc_rights & READ_FILE;
+    for operation in configuration.operations() {
+        let Ok(Operation::File { path, .. }) = operation else {
+            continue;
+        };
+        // Where the host's file stayed, the grant's rules decide.
+        if let Ok(file) = mount::inside(path, false, mount::NO_PASS)
+            && file.stat()?.device == own
+        {
+            add_rule(ruleset, &file, read)?;
+        }
     }
     Ok(())
 }

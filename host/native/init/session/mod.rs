@@ -1,3 +1,5 @@
+//! Servers, which start children, and the session of most of them.
+//!
 //! A session: namespaces, a private root, and two processes of this program, one their
 //! pid 1 and one the server that starts children in them.
 //!
@@ -7,8 +9,10 @@
 //! children's announcements and the null device on 0, 1 and 2. Pid 1 holds a socket that
 //! ends with the host; when pid 1 ends, the kernel ends everything in the namespace.
 
+mod alone;
 mod confine;
 mod descriptor;
+mod domain;
 mod failure;
 mod mount;
 mod namespaces;
@@ -23,4 +27,5 @@ mod socket;
 mod spawn;
 mod start;
 
+pub(super) use alone::run as serve_alone;
 pub(super) use start::run;

@@ -182,6 +182,27 @@ pub(super) fn file(dir: &Descriptor, name: &CStr, mode: usize) -> Result<(), i32
     unsafe { call(number::MKNODAT, args) }.map(drop)
 }
 
+/// Makes a file that everybody may read, with `contents`.
+pub(super) fn file_with(dir: &Descriptor, name: &CStr, contents: &[u8]) -> Result<(), i32> {
+    const EIO: i32 = 5;
+    const MODE: usize = 0o444;
+    // O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW
+    const NEW: usize = 0o400_301;
+    let name = name.as_ptr().expose_provenance();
+    let args = [dir.arg(), name, NEW | O_CLOEXEC, MODE, 0, 0];
+    // SAFETY: the kernel reads a C string.
+    let file = Descriptor::new(unsafe { call(number::OPENAT, args) })?;
+    let bytes = contents.as_ptr().expose_provenance();
+    let args = [file.arg(), bytes, contents.len(), 0, 0, 0];
+    // SAFETY: the kernel reads `contents`, whose length is passed.
+    let written = unsafe { call(number::WRITE, args)? };
+    if written == contents.len() {
+        Ok(())
+    } else {
+        Err(EIO)
+    }
+}
+
 /// Makes a symbolic link.
 pub(super) fn link(dir: &Descriptor, name: &CStr, target: &CStr) -> Result<(), i32> {
     let args = [

@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use super::descriptor::Descriptor;
 use super::schedule;
 use capspawn_raw::syscall::{call, number};
-use capspawn_raw::wire::Configuration;
+use capspawn_raw::wire::{Configuration, HOST_NAME};
 
 const NEWNS: usize = 0x0002_0000;
 const NEWUTS: usize = 0x0400_0000;
@@ -17,21 +17,56 @@ const NEWPID: usize = 0x2000_0000;
 const PR_SET_DUMPABLE: usize = 4;
 
 /// Makes the namespaces and maps the user onto the number that its processes see, and the
-/// group onto itself.
-pub(super) fn enter(configuration: &Configuration<'_>) -> Result<(), i32> {
+/// group onto itself. Returns whether System V IPC is limited.
+pub(super) fn enter(configuration: &Configuration<'_>) -> Result<bool, i32> {
     // The change of the user has cleared it, and the /proc files of an undumpable process belong to root.
     set_dumpable(1)?;
-    let flags = NEWUSER | NEWNS | NEWPID | NEWIPC | NEWUTS;
-    // SAFETY: the call takes no pointer; the process is single-threaded.
-    unsafe { call(number::UNSHARE, [flags, 0, 0, 0, 0, 0])? };
-    // A process without privileges may map its group only if it gives up setgroups(2).
-    write(c"/proc/self/setgroups", b"deny")?;
     let Configuration { uid, gid, .. } = *configuration;
-    map(c"/proc/self/uid_map", configuration.inner_uid, uid)?;
-    map(c"/proc/self/gid_map", gid, gid)?;
+    // Only user 0 of the user namespace to which an IPC namespace belongs may set its limits. So it belongs to one of its
+    // own, in which the session's processes, in a namespace below, have no rights.
+    unshare(NEWUSER | NEWIPC)?;
+    map((0, uid), gid)?;
+    let ipc_is_limited = limit_ipc(configuration.shared_memory_bytes).is_ok();
+    unshare(NEWUSER | NEWNS | NEWPID | NEWUTS)?;
+    map((configuration.inner_uid, 0), gid)?;
     limit_kernel_objects();
     if configuration.hides_cgroup {
         hide_cgroups();
+    }
+    Ok(ipc_is_limited)
+}
+
+fn unshare(flags: usize) -> Result<(), i32> {
+    // SAFETY: the call takes no pointer; the process is single-threaded.
+    unsafe { call(number::UNSHARE, [flags, 0, 0, 0, 0, 0]) }.map(drop)
+}
+
+/// Maps a user, by its numbers inside and outside the new namespace, and a group onto itself.
+fn map((inner, outer): (u32, u32), gid: u32) -> Result<(), i32> {
+    // A process without privileges may map its group only if it gives up setgroups(2).
+    write(c"/proc/self/setgroups", b"deny")?;
+    map_id(c"/proc/self/uid_map", inner, outer)?;
+    map_id(c"/proc/self/gid_map", gid, gid)
+}
+
+/// Limits the System V objects of the IPC namespace, which outlive their processes and which no
+/// process shows. Older kernels let only the machine's root set these limits, and in many containers
+/// `/proc/sys` is read-only: System V IPC is denied then.
+fn limit_ipc(shared_memory_bytes: u64) -> Result<(), i32> {
+    const PAGE: u64 = 4096;
+    let pages = u32::try_from(shared_memory_bytes / PAGE).unwrap_or(u32::MAX);
+    let mut digits = [0u8; 10];
+    let limits: [(&CStr, &[u8]); 4] = [
+        (c"/proc/sys/kernel/shmall", decimal(pages, &mut digits)),
+        // Each pins an inode.
+        (c"/proc/sys/kernel/shmmni", b"256"),
+        // Those of Linux before 3.19, but for the third: 2 MiB in all.
+        (c"/proc/sys/kernel/sem", b"250 32000 100 128"),
+        // Queues of 16 KiB, but with empty messages up to 1 MiB each.
+        (c"/proc/sys/kernel/msgmni", b"32"),
+    ];
+    for (path, value) in limits {
+        write(path, value)?;
     }
     Ok(())
 }
@@ -56,8 +91,7 @@ fn limit_kernel_objects() {
 /// host's path of the cgroup is visible.
 fn hide_cgroups() {
     const NEWCGROUP: usize = 0x0200_0000;
-    // SAFETY: the call takes no pointer; the process is single-threaded.
-    let _ = unsafe { call(number::UNSHARE, [NEWCGROUP, 0, 0, 0, 0, 0]) };
+    let _ = unshare(NEWCGROUP);
 }
 
 /// Sets whether other processes may trace this one and read its memory.
@@ -68,7 +102,7 @@ pub(super) fn set_dumpable(value: usize) -> Result<(), i32> {
 
 /// Maps the id `inner` in the namespace onto `outer` outside, in a file with a line
 /// "INSIDE OUTSIDE COUNT".
-fn map(path: &CStr, inner: u32, outer: u32) -> Result<(), i32> {
+fn map_id(path: &CStr, inner: u32, outer: u32) -> Result<(), i32> {
     let (mut inner_digits, mut outer_digits) = ([0u8; 10], [0u8; 10]);
     let mut line = [b' '; 24];
     let mut length = 0;
@@ -141,9 +175,13 @@ pub(super) fn fork() -> Result<bool, i32> {
     Ok(pid == 0)
 }
 
-/// Sets the host name in the session's UTS namespace.
-pub(super) fn set_host_name() -> Result<(), i32> {
-    let name = b"capspawn";
+/// Sets the host name in the session's UTS namespace. In the host's network the host's name stays: the host's
+/// `/etc/hosts` and name servers know it, and no other.
+pub(super) fn set_host_name(configuration: &Configuration<'_>) -> Result<(), i32> {
+    if !configuration.network.is_own() {
+        return Ok(());
+    }
+    let name = HOST_NAME.as_bytes();
     let args = [name.as_ptr().expose_provenance(), name.len(), 0, 0, 0, 0];
     // SAFETY: the kernel reads `name`, whose length is passed.
     unsafe { call(number::SETHOSTNAME, args) }.map(drop)

@@ -1,39 +1,19 @@
 //! The descriptors that come along with a request, checked.
 //!
-//! A child must get no descriptor of a directory: through its `..` the child could leave
+//! A child of a session must get no descriptor of a directory: through its `..` the child could leave
 //! the root. So the standard streams are pipes, sockets or the null device, and the program is a
 //! regular file. (The files of its cgroup are closed when it executes.)
 
 use super::descriptor::{CHARACTERS, Descriptor, PIPE, REGULAR, SOCKET};
-use super::socket::MAX_DESCRIPTORS;
-use capspawn_raw::wire::{SpawnFiles, SpawnRequest};
+use capspawn_raw::wire::SpawnFiles;
 
 /// The device number of `/dev/null`.
 const NULL_DEVICE: u64 = 0x103;
 
-/// The files of a request, and where its reply goes.
-pub(super) struct PassedFds {
-    pub(super) files: SpawnFiles<Descriptor>,
-    /// `None` for the control socket.
-    pub(super) reply: Option<Descriptor>,
-}
-
-/// Returns the descriptors that came along with `request`; `None` where it is unknown to
-/// which socket a reply should go.
-pub(super) fn take(
-    request: &SpawnRequest<'_>,
-    descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
-) -> Option<PassedFds> {
-    let passed = descriptors.into_iter().flatten();
-    let mut files = SpawnFiles::from_passed(request, passed)?;
-    let reply = files.reply.take();
-    let is_valid = reply.as_ref().is_none_or(|reply| has_format(reply, SOCKET));
-    is_valid.then_some(PassedFds { files, reply })
-}
-
-/// Whether a child may get the streams and execute the program.
-pub(super) fn are_allowed(files: &SpawnFiles<Descriptor>) -> bool {
-    files.streams.iter().flatten().all(is_stream) && has_format(&files.program, REGULAR)
+/// Whether a child, `in_session` or alone, may get the streams and execute the program.
+pub(super) fn are_allowed(files: &SpawnFiles<Descriptor>, in_session: bool) -> bool {
+    let mut streams = files.streams.iter().flatten();
+    (!in_session || streams.all(is_stream)) && has_format(&files.program, REGULAR)
 }
 
 fn is_stream(file: &Descriptor) -> bool {

@@ -39,7 +39,7 @@ pub(super) fn run(pid1: Pid1) -> ! {
         exit(1)
     };
     let fault = pid1.fault;
-    if let Err(errno) = ignore_children().and_then(|()| namespaces::set_host_name()) {
+    if let Err(errno) = ignore_children().and_then(|()| namespaces::set_host_name(&configuration)) {
         fail(control, Step::Namespaces, errno, 0);
     }
     if fault.step == Some(Step::Root) {

@@ -134,6 +134,11 @@ impl NewRoot {
             Operation::Dev { bytes } => self.dev(*bytes),
             Operation::Proc => self.proc(),
             Operation::Tmp { bytes } => self.tmp(*bytes),
+            Operation::File {
+                path,
+                replaces,
+                contents,
+            } => self.file(path, *replaces, contents),
             Operation::Pin { path } => {
                 let place = mount::below(&self.root, path)?;
                 mount::attach(&mount::copy(&place)?, &place)
@@ -173,6 +178,30 @@ impl NewRoot {
         let [_, _, own, _] = &mut self.own;
         *own = Some(tmp.stat()?.device);
         mount::attach(&tmp, &self.place(c"/tmp", true)?)
+    }
+
+    /// Shows a file of the session's own at `path`. A granted directory that has no such file, or has a symbolic link
+    /// there, stays as it is: nothing is made in it.
+    fn file(&self, path: &CStr, replaces: bool, contents: &[u8]) -> Result<(), i32> {
+        let dev = self.dev.as_ref().ok_or(ENOENT)?;
+        let place = match mount::below(&self.root, path) {
+            Ok(_) if !replaces => return Ok(()),
+            Err(ENOENT) => self.place(path, false),
+            place => place,
+        };
+        let place = match place {
+            Err(ENOENT | ENOTDIR | ELOOP) => return Ok(()),
+            place => place?,
+        };
+        if place.stat()?.format == DIRECTORY {
+            return Ok(());
+        }
+        mount::file_with(dev, c"own", contents)?;
+        let own = mount::copy(&mount::exactly(dev.arg(), c"own")?)?;
+        mount::restrict(&own, RDONLY | NOSUID | NODEV | NOEXEC, false)?;
+        mount::attach(&own, &place)?;
+        // The mount keeps the file; a file without a name could not have been mounted.
+        mount::unlink(dev, c"own")
     }
 
     fn dev(&mut self, bytes: u64) -> Result<(), i32> {

@@ -6,12 +6,12 @@
 //! refuses that flag to a pid 1, which is why the server is another process, outside of the
 //! pid namespace. From inside it has no pid, so that no child can signal it.
 
+use super::domain;
 use super::schedule::Schedule;
 use super::server::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
 use super::spawn;
-use capspawn_raw::syscall::exit;
-use capspawn_raw::wire::{MAX_DATAGRAM, SpawnRequest};
+use capspawn_raw::wire::{MAX_DATAGRAM, ServerRequest};
 
 const EINTR: i32 = 4;
 
@@ -23,17 +23,24 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
         schedule.idle();
         let mut descriptors = [const { None }; MAX_DESCRIPTORS];
         let count = match socket::receive(server.control, &mut datagram, &mut descriptors) {
-            Ok(0) => exit(0),
+            Ok(0) => domain::end(server, 0),
             Ok(count) => count,
             Err(EINTR) => continue,
-            // Too large, or too many descriptors. The socket for the reply is unknown: exiting reports the failure
-            // to the host.
-            Err(_) => exit(1),
+            // Too large, or too many descriptors: exiting reports the failure to the host.
+            Err(_) => domain::end(server, 1),
         };
-        let Some(request) = SpawnRequest::read(datagram.get(..count).unwrap_or(&[])) else {
-            exit(1)
-        };
-        schedule.serve();
-        spawn::spawn(server, &request, descriptors);
+        match ServerRequest::read(datagram.get(..count).unwrap_or(&[])) {
+            Some(ServerRequest::Spawn(request)) => {
+                schedule.serve();
+                spawn::spawn(server, &request, descriptors);
+            }
+            Some(ServerRequest::StartServer { has_domain }) => {
+                // The new server finds the policy out from its own.
+                schedule.serve();
+                domain::start_server(server, has_domain, descriptors);
+            }
+            Some(ServerRequest::SignalDomain(signal)) => domain::signal(server, signal as usize),
+            None => domain::end(server, 1),
+        }
     }
 }

@@ -18,8 +18,10 @@ pub(super) struct Server<'a> {
     pub(super) child_ruleset: Option<Descriptor>,
     /// `/tmp`, once a child has started there.
     pub(super) tmp: Option<Descriptor>,
-    /// Where requests come from, and where replies go for which no socket came along.
+    /// Where requests come from, and where replies go.
     pub(super) control: &'a Descriptor,
+    /// Whether the server is in a Landlock domain of its own, with a scope for signals.
+    pub(super) has_domain: bool,
     /// Where children announce themselves.
     pub(super) announcements: &'a Descriptor,
     /// The upper end of the stack for the vfork child.
@@ -48,6 +50,7 @@ impl<'a> Server<'a> {
             child_ruleset: None,
             tmp: None,
             control,
+            has_domain: false,
             announcements,
             stack_top: stack + PAGE + STACK,
             pointers,

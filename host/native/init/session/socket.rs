@@ -108,7 +108,7 @@ pub(super) fn receive(
     descriptors: &mut [Option<Descriptor>; MAX_DESCRIPTORS],
 ) -> Result<usize, i32> {
     let part = [bytes.as_mut_ptr().expose_provenance(), bytes.len()];
-    let mut control = [0u64; 2 + MAX_DESCRIPTORS / 2];
+    let mut control = [0u64; 2 + MAX_DESCRIPTORS.div_ceil(2)];
     let room = size_of_val(&control);
     let mut header = [
         0,

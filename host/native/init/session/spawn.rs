@@ -3,29 +3,32 @@
 use core::ffi::CStr;
 
 use super::descriptor::{Descriptor, Mapped};
+use super::domain;
 use super::mount;
-use super::passed_fds::{self, PassedFds};
+use super::passed_fds;
 use super::server::{STACK, Server};
 use super::socket::{self, MAX_DESCRIPTORS};
 use capspawn_raw::child::{ChildArgs, FailureSlot, PassArguments};
 use capspawn_raw::clone::{CLONE_INTO_CGROUP, CloneArgs, trampoline};
 use capspawn_raw::confine::Confine;
-use capspawn_raw::filter::FilterProgram;
+use capspawn_raw::filter::{FilterProgram, INSTRUCTION_BYTES};
 use capspawn_raw::step::Step;
-use capspawn_raw::syscall::{call, exit, number};
+use capspawn_raw::syscall::{call, number};
 use capspawn_raw::wire::{
     CgroupEntry, MAX_CGROUP_FILES, MAX_SHARED, Report, SpawnFiles, SpawnRequest,
 };
 
 const EINVAL: i32 = 22;
+/// The most bytes of a filter; the host's filters have about 250 instructions.
+const MAX_FILTER: usize = 1024 * INSTRUCTION_BYTES;
 
 /// Why there is no child.
 struct Refusal {
     /// `None` if the child could not be cloned.
     step: Option<Step>,
     errno: i32,
-    /// The process that failed, which the host reaps; 0 if there was none.
-    pid: u32,
+    /// The process that failed, which the host reaps.
+    child: Option<Cloned>,
 }
 
 impl Refusal {
@@ -34,7 +37,7 @@ impl Refusal {
         move |errno| Self {
             step: Some(step),
             errno,
-            pid: 0,
+            child: None,
         }
     }
 
@@ -43,7 +46,7 @@ impl Refusal {
     }
 }
 
-/// A child: its pid as the host sees it, and its pidfd.
+/// A child: its pid as the server sees it, and its pidfd.
 struct Cloned(u32, Descriptor);
 
 /// Starts the child and replies.
@@ -52,25 +55,29 @@ pub(super) fn spawn(
     request: &SpawnRequest<'_>,
     descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
 ) {
-    let Some(PassedFds { files, reply }) = passed_fds::take(request, descriptors) else {
-        // The socket for the reply is unknown: exiting reports the failure to the host.
-        exit(1)
+    let passed = descriptors.into_iter().flatten();
+    let Some(files) = SpawnFiles::from_passed(request, passed) else {
+        domain::end(server, 1)
     };
-    let reply = reply.as_ref().unwrap_or(server.control);
     let started = start(server, request, &files);
     // Closed before the reply: from then on the child alone holds the other ends of its streams.
     drop(files);
-    match started {
-        Ok(Cloned(pid, pidfd)) => {
-            let report = Report::Started { pid };
-            // Where the kernel passes no more descriptors, the host opens its own.
-            if socket::send(reply, &report, Some(&pidfd)).is_err() {
-                let _ = socket::send(reply, &report, None);
-            }
+    let (report, child) = match started {
+        Ok(child) => (Report::Started { number: child.0 }, Some(child)),
+        Err(Refusal { step, errno, child }) => {
+            let number = child.as_ref().map_or(0, |child| child.0);
+            let report = Report::Refused {
+                step,
+                errno,
+                number,
+            };
+            (report, child)
         }
-        Err(Refusal { step, errno, pid }) => {
-            let _ = socket::send(reply, &Report::Refused { step, errno, pid }, None);
-        }
+    };
+    let pidfd = child.as_ref().map(|Cloned(_, pidfd)| pidfd);
+    // Where the kernel passes no more descriptors, the host opens its own.
+    if socket::send(server.control, &report, pidfd).is_err() && pidfd.is_some() {
+        let _ = socket::send(server.control, &report, None);
     }
 }
 
@@ -79,7 +86,7 @@ fn start(
     request: &SpawnRequest<'_>,
     files: &SpawnFiles<Descriptor>,
 ) -> Result<Cloned, Refusal> {
-    if !passed_fds::are_allowed(files) {
+    if !passed_fds::are_allowed(files, request.alone.is_none()) {
         return Err(Refusal::malformed());
     }
     let stack_top = server.stack_top;
@@ -96,19 +103,27 @@ fn start(
     let strings = request.split(strings, server.pointers);
     let strings = strings.ok_or_else(Refusal::malformed)?;
     let mut named = None;
+    let alone = request.alone;
+    let filter = files.filter.as_ref();
+    let filter = filter.map(|file| Mapped::new(file, MAX_FILTER)).transpose();
+    let filter = filter.map_err(Refusal::at(Step::Seccomp))?;
     let (path, opened) = if strings.cwd.is_empty() {
         (c"/tmp", &mut server.tmp)
     } else {
         (strings.cwd, &mut named)
     };
-    let cwd = match opened {
-        Some(opened) => opened,
-        None => {
+    let cwd = match (&files.cwd, opened) {
+        (Some(passed), _) => passed,
+        (None, Some(opened)) => opened,
+        (None, opened) => {
             let directory = mount::inside(path, true, server.filter_pass);
             opened.insert(directory.map_err(Refusal::at(Step::WorkingDirectory))?)
         }
     };
-    let visible = same_file(strings.program, &files.program, server.filter_pass);
+    let visible = match alone {
+        None => same_file(strings.program, &files.program, server.filter_pass),
+        Some(_) => None,
+    };
     let program = visible.as_ref().unwrap_or(&files.program);
     let null = null_device(&files.streams).map_err(Refusal::at(Step::Stdio))?;
     let mut cgroups = [-1; MAX_CGROUP_FILES as usize];
@@ -141,10 +156,20 @@ fn start(
             CgroupEntry::Write(_) => cgroups,
             CgroupEntry::None | CgroupEntry::Clone => &[],
         },
-        confine: Some(Confine {
-            lock_securebits: false,
-            ruleset: server.child_ruleset.as_ref().map(Descriptor::number),
-            filter: FilterProgram::NONE,
+        user: alone.and_then(|alone| alone.user),
+        confine: Some(match alone {
+            None => Confine {
+                lock_securebits: false,
+                ruleset: server.child_ruleset.as_ref().map(Descriptor::number),
+                filter: FilterProgram::NONE,
+            },
+            Some(alone) => Confine {
+                lock_securebits: alone.lock_securebits,
+                ruleset: files.ruleset.as_ref().map(Descriptor::number),
+                filter: filter.as_ref().map_or(FilterProgram::NONE, |filter| {
+                    FilterProgram::from_bytes(filter.bytes())
+                }),
+            },
         }),
         program: program.number(),
         argv: strings.argv,
@@ -155,14 +180,14 @@ fn start(
     let cloned = vfork(stack_top, into, &args).map_err(|errno| Refusal {
         step: None,
         errno,
-        pid: 0,
+        child: None,
     })?;
     match args.failure.load() {
         None => Ok(cloned),
         Some((step, errno)) => Err(Refusal {
             step: Some(step),
             errno,
-            pid: cloned.0,
+            child: Some(cloned),
         }),
     }
 }

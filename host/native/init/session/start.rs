@@ -5,9 +5,8 @@ use super::failure::fail;
 use super::pid1::{self, Pid1};
 use super::server::Server;
 use super::{confine, namespaces, network, root, serve, socket};
-use crate::user::become_user;
 use capspawn_raw::attributes;
-use capspawn_raw::confine::close_on_exec;
+use capspawn_raw::confine::{become_user, close_on_exec};
 use capspawn_raw::step::{Failure, Fault, Step};
 use capspawn_raw::syscall::{call, exit, number};
 use capspawn_raw::wire::{self, Configuration, Report, SessionArgs};
@@ -32,9 +31,10 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
         fail(&control, Step::Request, EINVAL, 0)
     };
     let fault = args.fault;
-    if let Err((step, errno)) = enter(&configuration, fault) {
-        fail(&control, step, errno, 0);
-    }
+    let ipc_is_limited = match enter(&configuration, fault) {
+        Ok(limited) => limited,
+        Err((step, errno)) => fail(&control, step, errno, 0),
+    };
     let forked = network::own_namespaces()
         .and_then(|own| Ok((own, socket::pair()?)))
         .and_then(|own| Ok((namespaces::fork()?, own)));
@@ -76,10 +76,11 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
         // Pid 1 has reported why.
         exit(127);
     }
-    server.child_ruleset = match confine::server(&configuration, ruleset.as_ref(), fault) {
-        Ok(ruleset) => ruleset,
-        Err((step, errno)) => fail(&control, step, errno, 0),
-    };
+    server.child_ruleset =
+        match confine::server(&configuration, ruleset.as_ref(), ipc_is_limited, fault) {
+            Ok(ruleset) => ruleset,
+            Err((step, errno)) => fail(&control, step, errno, 0),
+        };
     drop(ruleset);
     // It contains the filter's pass, which stays only where the server's calls need it.
     drop(mapped);
@@ -92,7 +93,8 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     serve::serve(&mut server)
 }
 
-fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<(), Failure> {
+/// Returns whether System V IPC is limited.
+fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<bool, Failure> {
     fault.guard(Step::Signals, block_signals)?;
     // The children inherit them. Before the change of the user, which takes the right to lower the nice value away.
     attributes::reset();
@@ -108,7 +110,7 @@ fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<(), Failure>
 
 /// Blocks every signal for the server and for pid 1. They are only ever killed, by the one
 /// signal that cannot be blocked.
-fn block_signals() -> Result<(), i32> {
+pub(super) fn block_signals() -> Result<(), i32> {
     const SIG_BLOCK: usize = 0;
     let all = u64::MAX;
     let args = [SIG_BLOCK, (&raw const all).expose_provenance(), 0, 8, 0, 0];

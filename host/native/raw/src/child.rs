@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicI32, AtomicU32, Ordering};
 use crate::affinity::Affinity;
 use crate::attributes;
 use crate::confine::{self, Confine};
-use crate::limit::Limit;
+use crate::limit::{self, Limit};
 use crate::step::{Failure, Fault, Step};
 use crate::string_array::StringArray;
 use crate::syscall::{call, descriptor, exit, number};
@@ -42,12 +42,15 @@ pub struct ChildArgs<'a> {
     pub limits: &'a [Limit],
     /// Descriptors that the program inherits in addition to its standard streams.
     pub keep: &'a [i32],
-    /// What the clone and `setsid(2)` carry for the filter.
+    /// What the clone, `setsid(2)` and `prlimit(2)` carry for the filter.
     pub filter_pass: PassArguments,
     /// The socket on which the child announces its pid.
     pub announce: Option<i32>,
     /// The files by which the child enters its cgroup, one for each hierarchy.
     pub cgroups: &'a [i32],
+    /// The user that the child becomes. `None` for the parent's, and always in the host's own vfork child, whose
+    /// memory the change would make undumpable.
+    pub user: Option<ChildUser>,
     /// `None` if the program confines itself, as `capspawn-init` does.
     pub confine: Option<Confine<'a>>,
     /// The program.
@@ -60,6 +63,18 @@ pub struct ChildArgs<'a> {
     pub fault: Fault,
     /// Where the child leaves its failure.
     pub failure: FailureSlot,
+}
+
+/// The user of a child that a server starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ChildUser {
+    /// The user id.
+    pub uid: u32,
+    /// The group id.
+    pub gid: u32,
+    /// The most tasks that the user may have, set after the change of the user: the kernel
+    /// would fail the exec of a process that changes to a user with more.
+    pub tasks: Option<u64>,
 }
 
 /// Not the fields: the filter's pass must not reach a log.
@@ -181,12 +196,20 @@ fn prepare(args: &ChildArgs<'_>) -> Result<(), Failure> {
     fault.guard(Step::Limits, || {
         for limit in args.limits {
             let values = (&raw const limit.values).expose_provenance();
-            let args = [0, limit.resource as usize, values, 0, 0, 0];
+            let [first, second] = args.filter_pass;
+            let args = [0, limit.resource as usize, values, 0, first, second];
             // SAFETY: `values` is a `struct rlimit64`, which the kernel reads; pid 0 is the child.
             unsafe { call(number::PRLIMIT64, args)? };
         }
         Ok(())
     })?;
+    if let Some(user) = args.user {
+        fault.guard(Step::Identity, || confine::become_user(user.uid, user.gid))?;
+        fault.guard(Step::Limits, || match user.tasks {
+            None => Ok(()),
+            Some(tasks) => limit::set_tasks(tasks),
+        })?;
+    }
     match &args.confine {
         Some(confine) => confine::confine(confine, fault),
         // The program confines itself, and what it executes must not regain privileges either.

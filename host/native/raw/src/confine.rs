@@ -103,6 +103,24 @@ pub fn lock_securebits() -> Result<(), i32> {
     unsafe { call(number::PRCTL, [PR_SET_SECUREBITS, SECUREBITS, 0, 0, 0, 0]) }.map(drop)
 }
 
+/// Becomes the user `uid` and the group `gid`, in no other group, and locks the securebits:
+/// that needs a capability which the change of the user takes away. The memory of the process
+/// becomes undumpable, and with it every process that shares it.
+///
+/// # Errors
+///
+/// The error number of the call that failed.
+pub fn become_user(uid: u32, gid: u32) -> Result<(), i32> {
+    let (uid, gid) = (uid as usize, gid as usize);
+    // SAFETY: the kernel reads no pointer of an empty list. The credentials belong to the calling task.
+    unsafe { call(number::SETGROUPS, [0; 6])? };
+    // SAFETY: the call takes no pointer.
+    unsafe { call(number::SETRESGID, [gid, gid, gid, 0, 0, 0])? };
+    lock_securebits()?;
+    // SAFETY: the call takes no pointer.
+    unsafe { call(number::SETRESUID, [uid, uid, uid, 0, 0, 0]) }.map(drop)
+}
+
 /// Drops every capability.
 ///
 /// # Errors
@@ -142,11 +160,20 @@ pub fn confine(confine: &Confine<'_>, fault: Fault) -> Result<(), Failure> {
         if confine.filter.is_empty() {
             return Ok(());
         }
-        let program = (&raw const confine.filter).expose_provenance();
-        let args = [SECCOMP_SET_MODE_FILTER, 0, program, 0, 0, 0];
-        // SAFETY: a `FilterProgram` is a `struct sock_fprog` that borrows its instructions; the kernel reads both.
-        unsafe { call(number::SECCOMP, args) }.map(drop)
+        install(&confine.filter)
     })
+}
+
+/// Installs a filter, in front of those that the process has.
+///
+/// # Errors
+///
+/// The error number of `seccomp(2)`: without `no_new_privs` it needs a privilege.
+pub fn install(filter: &FilterProgram<'_>) -> Result<(), i32> {
+    let program = core::ptr::from_ref(filter).expose_provenance();
+    let args = [SECCOMP_SET_MODE_FILTER, 0, program, 0, 0, 0];
+    // SAFETY: a `FilterProgram` is a `struct sock_fprog` that borrows its instructions; the kernel reads both.
+    unsafe { call(number::SECCOMP, args) }.map(drop)
 }
 
 /// Executes the open file `program`, as `fexecve(3)`. Returns only if that failed.

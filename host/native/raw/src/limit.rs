@@ -5,6 +5,8 @@
 
 use core::ops::Deref;
 
+use crate::syscall::{call, number};
+
 /// The most limits of a child; the host sets nine.
 pub const MAX_LIMITS: usize = 12;
 
@@ -37,6 +39,37 @@ pub struct Limit {
     /// The soft and the hard limit, laid out as `struct rlimit64`; the unit is the
     /// resource's.
     pub values: [u64; 2],
+}
+
+/// Sets a limit of this process, or the present hard limit where that is less.
+///
+/// # Errors
+///
+/// The error number of `prlimit(2)`.
+pub fn set(limit: Limit) -> Result<(), i32> {
+    let resource = limit.resource as usize;
+    let mut own = [0u64; 2];
+    let args = [0, resource, 0, (&raw mut own).expose_provenance(), 0, 0];
+    // SAFETY: the kernel stores a `struct rlimit64` in `own`.
+    unsafe { call(number::PRLIMIT64, args)? };
+    let [_, hard] = own;
+    let values = limit.values.map(|value| value.min(hard));
+    let values = (&raw const values).expose_provenance();
+    // SAFETY: the kernel reads a `struct rlimit64`.
+    unsafe { call(number::PRLIMIT64, [0, resource, values, 0, 0, 0]) }.map(drop)
+}
+
+/// Limits the tasks of the present user, as this process sees them.
+///
+/// # Errors
+///
+/// The error number of `prlimit(2)`.
+pub fn set_tasks(tasks: u64) -> Result<(), i32> {
+    const RLIMIT_NPROC: u32 = 6;
+    set(Limit {
+        resource: RLIMIT_NPROC,
+        values: [tasks; 2],
+    })
 }
 
 /// The limits of a child, without an allocation.

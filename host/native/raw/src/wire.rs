@@ -4,7 +4,7 @@
 //! |---|---|---|---|
 //! | [`InitArgs`] | the host | every process of `capspawn-init` | its `argv[0]` |
 //! | [`Configuration`] | the host | a session's server and pid 1 | a sealed memfd |
-//! | [`SpawnRequest`] | the host | a session's server | a datagram, with descriptors |
+//! | [`ServerRequest`] | the host | a session's server | a datagram, with descriptors |
 //! | [`Report`] | a session's processes | the host | a datagram, 16 bytes |
 //! | [`FailureReport`] | a process that confines itself | the host | a pipe, 8 bytes |
 //! | [`GroupChange`] | a child; the host | the watchdog | a socket, 4 bytes |
@@ -24,19 +24,23 @@ mod group;
 mod probe;
 mod report;
 mod request;
+mod server_request;
 
 use core::ffi::CStr;
 
 pub use args::{EncodedArgs, ExecuteArgs, InitArgs, SessionArgs};
-pub use configuration::{Configuration, Malformed, NetworkNamespace, Operation, filter_pass};
+pub use configuration::{
+    Configuration, HOST_NAME, Malformed, NetworkNamespace, Operation, filter_pass,
+};
 pub use failure::{FAILURE_BYTES, FailureReport};
 pub use group::{GROUP_CHANGE_BYTES, GroupChange};
 pub use probe::ProbeFinding;
 pub use report::{REPORT_BYTES, Report};
 pub use request::{
-    CgroupEntry, MAX_CGROUP_FILES, MAX_DATAGRAM, MAX_HEAD, MAX_INLINE, MAX_SHARED, MAX_STRINGS,
-    SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest, SpawnStrings,
+    Alone, CgroupEntry, MAX_CGROUP_FILES, MAX_DATAGRAM, MAX_HEAD, MAX_INLINE, MAX_SHARED,
+    MAX_STRINGS, SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest, SpawnStrings,
 };
+pub use server_request::ServerRequest;
 
 use crate::step::{Fault, Step};
 

@@ -18,7 +18,7 @@ use super::info::ChildInfo;
 use super::owner::OwnerKey;
 use super::pipe::UntakenPipes;
 use super::tree::{TreeLimits, Verdict};
-use super::usage::Sample;
+use super::usage::{Sample, TreeName};
 use crate::launch::{Exit, Plan, Process, Request, TreeUsage};
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 
@@ -179,9 +179,13 @@ impl Record {
         }
     }
 
-    /// The process group, until the leader is reaped.
-    pub(crate) fn group(&self) -> Option<u32> {
-        self.process.lock().as_deref().map(Process::pid)
+    /// What names the processes of the tree, until the leader is reaped.
+    pub(crate) fn tree_name(&self) -> Option<TreeName> {
+        let process = self.process.lock();
+        process.as_deref().map(|process| TreeName {
+            group: process.pid(),
+            mark: process.mark(),
+        })
     }
 
     /// Kills what is left of the tree, then reaps the leader. No signal is sent

@@ -35,6 +35,8 @@ pub(crate) struct TreeLimits {
     cpu: Option<Duration>,
     memory_bytes: Option<u64>,
     processes: Option<u64>,
+    /// The largest file that a process can write, in bytes.
+    file_size_bytes: Option<u64>,
     clock: CpuClock,
     usage: TreeUsage,
     measuring: Measuring,
@@ -55,6 +57,7 @@ impl TreeLimits {
             cpu: limits.cpu,
             memory_bytes: limits.memory_bytes,
             processes: limits.processes,
+            file_size_bytes: limits.file_size_bytes,
             clock: CpuClock::default(),
             usage: TreeUsage::default(),
             measuring: Measuring::Resting(None),
@@ -133,7 +136,8 @@ impl TreeLimits {
             Measuring::Resting(Some(until)) if now < until => Verdict::Within,
             Measuring::Resting(_) => {
                 self.measuring = Measuring::Running(now);
-                Verdict::Unclear(memory.measurement(limit))
+                let largest_file = self.file_size_bytes.unwrap_or(u64::MAX);
+                Verdict::Unclear(memory.measurement(limit, largest_file))
             }
         }
     }
@@ -158,6 +162,7 @@ impl TreeLimits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::child::usage::tests::taken;
 
     fn tree(memory_bytes: u64) -> TreeLimits {
         TreeLimits::new(&Limits {
@@ -231,7 +236,7 @@ mod tests {
         let own = || {
             let group = rustix::process::getpgrp().as_raw_nonzero().get();
             let group = u32::try_from(group).expect("positive");
-            TreeMemory::read(group, &Sample::take([group]).expect("it is mounted"))
+            TreeMemory::read(group, &taken(group, None))
         };
         let mut tree = tree(1);
         let start = Instant::now();
@@ -256,7 +261,7 @@ mod tests {
         let bound = || {
             let group = rustix::process::getpgrp().as_raw_nonzero().get();
             let group = u32::try_from(group).expect("positive");
-            TreeMemory::read(group, &Sample::take([group]).expect("it is mounted"))
+            TreeMemory::read(group, &taken(group, None))
         };
         let start = Instant::now();
         assert!(matches!(

@@ -98,7 +98,8 @@ pub struct Plan {
     pub script: Option<Arc<Program>>,
     /// The argument vector, `argv[0]` included.
     pub argv: Vec<String>,
-    /// The whole environment.
+    /// The environment. A launcher adds a `TMPDIR` where the child has no private `/tmp` and this
+    /// names none.
     pub env: Vec<(String, String)>,
     /// Where the child starts.
     pub cwd: WorkingDirectory,

@@ -60,6 +60,13 @@ pub trait Process: Send + Sync + fmt::Debug {
     /// The system's error.
     fn reap(&self) -> io::Result<()>;
 
+    /// Returns the limit on file locks (`RLIMIT_LOCKS`) of each process of the tree, by which
+    /// `/proc` shows whose it is; no other process has the same. None, as by default, where all of the
+    /// tree are in the leader's process group. Similar to `getrlimit`.
+    fn mark(&self) -> Option<u64> {
+        None
+    }
+
     /// Returns the processor time of the leader and of what it has reaped, once
     /// [`Process::try_exit`] has returned how it ended; by default none. Similar to `wait4`.
     fn ended_cpu(&self) -> Option<Duration> {

@@ -18,6 +18,7 @@ use crate::approval::Hooks;
 use crate::child::capture::RetainedBytes;
 use crate::child::owner::OwnerKey;
 use crate::child::record::Record;
+use crate::child::usage::TreeName;
 use crate::error::SpawnError;
 use crate::event::{Event, EventKind};
 use crate::grant::Quotas;
@@ -255,11 +256,11 @@ impl Core {
         }
     }
 
-    /// Returns the children whose tree may still run, each with its process group.
-    pub(super) fn running(&self) -> Vec<(u32, Arc<Record>)> {
+    /// Returns the children whose tree may still run, each with what names its tree.
+    pub(super) fn running(&self) -> Vec<(TreeName, Arc<Record>)> {
         let records = self.table.lock().unfinished();
-        let with_group = |record: Arc<Record>| Some((record.group()?, record));
-        records.into_iter().filter_map(with_group).collect()
+        let with_name = |record: Arc<Record>| Some((record.tree_name()?, record));
+        records.into_iter().filter_map(with_name).collect()
     }
 
     /// Waits until a child was inserted.

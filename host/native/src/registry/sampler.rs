@@ -8,14 +8,15 @@
 //! Rejected: the process events of netlink, which need `CAP_NET_ADMIN`, and tracing the children,
 //! which stops them at each fork and takes the debugger's place.
 
-use std::fs;
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::core::Core;
 use crate::child::record::Record;
 use crate::child::tree::Verdict;
-use crate::child::usage::{SAMPLE_INTERVAL, Sample};
+use crate::child::usage::{Marks, SAMPLE_INTERVAL, Sample, TreeName};
 
 /// How often the sampler looks whether processes are started quickly: every 20 ms.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
@@ -34,28 +35,58 @@ const IDS_PER_LAUNCH: u64 = 3;
 /// while nothing runs, and skips children younger than one interval unless processes are started
 /// quickly.
 pub(super) async fn sample(core: Arc<Core>) {
-    let mut pace = Pace::new(Instant::now(), Starts::read(&core));
+    let mut last_pid = LastPid::default();
+    let mut starts = || Starts {
+        last_pid: last_pid.read(),
+        launches: core.launches(),
+    };
+    let mut pace = Pace::new(Instant::now(), starts());
+    let mut marks = Marks::default();
     loop {
         let records = core.running();
         if records.is_empty() {
             core.child_started().await;
-            pace = Pace::new(Instant::now(), Starts::read(&core));
-            continue;
-        }
-        if let Some(youngest) = pace.due(Instant::now(), Starts::read(&core)) {
-            let old_enough = |(_, record): &(u32, Arc<Record>)| record.age() >= youngest;
+            pace = Pace::new(Instant::now(), starts());
+        } else if let Some(youngest) = pace.due(Instant::now(), starts()) {
+            let old_enough = |(_, record): &(TreeName, Arc<Record>)| record.age() >= youngest;
             let due: Vec<_> = records.into_iter().filter(old_enough).collect();
             if !due.is_empty() {
                 let core = Arc::clone(&core);
                 // Reading /proc may take milliseconds, so it does not run on the supervisors' thread.
-                let checked = tokio::task::spawn_blocking(move || check(&core, &due));
-                if let Err(error) = checked.await {
-                    tracing::error!(%error, "could not sample the running trees");
+                let mut own = std::mem::take(&mut marks);
+                let checked = tokio::task::spawn_blocking(move || {
+                    check(&core, &due, &mut own);
+                    own
+                });
+                match checked.await {
+                    Ok(own) => marks = own,
+                    Err(error) => {
+                        tracing::error!(%error, "could not sample the running trees");
+                    }
                 }
             }
             pace.ended(Instant::now());
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+}
+
+/// The file with the last process id that the kernel has given in this pid namespace. It is kept open: to open it for
+/// each child would cost 1 % of a spawn.
+#[derive(Debug, Default)]
+struct LastPid(Option<File>);
+
+impl LastPid {
+    /// Reads the number; none where no `/proc` shows it.
+    fn read(&mut self) -> Option<u64> {
+        if self.0.is_none() {
+            self.0 = File::open("/proc/loadavg").ok();
+        }
+        // Five numbers, the last of which is the process id.
+        let mut text = [0; 128];
+        let length = self.0.as_ref()?.read_at(&mut text, 0).ok()?;
+        let text = str::from_utf8(text.get(..length)?).ok()?;
+        text.split_ascii_whitespace().last()?.parse().ok()
     }
 }
 
@@ -69,15 +100,6 @@ struct Starts {
 }
 
 impl Starts {
-    fn read(core: &Core) -> Self {
-        let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let last = text.split_ascii_whitespace().last();
-        Self {
-            last_pid: last.and_then(|last| last.parse().ok()),
-            launches: core.launches(),
-        }
-    }
-
     /// Whether many processes have been started since `before`, launches left out.
     fn are_quick(self, before: Self) -> bool {
         let started = match (before.last_pid, self.last_pid) {
@@ -127,16 +149,17 @@ impl Pace {
     }
 }
 
-fn check(core: &Core, running: &[(u32, Arc<Record>)]) {
-    let sample = match Sample::take(running.iter().map(|(group, _)| *group)) {
+fn check(core: &Core, running: &[(TreeName, Arc<Record>)], marks: &mut Marks) {
+    let names: Vec<_> = running.iter().map(|(name, _)| *name).collect();
+    let sample = match Sample::take(&names, marks) {
         Ok(sample) => sample,
         Err(error) => {
             tracing::warn!(%error, "could not read /proc, so no limit of a tree was checked");
             return;
         }
     };
-    for (group, record) in running {
-        match record.check(*group, &sample) {
+    for (name, record) in running {
+        match record.check(name.group, &sample) {
             Verdict::Within => {}
             Verdict::Over(reason) => record.kill(reason, Duration::ZERO),
             Verdict::Unclear(measurement) => {
@@ -158,6 +181,19 @@ mod tests {
             last_pid: Some(last_pid),
             launches,
         }
+    }
+
+    /// The file is read again from its beginning.
+    #[test]
+    fn a_process_that_is_started_moves_the_last_pid() {
+        let mut last_pid = LastPid::default();
+        let before = last_pid.read().expect("a /proc");
+        // The numbers begin anew after the largest.
+        let has_moved = || {
+            drop(std::thread::spawn(|| {}).join());
+            last_pid.read().is_some_and(|now| now != before)
+        };
+        assert!(std::iter::repeat_with(has_moved).take(3).any(|it| it));
     }
 
     #[test]

@@ -5,15 +5,18 @@ use std::env;
 
 use crate::attempt::{Attempt, NAME};
 use crate::table::Row;
-use crate::{files, host, kernel, processes, session, sockets, terminal};
+use crate::{files, host, ipc, itself, kernel, processes, session, sockets, terminal, tracing};
 
 /// The escape tables.
-const TABLES: [&[Row]; 11] = [
+const TABLES: [&[Row]; 14] = [
     files::OUTSIDE,
     files::METADATA,
     files::INSIDE,
     kernel::CALLS,
     processes::HOST,
+    ipc::CALLS,
+    itself::ITSELF,
+    tracing::TRACING,
     processes::SAME_USER,
     processes::PID_1,
     processes::GRANTED_PROC,
@@ -23,9 +26,11 @@ const TABLES: [&[Row]; 11] = [
 ];
 
 /// Attempts of tests that do more than a row can say.
-const SINGLE: [&[Attempt]; 6] = [
+const SINGLE: [&[Attempt]; 8] = [
     files::SINGLE,
     host::SINGLE,
+    ipc::SINGLE,
+    itself::SINGLE,
     kernel::SINGLE,
     processes::SINGLE,
     session::SINGLE,

@@ -92,6 +92,8 @@ pub(crate) const METADATA: &[Row] = &[
 pub(crate) const INSIDE: &[Row] = &[
     row("set-user-id by chmod", set_user_id, file_inside, Fails(EPERM), Fails(EPERM)),
     row("set-user-id by open", create_set_user_id, new_file, Fails(EPERM), Fails(EPERM)),
+    // The group of the children of this suite gives nothing (`set_group_id` tests another one).
+    permitted("set-group-id by chmod", set_group_id, file_inside),
     row("a device", make_device, new_file, Fails(EPERM), Fails(EPERM)).unconfined(Unconfined::NotRun),
     // No tier knows the origin of code: a child may execute what it may write.
     row("execute a program that it wrote", execute_written, unaimed, Succeeds, Succeeds),
@@ -251,6 +253,10 @@ fn chmod(target: &Target) -> io::Result<()> {
 
 fn set_user_id(target: &Target) -> io::Result<()> {
     set_mode(target, 0o4755)
+}
+
+fn set_group_id(target: &Target) -> io::Result<()> {
+    set_mode(target, 0o2755)
 }
 
 fn set_mode(target: &Target, mode: usize) -> io::Result<()> {

@@ -5,11 +5,9 @@
     reason = "forks, and calls the kernel by the 32-bit entry"
 )]
 
-use std::ffi::CString;
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+use std::fs;
+use std::io;
 use std::process::exit;
-use std::ptr::null;
 
 use capspawn_native::launch::Exit;
 use capspawn_native::sandbox::{Sandbox, Tier};
@@ -17,11 +15,11 @@ use libc::{EAGAIN, EMFILE, ENOSPC, ENOSYS, EOPNOTSUPP, EPERM};
 
 use test_kit::eventually;
 
-use crate::attempt::{Attempt, Outcome, SUCCEEDED, Target};
+use crate::attempt::{Attempt, Outcome, Target};
 use crate::fixture::Fixture;
 use crate::launcher::tier;
 use crate::spec::Spec;
-use crate::syscall::{Buffer, CWD, bits, c_string, call, owned, raw};
+use crate::syscall::{Buffer, CWD, bits, c_string, call, owned};
 use crate::table::Expected::{self, Fails};
 use crate::table::{Row, Unconfined, assert_table, permitted, row, unaimed};
 
@@ -34,13 +32,9 @@ const NOT_RUN: Unconfined = Unconfined::NotRun;
 
 #[rustfmt::skip]
 pub(crate) const CALLS: &[Row] = &[
-    row("memfd_create", make_memfd, unaimed, FILTERED, FILTERED),
-    row("execute a memfd", execute_memfd, unaimed, FILTERED, FILTERED),
     row("add_key", add_key, unaimed, FILTERED, FILTERED),
     row("personality", set_personality, unaimed, FILTERED, FILTERED),
-    row("shmget", make_segment, unaimed, FILTERED, FILTERED),
-    row("shmat of the host's segment", attach_segment, segment, FILTERED, FILTERED),
-    row("mq_open", open_queue, unaimed, FILTERED, FILTERED),
+    permitted("personality without randomization", keep_addresses, unaimed),
     row("io_setup", make_aio, unaimed, ABSENT, ABSENT).unconfined(Unconfined::SucceedsOr(|| &[ENOSYS])),
     row("a Landlock ruleset", make_ruleset, unaimed, ABSENT, ABSENT)
         .unconfined(Unconfined::SucceedsOr(|| &[ENOSYS, EOPNOTSUPP])),
@@ -55,8 +49,7 @@ pub(crate) const CALLS: &[Row] = &[
         .unconfined(Unconfined::SucceedsOr(errors_of_io_uring)),
     row("unshare of the user namespace", unshare_user, unaimed, FILTERED, FILTERED)
         .unconfined(Unconfined::SucceedsOr(|| &[EPERM, ENOSPC])),
-    row("setsid", leave_session, unaimed, FILTERED, FILTERED),
-    row("setpgid", leave_group, unaimed, FILTERED, FILTERED),
+    row("change the mark of the tree", change_mark, unaimed, FILTERED, FILTERED),
     row("mount", mount, inside, FILTERED, FILTERED).unconfined(NOT_RUN),
     row("umount", umount, |_, child| child.at("/tmp"), FILTERED, FILTERED).unconfined(NOT_RUN),
     row("pivot_root", pivot_root, inside, FILTERED, FILTERED).unconfined(NOT_RUN),
@@ -99,10 +92,6 @@ fn few_tasks(_: &Fixture, mut child: Spec) -> Spec {
     child
 }
 
-fn segment(fixture: &Fixture, child: Spec) -> Spec {
-    child.at(fixture.shared_memory.number())
-}
-
 /// The kernel is built without the call, or the sysctl disables it.
 fn errors_of_io_uring() -> &'static [i32] {
     let disabled = fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
@@ -112,30 +101,6 @@ fn errors_of_io_uring() -> &'static [i32] {
     }
 }
 
-fn make_memfd(_: &Target) -> io::Result<()> {
-    let name = c"x".as_ptr().addr();
-    call(libc::SYS_memfd_create, [name, 0, 0, 0, 0, 0]).map(drop)
-}
-
-/// Executes a program that is in no file system.
-fn execute_memfd(_: &Target) -> io::Result<()> {
-    let name = c"x".as_ptr().addr();
-    let memory = owned(call(libc::SYS_memfd_create, [name, 0, 0, 0, 0, 0])?);
-    let mut image = Vec::new();
-    File::open("/bin/sh")?.read_to_end(&mut image)?;
-    File::from(memory.try_clone()?).write_all(&image)?;
-    let script = CString::new(format!("exit {SUCCEEDED}")).expect("the text has no NUL");
-    let argv = [c"sh".as_ptr(), c"-c".as_ptr(), script.as_ptr(), null()];
-    let envp = [null::<libc::c_char>()];
-    let (argv, envp) = (argv.as_ptr().addr(), envp.as_ptr().addr());
-    let (path, flags) = (c"".as_ptr().addr(), bits(libc::AT_EMPTY_PATH));
-    call(
-        libc::SYS_execveat,
-        [raw(&memory), path, argv, envp, flags, 0],
-    )
-    .map(drop)
-}
-
 fn add_key(_: &Target) -> io::Result<()> {
     let text = c"user".as_ptr().addr();
     let ring = bits(libc::KEY_SPEC_SESSION_KEYRING);
@@ -143,31 +108,13 @@ fn add_key(_: &Target) -> io::Result<()> {
 }
 
 fn set_personality(_: &Target) -> io::Result<()> {
-    let persona = bits(libc::ADDR_NO_RANDOMIZE);
+    let persona = bits(libc::READ_IMPLIES_EXEC);
     call(libc::SYS_personality, [persona, 0, 0, 0, 0, 0]).map(drop)
 }
 
-fn make_segment(_: &Target) -> io::Result<()> {
-    let flags = bits(libc::IPC_CREAT | 0o600);
-    call(
-        libc::SYS_shmget,
-        [bits(libc::IPC_PRIVATE), 4096, flags, 0, 0, 0],
-    )
-    .map(drop)
-}
-
-fn attach_segment(target: &Target) -> io::Result<()> {
-    let flags = bits(libc::SHM_RDONLY);
-    call(libc::SYS_shmat, [target.number(), 0, flags, 0, 0, 0]).map(drop)
-}
-
-fn open_queue(_: &Target) -> io::Result<()> {
-    // Queues have names for all users, and outlive their processes.
-    let name = c_string(&format!("capspawn-test-{}", std::process::id()));
-    let flags = bits(libc::O_CREAT | libc::O_RDWR);
-    let name = name.as_ptr().addr();
-    call(libc::SYS_mq_open, [name, flags, 0o600, 0, 0, 0])?;
-    call(libc::SYS_mq_unlink, [name, 0, 0, 0, 0, 0]).map(drop)
+fn keep_addresses(_: &Target) -> io::Result<()> {
+    let persona = bits(libc::ADDR_NO_RANDOMIZE);
+    call(libc::SYS_personality, [persona, 0, 0, 0, 0, 0]).map(drop)
 }
 
 fn make_aio(_: &Target) -> io::Result<()> {
@@ -249,24 +196,15 @@ fn unshare_user(_: &Target) -> io::Result<()> {
     })
 }
 
-/// The filter may report success without an effect, which is a failure here.
-fn leave_session(_: &Target) -> io::Result<()> {
-    in_a_fork(|| and_leaves_its_group(|| call(libc::SYS_setsid, [0; 6])))
-}
-
-fn leave_group(_: &Target) -> io::Result<()> {
-    in_a_fork(|| and_leaves_its_group(|| call(libc::SYS_setpgid, [0; 6])))
-}
-
-fn and_leaves_its_group(attempt: impl Fn() -> io::Result<usize>) -> io::Result<usize> {
-    // SAFETY: takes no argument.
-    let group = || unsafe { libc::getpgrp() };
-    let before = group();
-    let result = attempt()?;
-    if group() == before {
-        return Err(io::Error::from_raw_os_error(EPERM));
-    }
-    Ok(result)
+/// The limit on file locks, by which the members of a tree are found in `/proc`.
+fn change_mark(_: &Target) -> io::Result<()> {
+    const RLIMIT_LOCKS: usize = 10;
+    let none = [0u64; 2];
+    let by_prlimit = [0, RLIMIT_LOCKS, none.as_ptr().addr(), 0, 0, 0];
+    let by_setrlimit = [RLIMIT_LOCKS, none.as_ptr().addr(), 0, 0, 0, 0];
+    in_a_fork(|| {
+        call(libc::SYS_prlimit64, by_prlimit).or_else(|_| call(libc::SYS_setrlimit, by_setrlimit))
+    })
 }
 
 /// Makes the attempt in a child of its own, which leads no process group.

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Stdio;
 
 use capspawn_native::launch::{Exit, Launcher, OwnerUids};
-use capspawn_native::sandbox::{Confinement, Network, Sandbox, Tier};
+use capspawn_native::sandbox::{Confinement, NativeLauncher, Network, Sandbox, Tier};
 use capspawn_native::{Signal, Stage};
 
 use rustix::process::pidfd_send_signal;
@@ -47,10 +47,22 @@ fn this_machine_meets_a_required_sandbox() {
 }
 
 #[test]
-fn the_environment_is_that_of_the_plan_and_nothing_else() {
+fn the_environment_is_that_of_the_plan_and_the_guests_temporary_directory() {
     let mut spec = Spec::new("/usr/bin/env");
     spec.env.clear();
-    assert_eq!(spec.env("A", "b c").succeed(), "A=b c\n");
+    let spec = spec.env("A", "b c");
+    let output = spec.succeed();
+    let rest = output.strip_prefix("A=b c\n");
+    match tier() {
+        Tier::A | Tier::C => assert_eq!(rest, Some("")),
+        Tier::B => {
+            let rest = rest.expect(&output);
+            assert!(rest.starts_with("TMPDIR=/"), "{rest}");
+            assert_eq!(rest.lines().count(), 1, "{rest}");
+        }
+    }
+    let named = spec.env("TMPDIR", "/nowhere");
+    assert_eq!(named.succeed(), "A=b c\nTMPDIR=/nowhere\n");
 }
 
 #[test]
@@ -108,7 +120,10 @@ fn children_have_no_privileges_and_those_of_a_root_host_are_not_root() {
 fn the_resource_limits_are_set() {
     let mut spec = shell("ulimit -n; ulimit -c; ulimit -f; ulimit -d; ulimit -t");
     spec.limits.memory_bytes = Some(64 << 20);
-    assert_eq!(spec.succeed(), "64\n0\n131072\n65536\n10\n");
+    let launcher = NativeLauncher::builder().tier(tier()).without_cgroups();
+    let without_cgroup = spec.start_with(&launcher.build()).expect("it starts");
+    let run = without_cgroup.finish();
+    assert_eq!(run.output, "256\n0\n131072\n65536\n60\n");
 }
 
 #[test]
@@ -210,11 +225,15 @@ fn sleepers(marker: &str, pairs: usize) -> Spec {
 /// Starts such a tree, and waits until all sleepers run.
 fn started_sleepers(spec: &Spec, marker: &str, pairs: usize) -> Started {
     let tree = started(spec);
+    wait_for_sleepers(marker, pairs);
+    tree
+}
+
+fn wait_for_sleepers(marker: &str, pairs: usize) {
     // Their own name counts: before, one of a pair is still the program `setsid`.
     eventually("all sleepers", || {
         with_arguments(&["sleep", marker]).len() == 2 * pairs + 1
     });
-    tree
 }
 
 #[test]
@@ -236,7 +255,11 @@ fn without_a_sandbox_a_process_that_calls_setsid_survives_its_tree() {
     const PAIRS: usize = 100;
     let marker = format!("3002.{}", std::process::id());
     let spec = sleepers(&marker, PAIRS).sandbox(Sandbox::None);
-    let tree = started_sleepers(&spec, &marker, PAIRS);
+    // A cgroup of version 2 is killed as a whole.
+    let launcher = NativeLauncher::builder().without_cgroups().build();
+    let mut tree = spec.start_with(&launcher).expect("it starts");
+    read_until(&mut tree.output, "ready");
+    wait_for_sleepers(&marker, PAIRS);
     tree.process.signal_tree(Signal::Kill).expect("it runs");
     assert_eq!(ended(&*tree.process), Exit::Signal(9));
     tree.process.reap().expect("it has ended");

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd as _;
 use std::process::{Command, Stdio};
 
 use capspawn_native::Signal;
-use capspawn_native::sandbox::{Sandbox, Tier};
+use capspawn_native::sandbox::{FsRoot, Sandbox, Tier};
 use libc::{EACCES, EBADF, ENOENT, EPERM, EROFS, ESRCH};
 use test_kit::{TEST_TIMEOUT, exit_status, scratch};
 
@@ -18,7 +18,7 @@ use crate::fixture::{Canary, Fixture};
 use crate::launcher::tier;
 use crate::proc_mount;
 use crate::scopes::has_scopes;
-use crate::spec::Spec;
+use crate::spec::{Spec, Started};
 use crate::syscall::{Buffer, bits, call, owned, raw};
 use crate::table::Expected::{Fails, FailsInProc, Succeeds};
 use crate::table::{Row, Unconfined, assert_table, permitted, row, unaimed};
@@ -33,12 +33,12 @@ pub(crate) const HOST: &[Row] = &[
     row("host: signal", signal, unaimed, Fails(ESRCH), Fails(EPERM)).unconfined(NOT_RUN),
     row("host: signal by pidfd", signal_by_pidfd, unaimed, Fails(ESRCH), Fails(EPERM)).unconfined(NOT_RUN),
     row("host: signal to a thread", signal_thread, unaimed, Fails(ESRCH), Fails(EPERM)).unconfined(NOT_RUN),
-    row("host: prlimit", prlimit, unaimed, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
-    row("host: setpriority", set_priority, unaimed, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
-    row("host: sched_setaffinity", set_affinity, unaimed, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
+    row("host: prlimit", prlimit, unaimed, Fails(ESRCH), Fails(EPERM)).unconfined(NOT_RUN),
+    row("host: setpriority", set_priority, unaimed, Fails(ESRCH), Fails(EPERM)).unconfined(NOT_RUN),
+    row("host: sched_setaffinity", set_affinity, unaimed, Fails(ESRCH), Fails(EPERM)).unconfined(NOT_RUN),
     row("host: process_vm_readv", copy_memory, unaimed, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
     row("host: pidfd_getfd", copy_descriptor, unaimed, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
-    row("host: ptrace", trace, unaimed, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
+    row("host: ptrace", trace, unaimed, Fails(ESRCH), Fails(EPERM)).unconfined(NOT_RUN),
     row("host: read its environment", read_environment, unaimed, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
     row("host: open its memory", open_memory, unaimed, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
     row("host: open a file by its root", open_through_root, unaimed, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
@@ -56,12 +56,12 @@ pub(crate) const SAME_USER: &[Row] = &[
     row("same user: signal", signal, canary, Fails(ESRCH), Fails(EPERM)),
     row("same user: signal by pidfd", signal_by_pidfd, canary, Fails(ESRCH), Fails(EPERM)),
     row("same user: signal to a thread", signal_thread, canary, Fails(ESRCH), Fails(EPERM)),
-    row("same user: prlimit", prlimit, canary, Fails(EPERM), Fails(EPERM)),
-    row("same user: setpriority", set_priority, canary, Fails(EPERM), Fails(EPERM)),
-    row("same user: sched_setaffinity", set_affinity, canary, Fails(EPERM), Fails(EPERM)),
+    row("same user: prlimit", prlimit, canary, Fails(ESRCH), Fails(EPERM)),
+    row("same user: setpriority", set_priority, canary, Fails(ESRCH), Fails(EPERM)),
+    row("same user: sched_setaffinity", set_affinity, canary, Fails(ESRCH), Fails(EPERM)),
     row("same user: process_vm_readv", copy_memory, canary, Fails(EPERM), Fails(EPERM)).unconfined(IF_TRACING),
     row("same user: pidfd_getfd", copy_descriptor, canary, Fails(EPERM), Fails(EPERM)).unconfined(IF_TRACING),
-    row("same user: ptrace", trace, canary, Fails(EPERM), Fails(EPERM)).unconfined(IF_TRACING),
+    row("same user: ptrace", trace, canary, Fails(ESRCH), Fails(EPERM)).unconfined(IF_TRACING),
     row("same user: read its environment", read_environment, canary, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
     row("same user: open its memory", open_memory, canary, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
     row("same user: open a file by its root", open_through_root, canary, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
@@ -75,6 +75,9 @@ pub(crate) const PID_1: &[Row] = &[
     row("pid 1: signal", signal, pid_1, Fails(EPERM), Fails(EPERM)).without_scopes(Succeeds).unconfined(NOT_RUN),
     row("pid 1: signal by pidfd", signal_by_pidfd, pid_1, Fails(EPERM), Fails(EPERM)).without_scopes(Succeeds).unconfined(NOT_RUN),
     row("pid 1: signal to a thread", signal_thread, pid_1, Fails(EPERM), Fails(EPERM)).without_scopes(Succeeds).unconfined(NOT_RUN),
+    row("pid 1: prlimit", prlimit, pid_1, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
+    row("pid 1: setpriority", set_priority, pid_1, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
+    row("pid 1: sched_setaffinity", set_affinity, pid_1, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
     row("pid 1: ptrace", trace, pid_1, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
     row("pid 1: process_vm_readv", copy_memory, pid_1, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
     row("pid 1: pidfd_getfd", copy_descriptor, pid_1, Fails(EPERM), Fails(EPERM)).unconfined(NOT_RUN),
@@ -84,16 +87,16 @@ pub(crate) const PID_1: &[Row] = &[
     row("pid 1: open a file by its root", open_through_root, pid_1, Fails(EACCES), FailsInProc).unconfined(NOT_RUN),
 ];
 
-/// A grant that lists `/proc` shows the host's processes in every tier. Landlock
-/// still refuses to open what belongs to processes outside the sandbox.
+/// A grant that lists `/proc` shows the host's processes in tier B. Landlock still refuses to open what belongs to
+/// processes outside the sandbox. A session's `/proc` is its own all the same.
 #[rustfmt::skip]
 pub(crate) const GRANTED_PROC: &[Row] = &[
-    row("granted /proc: the host's environment", read_environment, proc, FailsInProc, FailsInProc).unconfined(NOT_RUN),
-    row("granted /proc: the host's memory", open_memory_to_read, proc, FailsInProc, FailsInProc).unconfined(NOT_RUN),
-    row("granted /proc: the host's root", open_through_root, proc, FailsInProc, FailsInProc).unconfined(NOT_RUN),
-    row("granted /proc: a user's environment", read_environment, canary_in_proc, FailsInProc, FailsInProc).unconfined(IF_TRACING),
-    row("granted /proc: a user's memory", open_memory_to_read, canary_in_proc, FailsInProc, FailsInProc).unconfined(IF_TRACING),
-    row("granted /proc: a user's root", open_through_root, canary_in_proc, FailsInProc, FailsInProc).unconfined(IF_TRACING),
+    row("granted /proc: the host's environment", read_environment, proc, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
+    row("granted /proc: the host's memory", open_memory_to_read, proc, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
+    row("granted /proc: the host's root", open_through_root, proc, Fails(ENOENT), FailsInProc).unconfined(NOT_RUN),
+    row("granted /proc: a user's environment", read_environment, canary_in_proc, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
+    row("granted /proc: a user's memory", open_memory_to_read, canary_in_proc, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
+    row("granted /proc: a user's root", open_through_root, canary_in_proc, Fails(ENOENT), FailsInProc).unconfined(IF_TRACING),
     // Root's children cannot lower it without a sandbox either: root has set the least value too.
     row("granted /proc: its own protection from the OOM killer", lower_oom_score, proc, Fails(EROFS), Fails(EACCES))
         .unconfined(Unconfined::SucceedsOr(|| &[EACCES])),
@@ -143,7 +146,7 @@ pub(crate) fn may_trace() -> bool {
     scope.map_or(true, |scope| scope.trim() == "0")
 }
 
-fn own_pid() -> usize {
+pub(crate) fn own_pid() -> usize {
     std::process::id() as usize
 }
 
@@ -165,7 +168,7 @@ fn signal_thread(target: &Target) -> io::Result<()> {
     call(libc::SYS_tgkill, [target.pid, target.pid, 0, 0, 0, 0]).map(drop)
 }
 
-fn call_prlimit(pid: usize) -> io::Result<()> {
+pub(crate) fn call_prlimit(pid: usize) -> io::Result<()> {
     let mut old = Buffer::new();
     let resource = libc::RLIMIT_NOFILE as usize;
     call(libc::SYS_prlimit64, [pid, resource, 0, old.address(), 0, 0]).map(drop)
@@ -175,7 +178,7 @@ fn prlimit(target: &Target) -> io::Result<()> {
     call_prlimit(target.pid)
 }
 
-fn call_set_priority(pid: usize) -> io::Result<()> {
+pub(crate) fn call_set_priority(pid: usize) -> io::Result<()> {
     let process = libc::PRIO_PROCESS as usize;
     call(libc::SYS_setpriority, [process, pid, 10, 0, 0, 0]).map(drop)
 }
@@ -185,13 +188,13 @@ fn set_priority(target: &Target) -> io::Result<()> {
 }
 
 fn set_affinity(target: &Target) -> io::Result<()> {
+    call_set_affinity(target.pid)
+}
+
+pub(crate) fn call_set_affinity(pid: usize) -> io::Result<()> {
     let all = [u64::MAX; 16];
     let (mask, bytes) = (all.as_ptr().addr(), size_of_val(&all));
-    call(
-        libc::SYS_sched_setaffinity,
-        [target.pid, bytes, mask, 0, 0, 0],
-    )
-    .map(drop)
+    call(libc::SYS_sched_setaffinity, [pid, bytes, mask, 0, 0, 0]).map(drop)
 }
 
 /// Copies no byte: the permission is checked before.
@@ -352,6 +355,16 @@ fn children_of_one_grant_cannot_reach_each_other() {
         started.process.signal(Signal::Kill).expect("it runs");
         started.finish();
     }
+}
+
+/// A sleeper with the rules of `attempt`, and so in its session, and the number by which it can name it.
+pub(crate) fn sleeper_with_rules_of(attempt: &Spec) -> (Started, u32) {
+    let program = FsRoot::resolve(&attempt.program).expect("it exists");
+    let mut sleeper = Spec::new("/bin/sleep").args(["600"]);
+    sleeper.confinement.fs.read.push(program);
+    let sleeper = sleeper.start().expect("it starts");
+    let pid = inner_pid(sleeper.process.pid());
+    (sleeper, pid)
 }
 
 /// The number that a process has in its own pid namespace.

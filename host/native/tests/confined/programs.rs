@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use capspawn_native::launch::Exit;
+use capspawn_native::limits::Limits;
 use capspawn_native::sandbox::Tier;
 
 use test_kit::{Readable, open_to_all, scratch};
@@ -313,4 +315,106 @@ fn npm_runs_a_script() {
         .home(dir.path());
     spec.limits.open_files = Some(1024);
     assert_eq!(spec.succeed(), "hello\n");
+}
+
+#[test]
+fn programs_change_their_own_processors_priority_and_limits_by_number_in_a_session() {
+    let dir = scratch();
+    let script = "p=$(taskset -p $$ | sed 's/.*: //'); taskset -p $p $$ >/dev/null && echo processors\n\
+                  renice -n 5 -p $$ >/dev/null && echo priority\n\
+                  ionice -c 3 -p $$ && echo transfers\n\
+                  chrt -b -p 0 $$ && echo policy\n\
+                  prlimit --nofile=32 --pid $$ && ulimit -Sn\n";
+    let run = shell(dir.path(), &format!("{{ {script} }} 2>&1")).run();
+    match tier() {
+        Tier::A => assert_eq!(run.output, "processors\npriority\ntransfers\npolicy\n32\n"),
+        // A number may be that of any process of the user.
+        Tier::B | Tier::C => assert!(!run.output.contains("priority\n"), "{}", run.output),
+    }
+    let Some(python) = installed("python3", "python3") else {
+        return;
+    };
+    let script = "import os, threading\n\
+                  def work():\n    os.sched_setaffinity(threading.get_native_id(), os.sched_getaffinity(0))\n    print('thread')\n\
+                  try:\n    os.sched_setaffinity(os.getpid(), os.sched_getaffinity(0)); print('process')\n    \
+                      t = threading.Thread(target=work); t.start(); t.join()\n\
+                  except PermissionError: print('refused')\n";
+    let expected = match tier() {
+        Tier::A => "process\nthread\n",
+        Tier::B | Tier::C => "refused\n",
+    };
+    let spec = Spec::new(python).args(["-c", script]).home(dir.path());
+    assert_eq!(spec.succeed(), expected);
+}
+
+/// With a limit on memory, which is a limit on address space where there is no cgroup: the shadow memory of the
+/// sanitizers is hundreds of GiB of it.
+#[test]
+fn programs_with_sanitizers_run() {
+    let Some(gcc) = installed("gcc", "gcc") else {
+        return;
+    };
+    let dir = scratch();
+    let source = "#include <pthread.h>\n#include <stdlib.h>\n#include <stdio.h>\n\
+                  static void *work(void *p) { *(int *)p += 1; return 0; }\n\
+                  int main(int n, char **v) { pthread_t t; int *p = calloc(n, sizeof *p);\n\
+                  pthread_create(&t, 0, work, p); pthread_join(t, 0); printf(\"%d\\n\", *p);\n\
+                  if (n > 1) p = 0; else free(p); return 0; }\n";
+    fs::write(dir.path().join("a.c"), source).expect("the test may write the folder");
+    for kind in ["address", "leak", "undefined", "thread"] {
+        let flag = format!("-fsanitize={kind}");
+        Spec::new(&gcc)
+            .args([flag.as_str(), "a.c", "-o", kind])
+            .home(dir.path())
+            .succeed();
+        let program = dir.path().join(kind);
+        // The leak checker finds the threads in `/proc`, which a session has and a grant may list.
+        let sanitized = match tier() {
+            Tier::A => Spec::new(&program).home(dir.path()),
+            Tier::B | Tier::C => Spec::new(&program).home(dir.path()).read("/proc"),
+        };
+        let run = sanitized.run();
+        assert_eq!(
+            (run.exit, run.output.as_str()),
+            (Exit::Code(0), "1\n"),
+            "{kind}"
+        );
+        if kind == "leak" {
+            // The leak checker stops and reads the threads of the process, by ptrace.
+            let run = sanitized.args(["leak"]).run();
+            assert!(run.output.contains("detected memory leaks"), "{run:?}");
+        }
+    }
+}
+
+/// In tier B there is no IPC namespace, and other processes of the user could reach what a child makes.
+#[test]
+fn a_session_has_message_queues_and_semaphores_of_system_v() {
+    let Some(fakeroot) = installed("fakeroot", "fakeroot") else {
+        return;
+    };
+    let dir = scratch();
+    let fakeroot = fs::canonicalize(fakeroot).expect("it exists");
+    let script = format!("{} id -u 2>&1", fakeroot.display());
+    let run = shell(dir.path(), &script).run();
+    match tier() {
+        Tier::A => assert_eq!(run.output, "0\n"),
+        Tier::B | Tier::C => assert_ne!(run.exit, Exit::Code(0), "{}", run.output),
+    }
+}
+
+/// Also where no cgroup limits memory, and `RLIMIT_DATA` does: as an ordinary user.
+#[test]
+fn java_runs_under_the_default_limits() {
+    let Some(java) = installed("java", "default-jdk-headless") else {
+        return;
+    };
+    let dir = scratch();
+    let mut spec = Spec::new(java).args(["-version"]).home(dir.path());
+    spec.limits = Limits {
+        // Outside a session the kernel may count the tasks of the user, and other tests' with them.
+        processes: None,
+        ..Limits::default()
+    };
+    assert!(spec.succeed().contains("Runtime"));
 }

@@ -133,3 +133,14 @@ fn a_replaced_script_runs_as_it_was_replaced() {
     host(dir.path(), "printf '#!/bin/cat\\nwritten\\n' > tool");
     assert_eq!(output(&guest, &tool), "#!/bin/cat\nwritten\n");
 }
+
+#[test]
+fn a_script_runs_with_the_arguments_that_env_splits() {
+    let dir = folder();
+    host(
+        dir.path(),
+        "printf '#!/usr/bin/env -S sh -e\\necho split; false; echo after\\n' > n; chmod 755 n; mv n bin/one",
+    );
+    let (guest, _events) = guest(dir.path(), "");
+    assert_eq!(output(&guest, &Command::new("tool")), "split\n");
+}

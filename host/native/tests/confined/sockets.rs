@@ -30,7 +30,10 @@ pub(crate) const NO_NETWORK: &[Row] = &[
     row("no network: listen without bind", listen, unaimed, FILTERED, FILTERED),
     row("no network: IPv6", make_ipv6, unaimed, FILTERED, FILTERED),
     row("no network: MPTCP", make_mptcp, unaimed, FILTERED, FILTERED),
-    row("no network: netlink", make_netlink, unaimed, FILTERED, FILTERED),
+    row("no network: netlink", make_other_netlink, unaimed, FILTERED, FILTERED),
+    // In a session it shows the session's own network namespace.
+    row("no network: the interfaces, by netlink", make_netlink, unaimed, Succeeds, FILTERED),
+    row("no network: a name for an end of a pair, which listens", listen_on_pair, unaimed, FILTERED, FILTERED).unconfined(Unconfined::NotRun),
     row("no network: any family", make_any, unaimed, FILTERED, FILTERED),
     row("no network: VSOCK", make_vsock, unaimed, FILTERED, FILTERED).unconfined(IF_SUPPORTED),
     row("no network: UNIX outside", connect_unix, stream_outside, FILTERED, FILTERED),
@@ -250,6 +253,38 @@ fn make_mptcp(_: &Target) -> io::Result<()> {
     socket(libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_MPTCP).map(drop)
 }
 
+/// The socket family by which processes learn of each other's start (`CN_IDX_PROC`).
+fn make_other_netlink(_: &Target) -> io::Result<()> {
+    socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_CONNECTOR).map(drop)
+}
+
+/// The name has the length of a netlink address, which the filter lets pass in a session.
+fn listen_on_pair(_: &Target) -> io::Result<()> {
+    let (end, _other) = UnixStream::pair()?;
+    let mut address = [0u8; 12];
+    address[..2].copy_from_slice(&1u16.to_ne_bytes());
+    address[2..].copy_from_slice(b"\0abcdefghi");
+    let end = OwnedFd::from(end);
+    let named = call(
+        libc::SYS_bind,
+        [
+            raw(&end),
+            (&raw const address).addr(),
+            address.len(),
+            0,
+            0,
+            0,
+        ],
+    );
+    named
+        .and(
+            call(libc::SYS_listen, [raw(&end), 1, 0, 0, 0, 0])
+                .map(drop)
+                .map(|()| 0),
+        )
+        .map(drop)
+}
+
 fn make_netlink(_: &Target) -> io::Result<()> {
     socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE).map(drop)
 }
@@ -271,7 +306,8 @@ fn make_any(_: &Target) -> io::Result<()> {
         SOCK_PACKET,
     ];
     let mut refusal = io::Error::from_raw_os_error(EPERM);
-    for family in 0..64 {
+    // The attempt by netlink is one of its own.
+    for family in (0..64).filter(|family| *family != libc::AF_NETLINK) {
         for kind in types {
             match socket(family, kind, 0) {
                 Ok(_) => return Ok(()),

@@ -71,7 +71,7 @@ fn eight_processes_of_256_mib_exceed_a_limit_of_512_mib() {
     let guest = guest("memory = \"512MiB\"", "");
     let hold = |children: u32| {
         format!(
-            "import os, time\nfor i in range({children}):\n  if os.fork() == 0:\n    x = b'x' * (256 << 20)\n    \
+            "import os, time\nfor i in range({children}):\n  if os.fork() == 0:\n    os.setsid()\n    x = b'x' * (256 << 20)\n    \
              time.sleep(600 if {children} > 1 else 0.5)\n    os._exit(0)\nos.wait()"
         )
     };
@@ -108,6 +108,51 @@ fn a_tree_does_not_grow_beyond_its_cap() {
     let is_refused = status == ExitStatus::Exited(2);
     let is_killed = tier() != Tier::A && status == ExitStatus::Killed(KillReason::Processes);
     assert!(is_refused || is_killed, "{status:?}");
+}
+
+/// Each process makes a session of its own and forks; every second one ends at once, so that its children lose their parent.
+const STORM: &str = "\
+import os
+os.write(1, b'up')
+while True:
+  try:
+    if os.fork() == 0:
+      os.setsid()
+      if os.getpid() % 2 and os.fork():
+        os._exit(0)
+  except OSError:
+    pass
+";
+
+#[test]
+fn a_kill_leaves_nothing_of_processes_that_fork_and_make_sessions() {
+    let Some(_) = installed("python3", "python3") else {
+        return;
+    };
+    let guest = guest("processes = 200", "");
+    for _ in 0..10 {
+        let script = format!("{STORM}# {}", std::process::id());
+        let storm = start(&guest, "python", &script).expect("the grant allows it");
+        eventually("a storm", || with_argument(&script).len() > 50);
+        storm.kill(Duration::ZERO);
+        assert_eq!(ended(&storm), ExitStatus::Killed(KillReason::Requested));
+        eventually("the end of the storm", || with_argument(&script).is_empty());
+    }
+}
+
+#[test]
+fn a_program_that_makes_groups_and_sessions_finds_them() {
+    let guest = guest("", "");
+    let timeout = "timeout 0.2 sleep 600; test $? = 124 || exit 1; echo after";
+    assert_eq!(run(&guest, "sh", timeout), ExitStatus::Exited(0));
+    if installed("python3", "python3").is_some() {
+        let killpg = "import os, signal, subprocess\n\
+            child = subprocess.Popen(['sleep', '600'], start_new_session=True)\n\
+            assert os.getsid(child.pid) == child.pid != os.getsid(0)\n\
+            os.killpg(os.getpgid(child.pid), signal.SIGTERM)\n\
+            raise SystemExit(-child.wait())";
+        assert_eq!(run(&guest, "python", killpg), ExitStatus::Exited(15));
+    }
 }
 
 /// A tree of a leader, a child, a grandchild whose parent has exited, and a process that called

@@ -1,7 +1,9 @@
 //! The status of a child that has ended, and the end of its process tree.
 
+use std::path::Path;
 use std::time::Duration;
 
+use capspawn_native::sandbox::Tier;
 use capspawn_native::{Command, ExitStatus, KillReason, Registry, SpawnError};
 
 use crate::support::*;
@@ -28,6 +30,41 @@ fn the_wall_limit_ends_the_child_with_the_reason_timeout() {
     };
     let child = guest.spawn(&command).expect("the grant allows it");
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Timeout));
+}
+
+/// The kernel reports the end of a traced process to its tracer first, and to the host once the tracer has ended.
+#[test]
+fn a_leader_that_its_own_process_traces_is_reported_at_its_wall_limit_at_the_latest() {
+    const PYTHON: &str = "/usr/bin/python3";
+    if !Path::new(PYTHON).exists() && test_kit::required_tier::<Tier>().is_none() {
+        println!("skipped: install the Debian package python3");
+        return;
+    }
+    let toml = format!(
+        r#"
+        version = 1
+        [defaults]
+        limits = {{ wall = "2s" }}
+        [[component.test.command]]
+        name = "python"
+        program = "{PYTHON}"
+        args = ["-ISc", {{ any = true, allow-dash = true }}]
+        interpreter = true
+        "#
+    );
+    let guest = registry().guest(load(&toml).component("test"), "");
+    // PR_SET_PTRACER, for machines with Yama, and PTRACE_SEIZE.
+    let script = "import ctypes, os, time\n\
+        libc = ctypes.CDLL(None)\n\
+        libc.prctl(0x59616d61, ctypes.c_ulong(-1), 0, 0, 0)\n\
+        leader = os.getpid(); r, w = os.pipe()\n\
+        if os.fork() == 0:\n\
+        \u{20}os.write(w, b'x' if libc.ptrace(0x4206, leader, 0, 0) == 0 else b'y')\n\
+        \u{20}time.sleep(600)\n\
+        os._exit(7 if os.read(r, 1) == b'x' else 8)\n";
+    let command = Command::new("python").args(["-ISc", script]);
+    let child = guest.spawn(&command).expect("the grant allows it");
+    assert_eq!(ended(&child), ExitStatus::Exited(7));
 }
 
 #[test]

@@ -32,43 +32,54 @@ def hold(): time.sleep(600)
 def end(): time.sleep(1.2); os._exit(0)
 "#;
 
-const KILLED_MEMORY: ExitStatus = ExitStatus::Killed(KillReason::Memory);
+pub(crate) const KILLED_MEMORY: ExitStatus = ExitStatus::Killed(KillReason::Memory);
 const KILLED_CPU: ExitStatus = ExitStatus::Killed(KillReason::CpuTime);
 const KILLED_TASKS: ExitStatus = ExitStatus::Killed(KillReason::Processes);
-const LIVES: ExitStatus = ExitStatus::Exited(0);
+pub(crate) const LIVES: ExitStatus = ExitStatus::Exited(0);
 
 /// Runs `program` under `limits` and asserts how it ends: in both tiers, without and with a
 /// cgroup, and as root and as an ordinary user where the test runs as root.
 #[track_caller]
-fn ends(name: &str, limits: &str, program: &str, expected: ExitStatus) {
+pub(crate) fn ends(name: &str, limits: &str, program: &str, expected: ExitStatus) {
     for tier in tiers() {
-        sampled_end(name, tier, limits, program, expected);
-        let launcher = NativeLauncher::builder().tier(tier).build();
-        if !has_cgroups(&launcher) {
-            println!("{name}, tier {tier}: no cgroup can be made here");
-            continue;
-        }
-        let usage = end(name, launcher, limits, program, expected);
-        if expected == KILLED_MEMORY {
-            let peak = usage.peak_memory_bytes.expect("it is counted");
-            assert!(
-                peak <= memory_limit(limits) / 4 * 5,
-                "{name}, tier {tier}: {peak}"
-            );
-        }
+        ends_in(tier, name, limits, program, expected);
     }
     as_ordinary_user(name);
 }
 
 #[track_caller]
-fn sampled_end(name: &str, tier: Tier, limits: &str, program: &str, expected: ExitStatus) {
+pub(crate) fn ends_in(tier: Tier, name: &str, limits: &str, program: &str, expected: ExitStatus) {
+    sampled_end(name, tier, limits, program, expected);
+    let launcher = NativeLauncher::builder().tier(tier).build();
+    if !has_cgroups(&launcher) {
+        println!("{name}, tier {tier}: no cgroup can be made here");
+        return;
+    }
+    let usage = end(name, launcher, limits, program, expected);
+    if expected == KILLED_MEMORY {
+        let peak = usage.peak_memory_bytes.expect("it is counted");
+        assert!(
+            peak <= memory_limit(limits) / 4 * 5,
+            "{name}, tier {tier}: {peak}"
+        );
+    }
+}
+
+#[track_caller]
+pub(crate) fn sampled_end(
+    name: &str,
+    tier: Tier,
+    limits: &str,
+    program: &str,
+    expected: ExitStatus,
+) {
     let launcher = NativeLauncher::builder().tier(tier).without_cgroups();
     end(name, launcher.build(), limits, program, expected);
 }
 
 /// Runs `program`, asserts how it ends, and returns what it has used.
 #[track_caller]
-fn end(
+pub(crate) fn end(
     name: &str,
     launcher: NativeLauncher,
     limits: &str,
@@ -107,7 +118,7 @@ fn end(
     usage
 }
 
-fn as_ordinary_user(name: &str) {
+pub(crate) fn as_ordinary_user(name: &str) {
     if is_root() {
         let copy = Unprivileged::new();
         let mut command = copy.command();
@@ -120,7 +131,7 @@ fn as_ordinary_user(name: &str) {
 }
 
 /// Whether the kernel enforces the memory limit of a tree.
-fn has_cgroups(launcher: &NativeLauncher) -> bool {
+pub(crate) fn has_cgroups(launcher: &NativeLauncher) -> bool {
     let report = launcher.enforcement(&Confinement::default());
     let full = |(name, level): &(Dimension, Enforced)| {
         *name == Dimension::Memory && matches!(level, Enforced::Full { .. })
@@ -136,7 +147,7 @@ fn memory_limit(limits: &str) -> u64 {
     number << 20
 }
 
-fn tiers() -> Vec<Tier> {
+pub(crate) fn tiers() -> Vec<Tier> {
     required_tier().map_or_else(|| vec![Tier::A, Tier::B], |tier| vec![tier])
 }
 

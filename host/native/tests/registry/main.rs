@@ -20,6 +20,7 @@ mod detached;
 mod endings;
 mod exhaustion;
 mod hidden;
+mod hidden_files;
 mod leak_matrix;
 mod leaks;
 mod limits;

@@ -37,6 +37,8 @@ pub const RECVMSG: usize = 47;
 pub const SOCKETPAIR: usize = 53;
 /// `clone(2)`
 pub const CLONE: usize = 56;
+/// `getppid`.
+pub const GETPPID: usize = 110;
 /// `clone3(2)`.
 pub const CLONE3: usize = 435;
 /// `kill(2)`
@@ -83,6 +85,8 @@ pub const PRCTL: usize = 157;
 pub const UMOUNT2: usize = 166;
 /// `sethostname(2)`
 pub const SETHOSTNAME: usize = 170;
+/// `modify_ldt(2)`
+pub const MODIFY_LDT: usize = 154;
 /// `sched_setaffinity(2)`
 pub const SCHED_SETAFFINITY: usize = 203;
 /// `sched_getaffinity(2)`
@@ -117,8 +121,6 @@ pub const SETNS: usize = 308;
 pub const GETCPU: usize = 309;
 /// `seccomp(2)`
 pub const SECCOMP: usize = 317;
-/// `memfd_create(2)`
-pub const MEMFD_CREATE: usize = 319;
 /// `execveat(2)`
 pub const EXECVEAT: usize = 322;
 /// `open_tree(2)`

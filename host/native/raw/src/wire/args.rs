@@ -16,6 +16,7 @@ const PROBE: u32 = 1;
 const WATCH: u32 = 2;
 const SESSION: u32 = 3;
 const MAP_IDS: u32 = 4;
+const SERVE: u32 = 5;
 
 /// What a process of `capspawn-init` does. Descriptors are inherited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub enum InitArgs {
         canary: u32,
         /// Whether it runs in a session, which has a root of its own.
         in_session: bool,
+        /// Whether a process may leave its group and its session.
+        free_groups: bool,
     },
     /// Kills the children of a host that has died.
     Watch {
@@ -42,6 +45,13 @@ pub enum InitArgs {
     },
     /// Is the server and the pid 1 of a session.
     Session(SessionArgs),
+    /// Is the first server of children outside a session.
+    Serve {
+        /// The socket on which the server takes requests; the server ends with it.
+        control: i32,
+        /// The socket on which children announce themselves.
+        announcements: i32,
+    },
 }
 
 /// The arguments of a process that executes a program.
@@ -147,11 +157,23 @@ impl InitArgs {
                 step_word(args.fault.step),
                 args.fault.errno.cast_unsigned(),
             ],
-            Self::Probe { canary, in_session } => {
-                [PROBE, canary, u32::from(in_session), 0, 0, 0, 0, 0, 0, 0]
+            Self::Probe {
+                canary,
+                in_session,
+                free_groups,
+            } => {
+                let flags = [in_session, free_groups].map(u32::from);
+                [PROBE, canary, flags[0], flags[1], 0, 0, 0, 0, 0, 0]
             }
             Self::Watch { socket } => [WATCH, socket.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0, 0],
             Self::MapIds { socket } => [MAP_IDS, socket.cast_unsigned(), 0, 0, 0, 0, 0, 0, 0, 0],
+            Self::Serve {
+                control,
+                announcements,
+            } => {
+                let [control, announcements] = [control, announcements].map(i32::cast_unsigned);
+                [SERVE, control, announcements, 0, 0, 0, 0, 0, 0, 0]
+            }
             Self::Session(args) => [
                 SESSION,
                 args.configuration.cast_unsigned(),
@@ -188,12 +210,17 @@ impl InitArgs {
             PROBE => Self::Probe {
                 canary: a,
                 in_session: flag(b)?,
+                free_groups: flag(c)?,
             },
             WATCH => Self::Watch {
                 socket: descriptor(a)?,
             },
             MAP_IDS => Self::MapIds {
                 socket: descriptor(a)?,
+            },
+            SERVE => Self::Serve {
+                control: descriptor(a)?,
+                announcements: descriptor(b)?,
             },
             SESSION => Self::Session(SessionArgs {
                 configuration: descriptor(a)?,

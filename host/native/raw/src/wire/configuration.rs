@@ -24,8 +24,8 @@ pub struct Configuration<'a> {
     pub gid: u32,
     /// The number by which the session's processes see the user. The group keeps its own.
     pub inner_uid: u32,
-    /// The most tasks at once, including the session's own two; `u64::MAX` is no limit.
-    pub tasks: u64,
+    /// The most System V shared memory of the session, in bytes.
+    pub shared_memory_bytes: u64,
     /// The Landlock rights, as the kernel's bits, for the session's own root: to list it.
     pub list_rights: u64,
     /// The same for its `/proc`.
@@ -37,9 +37,14 @@ pub struct Configuration<'a> {
     /// The seccomp filter of all the session's processes, as
     /// [`Instruction::to_bytes`](crate::filter::Instruction::to_bytes) writes instructions.
     pub filter: &'a [u8],
+    /// The filter that denies System V IPC, in the same format, for a session that cannot limit it.
+    pub system_v_filter: &'a [u8],
     /// The operations that make the root, as [`Operation::write`] writes them.
     pub operations: &'a [u8],
 }
+
+/// The host name of a session with a network of its own.
+pub const HOST_NAME: &str = "capspawn";
 
 /// The network of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,12 +90,13 @@ impl<'a> Configuration<'a> {
         writer.word(self.uid);
         writer.word(self.gid);
         writer.word(self.inner_uid);
-        writer.long(self.tasks);
+        writer.long(self.shared_memory_bytes);
         writer.long(self.list_rights);
         writer.long(self.proc_rights);
         writer.long(self.write_rights);
         writer.long(self.scopes);
         writer.block(self.filter);
+        writer.block(self.system_v_filter);
         writer.bytes(self.operations);
     }
 
@@ -105,12 +111,13 @@ impl<'a> Configuration<'a> {
             uid: reader.word()?,
             gid: reader.word()?,
             inner_uid: reader.word()?,
-            tasks: reader.long()?,
+            shared_memory_bytes: reader.long()?,
             list_rights: reader.long()?,
             proc_rights: reader.long()?,
             write_rights: reader.long()?,
             scopes: reader.long()?,
             filter: reader.block()?,
+            system_v_filter: reader.block()?,
             operations: reader.0,
         })
     }
@@ -138,7 +145,6 @@ impl fmt::Debug for Configuration<'_> {
             .field("network", &self.network)
             .field("uid", &self.uid)
             .field("gid", &self.gid)
-            .field("tasks", &self.tasks)
             .finish_non_exhaustive()
     }
 }
@@ -174,6 +180,15 @@ pub enum Operation<'a> {
         /// Its size, in bytes.
         bytes: u64,
     },
+    /// A file of the session's own, read-only, in place of the host's where a granted directory has one.
+    File {
+        /// The path.
+        path: &'a CStr,
+        /// Whether it replaces what is at the path; otherwise that stays.
+        replaces: bool,
+        /// What the file contains.
+        contents: &'a [u8],
+    },
     /// Keeps a directory from being renamed.
     Pin {
         /// The directory.
@@ -202,6 +217,7 @@ const TMP: u32 = 4;
 const PIN: u32 = 5;
 const MASK: u32 = 6;
 const ALIAS: u32 = 7;
+const FILE: u32 = 8;
 
 impl<'a> Operation<'a> {
     /// Writes the operation through `push`, which appends bytes.
@@ -228,6 +244,16 @@ impl<'a> Operation<'a> {
             Self::Tmp { bytes } => {
                 writer.word(TMP);
                 writer.long(bytes);
+            }
+            Self::File {
+                path,
+                replaces,
+                contents,
+            } => {
+                writer.word(FILE);
+                writer.flag(replaces);
+                writer.path(path);
+                writer.block(contents);
             }
             Self::Pin { path } => {
                 writer.word(PIN);
@@ -260,6 +286,11 @@ impl<'a> Operation<'a> {
             PROC => Self::Proc,
             TMP => Self::Tmp {
                 bytes: reader.long()?,
+            },
+            FILE => Self::File {
+                replaces: reader.flag()?,
+                path: reader.path()?,
+                contents: reader.block()?,
             },
             PIN => Self::Pin {
                 path: reader.path()?,

@@ -5,8 +5,8 @@ pub const GROUP_CHANGE_BYTES: usize = 4;
 
 /// A process group starts, or is gone. A group's number is the pid of its leader.
 ///
-/// On the wire it is the number, negated for a group that is gone. A child of a session
-/// sends the same bytes to the host, which reads only their sender.
+/// On the wire it is the number, negated for a group that is gone. A child of a server
+/// announces itself to the host by the same bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GroupChange {
     /// A child with this pid is about to lead a group.

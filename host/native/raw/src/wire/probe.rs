@@ -18,7 +18,7 @@ pub enum ProbeFinding {
     Privileges = 5,
     /// It could make a system call that the filter denies.
     Syscalls = 6,
-    /// A process could leave its group or its session.
+    /// A process could leave its group or its session where the filter prevents that, or could not where it does not.
     Group = 7,
 }
 

@@ -16,8 +16,9 @@ const REFUSED: u32 = 4;
 pub enum Report {
     /// A child executes its program.
     Started {
-        /// The child's pid, as the host sees it. Its pidfd comes along where the kernel passes it.
-        pid: u32,
+        /// The child's pid in the namespace of its server, by which it has announced itself. Its
+        /// pidfd comes along where the kernel passes it.
+        number: u32,
     },
     /// The session could not be made.
     Failed {
@@ -36,8 +37,9 @@ pub enum Report {
         step: Option<Step>,
         /// Its error number.
         errno: i32,
-        /// The pid of the process that failed, which the host has to reap; 0 if there was none.
-        pid: u32,
+        /// The pid, in the namespace of its server, of the process that failed, which the host has to
+        /// reap; 0 if there was none. Its pidfd comes along where the kernel passes it.
+        number: u32,
     },
 }
 
@@ -45,16 +47,18 @@ impl Report {
     /// Returns the report's bytes.
     pub fn to_bytes(&self) -> [u8; REPORT_BYTES] {
         let words = match *self {
-            Self::Started { pid } => [STARTED, pid, 0, 0],
+            Self::Started { number } => [STARTED, number, 0, 0],
             Self::Failed {
                 step,
                 errno,
                 operation,
             } => [FAILED, step.number(), errno.cast_unsigned(), operation],
             Self::Ready => [READY, 0, 0, 0],
-            Self::Refused { step, errno, pid } => {
-                [REFUSED, step_word(step), errno.cast_unsigned(), pid]
-            }
+            Self::Refused {
+                step,
+                errno,
+                number,
+            } => [REFUSED, step_word(step), errno.cast_unsigned(), number],
         };
         let mut bytes = [0; REPORT_BYTES];
         let (places, _) = bytes.as_chunks_mut();
@@ -69,17 +73,17 @@ impl Report {
         let mut reader = Reader(bytes);
         let mut word = || reader.word();
         let report = match [word()?, word()?, word()?, word()?] {
-            [STARTED, pid, 0, 0] => Self::Started { pid },
+            [STARTED, number, 0, 0] => Self::Started { number },
             [FAILED, number, errno, operation] => Self::Failed {
                 step: Step::from_number(number)?,
                 errno: errno.cast_signed(),
                 operation,
             },
             [READY, 0, 0, 0] => Self::Ready,
-            [REFUSED, number, errno, pid] => Self::Refused {
-                step: step(number)?,
+            [REFUSED, failed, errno, number] => Self::Refused {
+                step: step(failed)?,
                 errno: errno.cast_signed(),
-                pid,
+                number,
             },
             _ => return None,
         };

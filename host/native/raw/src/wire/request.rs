@@ -8,15 +8,16 @@ use core::ffi::{CStr, c_char};
 
 use super::{Reader, Writer};
 use crate::affinity::Affinity;
+use crate::child::ChildUser;
 use crate::limit::{Limit, LimitList, MAX_LIMITS};
 use crate::step::Fault;
 use crate::string_array::StringArray;
 
 /// The most bytes of strings in a datagram; more come in a sealed memfd.
 pub const MAX_INLINE: usize = 32 * 1024;
-/// The most bytes before the strings: ten words, the affinity, and for each limit a word
-/// and two double words.
-pub const MAX_HEAD: usize = 10 * 4 + size_of::<Affinity>() + MAX_LIMITS * (4 + 2 * 8);
+/// The most bytes before the strings: nineteen words (the first is the kind of the request), the
+/// affinity, and for each limit a word and two double words.
+pub const MAX_HEAD: usize = 19 * 4 + size_of::<Affinity>() + MAX_LIMITS * (4 + 2 * 8);
 /// The most bytes of a request.
 pub const MAX_DATAGRAM: usize = MAX_HEAD + MAX_INLINE;
 /// The most bytes of strings in a memfd: more than the registry's `MAX_REQUEST_BYTES`.
@@ -25,7 +26,7 @@ pub const MAX_SHARED: usize = 4 * 1024 * 1024;
 /// string (the shortest, its NUL and its pointer).
 pub const MAX_STRINGS: usize = 120_000;
 /// The most descriptors of a request: those of [`SpawnFiles`].
-pub const SPAWN_DESCRIPTORS: usize = 9;
+pub const SPAWN_DESCRIPTORS: usize = 11;
 
 /// A child to start.
 ///
@@ -48,10 +49,23 @@ pub struct SpawnRequest<'a> {
     pub streams: [bool; 3],
     /// How the child enters its cgroup.
     pub cgroup: CgroupEntry,
-    /// Whether a socket for the reply comes along. Else the reply goes to the control socket.
-    pub has_reply_socket: bool,
+    /// What a child outside a session gets in addition; `None` for one in the server's session.
+    pub alone: Option<Alone>,
     /// The strings; `None` where they come in a memfd.
     pub strings: Option<&'a [u8]>,
+}
+
+/// What confines a child outside a session. The descriptor of its working directory comes along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Alone {
+    /// The user that the child becomes.
+    pub user: Option<ChildUser>,
+    /// Whether a Landlock ruleset comes along.
+    pub has_ruleset: bool,
+    /// Whether a sealed file with a seccomp filter comes along.
+    pub has_filter: bool,
+    /// Whether the child locks its securebits, which needs `CAP_SETPCAP`.
+    pub lock_securebits: bool,
 }
 
 impl<'a> SpawnRequest<'a> {
@@ -74,8 +88,19 @@ impl<'a> SpawnRequest<'a> {
         let [stdin, stdout, stderr] = self.streams.map(u32::from);
         writer.word(stdin | stdout << 1 | stderr << 2);
         writer.word(self.cgroup.number());
-        writer.flag(self.has_reply_socket);
         writer.flag(self.strings.is_none());
+        writer.flag(self.alone.is_some());
+        if let Some(alone) = self.alone {
+            writer.flag(alone.has_ruleset);
+            writer.flag(alone.has_filter);
+            writer.flag(alone.lock_securebits);
+            writer.flag(alone.user.is_some());
+            if let Some(ChildUser { uid, gid, tasks }) = alone.user {
+                writer.word(uid);
+                writer.word(gid);
+                writer.long(tasks.unwrap_or(u64::MAX));
+            }
+        }
     }
 
     /// Reads a datagram; `None` if it is not a request.
@@ -98,8 +123,23 @@ impl<'a> SpawnRequest<'a> {
         let bits = reader.word().filter(|bits| *bits < 8)?;
         let streams = [1, 2, 4].map(|bit| bits & bit != 0);
         let cgroup = CgroupEntry::from_number(reader.word()?)?;
-        let has_reply_socket = reader.flag()?;
         let in_memfd = reader.flag()?;
+        let alone = match reader.flag()? {
+            false => None,
+            true => Some(Alone {
+                has_ruleset: reader.flag()?,
+                has_filter: reader.flag()?,
+                lock_securebits: reader.flag()?,
+                user: match reader.flag()? {
+                    false => None,
+                    true => Some(ChildUser {
+                        uid: reader.word()?,
+                        gid: reader.word()?,
+                        tasks: Some(reader.long()?).filter(|tasks| *tasks != u64::MAX),
+                    }),
+                },
+            }),
+        };
         let strings = arguments.checked_add(variables)?;
         // An argument vector has at least the program's name.
         if arguments == 0 || usize::try_from(strings).ok()? > MAX_STRINGS {
@@ -118,7 +158,7 @@ impl<'a> SpawnRequest<'a> {
             limits,
             streams,
             cgroup,
-            has_reply_socket,
+            alone,
             strings,
         })
     }
@@ -228,8 +268,12 @@ pub struct SpawnFiles<T> {
     pub program: T,
     /// The files or the directory of the child's cgroup.
     pub cgroup: [Option<T>; MAX_CGROUP_FILES as usize],
-    /// The socket for the reply.
-    pub reply: Option<T>,
+    /// The working directory of a child outside a session.
+    pub cwd: Option<T>,
+    /// Its Landlock ruleset.
+    pub ruleset: Option<T>,
+    /// Its seccomp filter.
+    pub filter: Option<T>,
     /// The strings.
     pub strings: Option<T>,
 }
@@ -241,7 +285,8 @@ impl<T> SpawnFiles<T> {
         let program = Some(self.program);
         let first = [stdin, stdout, stderr, program];
         let all = first.into_iter().chain(self.cgroup);
-        all.chain([self.reply, self.strings]).flatten()
+        all.chain([self.cwd, self.ruleset, self.filter, self.strings])
+            .flatten()
     }
 
     /// Reads the descriptors that were passed with `request`; `None` unless there are exactly
@@ -257,12 +302,15 @@ impl<T> SpawnFiles<T> {
         let [stdin, stdout, stderr] = request.streams.map(&mut next);
         let program = next(true)??;
         let files = request.cgroup.descriptors();
+        let alone = request.alone;
         let [a, b, c] = [0, 1, 2].map(|index| next(index < files));
         let files = Self {
             streams: [stdin?, stdout?, stderr?],
             program,
             cgroup: [a?, b?, c?],
-            reply: next(request.has_reply_socket)?,
+            cwd: next(alone.is_some())?,
+            ruleset: next(alone.is_some_and(|alone| alone.has_ruleset))?,
+            filter: next(alone.is_some_and(|alone| alone.has_filter))?,
             strings: next(request.strings.is_none())?,
         };
         passed.next().is_none().then_some(files)

@@ -54,10 +54,18 @@ fn session() -> impl Strategy<Value = InitArgs> {
 }
 
 fn args() -> impl Strategy<Value = InitArgs> {
-    let probe = (any::<u32>(), any::<bool>());
+    let probe = (any::<u32>(), any::<bool>(), any::<bool>());
     prop_oneof![
         execute(),
-        probe.prop_map(|(canary, in_session)| InitArgs::Probe { canary, in_session }),
+        probe.prop_map(|(canary, in_session, free_groups)| InitArgs::Probe {
+            canary,
+            in_session,
+            free_groups,
+        }),
+        (descriptor(), descriptor()).prop_map(|(control, announcements)| InitArgs::Serve {
+            control,
+            announcements,
+        }),
         descriptor().prop_map(|socket| InitArgs::Watch { socket }),
         descriptor().prop_map(|socket| InitArgs::MapIds { socket }),
         session(),

@@ -17,12 +17,13 @@ const SAMPLE: Configuration<'_> = Configuration {
     uid: 1,
     gid: 2,
     inner_uid: 12,
-    tasks: u64::MAX,
+    shared_memory_bytes: 13,
     list_rights: 3,
     proc_rights: 4,
     write_rights: 5,
     scopes: 6,
     filter: &[7, 8, 9],
+    system_v_filter: &[14, 15],
     operations: &[10, 11],
 };
 
@@ -55,10 +56,11 @@ proptest! {
         words in any::<[u32; 3]>(),
         longs in any::<[u64; 5]>(),
         filter in prop::collection::vec(any::<u8>(), 0..32),
+        system_v_filter in prop::collection::vec(any::<u8>(), 0..32),
         operations in prop::collection::vec(any::<u8>(), 0..32),
     ) {
         let [uid, gid, inner_uid] = words;
-        let [tasks, list_rights, proc_rights, write_rights, scopes] = longs;
+        let [shared_memory_bytes, list_rights, proc_rights, write_rights, scopes] = longs;
         let configuration = Configuration {
             becomes_user,
             hides_cgroup,
@@ -66,12 +68,13 @@ proptest! {
             uid,
             gid,
             inner_uid,
-            tasks,
+            shared_memory_bytes,
             list_rights,
             proc_rights,
             write_rights,
             scopes,
             filter: &filter,
+            system_v_filter: &system_v_filter,
             operations: &operations,
         };
         let bytes = written(&configuration);
@@ -106,6 +109,11 @@ fn operations_come_back() {
         Operation::Mask {
             path,
             required: true,
+        },
+        Operation::File {
+            path,
+            replaces: true,
+            contents: b"a\n",
         },
         Operation::Alias { path, at },
     ];

@@ -20,14 +20,14 @@ proptest! {
         step in step(),
         refused in prop::option::of(super::step()),
         errno in any::<i32>(),
-        pid in any::<u32>(),
+        number in any::<u32>(),
         operation in any::<u32>(),
     ) {
         let all = [
-            Report::Started { pid },
+            Report::Started { number },
             Report::Failed { step, errno, operation },
             Report::Ready,
-            Report::Refused { step: refused, errno, pid },
+            Report::Refused { step: refused, errno, number },
         ];
         for report in all {
             let bytes = report.to_bytes();

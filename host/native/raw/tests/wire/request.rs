@@ -3,11 +3,12 @@
 use proptest::prelude::*;
 
 use super::{bytes, fault};
+use capspawn_raw::child::ChildUser;
 use capspawn_raw::limit::{Limit, LimitList, MAX_LIMITS};
 use capspawn_raw::step::Fault;
 use capspawn_raw::wire::{
-    CgroupEntry, MAX_CGROUP_FILES, MAX_DATAGRAM, MAX_HEAD, MAX_INLINE, MAX_STRINGS,
-    SPAWN_DESCRIPTORS, SpawnFiles, SpawnRequest,
+    Alone, CgroupEntry, MAX_CGROUP_FILES, MAX_DATAGRAM, MAX_HEAD, MAX_INLINE, MAX_STRINGS,
+    SPAWN_DESCRIPTORS, ServerRequest, SpawnFiles, SpawnRequest,
 };
 
 /// A request for one argument and nothing else.
@@ -20,7 +21,7 @@ fn sample() -> SpawnRequest<'static> {
         limits: LimitList::new(),
         streams: [false; 3],
         cgroup: CgroupEntry::None,
-        has_reply_socket: false,
+        alone: None,
         strings: Some(b""),
     }
 }
@@ -30,6 +31,21 @@ fn written(request: &SpawnRequest<'_>) -> Vec<u8> {
     request.write_head(|part| bytes.extend_from_slice(part));
     bytes.extend_from_slice(request.strings.unwrap_or(&[]));
     bytes
+}
+
+fn alone() -> impl Strategy<Value = Option<Alone>> {
+    // The largest number of tasks stands for no limit.
+    let tasks = prop::option::of(0..u64::MAX);
+    let user = (any::<u32>(), any::<u32>(), tasks);
+    let user = user.prop_map(|(uid, gid, tasks)| ChildUser { uid, gid, tasks });
+    let alone = (prop::option::of(user), any::<[bool; 3]>());
+    let alone = alone.prop_map(|(user, [has_ruleset, has_filter, lock_securebits])| Alone {
+        user,
+        has_ruleset,
+        has_filter,
+        lock_securebits,
+    });
+    prop::option::of(alone)
 }
 
 fn cgroup() -> impl Strategy<Value = CgroupEntry> {
@@ -73,7 +89,7 @@ proptest! {
         limits in limits(),
         streams in any::<[bool; 3]>(),
         cgroup in cgroup(),
-        has_reply_socket in any::<bool>(),
+        alone in alone(),
         strings in prop::option::of(prop::collection::vec(any::<u8>(), 0..32)),
     ) {
         let affinity = affinity.map(|byte| [byte; 128]);
@@ -85,7 +101,7 @@ proptest! {
             limits,
             streams,
             cgroup,
-            has_reply_socket,
+            alone,
             strings: strings.as_deref(),
         };
         let bytes = written(&request);
@@ -134,17 +150,22 @@ proptest! {
     fn descriptors_come_back_in_their_order(
         streams in any::<[Option<u8>; 3]>(),
         program in any::<u8>(),
-        reply in any::<Option<u8>>(),
         strings in any::<Option<u8>>(),
         cgroup in cgroup(),
+        alone in alone(),
     ) {
         let count = usize::try_from(cgroup.descriptors()).expect("small");
         let cgroups = std::array::from_fn(|index| (index < count).then_some(7));
-        let files = SpawnFiles { streams, program, cgroup: cgroups, reply, strings };
+        let files = SpawnFiles { streams, program, cgroup: cgroups,
+            cwd: alone.map(|_| 1),
+            ruleset: alone.filter(|alone| alone.has_ruleset).map(|_| 2),
+            filter: alone.filter(|alone| alone.has_filter).map(|_| 3),
+            strings,
+        };
         let request = SpawnRequest {
             streams: streams.map(|stream| stream.is_some()),
             cgroup,
-            has_reply_socket: reply.is_some(),
+            alone,
             strings: if strings.is_some() { None } else { Some(b"") },
             ..sample()
         };
@@ -171,13 +192,23 @@ fn the_largest_request_fits_into_a_datagram() {
     let request = SpawnRequest {
         affinity: Some(&[1; 128]),
         limits,
+        alone: Some(Alone {
+            user: Some(ChildUser {
+                uid: 1,
+                gid: 2,
+                tasks: None,
+            }),
+            has_ruleset: true,
+            has_filter: true,
+            lock_securebits: true,
+        }),
         strings: Some(&strings),
         ..sample()
     };
-    assert_eq!(written(&request).len(), MAX_DATAGRAM);
     let mut head = 0;
-    request.write_head(|part| head += part.len());
+    ServerRequest::Spawn(request).write_head(|part| head += part.len());
     assert_eq!(head, MAX_HEAD);
+    assert_eq!(head + strings.len(), MAX_DATAGRAM);
 }
 
 #[test]
@@ -208,4 +239,24 @@ fn a_list_of_limits_holds_what_is_set() {
     };
     let list = LimitList::from([None, Some(limit(1)), None, Some(limit(2))]);
     assert_eq!(*list, [limit(1), limit(2)]);
+}
+
+#[test]
+fn requests_without_strings_come_back_and_others_are_refused() {
+    for request in [
+        ServerRequest::StartServer { has_domain: true },
+        ServerRequest::StartServer { has_domain: false },
+        ServerRequest::SignalDomain(9),
+    ] {
+        let mut bytes = Vec::new();
+        request.write_head(|part| bytes.extend_from_slice(part));
+        assert_eq!(ServerRequest::read(&bytes), Some(request));
+        assert_eq!(ServerRequest::read(&[&bytes[..], &[0]].concat()), None);
+        assert_eq!(ServerRequest::read(&bytes[..7]), None);
+    }
+    // The signal 0 and those beyond the last would be errors of kill(2).
+    for words in [[3, 0], [3, 65], [4, 1], [2, 2]] {
+        let bytes = words.map(u32::to_ne_bytes).concat();
+        assert_eq!(ServerRequest::read(&bytes), None, "{words:?}");
+    }
 }

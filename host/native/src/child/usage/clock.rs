@@ -100,6 +100,7 @@ mod tests {
             parent,
             group: 10,
             threads: 1,
+            start_ticks: 0,
             own_ticks,
             reaped_ticks,
             resident_pages: 1,

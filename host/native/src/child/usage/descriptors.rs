@@ -27,6 +27,10 @@ pub(super) struct Buffers {
     bytes: u64,
     /// How many more sockets there may be that could not be read.
     unread: u64,
+    /// How many descriptors wait in the queues of the sockets that were read.
+    in_flight: u64,
+    /// How many descriptors there was no time for.
+    skipped: u64,
     most_per_socket: u64,
 }
 
@@ -48,8 +52,12 @@ impl Buffers {
     ) {
         let pid = process.pid;
         if Instant::now() > deadline {
-            self.unread = self.unread.saturating_add(process.descriptors);
+            self.skip(process.descriptors);
             return;
+        }
+        // An executed memfd stays without a descriptor and, but for its segments, without a mapping.
+        if let Ok(program) = fs::metadata(format!("/proc/{pid}/exe")) {
+            shared.add_file(&program);
         }
         // It has ended.
         let Some(threads) = numbers(&format!("/proc/{pid}/task")) else {
@@ -64,12 +72,17 @@ impl Buffers {
             let table = DescriptorTable::of(pid, thread);
             for descriptor in open {
                 if Instant::now() > deadline {
-                    self.unread = self.unread.saturating_add(1);
+                    self.skip(1);
                 } else {
                     self.add_descriptor((pid, thread, descriptor), table.as_ref(), shared);
                 }
             }
         }
+    }
+
+    fn skip(&mut self, count: u64) {
+        self.unread = self.unread.saturating_add(count);
+        self.skipped = self.skipped.saturating_add(count);
     }
 
     fn add_descriptor(
@@ -105,13 +118,26 @@ impl Buffers {
                 let info = format!("/proc/{pid}/task/{thread}/fdinfo/{descriptor}");
                 // Each descriptor that is in flight may be a socket that no process has open.
                 let in_flight = number(&fs::read(info).unwrap_or_default(), "scm_fds:");
-                self.unread = self.unread.saturating_add(in_flight.unwrap_or(0));
+                let in_flight = in_flight.unwrap_or(0);
+                self.unread = self.unread.saturating_add(in_flight);
+                self.in_flight = self.in_flight.saturating_add(in_flight);
             }
         } else if name.starts_with("/memfd:") || name.starts_with("/dev/") {
             // The name need not be true, so the device decides.
             if let Ok(file) = fs::metadata(&path) {
                 shared.add_file(&file);
             }
+        }
+    }
+
+    /// Returns how many memfds the tree may have that no descriptor showed, where its network namespace has `sockets`: those
+    /// that wait in a queue, and any number if a socket that no process has open may wait there too.
+    pub(super) fn hidden_files(&self, sockets: u64) -> u64 {
+        let shown = self.seen.iter().filter(|name| name.starts_with("socket:"));
+        match self.in_flight {
+            0 => self.skipped,
+            _ if sockets > shown.count() as u64 => u64::MAX,
+            waiting => self.skipped.saturating_add(waiting),
         }
     }
 
@@ -163,6 +189,23 @@ mod tests {
         buffers.add(&process, &mut SharedMemory::new(), Instant::now());
         assert_eq!(buffers.bytes(u64::MAX), 7000);
         assert_eq!(buffers.bytes(2), 2000, "the namespace has no more sockets");
+    }
+
+    #[test]
+    fn memfds_may_hide_in_queues_and_among_descriptors_that_there_was_no_time_for() {
+        let mut buffers = Buffers::new(1000);
+        assert_eq!(buffers.hidden_files(7), 0);
+        buffers.skip(3);
+        assert_eq!(buffers.hidden_files(7), 3);
+        buffers.seen.insert("socket:[1]".into());
+        buffers.seen.insert("pipe:[2]".into());
+        buffers.in_flight = 2;
+        assert_eq!(buffers.hidden_files(1), 5);
+        assert_eq!(
+            buffers.hidden_files(2),
+            u64::MAX,
+            "a socket waits in a queue"
+        );
     }
 
     #[test]

@@ -11,8 +11,9 @@ pub(super) struct Footprint {
     pub(super) pid: u32,
     /// A thread that still has the memory; the first one may have ended.
     pub(super) thread: u32,
-    /// Its resident pages, without those of shared memory and temporary file systems.
-    pub(super) private_or_file: u64,
+    /// Its resident pages, without those of shared memory and temporary file systems, and of other files only those that
+    /// it has locked: the kernel gives the others up when it needs memory, whether the process ends or not.
+    pub(super) private_or_locked: u64,
     /// Its resident pages of shared memory and temporary file systems.
     pub(super) resident_shared: u64,
     /// Its swapped and huge pages, and its page tables.
@@ -42,15 +43,18 @@ impl Footprint {
     fn parse((pid, thread): (u32, u32), resident: u64, status: &[u8]) -> Self {
         let line = |label| kib(status, label).unwrap_or(0);
         let resident_shared = line("RssShmem:");
-        let shown = line("RssAnon:").saturating_add(line("RssFile:"));
-        // The two files count at different moments: the larger one holds.
-        let private_or_file = shown.max(resident.saturating_sub(resident_shared));
+        let locked = line("VmLck:").saturating_add(line("VmPin:"));
+        let private_or_locked = match kib(status, "RssAnon:") {
+            Some(private) => private.saturating_add(line("RssFile:").min(locked)),
+            // All of it may be private.
+            None => resident,
+        };
         let beside = ["VmPTE:", "VmPMD:", "VmSwap:", "HugetlbPages:"];
         let private = line("VmData:").saturating_add(line("VmStk:"));
         Self {
             pid,
             thread,
-            private_or_file,
+            private_or_locked,
             resident_shared,
             beside: beside.into_iter().map(line).fold(0, u64::saturating_add),
             mapped: line("VmSize:").saturating_sub(private),
@@ -72,14 +76,14 @@ impl Footprint {
         self
     }
 
-    /// Its pages in memory, shared ones included, with swapped pages and page tables.
+    /// Its pages in memory, shared ones included, with swapped pages and page tables; without pages of files.
     pub(super) fn resident(&self) -> u64 {
         self.without_shared().saturating_add(self.resident_shared)
     }
 
     /// The same without shared memory and temporary file systems.
     pub(super) fn without_shared(&self) -> u64 {
-        self.private_or_file.saturating_add(self.beside)
+        self.private_or_locked.saturating_add(self.beside)
     }
 
     /// How many descriptors one of its threads has open, at most.
@@ -130,11 +134,25 @@ pub(super) mod tests {
     #[test]
     fn every_kind_of_page_counts() {
         let read = Footprint::parse((1, 1), 180 * 1024, STATUS);
-        assert_eq!(read.private_or_file, 150 * 1024);
+        assert_eq!(read.private_or_locked, 100 * 1024);
         assert_eq!(read.resident_shared, 30 * 1024);
         assert_eq!(read.beside, (7 + 5 + 2048) * 1024);
         assert_eq!(read.mapped, 600 * 1024);
-        assert_eq!(read.resident(), (180 + 7 + 5 + 2048) * 1024);
+        assert_eq!(read.resident(), (130 + 7 + 5 + 2048) * 1024);
+    }
+
+    #[test]
+    fn pages_of_files_count_as_far_as_the_process_may_have_locked_them() {
+        for (line, counted) in [
+            ("VmLck:\t 20 kB\n", 120),
+            ("VmPin:\t 20 kB\n", 120),
+            ("VmLck:\t 500 kB\nVmPin:\t 1 kB\n", 150),
+            ("VmLck:\t 0 kB\n", 100),
+        ] {
+            let status = [STATUS, line.as_bytes()].concat();
+            let read = Footprint::parse((1, 1), 180 * 1024, &status);
+            assert_eq!(read.private_or_locked, counted * 1024, "{line}");
+        }
     }
 
     #[test]
@@ -146,11 +164,12 @@ pub(super) mod tests {
     #[test]
     fn this_process_has_memory_page_tables_and_descriptors() {
         let own = own();
-        assert!(own.private_or_file > 0 && own.beside > 0 && own.mapped > 0);
+        assert!(own.private_or_locked > 0 && own.beside > 0 && own.mapped > 0);
         let count = || own_stat_and(|stat| Footprint::read(stat).descriptors);
         assert!(count() >= 1);
         let before = own.descriptors;
-        let open: Vec<_> = (0..500).map(|_| std::io::pipe().expect("a pipe")).collect();
+        // Far below the usual limit of 1024 descriptors, which other tests need too.
+        let open: Vec<_> = (0..150).map(|_| std::io::pipe().expect("a pipe")).collect();
         assert!(count() >= before.min(count()).max(open.len() as u64));
     }
 

@@ -44,11 +44,16 @@ impl TreeMemory {
     /// Returns a bound that the tree's memory does not exceed, in bytes: a good one where that
     /// is needed to be within `limit`.
     pub(crate) fn upper_bound(&self, limit: u64) -> u64 {
-        let shared = self.sum(|process| process.mapped).min(self.machine.shared);
+        let descriptors = self.sum(|process| process.descriptors);
+        // A descriptor may be a memfd that no process has mapped.
+        let mapped = match descriptors {
+            0 => self.sum(|process| process.mapped),
+            _ => u64::MAX,
+        };
+        let shared = mapped.min(self.machine.shared);
         let pages = self
             .sum(Footprint::without_shared)
             .saturating_add(shared.max(self.sum(|process| process.resident_shared)));
-        let descriptors = self.sum(|process| process.descriptors);
         let with = |sockets: u64| {
             let buffers = sockets.saturating_mul(self.machine.per_socket);
             pages.saturating_add(buffers)
@@ -65,11 +70,13 @@ impl TreeMemory {
         of_first.unwrap_or(u64::MAX)
     }
 
-    /// Returns the measurement that finds out whether the tree exceeds `limit`.
-    pub(crate) fn measurement(self, limit: u64) -> Measurement {
+    /// Returns the measurement that finds out whether the tree, no file of which is larger than
+    /// `largest_file`, exceeds `limit`.
+    pub(crate) fn measurement(self, limit: u64, largest_file: u64) -> Measurement {
         Measurement {
             memory: self,
             limit,
+            largest_file,
         }
     }
 }
@@ -80,6 +87,7 @@ impl TreeMemory {
 pub(crate) struct Measurement {
     memory: TreeMemory,
     limit: u64,
+    largest_file: u64,
 }
 
 impl Measurement {
@@ -100,8 +108,11 @@ impl Measurement {
             }
             buffers.add(process, &mut shared, deadline);
         }
+        let sockets = self.memory.sockets();
+        let hidden = buffers.hidden_files(sockets);
+        shared.add_unread(hidden.saturating_mul(self.largest_file));
         let unnamed = shared.bytes(self.memory.machine.shared);
-        let buffers = buffers.bytes(self.memory.sockets());
+        let buffers = buffers.bytes(sockets);
         let resident = Shares {
             without_shared: self.memory.sum(Footprint::without_shared),
             shared: self.memory.sum(|process| process.resident_shared),
@@ -143,9 +154,13 @@ impl Shares {
         let text = fs::read(format!("/proc/{}/smaps_rollup", process.thread)).ok()?;
         // The kernel shows an empty file for a process without memory, as one that has ended.
         let whole = kib(&text, "Pss:")?;
-        let shared = kib(&text, "Pss_Shmem:").unwrap_or(0);
+        let line = |label| kib(&text, label).unwrap_or(0);
+        let (shared, files) = (line("Pss_Shmem:"), line("Pss_File:"));
+        // Before Linux 5.4 the kernel does not tell them apart, and all of it counts.
+        let given_up = files.saturating_sub(line("Locked:"));
+        let without_shared = whole.saturating_sub(shared.saturating_add(given_up));
         Some(Self {
-            without_shared: whole.saturating_sub(shared).saturating_add(process.beside),
+            without_shared: without_shared.saturating_add(process.beside),
             shared,
         })
     }
@@ -178,7 +193,7 @@ mod tests {
     fn a_measurement_is_within_the_bound_and_counts_page_tables() {
         let shares = Shares::read(&own()).expect("its own");
         assert!(shares.without_shared > own().beside);
-        let measured = tree().measurement(0).run();
+        let measured = tree().measurement(0, u64::MAX).run();
         assert!(measured > 0);
         // Other tests allocate meanwhile.
         assert!(measured <= tree().upper_bound(u64::MAX).saturating_mul(2));
@@ -189,7 +204,7 @@ mod tests {
         let unreadable = Footprint {
             pid: std::process::id(),
             thread: u32::MAX,
-            private_or_file: 1000,
+            private_or_locked: 1000,
             resident_shared: 200,
             beside: 30,
             mapped: 0,
@@ -200,7 +215,7 @@ mod tests {
             machine: Machine::read(),
         };
         assert_eq!(tree.resident(), 1230);
-        assert!(tree.measurement(0).run() >= 1230);
+        assert!(tree.measurement(0, u64::MAX).run() >= 1230);
     }
 
     /// Between its end and its reaping `/proc` shows a process that has no memory any more, as it
@@ -219,7 +234,7 @@ mod tests {
         let seen_before = Footprint {
             pid,
             thread: pid,
-            private_or_file: 1 << 40,
+            private_or_locked: 1 << 40,
             resident_shared: 1 << 40,
             beside: 1 << 40,
             mapped: 1 << 40,
@@ -229,14 +244,14 @@ mod tests {
             members: vec![seen_before],
             machine: Machine::read(),
         };
-        assert!(tree.measurement(0).run() < 1 << 40);
+        assert!(tree.measurement(0, u64::MAX).run() < 1 << 40);
     }
 
     #[test]
     fn what_there_is_no_time_for_counts_with_its_bound() {
         let bound = tree();
         let late = Instant::now();
-        let measured = tree().measurement(0).run_until(late);
+        let measured = tree().measurement(0, u64::MAX).run_until(late);
         assert!(measured >= bound.resident() / 2, "{measured}");
     }
 

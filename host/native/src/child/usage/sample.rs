@@ -5,10 +5,20 @@ use std::sync::OnceLock;
 use std::{fs, io};
 
 use super::machine::Machine;
+use super::marks::Marks;
 use super::stat::Stat;
 use crate::launch::is_shortage;
 
-/// The processes of the sampled groups, by group.
+/// What names the processes of a tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TreeName {
+    /// The process group of the leader, by which the tree is called in a [`Sample`].
+    pub(crate) group: u32,
+    /// The mark of all processes; none where they stay in the group.
+    pub(crate) mark: Option<u64>,
+}
+
+/// The processes of the sampled trees, by the group of the leader.
 #[derive(Debug, Default)]
 pub(crate) struct Sample {
     groups: HashMap<u32, Vec<Stat>>,
@@ -23,14 +33,15 @@ impl Sample {
     ///
     /// `/proc` cannot be read, or the host is short of descriptors or memory. What was read until
     /// then is not returned: a process that is missing in it would count as ended.
-    pub(crate) fn take(groups: impl IntoIterator<Item = u32>) -> io::Result<Self> {
+    pub(crate) fn take(trees: &[TreeName], marks: &mut Marks) -> io::Result<Self> {
         let mut sample = Self {
-            groups: groups
-                .into_iter()
-                .map(|group| (group, Vec::new()))
-                .collect(),
+            groups: trees.iter().map(|tree| (tree.group, Vec::new())).collect(),
             machine: OnceLock::new(),
         };
+        let by_mark = trees
+            .iter()
+            .filter_map(|tree| Some((tree.mark?, tree.group)));
+        let by_mark: HashMap<u64, u32> = by_mark.collect();
         for entry in fs::read_dir("/proc")? {
             let entry = entry?;
             let name = entry.file_name();
@@ -44,12 +55,20 @@ impl Sample {
                 Err(error) if !is_shortage(&error) => continue,
                 Err(error) => return Err(error),
             };
-            if let Some(stat) = Stat::parse(&stat)
-                && let Some(members) = sample.groups.get_mut(&stat.group)
-            {
+            let Some(stat) = Stat::parse(&stat) else {
+                continue;
+            };
+            let group = if by_mark.is_empty() || sample.groups.contains_key(&stat.group) {
+                Some(stat.group)
+            } else {
+                let mark = marks.of(&stat)?;
+                mark.and_then(|mark| by_mark.get(&mark).copied())
+            };
+            if let Some(members) = group.and_then(|group| sample.groups.get_mut(&group)) {
                 members.push(stat);
             }
         }
+        marks.end_pass();
         Ok(sample)
     }
 
@@ -76,16 +95,47 @@ impl Sample {
 }
 
 #[cfg(test)]
-mod tests {
+#[expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
+pub(crate) mod tests {
+    use std::process::{Command, Stdio};
+
     use super::*;
 
     #[test]
     fn this_process_finds_itself() {
         let group =
             u32::try_from(rustix::process::getpgrp().as_raw_nonzero().get()).expect("positive");
-        let sample = Sample::take([group]).expect("it is mounted");
+        let sample = taken(group, None);
         assert!(sample.tasks(group) >= 1);
         assert_eq!(sample.tasks(0), 0, "other groups are left out");
+    }
+
+    pub(crate) fn taken(group: u32, mark: Option<u64>) -> Sample {
+        let tree = TreeName { group, mark };
+        Sample::take(&[tree], &mut Marks::default()).expect("it is mounted")
+    }
+
+    #[test]
+    fn a_process_outside_the_group_is_found_by_its_mark() {
+        let mark = 0x5eed_0000_0000 + u64::from(std::process::id());
+        let marked = format!("ulimit -x {mark}; exec setsid cat");
+        let mut child = Command::new("/bin/bash")
+            .args(["-c", &marked])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("bash starts");
+        let find = |mark| taken(u32::MAX, Some(mark)).tasks(u32::MAX);
+        while find(mark) == 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(find(mark), 1);
+        assert_eq!(find(mark + 1), 0);
+        drop(child.stdin.take());
+        child.wait().expect("it ends");
     }
 
     #[test]

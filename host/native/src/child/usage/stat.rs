@@ -7,6 +7,8 @@ pub(super) struct Stat {
     pub(super) parent: u32,
     pub(super) group: u32,
     pub(super) threads: u64,
+    /// When it was started, in ticks after the boot.
+    pub(super) start_ticks: u64,
     /// Its own processor time, in ticks.
     pub(super) own_ticks: u64,
     /// The processor time of the children that it has reaped, and of theirs, in ticks.
@@ -34,6 +36,7 @@ impl Stat {
             parent: id(4)?,
             group: id(5)?,
             threads,
+            start_ticks: number(22)?,
             own_ticks: number(14)?.saturating_add(number(15)?),
             reaped_ticks: number(16)?.saturating_add(number(17)?),
             resident_pages: number(24)?,
@@ -59,6 +62,7 @@ mod tests {
             parent: 1,
             group: 10,
             threads: 3,
+            start_ticks: 99,
             own_ticks: 11,
             reaped_ticks: 15,
             resident_pages: 44,

@@ -6,3 +6,5 @@ mod permissions;
 pub(super) mod planted;
 pub(super) mod reachable;
 pub(super) mod replaceable;
+pub(super) mod unlisted;
+pub(super) mod write_roots;

@@ -175,7 +175,7 @@ impl ChildFs {
         }
         let script = Script {
             interpreter,
-            argument: line.argument,
+            arguments: line.arguments,
             path: path.to_owned(),
         };
         Ok(Some((script, named)))

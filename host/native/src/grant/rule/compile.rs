@@ -13,16 +13,13 @@ use super::settings::Settings;
 use crate::confinement::{Confinement, FsRoot, Sandbox};
 use crate::grant::check::interpreter::interpreter_name;
 use crate::grant::check::replaceable::Children;
-use crate::grant::check::{denied, planted, reachable};
+use crate::grant::check::{denied, planted, reachable, unlisted, write_roots};
 use crate::grant::file::diagnostics::Diagnostics;
 use crate::grant::file::document::{CommandEntry, Document, Effect, Section, parse_sha256};
 use crate::grant::file::pattern::{Pattern, PatternKind};
 use crate::grant::paths::{is_under, root};
 use crate::grant::quotas::{Detach, Quotas};
 use crate::launch::Identity;
-
-/// The search path of a `#!` line's `env` if the grant sets no `PATH`.
-const DEFAULT_PATH: &str = "/usr/bin:/bin";
 
 /// One component's section, compiled.
 #[derive(Debug)]
@@ -154,12 +151,13 @@ impl Compiler<'_, '_> {
             self.path_roots(pattern, settings);
         }
         let environment = Environment::new(settings);
-        let search = environment.get("PATH").unwrap_or(DEFAULT_PATH).to_owned();
-        let target = self.target(entry, settings, &search)?;
-        warn(entry, settings, &target, warnings);
+        let target = self.target(entry, settings, environment.path())?;
+        warn(entry, settings, &target, &environment, warnings);
         self.warn_of_unreadable_roots(settings, warnings);
         self.warn_of_denied(settings, warnings);
+        warn_of_write_roots(settings, warnings);
         let confinement = Arc::new(confinement(settings, &target));
+        warn_of_unlisted(&entry.name, &target, &confinement, warnings);
         let rule = Rule {
             name: entry.name.clone(),
             place: self.out.place(entry.at),
@@ -234,7 +232,7 @@ impl Compiler<'_, '_> {
                 format!(
                     "fs.deny {shown} does not exist: check the spelling. It is hidden once it appears"
                 )
-            } else if !self.hiding.contains(&denied.written) {
+            } else if !self.hiding.contains(&denied.written) && !denied.real.starts_with("/proc") {
                 format!("fs.deny {shown} hides nothing: it lies in no fs.read or fs.write")
             } else {
                 continue;
@@ -347,8 +345,26 @@ impl Compiler<'_, '_> {
     }
 }
 
+/// Warns of write roots with which programs do not work as outside.
+fn warn_of_write_roots(settings: &Settings, warnings: &mut Vec<String>) {
+    if settings.sandbox == Sandbox::None {
+        return;
+    }
+    for line in write_roots::surprises(&settings.read, &settings.write) {
+        if !warnings.contains(&line) {
+            warnings.push(line);
+        }
+    }
+}
+
 /// Warns of settings of one command that are valid and have a surprising effect.
-fn warn(entry: &CommandEntry, settings: &Settings, target: &Target, warnings: &mut Vec<String>) {
+fn warn(
+    entry: &CommandEntry,
+    settings: &Settings,
+    target: &Target,
+    environment: &Environment,
+    warnings: &mut Vec<String>,
+) {
     let name = &entry.name;
     if settings.sandbox == Sandbox::None {
         warnings.push(format!(
@@ -365,9 +381,38 @@ fn warn(entry: &CommandEntry, settings: &Settings, target: &Target, warnings: &m
         }
         return;
     }
-    if let Target::Any(view) = target {
+    // The folders of the default are not the grant's, and need not exist.
+    if let Target::Any(view) = target
+        && environment.has_own_path()
+    {
         warnings.extend(view.skipped().map(|folder| {
             format!("{name}: {folder:?} in PATH is not searched: a sandboxed child does not see it")
+        }));
+    }
+}
+
+/// Warns of each file at which the program stops in tier B because the grant does not list it.
+fn warn_of_unlisted(
+    name: &str,
+    target: &Target,
+    confinement: &Confinement,
+    warnings: &mut Vec<String>,
+) {
+    let Target::File(executable) = target else {
+        return;
+    };
+    if confinement.sandbox == Sandbox::None {
+        return;
+    }
+    let fs = &confinement.fs;
+    let is_unlisted = |file: &Path| {
+        let real = file.canonicalize();
+        real.is_ok_and(|real| !is_under(&real, fs.read.iter().chain(&fs.write)))
+    };
+    for path in executable.paths() {
+        warnings.extend(unlisted::stops(path, is_unlisted).map(|(program, file)| {
+            let file = file.display();
+            format!("{name}: {program} needs {file}, which fs.read does not list: in tier B it gets EACCES and stops")
         }));
     }
 }

@@ -24,6 +24,10 @@ const DANGEROUS: [&str; 14] = [
     "GLIBC_TUNABLES",
 ];
 
+/// The `PATH` of a child whose grant gives it none: programs such as `gcc` find their parts only by it. The folders are
+/// those of a login without privileges.
+pub(in crate::grant) const DEFAULT_PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// The variables of one command.
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Environment {
@@ -31,6 +35,8 @@ pub(in crate::grant) struct Environment {
     base: BTreeMap<String, String>,
     /// The names that the guest may add or replace.
     allow: BTreeSet<String>,
+    /// Whether the grant gives its children a `PATH`.
+    has_own_path: bool,
 }
 
 impl Environment {
@@ -43,9 +49,13 @@ impl Environment {
             .filter_map(|name| Some((name.clone(), std::env::var(name).ok()?)));
         let mut base: BTreeMap<_, _> = inherited.collect();
         base.extend(settings.set.clone());
+        let has_own_path = base.contains_key("PATH");
+        base.entry("PATH".to_owned())
+            .or_insert_with(|| DEFAULT_PATH.to_owned());
         Self {
             base,
             allow: settings.allow.clone(),
+            has_own_path,
         }
     }
 
@@ -64,9 +74,14 @@ impl Environment {
         Ok(env.into_iter().collect())
     }
 
-    /// Returns the value that every child has for `name`.
-    pub(in crate::grant) fn get(&self, name: &str) -> Option<&str> {
-        self.base.get(name).map(String::as_str)
+    /// Returns the `PATH` of every child, by which bare names are looked up.
+    pub(in crate::grant) fn path(&self) -> &str {
+        self.base.get("PATH").map_or(DEFAULT_PATH, String::as_str)
+    }
+
+    /// Returns whether the grant gives its children a `PATH`; otherwise they have [`DEFAULT_PATH`].
+    pub(in crate::grant) fn has_own_path(&self) -> bool {
+        self.has_own_path
     }
 
     fn allows(&self, name: &str) -> bool {
@@ -99,6 +114,7 @@ mod tests {
         Environment {
             base: BTreeMap::from([("LANG".into(), "C.UTF-8".into())]),
             allow: allow.iter().map(|&name| name.into()).collect(),
+            has_own_path: false,
         }
     }
 

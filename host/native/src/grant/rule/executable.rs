@@ -31,8 +31,8 @@ pub(in crate::grant) struct Executable {
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Script {
     pub(in crate::grant) interpreter: OpenFile,
-    /// The argument of the `#!` line, which comes before the script's path.
-    pub(in crate::grant) argument: Option<String>,
+    /// The arguments of the `#!` line, which come before the script's path.
+    pub(in crate::grant) arguments: Vec<String>,
     /// The path of the script that its interpreter receives.
     pub(in crate::grant) path: String,
 }
@@ -79,7 +79,7 @@ impl Executable {
             }
             script = Some(Script {
                 interpreter: held,
-                argument: line.argument,
+                arguments: line.arguments,
                 path: path.to_string_lossy().into_owned(),
             });
         }
@@ -151,11 +151,11 @@ impl Executable {
     }
 
     /// Returns the arguments between `argv[0]` and the command's own: for a script, the
-    /// argument of its `#!` line and its path.
+    /// arguments of its `#!` line and its path.
     pub(in crate::grant) fn leading(&self) -> impl Iterator<Item = String> {
         let script = self.script.as_ref().map(|script| {
             let path = script.path.clone();
-            script.argument.iter().cloned().chain([path])
+            script.arguments.iter().cloned().chain([path])
         });
         script.into_iter().flatten()
     }
@@ -192,7 +192,7 @@ impl Executable {
         same(&self.file, &other.file)
             && match (&self.script, &other.script) {
                 (Some(a), Some(b)) => {
-                    same(&a.interpreter, &b.interpreter) && a.argument == b.argument
+                    same(&a.interpreter, &b.interpreter) && a.arguments == b.arguments
                 }
                 (None, None) => true,
                 _ => false,

@@ -3,9 +3,11 @@
 pub(super) mod any_program;
 pub(super) mod command;
 pub(super) mod compile;
+mod env_split;
 pub(super) mod environment;
 pub(super) mod executable;
 pub(super) mod matcher;
 mod root_check;
 pub(super) mod settings;
 pub(super) mod shebang;
+mod system_files;

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::system_files;
 use crate::confinement::{Confinement, FsRoot, FsRules, Network, Sandbox};
 use crate::grant::check::denied::is_denied;
 use crate::grant::file::diagnostics::{Diagnostics, Offset};
@@ -11,22 +12,6 @@ use crate::grant::file::layer::Layer;
 use crate::grant::file::table::Text;
 use crate::grant::paths::{denied, is_under, root};
 use crate::limits::{CaptureCaps, Limits};
-
-/// What a child may read if `[defaults]` has no `fs.read`.
-pub(in crate::grant) const DEFAULT_READ: [&str; 12] = [
-    "/usr",
-    "/lib",
-    "/lib64",
-    "/bin",
-    "/sbin",
-    "/etc/ssl",
-    "/etc/ld.so.cache",
-    "/etc/alternatives",
-    "/etc/passwd",
-    "/etc/group",
-    "/etc/nsswitch.conf",
-    "/etc/localtime",
-];
 
 /// The settings in force for a command, with the roots resolved.
 #[derive(Debug, Clone)]
@@ -89,8 +74,7 @@ impl Settings {
             settings.inherit.insert("TZ".into());
         }
         if layer.fs.read.is_none() {
-            let found = DEFAULT_READ.iter().filter_map(|path| root(base, path).ok());
-            settings.read = found.collect();
+            settings.read = system_files::every_child().collect();
         }
         settings.add(layer, base, Missing::Skipped, out);
         settings
@@ -222,11 +206,19 @@ impl Settings {
         // A denied root that the grant lists is an error. What is left is of the built-in list.
         let is_denied = |root: &&FsRoot| self.deny.iter().any(|it| is_denied(root, it));
         let read = self.read.iter().filter(|root| !is_denied(root));
+        let mut read: Vec<_> = read.cloned().collect();
+        if self.network == Network::Host {
+            for root in system_files::network().filter(|root| !is_denied(&root)) {
+                if !is_under(&root.real, read.iter().chain(&self.write)) {
+                    read.push(root);
+                }
+            }
+        }
         Confinement {
             sandbox: self.sandbox,
             network: self.network,
             fs: FsRules {
-                read: read.cloned().collect(),
+                read,
                 write: self.write.clone(),
                 deny: self.deny.clone(),
             },

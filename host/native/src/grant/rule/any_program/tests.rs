@@ -223,6 +223,10 @@ fn a_script_is_started_by_an_interpreter_below_the_roots() {
     let tool = tree.at("in/tool");
     let by_env = tree.program("out/by-env", "#!/usr/bin/env tool\n");
     assert_eq!(plan(&by_env).argv, [&tool, &by_env, "x"]);
+    let split = tree.program("out/split", "#!/usr/bin/env -S tool -a 'b c'\n");
+    assert_eq!(plan(&split).argv, [&tool, "-a", "b c", &split, "x"]);
+    let last = tree.program("out/last", "#!/bin/sh");
+    assert_eq!(plan(&last).argv, ["/bin/sh", &last, "x"]);
     let decide = |text: &str| {
         let script = tree.program("out/other", text);
         grant.decide(&Command::new(script).arg("x"))
@@ -235,8 +239,7 @@ fn a_script_is_started_by_an_interpreter_below_the_roots() {
     assert!(matches!(missing, Err(SpawnError::NoEntry)), "{missing:?}");
     for text in [
         "#!tool\n",
-        "#!/bin/sh",
-        "#!/usr/bin/env -S sh\n",
+        "#!/usr/bin/env -S 'sh\n",
         "#!/usr/bin/env no-such-program\n",
         &format!("#!{script}\n"),
     ] {

@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use crate::grant::Grants;
-use crate::grant::testing::{component, echo, load, open_to_all, refused};
+use crate::grant::testing::{allowed, component, echo, load, open_to_all, refused, request};
 use crate::launch::Identity;
 
 #[test]
@@ -175,6 +175,30 @@ fn a_write_root_that_children_cannot_write_is_refused_with_its_place() {
 }
 
 #[test]
+fn a_write_root_with_which_programs_do_not_work_as_outside_is_one_warning() {
+    let (folder, text) = write_root();
+    let file = folder.path().join("g.toml");
+    fs::create_dir(folder.path().join("work/other")).expect("the folder is ours");
+    open_to_all(&folder.path().join("work/other"));
+    let warnings = |text: &str| {
+        fs::write(&file, text).expect("the folder is ours");
+        let grants = Grants::load_as(&file, STRANGER).expect("it is no error");
+        grants.component("c").warnings().to_vec()
+    };
+    assert!(warnings(&text).is_empty(), "{:?}", warnings(&text));
+    let two = text.replace("\"work/out\"", "\"work/out\", \"work/other\"");
+    let two = format!("{two}{}", echo("args = [\"a\"]"));
+    let lines = warnings(&two);
+    assert_eq!(lines.len(), 1, "of two commands: {lines:?}");
+    assert!(lines[0].contains("EXDEV"), "{lines:?}");
+    let unconfined = warnings(&two.replace("[component.c]", "[component.c]\nsandbox = \"none\""));
+    assert!(
+        unconfined.iter().all(|line| !line.contains("EXDEV")),
+        "{unconfined:?}"
+    );
+}
+
+#[test]
 fn a_read_root_that_children_cannot_search_is_a_warning() {
     let (folder, text) = write_root();
     let text = text.replace("write", "read");
@@ -217,5 +241,69 @@ fn a_program_that_the_user_of_children_may_write_is_refused() {
     assert!(
         message.contains("could be replaced by a child"),
         "{message}"
+    );
+}
+
+#[test]
+fn a_child_without_a_path_of_the_grants_gets_the_default_one() {
+    let path = |settings: &str| {
+        let grant = component(&format!("[defaults]\n{settings}\n{}", echo("")));
+        let plan = allowed(&grant, &request(&[]));
+        let found = plan.env.iter().find(|(name, _)| name == "PATH");
+        found.map(|(_, value)| value.clone())
+    };
+    let default = Some("/usr/local/bin:/usr/bin:/bin".to_owned());
+    assert_eq!(path(""), default);
+    assert_eq!(path("env = { set = { LANG = \"C\" } }"), default);
+    assert_eq!(
+        path("env = { set = { PATH = \"/opt\" } }"),
+        Some("/opt".into())
+    );
+    assert_eq!(
+        path("env = { inherit = [\"PATH\"] }"),
+        std::env::var("PATH").ok()
+    );
+}
+
+#[test]
+fn only_the_hosts_network_brings_the_files_by_which_it_finds_hosts() {
+    let shows = |settings: &str, path: &str| {
+        let grant = component(&format!("[defaults]\n{settings}\n{}", echo("")));
+        let plan = allowed(&grant, &request(&[]));
+        let mut read = plan.confinement.fs.read.iter();
+        read.any(|root| root.written == Path::new(path))
+    };
+    let own = "fs = { read = [\"/usr\"] }\nnetwork = \"host\"";
+    for path in ["/etc/hosts", "/etc/nsswitch.conf"] {
+        assert!(shows(own, path), "{path}");
+        assert!(!shows("fs = { read = [\"/usr\"] }", path), "{path}");
+        let denied =
+            format!("fs = {{ read = [\"/usr\"], deny = [\"{path}\"] }}\nnetwork = \"host\"");
+        assert!(!shows(&denied, path), "{path}");
+        // A root above it shows it already.
+        assert!(
+            !shows("fs = { read = [\"/etc\"] }\nnetwork = \"host\"", path),
+            "{path}"
+        );
+    }
+    assert!(!shows(own, "/etc/passwd"));
+}
+
+#[test]
+fn a_program_that_stops_at_an_unlisted_file_in_tier_b_is_warned_of() {
+    let lines = |settings: &str| {
+        let python = echo("").replace("/bin/echo", "/usr/bin/python3");
+        let grant = component(&format!("[defaults]\n{settings}\n{python}"));
+        grant.warnings().to_vec()
+    };
+    let own = "fs = { read = [\"/usr\", \"/lib\", \"/lib64\"] }";
+    let about = |lines: &[String]| lines.iter().any(|line| line.contains("/etc/mime.types"));
+    assert_eq!(about(&lines(own)), Path::new("/etc/mime.types").exists());
+    assert!(!about(&lines("fs = { read = [\"/usr\", \"/etc\"] }")));
+    assert!(!about(&lines(&format!("{own}\nsandbox = \"none\""))));
+    assert!(
+        lines("").is_empty(),
+        "the defaults are enough: {:?}",
+        lines("")
     );
 }

@@ -3,22 +3,30 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use super::cgroup::Leaf;
+use capspawn_raw::child::ChildUser;
+
 use super::fd::cstrings::CStrings;
-use super::fd::stdio::{AboveStdio, above_stdio, null};
+use super::fd::stdio::{AboveStdio, give_pipes, null};
 use super::owners::{self, Lease};
 use super::policy::cache::{Policy, PolicyCache};
+use super::policy::landlock;
+use super::policy::set_group_id::SetGroupId;
 use super::probe::findings::{Findings, Probed};
 use super::probe::owners::Users;
 use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
+use super::server::{AloneFiles, AloneUser, Request};
 use super::session::{SessionPool, can_be_owners};
+use super::spawner::Spawner;
+use super::spawner::alone::AloneServers;
 use super::spawner::process::Child;
+use super::spawner::rlimits;
 use super::spawner::start::{Membership, Start};
-use super::spawner::{Spawner, rlimits};
+use super::tmp::{self, GuestTmp, TmpDirs};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{
     ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, RunAs, Scope, Stage,
@@ -32,6 +40,8 @@ pub struct NativeLauncher {
     spawner: Spawner,
     policies: PolicyCache,
     sessions: SessionPool,
+    /// The temporary directories of guests without a session.
+    tmp_dirs: TmpDirs,
     /// Set by the first probe whose findings last.
     reports: OnceLock<Reports>,
 }
@@ -44,6 +54,7 @@ impl NativeLauncher {
             spawner,
             policies: PolicyCache::default(),
             sessions: SessionPool::default(),
+            tmp_dirs: TmpDirs::default(),
             reports: OnceLock::new(),
         }
     }
@@ -109,10 +120,14 @@ impl NativeLauncher {
         plan: &Plan,
         stdio: &ChildStdio,
     ) -> Result<Child, LaunchError> {
-        let launched = self.try_alone(tier, scope, plan, stdio);
+        let launch = || match tier == Tier::B && landlock::has_signal_scope() {
+            true => self.try_by_server(scope, plan, stdio),
+            false => self.try_alone(tier, scope, plan, stdio),
+        };
+        let launched = launch();
         // The cached policies keep descriptors: without them there may be enough.
         if launched.as_ref().is_err_and(is_short_of_descriptors) && self.policies.clear() {
-            return self.try_alone(tier, scope, plan, stdio);
+            return launch();
         }
         launched
     }
@@ -126,26 +141,40 @@ impl NativeLauncher {
     ) -> Result<Child, LaunchError> {
         plan.check_script()?;
         let at = |stage| move |source| LaunchError::new(stage, source);
-        let policy = self.policies.get(&plan.confinement, &plan.program, tier);
+        let (user, becomes) = self.spawner.user();
+        let set_group_id = SetGroupId::of(user, becomes);
+        let (confinement, program) = (&plan.confinement, &plan.program);
+        let tmp = self.tmp(tier, scope, plan);
+        let tmp_path = tmp.as_ref().map(|tmp| tmp.path());
+        let policy = self
+            .policies
+            .get(confinement, program, tier, tmp_path, set_group_id);
         let policy = policy.map_err(at(Stage::Ruleset))?;
         let lease = self.lease(scope, plan, &policy)?;
         let mut env = CStrings::new();
         for (name, value) in &plan.env {
             env.push(&[name, "=", value]).map_err(at(Stage::Spawn))?;
         }
-        let stdin = stream(stdio.stdin.as_ref()).map_err(at(Stage::Stdio))?;
-        let stdout = stream(stdio.stdout.as_ref()).map_err(at(Stage::Stdio))?;
-        let stderr = stream(stdio.stderr.as_ref()).map_err(at(Stage::Stdio))?;
+        // A path that is no text was not chosen.
+        if let Some(path) = tmp_path.and_then(Path::to_str) {
+            env.push(&[tmp::VARIABLE, "=", path])
+                .map_err(at(Stage::Spawn))?;
+        }
+        let null = null_device(stdio).map_err(at(Stage::Stdio))?;
+        let stream = |given: Option<_>| stream(given.or(null.as_ref())).map_err(at(Stage::Stdio));
+        let stdin = stream(stdio.stdin.as_ref())?;
+        let stdout = stream(stdio.stdout.as_ref())?;
+        let stderr = stream(stdio.stderr.as_ref())?;
         let program = AboveStdio::new(plan.program.file.as_fd()).map_err(at(Stage::OpenProgram))?;
         let cwd = AboveStdio::new(plan.cwd.dir.as_fd()).map_err(at(Stage::WorkingDirectory))?;
-        let limits = rlimits::alone(&plan.limits);
         let user = lease.as_ref().map(|lease| Identity {
             uid: lease.uid(),
             ..self.spawner.user().0
         });
         let runs_as = user.unwrap_or(self.spawner.user().0);
-        let cgroup = self.spawner.assign_cgroup(&plan.limits, runs_as)?;
-        let entry = cgroup.as_ref().and_then(Leaf::entry);
+        give_pipes(stdio, runs_as);
+        let tree = self.spawner.assign_tree(&plan.limits, runs_as)?;
+        let limits = rlimits::alone(&plan.limits, tree.memory_limit());
         let mut start = Start {
             program: program.as_fd(),
             argv: plan.argv.iter().map(String::as_str).collect(),
@@ -154,11 +183,11 @@ impl NativeLauncher {
             stdio: [&stdin, &stdout, &stderr].map(|stream| stream.as_fd().as_raw_fd()),
             limits: &limits,
             // A cgroup's limit is exact, and about this tree alone.
-            user_tasks: match cgroup.as_ref().is_some_and(Leaf::limits_tasks) {
+            user_tasks: match tree.limits_tasks() {
                 true => None,
                 false => self.spawner.user_tasks(&plan.limits, runs_as),
             },
-            cgroup: entry.map(Membership::of).unwrap_or_default(),
+            cgroup: tree.entry().map(Membership::of).unwrap_or_default(),
             user,
         };
         let watchdog = self.spawner.watchdog()?;
@@ -177,9 +206,108 @@ impl NativeLauncher {
                 .spawner
                 .start(&policy, &mut start, Some(self.spawner.watchdog()?));
         }
-        let mut child = child?.in_cgroup(cgroup.map(Leaf::entered));
+        let mut child = child?.with_tree(tree.started(None));
         child.keep(lease);
         Ok(child)
+    }
+
+    /// Starts what `plan` says in tier B by a server, whose domain names the tree.
+    fn try_by_server(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<Child, LaunchError> {
+        plan.check_script()?;
+        let at = |stage| move |source| LaunchError::new(stage, source);
+        let (common, changes) = self.spawner.user();
+        let (confinement, program) = (&plan.confinement, &plan.program);
+        let tmp = self.tmp(Tier::B, scope, plan);
+        let tmp_path = tmp.as_ref().map(|tmp| tmp.path());
+        let set_group_id = SetGroupId::of(common, changes);
+        let policy = self
+            .policies
+            .get(confinement, program, Tier::B, tmp_path, set_group_id);
+        let policy = policy.map_err(at(Stage::Ruleset))?;
+        let lease = self.lease(scope, plan, &policy)?;
+        let user = lease.as_ref().map_or(common, |lease| Identity {
+            uid: lease.uid(),
+            ..common
+        });
+        give_pipes(stdio, user);
+        let tree = self.spawner.assign_tree(&plan.limits, user)?;
+        let tasks = match tree.limits_tasks() {
+            true => None,
+            false => self.spawner.user_tasks(&plan.limits, user),
+        };
+        let mut limits = rlimits::alone(&plan.limits, tree.memory_limit());
+        let changed = (changes || lease.is_some()).then(|| ChildUser {
+            uid: user.uid,
+            gid: user.gid,
+            tasks: tasks.map(|limit| limit.values[0]),
+        });
+        let own_tasks = tasks.filter(|_| changed.is_none());
+        for limit in own_tasks.into_iter().chain(tree.mark().map(rlimits::mark)) {
+            // There is room for all.
+            let _ = limits.push(limit);
+        }
+        // A path that is no text was not chosen.
+        let variable = tmp_path.and_then(Path::to_str);
+        let files = AloneFiles {
+            variable: variable.map(|path| (tmp::VARIABLE, path)),
+            cwd: plan.cwd.dir.as_fd(),
+            ruleset: policy.ruleset().map(AsFd::as_fd),
+            filter: policy.filter_file().map(AsFd::as_fd),
+        };
+        let user = AloneUser {
+            user: changed,
+            // The change of the user locks them.
+            lock_securebits: changed.is_none() && self.spawner.locks_securebits(),
+        };
+        let spawn = |servers: &AloneServers| {
+            let server = servers.claim().map_err(at(Stage::Request))?;
+            let affinity = server.follow_caller();
+            let request = Request::new(
+                plan,
+                affinity.as_ref(),
+                stdio,
+                limits.clone(),
+                tree.entry(),
+                Some((files, user)),
+                self.spawner.fault(),
+            );
+            servers.spawn(server, &request.map_err(at(Stage::Spawn))?)
+        };
+        let servers = self.spawner.alone_servers()?;
+        let mut spawned = spawn(&servers);
+        let has_ended = |error: &LaunchError| {
+            error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
+        };
+        if spawned.as_ref().is_err_and(has_ended) {
+            tracing::warn!("the server of the children was killed and is restarted");
+            self.spawner.give_up_servers(&servers);
+            spawned = spawn(&*self.spawner.alone_servers()?);
+        }
+        let (spawned, server) = spawned?;
+        let mut child = Child::new(spawned, None).with_tree(tree.started(Some(server)));
+        child.keep(lease);
+        child.keep_tmp(tmp);
+        Ok(child)
+    }
+
+    /// Returns the temporary directory of the guest, for a child in tier B. None where the grant
+    /// or the request names another one, or where none can be made: the child starts without.
+    fn tmp(&self, tier: Tier, scope: Scope, plan: &Plan) -> Option<Arc<GuestTmp>> {
+        let is_named = || plan.env.iter().any(|(name, _)| name == tmp::VARIABLE);
+        if tier != Tier::B || plan.confinement.sandbox == Sandbox::None || is_named() {
+            return None;
+        }
+        let (user, becomes) = self.spawner.user();
+        let made = self.tmp_dirs.get(scope, becomes.then_some(user.gid));
+        let made = made.inspect_err(|error| {
+            tracing::warn!(%error, "no temporary directory can be made: children have none");
+        });
+        made.ok()
     }
 
     /// Returns the user id of the guest's owner, for a child without a session. None where the
@@ -215,12 +343,18 @@ fn is_short_of_descriptors(error: &LaunchError) -> bool {
     )
 }
 
-/// A stream of a child, or the null device, above the standard streams.
+/// Opens the null device once for a child that gets fewer than three streams, and for no other child: a lock (`flock(2)`)
+/// on it must not outlast its child.
+fn null_device(stdio: &ChildStdio) -> io::Result<Option<OwnedFd>> {
+    let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
+    let is_missing = streams.into_iter().any(Option::is_none);
+    is_missing.then(null).transpose()
+}
+
+/// A stream of a child above the standard streams.
 fn stream(stream: Option<&OwnedFd>) -> io::Result<AboveStdio<'_>> {
-    match stream {
-        Some(stream) => AboveStdio::new(stream.as_fd()),
-        None => Ok(AboveStdio::Copied(above_stdio(null()?)?)),
-    }
+    let stream = stream.ok_or(io::ErrorKind::NotFound)?;
+    AboveStdio::new(stream.as_fd())
 }
 
 impl Launcher for NativeLauncher {
@@ -257,6 +391,9 @@ impl Launcher for NativeLauncher {
 
     fn close(&self, scope: Scope) {
         self.sessions.close(scope);
+        if let Some(tmp) = self.tmp_dirs.close(scope) {
+            self.policies.forget(tmp.path());
+        }
         if let Some(owners) = self.spawner.owners() {
             owners.close(scope);
         }

@@ -9,8 +9,10 @@ mod launcher;
 mod owners;
 mod policy;
 mod probe;
+mod server;
 mod session;
 mod spawner;
+mod tmp;
 
 pub use builder::NativeLauncherBuilder;
 pub(crate) use descriptors::{DescriptorTable, shared_memory_device};

@@ -5,18 +5,22 @@
 //! ([`init`]). Rejected: `std::process::Command`. Its `pre_exec` forks, which copies the page
 //! tables of the whole host.
 
+pub(crate) mod alone;
 mod children;
 mod exit_info;
 pub(crate) mod init;
+mod marks;
 mod peek;
 mod privileges;
 pub(crate) mod process;
 pub(crate) mod rlimits;
 pub(crate) mod services;
+pub(crate) mod signal;
 mod stack;
 mod stage;
 pub(crate) mod start;
 mod tasks;
+pub(crate) mod tree;
 pub(crate) mod vfork;
 pub(crate) mod watchdog;
 
@@ -29,10 +33,13 @@ use capspawn_raw::limit::Limit;
 use capspawn_raw::step::{Fault, Step};
 use parking_lot::Mutex;
 
+use self::alone::AloneServers;
+use self::marks::Marks;
 use self::tasks::UserTasks;
+use self::tree::Tree;
 use self::vfork::{Spawned, Vfork};
 use self::watchdog::Watchdog;
-use super::cgroup::{Cgroups, Leaf};
+use super::cgroup::Cgroups;
 use super::fd::stdio::above_stdio;
 use super::owners::Owners;
 use crate::launch::{Identity, LaunchError, OwnerUids, Stage};
@@ -51,6 +58,7 @@ pub(crate) struct Spawner {
     /// The sealed memfd with `capspawn-init`.
     init_image: OnceLock<OwnedFd>,
     watchdog: Mutex<Option<Arc<Watchdog>>>,
+    alone: Mutex<Option<Arc<AloneServers>>>,
     tasks: UserTasks,
     /// The user that children become. `None` for the host's own, for which the vfork child confines itself.
     run_as: Option<Identity>,
@@ -58,6 +66,7 @@ pub(crate) struct Spawner {
     owners: Option<Owners>,
     lock_securebits: bool,
     cgroups: Cgroups,
+    marks: Marks,
     fault: Fault,
 }
 
@@ -69,11 +78,13 @@ impl Spawner {
             vfork: Vfork::new(legacy_clone),
             init_image: OnceLock::new(),
             watchdog: Mutex::new(None),
+            alone: Mutex::new(None),
             tasks: UserTasks::default(),
             run_as,
             owners: None,
             lock_securebits: privileges::may_lock_securebits(),
             cgroups: Cgroups::default(),
+            marks: Marks::default(),
             fault,
         }
     }
@@ -108,6 +119,11 @@ impl Spawner {
     pub(crate) fn user_tasks(&self, limits: &Limits, user: Identity) -> Option<Limit> {
         let tasks = self.tasks.limit(user.uid, limits.processes?)?;
         Some(rlimits::user_tasks(tasks))
+    }
+
+    /// Whether the children's securebits are locked by each child itself.
+    pub(crate) fn locks_securebits(&self) -> bool {
+        self.lock_securebits
     }
 
     /// Returns the step that the tests make fail.
@@ -149,14 +165,12 @@ impl Spawner {
         &self.cgroups
     }
 
-    /// Returns a cgroup for a child of `user` with these limits; none where the host can make none.
-    pub(crate) fn assign_cgroup(
-        &self,
-        limits: &Limits,
-        user: Identity,
-    ) -> Result<Option<Leaf>, LaunchError> {
-        let assigned = self.cgroups.assign(limits, user, self.vfork.has_clone3());
-        assigned.map_err(|source| LaunchError::new(Stage::Cgroup, source))
+    /// Returns what is to name the tree of a child of `user` with these limits: a mark, and a
+    /// cgroup where the host can make one.
+    pub(crate) fn assign_tree(&self, limits: &Limits, user: Identity) -> Result<Tree, LaunchError> {
+        let cgroup = self.cgroups.assign(limits, user, self.vfork.has_clone3());
+        let cgroup = cgroup.map_err(|source| LaunchError::new(Stage::Cgroup, source))?;
+        Ok(Tree::new(cgroup, self.marks.next()))
     }
 
     fn init_image(&self) -> io::Result<BorrowedFd<'_>> {

@@ -20,7 +20,7 @@ pub(crate) struct Controllers {
 /// The files with what is counted; those that the kernel lacks are missing.
 #[derive(Debug, Default)]
 pub(super) struct CounterFiles {
-    /// Open for reading and writing: writing forgets the peak.
+    /// Open for reading, and for writing where that forgets the peak.
     pub(super) memory_peak: Option<OwnedFd>,
     pub(super) tasks_peak: Option<OwnedFd>,
     pub(super) cpu: Option<OwnedFd>,

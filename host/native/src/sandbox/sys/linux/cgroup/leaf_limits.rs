@@ -29,3 +29,23 @@ impl LeafLimits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_limit_below_4_mib_is_left_to_the_samples() {
+        let of = |memory_bytes| {
+            let limits = LeafLimits::of(&Limits {
+                memory_bytes,
+                ..Limits::default()
+            });
+            (limits.memory_bytes, limits.memory_is_sampled)
+        };
+        let least = 4 * 1024 * 1024;
+        assert_eq!(of(Some(least - 1)), (None, true));
+        assert_eq!(of(Some(least)), (Some(least), false));
+        assert_eq!(of(None), (None, false));
+    }
+}

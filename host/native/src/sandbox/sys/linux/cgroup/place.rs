@@ -313,6 +313,20 @@ impl Leaf {
         self.place.hierarchy.controllers().tasks
     }
 
+    /// Whether the kernel has never counted more than one task, which has ended by now.
+    pub(crate) fn had_one_task(&self) -> bool {
+        let kept = self.cgroup.kept.as_ref();
+        let peak = kept.and_then(|kept| kept.counters.tasks_peak.as_ref());
+        peak.is_some_and(|peak| number(peak).is_ok_and(|tasks| tasks <= 1))
+    }
+
+    /// Whether the kernel enforces the child's limit on memory.
+    pub(crate) fn limits_memory(&self) -> bool {
+        let limits = self.cgroup.limits;
+        let is_set = limits.memory_bytes.is_some() && !limits.memory_is_sampled;
+        is_set && self.place.hierarchy.controllers().memory
+    }
+
     /// Closes what only entering needs.
     #[must_use]
     pub(crate) fn entered(mut self) -> Self {
@@ -349,3 +363,6 @@ impl Drop for Leaf {
         self.place.give_back(cgroup, self.counted.get_mut().take());
     }
 }
+
+#[cfg(test)]
+mod tests;

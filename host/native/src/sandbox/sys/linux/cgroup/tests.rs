@@ -176,6 +176,19 @@ fn pages_of_files_are_given_up_before_a_tree_is_ended() {
     });
 }
 
+/// Whether the kernel can forget how much memory a cgroup has used at most. In version 2 it can from
+/// Linux 6.12 on.
+fn forgets_peaks() -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("a /proc");
+    let mut numbers = release.split('.').map_while(|it| it.parse::<u32>().ok());
+    let version = (numbers.next(), numbers.next());
+    let has_version_1 = Mounted::all()
+        .expect("a /proc")
+        .iter()
+        .any(|it| it.has_v1("memory"));
+    has_version_1 || version >= (Some(6), Some(12))
+}
+
 #[test]
 fn an_empty_cgroup_is_used_again_and_one_that_had_more_tasks_is_not() {
     let Some(cgroups) = cgroups() else { return };
@@ -189,6 +202,11 @@ fn an_empty_cgroup_is_used_again_and_one_that_had_more_tasks_is_not() {
     first.counters();
     drop(first);
     let again = assign();
+    if !forgets_peaks() {
+        println!("a cgroup whose peak the kernel does not forget is not used again");
+        assert!(again.name() != one && again.name() != two);
+        return;
+    }
     assert_eq!(again.name(), one);
     assert_eq!(
         again.counters().usage.cpu.map(|cpu| cpu.as_nanos()),
@@ -223,4 +241,59 @@ fn a_directory_goes_with_its_host_or_with_the_next_one() {
     assert!(path.exists());
     drop(made);
     assert!(!path.exists());
+}
+
+/// With version 2 the first moves the host into a cgroup of its own, where the second finds it.
+#[test]
+fn two_launchers_of_one_process_have_cgroups_at_the_same_time() {
+    if cgroups().is_none() {
+        return;
+    }
+    let is_counted = |child: &dyn Process| {
+        let counters = child.counters();
+        counters.tasks_enforced && counters.usage.peak_tasks == Some(1)
+    };
+    let waits = plan("read line; exit 3", limits(64 << 20));
+    let endless = plan("exec sleep 600", limits(64 << 20));
+    let launcher = || NativeLauncher::builder().tier(Tier::B).build();
+    let (first, second) = (launcher(), launcher());
+    let held = start(&second, &endless);
+    for _ in 0..3 {
+        let child = start(&first, &waits);
+        assert_eq!(exit(&*child), Exit::Code(3));
+        assert!(is_counted(&*child) && is_counted(&*held));
+        child.reap().expect("it has ended");
+    }
+    // The one that came first goes first, while the other has a child.
+    drop(first);
+    assert!(is_counted(&*held));
+    let child = start(&second, &waits);
+    assert_eq!(exit(&*child), Exit::Code(3));
+    assert!(is_counted(&*child));
+    child.reap().expect("it has ended");
+    let third = launcher();
+    let child = start(&third, &waits);
+    assert_eq!(exit(&*child), Exit::Code(3));
+    assert!(is_counted(&*child));
+    child.reap().expect("it has ended");
+    held.signal_tree(crate::Signal::Kill).expect("it runs");
+    assert_eq!(exit(&*held), Exit::Signal(9));
+    held.reap().expect("it has ended");
+}
+
+#[test]
+fn a_launcher_without_cgroups_has_no_counters_of_the_kernel() {
+    for (without, is_counted) in [(false, cgroups().is_some()), (true, false)] {
+        let builder = NativeLauncher::builder().tier(Tier::B);
+        let launcher = match without {
+            true => builder.without_cgroups().build(),
+            false => builder.build(),
+        };
+        let child = start(&launcher, &plan("exit 0", limits(64 << 20)));
+        assert_eq!(exit(&*child), Exit::Code(0));
+        let counters = child.counters();
+        assert_eq!(counters.tasks_enforced, is_counted);
+        assert_eq!(counters.usage.peak_memory_bytes.is_some(), is_counted);
+        child.reap().expect("it has ended");
+    }
 }

@@ -176,8 +176,10 @@ impl Hierarchy for Version2 {
     fn counter_files(&self, name: &str) -> io::Result<CounterFiles> {
         let open = |file: &str, flags| self.directory.open(&format!("{name}/{file}"), flags);
         Ok(CounterFiles {
-            // Before Linux 5.19 there is no peak of the memory, and later none of the tasks.
-            memory_peak: open("memory.peak", OFlags::RDWR).ok(),
+            // Before Linux 6.12 it can only be read, before 5.19 there is none; later there is none of the tasks.
+            memory_peak: open("memory.peak", OFlags::RDWR)
+                .or_else(|_| open("memory.peak", OFlags::RDONLY))
+                .ok(),
             tasks_peak: open("pids.peak", OFlags::RDONLY).ok(),
             cpu: Some(open("cpu.stat", OFlags::RDONLY)?),
         })

@@ -8,7 +8,11 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
+use rustix::fs::{Uid, fchown, fstatfs};
 use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::geteuid;
+
+use crate::launch::{ChildStdio, Identity};
 
 /// The lowest number that is not a standard stream's.
 const FIRST: i32 = 3;
@@ -19,6 +23,26 @@ pub(crate) fn above_stdio(fd: OwnedFd) -> io::Result<OwnedFd> {
         Ok(fd)
     } else {
         Ok(fcntl_dupfd_cloexec(fd, FIRST)?)
+    }
+}
+
+/// The file system of pipes without a name: `PIPEFS_MAGIC`.
+const PIPE_FS: u64 = 0x5049_5045;
+
+/// Gives the pipes among a child's streams to the child's user, so that the child can open them by a path too
+/// (`/dev/stdout`, `/proc/self/fd/1`): the kernel compares the file's owner then, which is the host. Files that have a name
+/// stay as they are. Where the host may not change the owner, the streams work by their descriptors alone.
+pub(crate) fn give_pipes(stdio: &ChildStdio, user: Identity) {
+    if geteuid().as_raw() == user.uid {
+        return;
+    }
+    let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
+    for stream in streams.into_iter().flatten() {
+        let is_pipe =
+            |fd| fstatfs(fd).is_ok_and(|found| u64::try_from(found.f_type) == Ok(PIPE_FS));
+        if is_pipe(stream) {
+            let _ = fchown(stream, Some(Uid::from_raw(user.uid)), None);
+        }
     }
 }
 

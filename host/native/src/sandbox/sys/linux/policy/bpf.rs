@@ -57,20 +57,21 @@ impl Action {
     }
 }
 
-/// A test of the low 32 bits of one argument. The high bits must not decide: the kernel
-/// ignores them in every argument that is tested here.
+/// A test of 32 bits of one argument: of the low ones, where the kernel ignores the high ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ArgTest {
     /// The index of the argument, from 0.
     pub(crate) arg: u8,
+    /// Whether the high 32 bits are tested.
+    pub(crate) high: bool,
     /// The bits that are compared.
     pub(crate) mask: u32,
     /// The value that they are compared with.
     pub(crate) value: u32,
     /// Whether the test matches equal values or different ones.
     pub(crate) equal: bool,
-    /// The action where the test matches.
-    pub(crate) then: Action,
+    /// The action where the test matches; none for the one that the rule ends with.
+    pub(crate) then: Option<Action>,
 }
 
 /// The rule for one system call.
@@ -207,16 +208,17 @@ impl Program {
 
     /// Returns the first instruction of `rule`.
     fn rule(&mut self, rule: CallRule) -> usize {
-        let (tests, mut next) = match rule {
+        let (tests, end) = match rule {
             CallRule::Always(action) => return self.leaf(action),
             CallRule::ByArgs(tests, otherwise) => (tests, self.leaf(otherwise)),
             CallRule::WithPass(tests, pass, otherwise) => (tests, self.pass(pass, otherwise)),
         };
+        let mut next = end;
         if let Some((_, at)) = self.checks.iter().find(|(known, _)| *known == rule) {
             return *at;
         }
         for test in tests.iter().rev() {
-            let then = self.leaf(test.then);
+            let then = test.then.map_or(end, |action| self.leaf(action));
             let (yes, no) = if test.equal {
                 (then, next)
             } else {
@@ -226,7 +228,10 @@ impl Program {
             if test.mask != u32::MAX {
                 self.push(AND, test.mask);
             }
-            next = self.push(LOAD, ARGS_OFFSET + 8 * u32::from(test.arg));
+            next = self.push(
+                LOAD,
+                ARGS_OFFSET + 8 * u32::from(test.arg) + 4 * u32::from(test.high),
+            );
         }
         self.checks.push((rule, next));
         next

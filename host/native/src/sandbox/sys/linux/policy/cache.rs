@@ -11,7 +11,9 @@ use std::sync::{Arc, OnceLock};
 use capspawn_raw::filter::Instruction;
 use parking_lot::Mutex;
 
-use super::{landlock, syscalls};
+use super::landlock;
+use super::set_group_id::SetGroupId;
+use super::syscalls::{self, FilterOptions, Groups};
 use crate::confinement::{Confinement, Network, Sandbox, Tier};
 use crate::launch::Program;
 use crate::sandbox::sys::linux::fd::memfd;
@@ -21,19 +23,29 @@ use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 /// chooses how many there are.
 const CAPACITY: usize = 32;
 
+/// Returns what a tree outside a session may do with its groups: as it likes, where a domain names it.
+fn groups(tier: Tier) -> Groups {
+    Groups::of_domains(tier == Tier::B && landlock::has_signal_scope())
+}
+
 /// A filter, ready to be installed.
 #[derive(Debug)]
 struct Filter {
+    options: FilterOptions,
     instructions: Vec<Instruction>,
     /// The same filter, for `capspawn-init`.
     file: OwnedFd,
 }
 
 impl Filter {
-    fn new(network: Network) -> io::Result<Self> {
-        let instructions = syscalls::program(network);
+    fn new(network: Network, options: FilterOptions) -> io::Result<Self> {
+        let instructions = syscalls::program(network, options);
         let file = above_stdio(memfd::filter(&instructions)?)?;
-        Ok(Self { instructions, file })
+        Ok(Self {
+            options,
+            instructions,
+            file,
+        })
     }
 }
 
@@ -76,14 +88,21 @@ impl Policy {
         self.filter.as_ref().map(|filter| &filter.file)
     }
 
+    /// Whether a process may leave its group.
+    pub(crate) fn has_free_groups(&self) -> bool {
+        self.filter
+            .as_ref()
+            .is_none_or(|filter| filter.options.groups == Groups::Free)
+    }
+
     /// Returns whether the confinement has roots of the children's common user, as `find`
     /// finds out at the first call.
     pub(crate) fn has_childrens_roots(&self, find: impl FnOnce() -> bool) -> bool {
         *self.has_childrens_roots.get_or_init(find)
     }
 
-    /// Prepares `confinement`, under which `program` can be executed; in tier C without
-    /// Landlock.
+    /// Prepares `confinement`, under which `program` can be executed, at its strictest; in tier C
+    /// without Landlock.
     pub(crate) fn new(
         confinement: &Confinement,
         program: Option<&Program>,
@@ -92,46 +111,65 @@ impl Policy {
         if confinement.sandbox == Sandbox::None {
             return Ok(Self::open());
         }
-        let filter = Arc::new(Filter::new(confinement.network)?);
-        Self::with_filter(confinement, program, tier, filter)
+        let strictest = SetGroupId::Denied;
+        Self::with_filter(confinement, program, tier, None, strictest, |options| {
+            Filter::new(confinement.network, options).map(Arc::new)
+        })
     }
 
+    /// `filter` returns the filter with these options.
     fn with_filter(
         confinement: &Confinement,
         program: Option<&Program>,
         tier: Tier,
-        filter: Arc<Filter>,
+        tmp: Option<&Path>,
+        set_group_id: SetGroupId,
+        filter: impl FnOnce(FilterOptions) -> io::Result<Arc<Filter>>,
     ) -> io::Result<Self> {
         let ruleset = match tier {
             Tier::C => None,
             Tier::A | Tier::B => {
-                landlock::ruleset(confinement, program.map(|program| &program.file))?
+                let program = program.map(|program| &program.file);
+                landlock::ruleset(confinement, program, tmp)?
             }
         };
         Ok(Self {
+            filter: Some(filter(FilterOptions {
+                groups: groups(tier),
+                has_domain: ruleset.is_some(),
+                set_group_id,
+            })?),
             ruleset: ruleset.map(above_stdio).transpose()?,
-            filter: Some(filter),
             has_childrens_roots: OnceLock::new(),
         })
     }
 }
 
-/// The policies of the most recent confinements, all in one tier, and the filter of each network. The key includes the
+/// The policies of the most recent confinements, all in one tier, and the filters that they share. The key includes the
 /// program, which may lie outside the roots. Programs are equal if they are one file: a rule for any program opens its
 /// program at each decision.
 #[derive(Debug, Default)]
 pub(crate) struct PolicyCache {
     policies: Mutex<Vec<Arc<CachedPolicy>>>,
-    filters: Mutex<Vec<(Network, Arc<Filter>)>>,
+    filters: Mutex<Vec<CachedFilter>>,
+}
+
+#[derive(Debug)]
+struct CachedFilter {
+    network: Network,
+    options: FilterOptions,
+    filter: Arc<Filter>,
 }
 
 #[derive(Debug)]
 struct CachedPolicy {
     confinement: Arc<Confinement>,
     program: FileId,
-    /// The roots that programs replace: files, and what is written to. A ruleset is about the
-    /// files that these paths named when it was made.
+    /// The roots that programs replace. A ruleset is about the files that these paths named when
+    /// it was made.
     roots: Vec<(PathBuf, Option<FileId>)>,
+    /// The temporary directory of the guest that it is for.
+    tmp: Option<PathBuf>,
     policy: Arc<Policy>,
 }
 
@@ -143,12 +181,19 @@ impl CachedPolicy {
     }
 }
 
+/// Where packages install: an upgrade replaces files in these directories, and not the directories.
+/// To compare them too would take 1 % of a spawn.
+const INSTALLED: [&str; 2] = ["/usr", "/etc"];
+
 /// Returns the roots of `confinement` that are compared, with the files that they name now.
 fn compared_roots(confinement: &Confinement) -> Vec<(PathBuf, Option<FileId>)> {
+    let is_installed = |path: &Path| INSTALLED.iter().any(|it| path.starts_with(it));
     let read = confinement.fs.read.iter().map(|root| &root.real);
-    let files = read.filter(|path| !path.is_dir());
+    // The files of `/proc` are the kernel's.
+    let read =
+        read.filter(|path| !(is_installed(path) && path.is_dir()) && !path.starts_with("/proc"));
     let written = confinement.fs.write.iter().map(|root| &root.real);
-    let all = files.chain(written);
+    let all = read.chain(written);
     all.map(|path| (path.clone(), FileId::at(path))).collect()
 }
 
@@ -169,12 +214,16 @@ impl FileId {
 }
 
 impl PolicyCache {
-    /// Returns the policy, and prepares it if it is not in the cache.
+    /// Returns the policy, and prepares it if it is not in the cache. Its children may write to
+    /// `tmp`, their guest's temporary directory. All launches of a cache have the same
+    /// `set_group_id`.
     pub(crate) fn get(
         &self,
         confinement: &Arc<Confinement>,
         program: &Arc<Program>,
         tier: Tier,
+        tmp: Option<&Path>,
+        set_group_id: SetGroupId,
     ) -> io::Result<Arc<Policy>> {
         if confinement.sandbox == Sandbox::None {
             return Ok(Arc::new(Policy::open()));
@@ -182,6 +231,7 @@ impl PolicyCache {
         let id = FileId::of(program)?;
         let is_wanted = |cached: &CachedPolicy| {
             cached.program == id
+                && cached.tmp.as_deref() == tmp
                 && (Arc::ptr_eq(&cached.confinement, confinement)
                     || cached.confinement == *confinement)
         };
@@ -199,8 +249,9 @@ impl PolicyCache {
         // Before the ruleset is made: what the host replaces meanwhile differs at the next launch.
         let roots = compared_roots(confinement);
         // Not under the lock: it opens every root. Two first launches at once both prepare it.
-        let filter = self.filter(confinement.network)?;
-        let policy = Policy::with_filter(confinement, Some(program), tier, filter)?;
+        let filter = |options| self.filter(confinement.network, options);
+        let program = Some(&**program);
+        let policy = Policy::with_filter(confinement, program, tier, tmp, set_group_id, filter)?;
         let policy = Arc::new(policy);
         let mut cache = self.policies.lock();
         cache.retain(|cached| !is_wanted(cached));
@@ -211,19 +262,31 @@ impl PolicyCache {
             confinement: Arc::clone(confinement),
             program: id,
             roots,
+            tmp: tmp.map(Path::to_owned),
             policy: Arc::clone(&policy),
         }));
         Ok(policy)
     }
 
-    fn filter(&self, network: Network) -> io::Result<Arc<Filter>> {
+    fn filter(&self, network: Network, options: FilterOptions) -> io::Result<Arc<Filter>> {
+        let is_wanted = |it: &&CachedFilter| it.network == network && it.options == options;
         let mut filters = self.filters.lock();
-        if let Some((_, filter)) = filters.iter().find(|(known, _)| *known == network) {
-            return Ok(Arc::clone(filter));
+        if let Some(cached) = filters.iter().find(is_wanted) {
+            return Ok(Arc::clone(&cached.filter));
         }
-        let filter = Arc::new(Filter::new(network)?);
-        filters.push((network, Arc::clone(&filter)));
+        let filter = Arc::new(Filter::new(network, options)?);
+        filters.push(CachedFilter {
+            network,
+            options,
+            filter: Arc::clone(&filter),
+        });
         Ok(filter)
+    }
+
+    /// Drops the policies of a guest that is gone, by its temporary directory.
+    pub(crate) fn forget(&self, tmp: &Path) {
+        let mut cache = self.policies.lock();
+        cache.retain(|cached| cached.tmp.as_deref() != Some(tmp));
     }
 
     /// Drops every policy that no launch uses, and returns whether there was one.

@@ -12,6 +12,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, Ruleset,
@@ -28,8 +29,8 @@ const REQUIRED: ABI = ABI::V6;
 const READABLE_DEVICES: [&str; 4] = ["/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 const WRITABLE_DEVICE: &str = "/dev/null";
 
-/// Builds the ruleset of `confinement`, under which `program` can be executed, wherever it lies.
-/// Returns none where the system has no Landlock and the confinement does not require it.
+/// Builds the ruleset of `confinement`, under which `program` can be executed, wherever it lies,
+/// and `tmp` can be written to. Returns none where the system has no Landlock and the confinement does not require it.
 ///
 /// A read root that does not exist is left out.
 ///
@@ -39,6 +40,7 @@ const WRITABLE_DEVICE: &str = "/dev/null";
 pub(crate) fn ruleset(
     confinement: &Confinement,
     program: Option<&File>,
+    tmp: Option<&Path>,
 ) -> io::Result<Option<OwnedFd>> {
     if confinement.sandbox == Sandbox::None {
         return Ok(None);
@@ -48,7 +50,11 @@ pub(crate) fn ruleset(
         Sandbox::BestEffort | Sandbox::None => CompatLevel::BestEffort,
     };
     let network = confinement.network != Network::Host;
-    build(confinement, program, level, network).map(Into::into)
+    let mut ruleset = build(confinement, program, level, network)?;
+    if let Some(tmp) = tmp {
+        ruleset = allow(ruleset, FsRoot::from(tmp).open()?, writable())?;
+    }
+    Ok(ruleset.into())
 }
 
 /// Builds the ruleset of a session, as far as this system supports it: the namespaces and the
@@ -155,6 +161,11 @@ fn allow(
     ruleset
         .add_rule(PathBeneath::new(file, access))
         .map_err(io::Error::other)
+}
+
+/// Returns whether a domain can have a scope for signals (Linux 6.12).
+pub(crate) fn has_signal_scope() -> bool {
+    Scope::from_all(running()).contains(Scope::Signal)
 }
 
 fn running() -> ABI {

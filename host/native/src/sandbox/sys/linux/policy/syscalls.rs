@@ -14,6 +14,7 @@ use capspawn_raw::filter::Instruction;
 
 use super::bpf::{Action, ArgTest, CallRule, compile};
 use super::filter_pass::FilterPass;
+use super::set_group_id::SetGroupId;
 use crate::confinement::Network;
 
 const DENY: Action = Action::Errno(1); // EPERM
@@ -27,52 +28,102 @@ const KNOWN_CALLS: u32 = 470;
 const fn allow_if(arg: u8, mask: u32, value: u32) -> ArgTest {
     ArgTest {
         arg,
+        high: false,
         mask,
         value,
         equal: true,
-        then: Action::Allow,
+        then: Some(Action::Allow),
     }
 }
 
 const fn deny_if(arg: u8, mask: u32, value: u32) -> ArgTest {
     ArgTest {
         arg,
+        high: false,
         mask,
         value,
         equal: true,
-        then: DENY,
+        then: Some(DENY),
     }
 }
 
 const fn ignore_if(arg: u8, mask: u32, value: u32) -> ArgTest {
     ArgTest {
         arg,
+        high: false,
         mask,
         value,
         equal: true,
-        then: IGNORE,
+        then: Some(IGNORE),
     }
 }
 
 const fn deny_unless(arg: u8, mask: u32, value: u32) -> ArgTest {
     ArgTest {
         arg,
+        high: false,
         mask,
         value,
         equal: false,
-        then: DENY,
+        then: Some(DENY),
     }
 }
 
 const ALL: u32 = u32::MAX;
-/// S_ISUID | S_ISGID: other users of the host could execute such a file with the child's rights.
-const SET_ID: u32 = 0o6000;
+/// S_ISUID: other users of the host could execute such a file with the child's rights.
+const SET_USER: u32 = 0o4000;
+/// S_ISGID | S_IXGRP: the same with the rights of its group. The kernel ignores S_ISGID on a file that its group cannot
+/// execute, and no call adds one of the two without naming the other.
+const SET_GROUP: u32 = 0o2010;
 /// O_CREAT | __O_TMPFILE: without them the kernel ignores the mode.
 const CREATES: u32 = 0o20_000_100;
 /// All CLONE_NEW flags, and CLONE_PARENT, which would make the host the parent of a child that it never reaps.
 const CLONE_DENIED: u32 = 0x7e02_8000;
 
+const fn end_unless(arg: u8, high: bool, value: u32) -> ArgTest {
+    ArgTest {
+        arg,
+        high,
+        mask: ALL,
+        value,
+        equal: false,
+        then: None,
+    }
+}
+
+/// The limit on file locks is the mark of a child's tree. Its processes may read it; only the server sets it.
+const RLIMIT_LOCKS: u32 = 10;
+const OTHER_LIMIT: ArgTest = ArgTest {
+    equal: false,
+    ..allow_if(1, ALL, RLIMIT_LOCKS)
+};
+/// The pointer to the new limits is not null.
+const SETS: [ArgTest; 2] = [end_unless(2, false, 0), end_unless(2, true, 0)];
+const PRLIMIT: CallRule = CallRule::ByArgs(
+    &[
+        deny_unless(0, ALL, 0),
+        OTHER_LIMIT,
+        SETS[0],
+        SETS[1],
+        allow_if(2, ALL, 0),
+    ],
+    DENY,
+);
+const PRLIMIT_IN_SESSION: CallRule = CallRule::ByArgs(
+    &[
+        deny_if(0, ALL, 1),
+        OTHER_LIMIT,
+        SETS[0],
+        SETS[1],
+        allow_if(2, ALL, 0),
+    ],
+    DENY,
+);
+const SETRLIMIT: CallRule = CallRule::ByArgs(&[deny_if(0, ALL, RLIMIT_LOCKS)], Action::Allow);
+/// Outside a session a number may name any process of the user, and a filter does not know the caller's own.
 const SELF_ONLY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, 0)], DENY);
+/// In a session a number names a process of the session or none; pid 1 is the session's own.
+const NOT_PID_1: CallRule = CallRule::ByArgs(&[deny_if(0, ALL, 1)], Action::Allow);
 const CLONE: CallRule = CallRule::ByArgs(&[allow_if(0, CLONE_DENIED, 0)], DENY);
 const IOCTL: CallRule = CallRule::ByArgs(
     &[deny_if(1, ALL, 0x5412), deny_if(1, ALL, 0x541c)],
@@ -95,10 +146,11 @@ const SETSOCKOPT_CLOSED: CallRule = CallRule::ByArgs(
     &[
         ArgTest {
             arg: 1,
+            high: false,
             mask: ALL,
             value: 1, // SOL_SOCKET
             equal: false,
-            then: Action::Allow,
+            then: Some(Action::Allow),
         },
         ignore_if(2, ALL, 7),
         ignore_if(2, ALL, 8),
@@ -112,13 +164,41 @@ const FCNTL: CallRule = CallRule::ByArgs(
     &[deny_if(1, ALL, 1024), deny_if(1, ALL, 1040)],
     Action::Allow,
 );
-const PERSONALITY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, ALL)], DENY);
+/// To read it, the default, and ADDR_NO_RANDOMIZE: debuggers and ThreadSanitizer execute their program without address
+/// space randomization.
+const PERSONALITY: CallRule = CallRule::ByArgs(
+    &[
+        allow_if(0, ALL, ALL),
+        allow_if(0, ALL, 0),
+        allow_if(0, ALL, 0x0004_0000),
+    ],
+    DENY,
+);
+/// Huge pages are the machine's, and no limit counts those that no process has mapped: as on a kernel without them.
+const MEMFD_CREATE: CallRule = CallRule::ByArgs(
+    &[ArgTest {
+        arg: 1,
+        high: false,
+        mask: 4, // MFD_HUGETLB
+        value: 4,
+        equal: true,
+        then: Some(NO_SUCH_CALL),
+    }],
+    Action::Allow,
+);
+/// The same for SHM_HUGETLB, which the kernel refuses with EPERM to users without a right to it.
+const SHMGET: CallRule = CallRule::ByArgs(&[deny_if(2, 0o4000, 0o4000)], Action::Allow);
 const SETPRIORITY: CallRule = CallRule::ByArgs(
     &[
         deny_unless(1, ALL, 0),
         allow_if(0, ALL, 0),
         allow_if(0, ALL, 1),
     ],
+    DENY,
+);
+/// A process or a group, and not a user: pid 1 has the same.
+const SETPRIORITY_IN_SESSION: CallRule = CallRule::ByArgs(
+    &[deny_if(1, ALL, 1), allow_if(0, ALL, 0), allow_if(0, ALL, 1)],
     DENY,
 );
 const IOPRIO_SET: CallRule = CallRule::ByArgs(
@@ -129,26 +209,44 @@ const IOPRIO_SET: CallRule = CallRule::ByArgs(
     ],
     DENY,
 );
-const MODE_1: CallRule = CallRule::ByArgs(&[allow_if(1, SET_ID, 0)], DENY);
-const MODE_2: CallRule = CallRule::ByArgs(&[allow_if(2, SET_ID, 0)], DENY);
-const OPEN: CallRule = CallRule::ByArgs(&[allow_if(1, CREATES, 0), allow_if(2, SET_ID, 0)], DENY);
-const OPENAT: CallRule = CallRule::ByArgs(&[allow_if(2, CREATES, 0), allow_if(3, SET_ID, 0)], DENY);
-const FORMAT: u32 = 0o170_000;
-const MKNOD: CallRule = CallRule::ByArgs(
-    &[
-        deny_unless(1, SET_ID, 0),
-        deny_if(1, FORMAT, 0o020_000),
-        deny_if(1, FORMAT, 0o060_000),
-    ],
-    Action::Allow,
+const IOPRIO_SET_IN_SESSION: CallRule = CallRule::ByArgs(
+    &[deny_if(1, ALL, 1), allow_if(0, ALL, 1), allow_if(0, ALL, 2)],
+    DENY,
 );
-const MKNODAT: CallRule = CallRule::ByArgs(
-    &[
-        deny_unless(2, SET_ID, 0),
-        deny_if(2, FORMAT, 0o020_000),
-        deny_if(2, FORMAT, 0o060_000),
-    ],
-    Action::Allow,
+const FORMAT: u32 = 0o170_000;
+
+/// The tests of a mode in argument `$arg`, after the tests `$first`: whether or not it may have the set-group-ID bit.
+macro_rules! mode {
+    ($arg:literal $(, $first:expr)*) => {
+        ModeRule {
+            denied: CallRule::ByArgs(
+                &[$($first,)* deny_unless($arg, SET_USER, 0), deny_if($arg, SET_GROUP, SET_GROUP)],
+                Action::Allow,
+            ),
+            allowed: CallRule::ByArgs(&[$($first,)* deny_unless($arg, SET_USER, 0)], Action::Allow),
+        }
+    };
+}
+
+/// The rules of a call with a mode.
+struct ModeRule {
+    denied: CallRule,
+    allowed: CallRule,
+}
+
+const MODE_1: ModeRule = mode!(1);
+const MODE_2: ModeRule = mode!(2);
+const OPEN: ModeRule = mode!(2, allow_if(1, CREATES, 0));
+const OPENAT: ModeRule = mode!(3, allow_if(2, CREATES, 0));
+const MKNOD: ModeRule = mode!(
+    1,
+    deny_if(1, FORMAT, 0o020_000),
+    deny_if(1, FORMAT, 0o060_000)
+);
+const MKNODAT: ModeRule = mode!(
+    2,
+    deny_if(2, FORMAT, 0o020_000),
+    deny_if(2, FORMAT, 0o060_000)
 );
 /// A connected pair of UNIX stream sockets. A datagram socket of a pair could send to any UNIX socket of the host that has
 /// a path (`sendto`, `sendmsg`), and TIPC creates pairs too.
@@ -185,25 +283,30 @@ const SOCKET_INTERNET: CallRule = CallRule::ByArgs(
     DENY,
 );
 
+/// Without a network, in a network namespace of the session: of netlink the routing family, by which libc lists the
+/// interfaces, of which there is one that is not up. node's `networkInterfaces` throws without.
+const SOCKET_ROUTES: CallRule =
+    CallRule::ByArgs(&[deny_unless(0, ALL, 16), allow_if(2, ALL, 0)], DENY);
+/// The size of a `struct sockaddr_nl`: libc binds its netlink socket. An end of a pair can get a name by it, which nobody
+/// can connect to, because it cannot listen.
+const BIND_ROUTES: CallRule = CallRule::ByArgs(&[allow_if(2, ALL, 12)], DENY);
+
 /// Denied whatever the arguments.
 #[rustfmt::skip]
 const DENIED: &[libc::c_long] = &[
     // Other processes.
-    libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
+    libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
     libc::SYS_process_madvise, libc::SYS_process_mrelease, libc::SYS_kcmp, libc::SYS_move_pages,
     libc::SYS_migrate_pages,
-    // Calls made through io_uring pass no filter.
-    libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register,
-    // IPC of System V and POSIX.
-    libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_shmdt,
-    libc::SYS_semget, libc::SYS_semop, libc::SYS_semctl, libc::SYS_semtimedop,
-    libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl,
+    // POSIX message queues are files of a file system that Landlock does not let a child open.
     libc::SYS_mq_open, libc::SYS_mq_unlink, libc::SYS_mq_timedsend, libc::SYS_mq_timedreceive,
     libc::SYS_mq_notify, libc::SYS_mq_getsetattr,
+    // Calls made through io_uring pass no filter.
+    libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register,
     // Kernel interfaces that ordinary programs do not need.
     libc::SYS_add_key, libc::SYS_request_key, libc::SYS_keyctl, libc::SYS_bpf,
     libc::SYS_perf_event_open, libc::SYS_userfaultfd, libc::SYS_fanotify_init, libc::SYS_fanotify_mark,
-    libc::SYS_memfd_create, libc::SYS_memfd_secret, libc::SYS_open_by_handle_at, libc::SYS_uselib,
+    libc::SYS_memfd_secret, libc::SYS_open_by_handle_at, libc::SYS_uselib,
     libc::SYS_modify_ldt, libc::SYS_lookup_dcookie,
     // Namespaces and mounts.
     libc::SYS_setns, libc::SYS_unshare, libc::SYS_mount, libc::SYS_umount2, libc::SYS_pivot_root,
@@ -217,22 +320,36 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_syslog, libc::SYS_vhangup,
 ];
 
+/// System V IPC. Outside a session its names would be those of the whole host.
+#[rustfmt::skip]
+const SYSTEM_V: &[libc::c_long] = &[
+    libc::SYS_shmget, libc::SYS_shmat, libc::SYS_shmctl, libc::SYS_shmdt,
+    libc::SYS_semget, libc::SYS_semop, libc::SYS_semctl, libc::SYS_semtimedop,
+    libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl,
+];
+
+/// Denied outside a session, where nothing else keeps a child without a write root from executing what is in no granted
+/// folder.
+const DENIED_ALONE: &[libc::c_long] = &[libc::SYS_memfd_create];
+
+/// Denied where the child has no Landlock domain of its own, in which alone it can trace.
+const DENIED_WITHOUT_DOMAIN: &[libc::c_long] = &[libc::SYS_ptrace];
+
 const STATMOUNT: libc::c_long = 457;
 const LISTMOUNT: libc::c_long = 458;
 const OPEN_TREE_ATTR: libc::c_long = 467;
 
 /// Allowed or denied by their arguments.
 const RESTRICTED: &[(libc::c_long, CallRule)] = &[
-    (libc::SYS_prlimit64, SELF_ONLY),
-    (libc::SYS_sched_setparam, SELF_ONLY),
-    (libc::SYS_sched_setscheduler, SELF_ONLY),
-    (libc::SYS_sched_setaffinity, SELF_ONLY),
-    (libc::SYS_sched_setattr, SELF_ONLY),
-    (libc::SYS_setpriority, SETPRIORITY),
-    (libc::SYS_ioprio_set, IOPRIO_SET),
+    (libc::SYS_setrlimit, SETRLIMIT),
     (libc::SYS_clone, CLONE),
     (libc::SYS_fcntl, FCNTL),
     (libc::SYS_personality, PERSONALITY),
+];
+
+/// Allowed or denied by the mode among their arguments. `mkdir(2)` takes no set-id bit: a directory inherits one, or
+/// gets it by `chmod(2)`.
+const MODES: &[(libc::c_long, ModeRule)] = &[
     (libc::SYS_open, OPEN),
     (libc::SYS_openat, OPENAT),
     (libc::SYS_creat, MODE_1),
@@ -244,7 +361,35 @@ const RESTRICTED: &[(libc::c_long, CallRule)] = &[
     (libc::SYS_mknodat, MKNODAT),
 ];
 
-/// Not executed, with a success as the result: leaving the process group, by which the tree is killed. With an error git
+/// The limits, processors and priorities of a process that a number names, outside a session.
+const OF_PROCESSES_ALONE: &[(libc::c_long, CallRule)] = &[
+    (libc::SYS_prlimit64, PRLIMIT),
+    (libc::SYS_sched_setparam, SELF_ONLY),
+    (libc::SYS_sched_setscheduler, SELF_ONLY),
+    (libc::SYS_sched_setaffinity, SELF_ONLY),
+    (libc::SYS_sched_setattr, SELF_ONLY),
+    (libc::SYS_setpriority, SETPRIORITY),
+    (libc::SYS_ioprio_set, IOPRIO_SET),
+];
+
+/// The same in a session: programs name themselves and their threads by their numbers.
+const OF_PROCESSES_IN_SESSION: &[(libc::c_long, CallRule)] = &[
+    (libc::SYS_prlimit64, PRLIMIT_IN_SESSION),
+    (libc::SYS_sched_setparam, NOT_PID_1),
+    (libc::SYS_sched_setscheduler, NOT_PID_1),
+    (libc::SYS_sched_setaffinity, NOT_PID_1),
+    (libc::SYS_sched_setattr, NOT_PID_1),
+    (libc::SYS_setpriority, SETPRIORITY_IN_SESSION),
+    (libc::SYS_ioprio_set, IOPRIO_SET_IN_SESSION),
+];
+
+/// What a session's namespaces and its init process bound.
+const BOUNDED_IN_SESSION: &[(libc::c_long, CallRule)] = &[
+    (libc::SYS_memfd_create, MEMFD_CREATE),
+    (libc::SYS_shmget, SHMGET),
+];
+
+/// Not executed, with a success as the result, where the tree is killed by its process group: leaving that group. With an error git
 /// complains after each commit, ninja does not build and Python's `start_new_session` raises; none of them needs the group.
 const IGNORED: &[libc::c_long] = &[libc::SYS_setsid, libc::SYS_setpgid];
 
@@ -280,45 +425,81 @@ const IO_PGETEVENTS: libc::c_long = 333;
 const SETXATTRAT: libc::c_long = 463;
 const REMOVEXATTRAT: libc::c_long = 466;
 
-/// Calls that create or use a socket. Denied without a network, where they could only use an inherited socket.
+/// Calls that use a socket. Denied without a network, where they could only use an inherited socket.
 const SOCKET_CALLS: &[libc::c_long] = &[
-    libc::SYS_socket,
     libc::SYS_connect,
     libc::SYS_accept,
     libc::SYS_accept4,
-    libc::SYS_bind,
     libc::SYS_listen,
 ];
+
+/// What the processes of a tree may do with their process groups and sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Groups {
+    /// Make and leave them, as outside.
+    Free,
+    /// Nothing: the group of the leader names the tree.
+    Fixed,
+}
+
+impl Groups {
+    /// Returns what trees may do where a Landlock domain names each of them, or where none does.
+    pub(crate) fn of_domains(exist: bool) -> Self {
+        match exist {
+            true => Self::Free,
+            false => Self::Fixed,
+        }
+    }
+}
+
+/// What a filter depends on in addition to the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FilterOptions {
+    /// What a tree may do with its groups.
+    pub(crate) groups: Groups,
+    /// Whether each child has a Landlock domain of its own: it can trace no process outside that
+    /// domain.
+    pub(crate) has_domain: bool,
+    /// Whether a child may set the set-group-ID bit.
+    pub(crate) set_group_id: SetGroupId,
+}
 
 /// Which sockets a child may create.
 #[derive(Clone, Copy)]
 enum Sockets {
     /// Pairs of stream sockets only.
     Pairs,
+    /// Pairs of stream sockets, and netlink sockets that list the interfaces of the session's network namespace.
+    PairsAndRoutes,
     /// Internet sockets, in a network namespace of the session, and pairs of stream sockets.
     Internet,
     /// All sockets of the host's network, UNIX sockets included.
     Host,
 }
 
-/// Allowed to a session's server and not to its children: `clone` and `clone3` of a child whose parent is the host, `setsid` (called by
-/// the vfork child of the server), and `openat2` to resolve a path below a directory. None of them uses its last two
-/// arguments: `clone` has five, and reads the fifth only with `CLONE_SETTLS`; `clone3` has two.
+/// Allowed to a session's server and not to its children: `clone` and `clone3` of a child whose parent is the host,
+/// `setsid` and the mark by `prlimit` (called by the vfork child of the server), and `openat2` to resolve a path below
+/// a directory. None of them uses its last two arguments: `clone` has five, and reads the fifth only with
+/// `CLONE_SETTLS`; `clone3` has two, and `prlimit` four.
 const SERVER_ONLY: &[libc::c_long] = &[
     libc::SYS_clone,
     libc::SYS_clone3,
     libc::SYS_setsid,
     libc::SYS_openat2,
+    libc::SYS_prlimit64,
 ];
 
 /// Returns the filter program of a child outside a session, under `network`.
-pub(crate) fn program(network: Network) -> Vec<Instruction> {
+pub(crate) fn program(network: Network, options: FilterOptions) -> Vec<Instruction> {
     let sockets = match network {
         // Without a network namespace a loopback socket would reach the host's loopback interface.
         Network::None | Network::Loopback => Sockets::Pairs,
         Network::Host => Sockets::Host,
     };
-    let mut rules = rules(sockets);
+    let mut rules = rules(sockets, options);
+    rules.extend(all(SYSTEM_V, DENY));
+    rules.extend(all(DENIED_ALONE, DENY));
+    rules.extend(by_args(OF_PROCESSES_ALONE));
     rules.extend(all(UNSUPPORTED_ALONE, NO_SUCH_CALL));
     compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
 }
@@ -326,13 +507,19 @@ pub(crate) fn program(network: Network) -> Vec<Instruction> {
 /// Returns the filter program of all processes of a session, which the server's own calls pass by `pass`. (A second
 /// program for each child would take 50 µs of the 400 that a child costs.) In the network namespace of a session, sockets
 /// reach only its loopback interface, unless they are UNIX sockets that have a path.
-pub(crate) fn session_program(network: Network, pass: FilterPass) -> Vec<Instruction> {
+pub(crate) fn session_program(
+    network: Network,
+    options: FilterOptions,
+    pass: FilterPass,
+) -> Vec<Instruction> {
     let sockets = match network {
-        Network::None => Sockets::Pairs,
+        Network::None => Sockets::PairsAndRoutes,
         Network::Loopback => Sockets::Internet,
         Network::Host => Sockets::Host,
     };
-    let mut rules = rules(sockets);
+    let mut rules = rules(sockets, options);
+    rules.extend(by_args(OF_PROCESSES_IN_SESSION));
+    rules.extend(by_args(BOUNDED_IN_SESSION));
     for (call, rule) in &mut rules {
         *rule = match (is_server_only(*call), *rule) {
             (true, CallRule::Always(action)) => CallRule::WithPass(&[], pass, action),
@@ -341,6 +528,11 @@ pub(crate) fn session_program(network: Network, pass: FilterPass) -> Vec<Instruc
         };
     }
     compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
+}
+
+/// Returns the program that stands in front of a session's where its System V IPC could not be limited.
+pub(crate) fn system_v_denied() -> Vec<Instruction> {
+    compile(&all(SYSTEM_V, DENY), KNOWN_CALLS, NO_SUCH_CALL)
 }
 
 fn is_server_only(call: u32) -> bool {
@@ -359,28 +551,49 @@ fn all(calls: &[libc::c_long], action: Action) -> Vec<(u32, CallRule)> {
     calls.iter().map(rule).collect()
 }
 
-/// Returns the policy as a table, without the calls that are simply allowed.
-fn rules(sockets: Sockets) -> Vec<(u32, CallRule)> {
+/// Returns the rules of calls that are allowed or denied by their arguments.
+fn by_args(calls: &[(libc::c_long, CallRule)]) -> impl Iterator<Item = (u32, CallRule)> {
+    calls.iter().map(|(call, rule)| (number(*call), *rule))
+}
+
+/// Returns what is common to all policies as a table, without the calls that are simply allowed.
+fn rules(sockets: Sockets, options: FilterOptions) -> Vec<(u32, CallRule)> {
     let mut rules = all(DENIED, DENY);
-    rules.extend(all(IGNORED, IGNORE));
+    if !options.has_domain {
+        rules.extend(all(DENIED_WITHOUT_DOMAIN, DENY));
+    }
+    if options.groups == Groups::Fixed {
+        rules.extend(all(IGNORED, IGNORE));
+    }
     rules.extend(all(UNSUPPORTED, NO_SUCH_CALL));
     rules.extend(all(NO_ATTRIBUTES, UNSUPPORTED_HERE));
-    rules.extend(RESTRICTED.iter().map(|(call, rule)| (number(*call), *rule)));
+    rules.extend(by_args(RESTRICTED));
+    rules.extend(MODES.iter().map(|(call, rule)| match options.set_group_id {
+        SetGroupId::Denied => (number(*call), rule.denied),
+        SetGroupId::Allowed => (number(*call), rule.allowed),
+    }));
     let (socket, pair) = match sockets {
-        Sockets::Pairs => {
-            rules.extend(all(SOCKET_CALLS, DENY));
-            rules.push((number(libc::SYS_setsockopt), SETSOCKOPT_CLOSED));
-            (None, SOCKETPAIR_CLOSED)
-        }
-        Sockets::Internet => (Some(SOCKET_INTERNET), SOCKETPAIR_CLOSED),
-        Sockets::Host => (Some(SOCKET_OPEN), SOCKETPAIR_OPEN),
+        Sockets::Pairs => (CallRule::Always(DENY), SOCKETPAIR_CLOSED),
+        Sockets::PairsAndRoutes => (SOCKET_ROUTES, SOCKETPAIR_CLOSED),
+        Sockets::Internet => (SOCKET_INTERNET, SOCKETPAIR_CLOSED),
+        Sockets::Host => (SOCKET_OPEN, SOCKETPAIR_OPEN),
+    };
+    let bind = match sockets {
+        Sockets::Pairs => Some(CallRule::Always(DENY)),
+        Sockets::PairsAndRoutes => Some(BIND_ROUTES),
+        Sockets::Internet | Sockets::Host => None,
     };
     let ioctl = match sockets {
-        Sockets::Pairs => IOCTL_CLOSED,
+        Sockets::Pairs | Sockets::PairsAndRoutes => {
+            rules.extend(all(SOCKET_CALLS, DENY));
+            rules.push((number(libc::SYS_setsockopt), SETSOCKOPT_CLOSED));
+            IOCTL_CLOSED
+        }
         Sockets::Internet | Sockets::Host => IOCTL,
     };
+    rules.extend(bind.map(|rule| (number(libc::SYS_bind), rule)));
     rules.push((number(libc::SYS_ioctl), ioctl));
-    rules.extend(socket.map(|rule| (number(libc::SYS_socket), rule)));
+    rules.push((number(libc::SYS_socket), socket));
     rules.push((number(libc::SYS_socketpair), pair));
     rules
 }

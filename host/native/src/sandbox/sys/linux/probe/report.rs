@@ -72,6 +72,9 @@ fn in_session(
             unless(UNIX, "private root, seccomp")
         }
         (Dimension::CrossProcess, _) => unless(SIGNAL, "pid namespace, seccomp"),
+        (Dimension::TreeKill, _) if findings.landlock >= 6 => {
+            unless(GROUP | SIGNAL, "a Landlock domain for each tree")
+        }
         (Dimension::TreeKill, _) => unless(GROUP, TREE_MECHANISM),
         // The kernel does not apply this limit to the user id 0.
         (Dimension::Processes, _) if !findings.keeps_root => {

@@ -30,6 +30,7 @@ use crate::sandbox::sys::linux::policy::landlock;
 use crate::sandbox::sys::linux::session::{Profile, Session};
 use crate::sandbox::sys::linux::spawner::Spawner;
 use crate::sandbox::sys::linux::spawner::process::Child;
+use crate::sandbox::sys::linux::spawner::tree::Tree;
 use crate::status::Signal;
 
 /// How long the self-test may take: it makes a dozen system calls.
@@ -182,10 +183,10 @@ fn test_session(spawner: &Spawner) -> Result<u8, LaunchError> {
         processes: Some(8),
     };
     let canary = Canary::start(spawner)?;
-    let plan = spawner.session_probe(canary.process.pid());
+    let plan = spawner.session_probe(canary.process.pid(), landlock::has_signal_scope());
     let plan = plan.map_err(at(Stage::Spawn))?;
     let session = Arc::new(Session::start(spawner, &profile)?);
-    outcome(&session.launch(&plan, &ChildStdio::default(), None)?)
+    outcome(&session.launch(&plan, &ChildStdio::default(), Tree::default())?)
 }
 
 /// Waits for the self-test, and returns its breaches.

@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use super::instance::Session;
 use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process, TreeCounters};
-use crate::sandbox::sys::linux::cgroup::Leaf;
+use crate::sandbox::sys::linux::fd::stdio::give_pipes;
 use crate::sandbox::sys::linux::spawner::process::Child;
+use crate::sandbox::sys::linux::spawner::tree::Tree;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 use crate::status::Signal;
 
@@ -30,10 +31,10 @@ pub(crate) struct SessionChild {
 }
 
 impl SessionChild {
-    pub(crate) fn new(session: Arc<Session>, spawned: Spawned, cgroup: Option<Leaf>) -> Self {
+    pub(crate) fn new(session: Arc<Session>, spawned: Spawned, tree: Tree) -> Self {
         Self {
             session,
-            child: Arc::new(Child::new(spawned, None).in_cgroup(cgroup)),
+            child: Arc::new(Child::new(spawned, None).with_tree(tree)),
             reaped: AtomicBool::new(false),
         }
     }
@@ -50,12 +51,11 @@ impl Session {
         self: &Arc<Self>,
         plan: &Plan,
         stdio: &ChildStdio,
-        cgroup: Option<Leaf>,
+        tree: Tree,
     ) -> Result<SessionChild, LaunchError> {
-        let entry = cgroup.as_ref().and_then(Leaf::entry);
-        let spawned = self.spawn(plan, stdio, entry)?;
-        let cgroup = cgroup.map(Leaf::entered);
-        let child = SessionChild::new(Arc::clone(self), spawned, cgroup);
+        give_pipes(stdio, self.user());
+        let (spawned, server) = self.spawn(plan, stdio, &tree)?;
+        let child = SessionChild::new(Arc::clone(self), spawned, tree.started(server));
         self.remember(&child.child);
         Ok(child)
     }
@@ -93,7 +93,17 @@ impl Process for SessionChild {
     }
 
     fn signal_tree(&self, signal: Signal) -> io::Result<()> {
-        self.child.signal_tree(signal)
+        let signalled = self.child.signal_tree(signal);
+        if signalled.is_err() && signal == Signal::Kill {
+            // Nothing names the tree any more: its server was killed.
+            self.session.kill();
+            return Ok(());
+        }
+        signalled
+    }
+
+    fn mark(&self) -> Option<u64> {
+        self.child.mark()
     }
 
     fn counters(&self) -> TreeCounters {
@@ -112,7 +122,7 @@ impl Drop for SessionChild {
         if self.reaped.load(Ordering::Relaxed) {
             return;
         }
-        let _ = self.child.signal_tree(Signal::Kill);
+        let _ = self.signal_tree(Signal::Kill);
         self.session.reap_later(Arc::clone(&self.child));
     }
 }

@@ -12,22 +12,33 @@ use super::user::SessionUser;
 use crate::confinement::{Network, Sandbox};
 use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
-use crate::sandbox::sys::linux::policy::{landlock, syscalls};
+use crate::sandbox::sys::linux::policy::landlock;
+use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
+use crate::sandbox::sys::linux::policy::syscalls::{self, FilterOptions, Groups};
 
 /// Returns a sealed memfd with the configuration of `profile` for `user`; `hides_cgroup` as in
-/// [`Configuration::hides_cgroup`]. The own calls of the
+/// [`Configuration::hides_cgroup`]; `has_domain` is whether each child gets a Landlock domain of its own. The own calls of the
 /// session's processes will carry `pass`.
 pub(crate) fn file(
     profile: &Profile,
     layout: &RootLayout,
     user: &SessionUser,
     hides_cgroup: bool,
+    has_domain: bool,
     pass: FilterPass,
 ) -> io::Result<OwnedFd> {
     let network = profile.confinement.network;
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
-        Sandbox::Required | Sandbox::BestEffort => syscalls::session_program(network, pass),
+        Sandbox::Required | Sandbox::BestEffort => {
+            let rules = &profile.confinement.fs;
+            let options = FilterOptions {
+                groups: Groups::of_domains(landlock::has_signal_scope()),
+                has_domain,
+                set_group_id: SetGroupId::in_session(user.identity, user.becomes, rules),
+            };
+            syscalls::session_program(network, options, pass)
+        }
     };
     let [list_rights, proc_rights, write_rights] = landlock::session_rights();
     let configuration = Configuration {
@@ -41,15 +52,13 @@ pub(crate) fn file(
         uid: user.identity.uid,
         gid: user.identity.gid,
         inner_uid: user.inner_uid,
-        // Pid 1 and the server count.
-        tasks: profile
-            .processes
-            .map_or(u64::MAX, |tasks| tasks.saturating_add(2)),
+        shared_memory_bytes: profile.tmpfs_bytes,
         list_rights,
         proc_rights,
         write_rights,
         scopes: landlock::session_scopes(),
         filter: &memfd::instructions(&filter),
+        system_v_filter: &memfd::instructions(&syscalls::system_v_denied()),
         operations: layout.bytes(),
     };
     let mut bytes = Vec::new();

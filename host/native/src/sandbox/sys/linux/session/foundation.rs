@@ -7,7 +7,7 @@ use super::owner_mounts::OwnerMounts;
 use super::places::Places;
 use super::root_layout::RootLayout;
 use super::roots::{self, Root};
-use crate::confinement::FsRules;
+use crate::confinement::{FsRules, Network};
 
 /// What the mounts of a session are based on.
 #[derive(Debug)]
@@ -43,14 +43,20 @@ impl Foundation {
         &self.roots
     }
 
-    /// Returns the mounts, with private file systems of `tmpfs_bytes` and those `mounts` that the
+    /// Returns the mounts of a session with `network`, with private file systems of `tmpfs_bytes` and those `mounts` that the
     /// host has made.
     ///
     /// # Errors
     ///
     /// A path that cannot be written as a C string, named in the text.
-    pub(super) fn layout(&self, tmpfs_bytes: u64, mounts: &OwnerMounts) -> io::Result<RootLayout> {
-        RootLayout::new(&self.roots, &self.masks.masks, tmpfs_bytes, mounts)
+    pub(super) fn layout(
+        &self,
+        network: Network,
+        tmpfs_bytes: u64,
+        mounts: &OwnerMounts,
+    ) -> io::Result<RootLayout> {
+        let masks = &self.masks.masks;
+        RootLayout::new(&self.roots, masks, network, tmpfs_bytes, mounts)
     }
 
     /// Returns the names that the session depends on, once its root is made; none if the host

@@ -3,39 +3,35 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
 
+use capspawn_raw::limit::LimitList;
 use capspawn_raw::step::Fault;
 use parking_lot::Mutex;
 use rustix::event::PollFlags;
 
-use super::affinity::ServerProcessor;
-use super::message::any_ready;
 use super::places::{Change, Places};
 use super::processes::Processes;
-use super::reply::Reply;
-use super::reply_slot::ReplySlot;
-use super::request::Request;
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Process, Stage};
-use crate::sandbox::sys::linux::cgroup::Entry;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
+use crate::sandbox::sys::linux::server::{Claimed, Reply, Request, Servers, any_ready};
 use crate::sandbox::sys::linux::spawner::process::Child;
+use crate::sandbox::sys::linux::spawner::rlimits;
+use crate::sandbox::sys::linux::spawner::tree::Tree;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 use crate::status::Signal;
 
-/// Namespaces, their pid 1 and the server. Dropping it ends all processes in them.
+/// Namespaces, their pid 1 and the servers. Dropping it ends all processes in them.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// The socket for requests. The server ends when the host closes it.
-    pub(super) control: OwnedFd,
-    /// Whether a thread waits for a reply on the control socket.
-    pub(super) control_in_use: AtomicBool,
-    pub(super) server_processor: ServerProcessor,
+    /// The servers, which end when the host closes their sockets.
+    pub(super) servers: Arc<Servers>,
     /// The host's end of a socket whose other end only pid 1 has. Pid 1 ends when the
     /// host closes it.
     pub(super) lifeline: OwnedFd,
+    /// The limit on tasks of all children together.
+    pub(super) tasks: Option<u64>,
     /// The user of the children, as the kernel counts them.
     pub(super) user: Identity,
     /// None only while dropping.
@@ -139,7 +135,8 @@ impl Session {
         !any_ready([(&self.lifeline, PollFlags::empty())])
     }
 
-    /// Starts what `plan` says in the session. Returns once the program executes.
+    /// Starts what `plan` says in the session. Returns once the program executes, with the server
+    /// whose domain names the child's tree, where servers have domains.
     ///
     /// # Errors
     ///
@@ -149,19 +146,31 @@ impl Session {
         &self,
         plan: &Plan,
         stdio: &ChildStdio,
-        cgroup: Option<&Entry>,
-    ) -> Result<Spawned, LaunchError> {
+        tree: &Tree,
+    ) -> Result<(Spawned, Option<Claimed>), LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.unreaped.lock().retain(|child| !is_reaped(child));
         let processes = self.processes.as_ref().ok_or_else(session_ended)?;
-        let affinity = self.server_processor.follow_caller(processes);
-        let slot = ReplySlot::new(&self.control, &self.control_in_use).map_err(at(Stage::Pipe))?;
-        let request = Request::new(plan, affinity.as_ref(), stdio, &slot, cgroup, self.fault);
+        let server = self.servers.claim().map_err(not_requested)?;
+        let affinity = server.follow_caller();
+        let limits = self.limits(plan, tree);
+        let request = Request::new(
+            plan,
+            affinity.as_ref(),
+            stdio,
+            limits,
+            tree.entry(),
+            None,
+            self.fault,
+        );
         let request = request.map_err(at(Stage::Spawn))?;
-        self.send(&request)?;
-        let reply = slot.wait(&processes.announcements);
+        server.request(&request).map_err(not_requested)?;
+        let reply = server.reply(&processes.announcements);
         match reply.map_err(at(Stage::Request))? {
-            Reply::Started(spawned) => Ok(spawned),
+            Reply::Started(spawned) => {
+                let keeper = self.servers.have_domains().then_some(server);
+                Ok((spawned, keeper))
+            }
             // Without its pid 1 a namespace admits no new process.
             Reply::Refused { step: None, .. } if !self.has_pid_1() => Err(session_ended()),
             Reply::Refused { step, errno } => {
@@ -174,6 +183,7 @@ impl Session {
             Reply::Missing { timed_out } => {
                 // What the server is doing is unknown. (It is not short of descriptors for those of a request: it
                 // holds none from one request to the next.)
+                server.end();
                 self.kill();
                 Err(if timed_out {
                     session_timed_out()
@@ -182,6 +192,23 @@ impl Session {
                 })
             }
         }
+    }
+
+    /// Returns the resource limits of a child: those of the plan, the mark of its tree, and the tasks of
+    /// all children. In the user namespace of the session the kernel counts this user's tasks
+    /// of the namespace and no others, including pid 1, the servers and zombies.
+    fn limits(&self, plan: &Plan, tree: &Tree) -> LimitList {
+        const PID_1_AND_FIRST_SERVER: u64 = 2;
+        let mut limits = rlimits::resources(&plan.limits, tree.memory_limit());
+        let own = self.servers.count().saturating_add(PID_1_AND_FIRST_SERVER);
+        let tasks = self
+            .tasks
+            .map(|tasks| rlimits::user_tasks(tasks.saturating_add(own)));
+        for limit in tasks.into_iter().chain(tree.mark().map(rlimits::mark)) {
+            // There is room for all.
+            let _ = limits.push(limit);
+        }
+        limits
     }
 
     /// Remembers a child, if its session may be ended because of a change on the host.
@@ -199,20 +226,10 @@ impl Session {
     }
 
     /// Kills pid 1 and the server, and with them every process in the session.
-    fn kill(&self) {
+    pub(super) fn kill(&self) {
         if let Some(processes) = &self.processes {
             processes.kill();
         }
-    }
-
-    /// Sends a request. A session that has ended is an error of its own.
-    fn send(&self, request: &Request<'_>) -> Result<(), LaunchError> {
-        request
-            .send(&self.control)
-            .map_err(|error| match error.raw_os_error() {
-                Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => session_ended(),
-                _ => LaunchError::new(Stage::Request, error),
-            })
     }
 }
 
@@ -228,16 +245,20 @@ impl Drop for Session {
 impl Session {
     /// Shortens the time that a reply is awaited.
     pub(crate) fn set_reply_timeout(&self, timeout: std::time::Duration) {
-        use rustix::net::sockopt::{Timeout, set_socket_timeout};
-
-        set_socket_timeout(&self.control, Timeout::Recv, Some(timeout)).expect("a timeout");
+        let server = self.servers.claim().expect("it starts");
+        server.set_reply_timeout(timeout);
     }
 
     pub(crate) fn pass(&self) -> FilterPass {
         self.pass
     }
 
+    /// Returns the server that starts the next child.
     pub(crate) fn server(&self) -> rustix::process::Pid {
+        self.servers.claim().expect("it starts").pid()
+    }
+
+    pub(crate) fn first_server(&self) -> rustix::process::Pid {
         let processes = self.processes.as_ref();
         processes.expect("only dropping takes it").server.pid
     }
@@ -246,6 +267,15 @@ impl Session {
 fn is_reaped(child: &Arc<Child>) -> bool {
     // An error means that it is gone: a host that reaps all its children has reaped this one.
     child.try_reap().unwrap_or(true)
+}
+
+/// Returns the error of a request that was not sent. A session that has ended is an error of its own.
+fn not_requested(error: io::Error) -> LaunchError {
+    match error.raw_os_error() {
+        Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => session_ended(),
+        _ if error.kind() == io::ErrorKind::BrokenPipe => session_ended(),
+        _ => LaunchError::new(Stage::Request, error),
+    }
 }
 
 /// The error of a request to a session that has ended.

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::path_error::PathError;
-use super::roots::Root;
+use super::roots::{Root, is_in_proc};
 use crate::confinement::{FsRules, walk};
 
 /// A path that is covered in the session, so that nothing below it is seen.
@@ -102,6 +102,16 @@ pub(super) fn within(denied: &[Denied], roots: &[Root]) -> io::Result<Masks> {
             let above = link.ancestors().filter(|path| path.parent().is_some());
             names.extend(above.map(Path::to_owned));
         }
+        if is_in_proc(end) {
+            // The session's own `/proc` has it without a root. What is denied of one process of the host is not in there.
+            if !is_of_a_process(end) {
+                masks.push(Mask {
+                    path: end.clone(),
+                    writable: false,
+                });
+            }
+            continue;
+        }
         let around = roots.iter().filter(|root| root.shows(end));
         // A child sees the path through each of them, and most of it through the outermost.
         let Some(outermost) = around
@@ -125,6 +135,13 @@ pub(super) fn within(denied: &[Denied], roots: &[Root]) -> io::Result<Masks> {
     }
     let masks = outer;
     Ok(Masks { masks, names })
+}
+
+/// Returns whether a path in `/proc` lies in the folder of a process.
+fn is_of_a_process(path: &Path) -> bool {
+    let name = path.components().nth(2);
+    let name = name.and_then(|name| name.as_os_str().to_str());
+    name.is_some_and(|name| name.parse::<u32>().is_ok())
 }
 
 /// Returns each path below `root` on the way to `end`, down to the first that does not exist.

@@ -14,14 +14,12 @@
 //! All children of a session share its root, its `/tmp`, its loopback interface and its
 //! limit on tasks. A command that differs in any of these gets another session.
 
-mod affinity;
-mod announcements;
 mod child;
 mod configuration;
 mod foundation;
 mod instance;
 mod masks;
-mod message;
+mod own_files;
 mod owner_mounts;
 mod path_error;
 mod places;
@@ -29,9 +27,6 @@ mod pool;
 mod processes;
 mod profile;
 mod promptness;
-mod reply;
-mod reply_slot;
-mod request;
 mod root_layout;
 mod roots;
 mod start;

@@ -16,7 +16,7 @@ use rustix::io::Errno;
 
 use super::masks::Masks;
 use super::path_error::c_string;
-use super::roots::Root;
+use super::roots::{Root, is_in_proc};
 use crate::confinement::FsRules;
 
 /// The names that a session depends on.
@@ -62,7 +62,8 @@ impl Places {
     ///
     /// The system does not tell what a path names.
     pub(super) fn now(masks: &Masks, rules: &FsRules, roots: &[Root]) -> io::Result<Self> {
-        let missing = |path: &&PathBuf| !roots.iter().any(|root| root.real == **path);
+        let missing =
+            |path: &&PathBuf| !is_in_proc(path) && !roots.iter().any(|root| root.real == **path);
         let rest = rules.read.iter().map(|root| &root.real).filter(missing);
         let mut shown: Vec<_> = roots.iter().map(|root| &root.real).chain(rest).collect();
         shown.sort();

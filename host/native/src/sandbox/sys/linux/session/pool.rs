@@ -82,10 +82,10 @@ impl SessionPool {
         stdio: &ChildStdio,
     ) -> Result<SessionChild, LaunchError> {
         let session = self.session(spawner, scope, profile)?;
-        let cgroup = spawner.assign_cgroup(&plan.limits, session.user())?;
+        let tree = spawner.assign_tree(&plan.limits, session.user())?;
         // After the session was compared: it shows the file that the script's path named then.
         plan.check_script()?;
-        session.launch(plan, stdio, cgroup).inspect_err(|error| {
+        session.launch(plan, stdio, tree).inspect_err(|error| {
             // Removed here, because for a moment the liveness check would still pass: the socket ends before its
             // process has ended, and a session killed after a timeout takes a while to die.
             if has_ended(error) || has_timed_out(error) {

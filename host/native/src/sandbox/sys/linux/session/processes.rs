@@ -1,22 +1,19 @@
-//! The two processes of a session, and what ends with them.
+//! The processes of a session, and what ends with them.
 
 use std::sync::Arc;
 
-use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::process::{
     Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
 };
 
-use super::announcements::Announcements;
-use super::message::any_ready;
-use super::reply::reap;
 use crate::sandbox::sys::linux::owners::Lease;
+use crate::sandbox::sys::linux::server::{Announcements, reap};
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 
-/// The server and pid 1, both children of the host. They share one process group, to
-/// which a child belongs until it has announced itself.
+/// The first server and pid 1, both children of the host. With the other servers they share one
+/// process group, to which a child belongs until it has announced itself.
 #[derive(Debug)]
 pub(crate) struct Processes {
     pub(crate) server: Spawned,
@@ -27,12 +24,7 @@ pub(crate) struct Processes {
 }
 
 impl Processes {
-    /// Returns whether the server runs.
-    pub(crate) fn server_runs(&self) -> bool {
-        !any_ready([(&self.server.pidfd, PollFlags::IN)])
-    }
-
-    /// Kills both. The kernel kills the whole namespace with its pid 1.
+    /// Kills them all. The kernel kills the whole namespace with its pid 1.
     pub(crate) fn kill(&self) {
         // `reap` reaps the server last: until then no other process group has this number.
         let _ = kill_process_group(self.server.pid, Signal::KILL);
@@ -40,7 +32,7 @@ impl Processes {
         let _ = pidfd_send_signal(&self.server.pidfd, Signal::KILL);
     }
 
-    /// Kills both, and reaps them once all processes of the namespace are reaped, the
+    /// Kills them, and reaps them once all processes of the namespace are reaped, the
     /// `unreaped` children included. Reaps on a thread of its own: it takes
     /// milliseconds, and the caller may be the thread that supervises all children.
     pub(crate) fn end(self, unreaped: Vec<Arc<Child>>) {
@@ -61,8 +53,8 @@ impl Processes {
         self.announcements
             .take_unreported()
             .into_iter()
-            .for_each(reap);
-        // The two processes, and each child that was killed before it could announce itself. The kernel lets
+            .for_each(|pid| reap(WaitId::Pid(pid)));
+        // The servers and pid 1, and each child that was killed before it could announce itself. The kernel lets
         // pid 1 be reaped only after all other processes in its namespace.
         let group = || WaitId::Pgid(Some(self.server.pid));
         while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}

@@ -12,9 +12,11 @@ use std::path::{Path, PathBuf};
 use capspawn_raw::wire::Operation;
 
 use super::masks::{self, Mask};
+use super::own_files::{self, OwnFile};
 use super::owner_mounts::OwnerMounts;
 use super::path_error::{PathError, c_string};
 use super::roots::Root;
+use crate::confinement::Network;
 
 /// The operations in wire format, and what each of them mounts.
 #[derive(Debug, Default)]
@@ -40,8 +42,8 @@ enum Mount {
 }
 
 impl RootLayout {
-    /// Returns the operations for `roots` and `masks`, with private file systems of
-    /// `tmpfs_bytes` and the `mounts` that the host has made.
+    /// Returns the operations for `roots` and `masks` in a session with `network`, with private file
+    /// systems of `tmpfs_bytes` and the `mounts` that the host has made.
     ///
     /// # Errors
     ///
@@ -49,13 +51,17 @@ impl RootLayout {
     pub(super) fn new(
         roots: &[Root],
         masks: &[Mask],
+        network: Network,
         tmpfs_bytes: u64,
         mounts: &OwnerMounts,
     ) -> io::Result<Self> {
+        let is_shown = |root: &&Root| !own_files::replace(network, root);
+        let shown: Vec<Root> = roots.iter().filter(is_shown).cloned().collect();
         let mut layout = Self::default();
-        layout.mount_roots(roots, tmpfs_bytes, mounts)?;
-        layout.mask(masks, roots)?;
-        layout.mount_aliases(roots)?;
+        layout.mount_roots(&shown, tmpfs_bytes, mounts)?;
+        layout.mount_own_files(own_files::of(network, &shown, masks))?;
+        layout.mask(masks, &shown)?;
+        layout.mount_aliases(&shown)?;
         Ok(layout)
     }
 
@@ -100,6 +106,18 @@ impl RootLayout {
                 };
                 self.push(Mount::Root, &root.real, &bind);
             }
+        }
+        Ok(())
+    }
+
+    fn mount_own_files(&mut self, files: Vec<(PathBuf, OwnFile)>) -> io::Result<()> {
+        for (path, file) in files {
+            let operation = Operation::File {
+                path: &c_string(&path)?,
+                replaces: file.replaces,
+                contents: file.contents.as_bytes(),
+            };
+            self.push(Mount::Own, &path, &operation);
         }
         Ok(())
     }

@@ -58,7 +58,13 @@ impl Root {
     }
 }
 
-/// Returns the roots of `rules` that exist, without those at or below a denied path, of which
+/// Returns whether a resolved path is in `/proc`, of which every session has its own: the host's would show the host's
+/// processes.
+pub(super) fn is_in_proc(path: &Path) -> bool {
+    path.starts_with("/proc")
+}
+
+/// Returns the roots of `rules` that exist, without those in `/proc`, and those at or below a denied path, of which
 /// the resolved ones are `denied`. A write root must exist.
 pub(super) fn existing(rules: &FsRules, denied: &[PathBuf]) -> io::Result<Vec<Root>> {
     let mut roots = Vec::new();
@@ -66,7 +72,7 @@ pub(super) fn existing(rules: &FsRules, denied: &[PathBuf]) -> io::Result<Vec<Ro
     let write = rules.write.iter().map(|root| (root, true));
     for (root, writable) in read.chain(write) {
         let is_denied = |path: &Path| denied.iter().any(|denied| path.starts_with(denied));
-        if is_denied(&root.real) || is_denied(&root.written) {
+        if is_denied(&root.real) || is_denied(&root.written) || is_in_proc(&root.real) {
             continue;
         }
         // A symbolic link that was created since the grant was loaded leads elsewhere: it is refused, not followed.

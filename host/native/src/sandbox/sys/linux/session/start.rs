@@ -1,37 +1,30 @@
-//! The start of a session: its root, its namespaces, its two processes.
+//! The start of a session: its root, its namespaces, its first processes.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
 use capspawn_raw::step::{Fault, Step};
 use capspawn_raw::wire::Report;
 use parking_lot::Mutex;
-use rustix::net::{RecvFlags, sockopt};
+use rustix::net::RecvFlags;
 
-use super::affinity::ServerProcessor;
-use super::announcements::Announcements;
 use super::configuration;
 use super::foundation::Foundation;
 use super::instance::{Session, session_ended, session_outdated, session_timed_out};
-use super::message::{receive, socket_pair};
 use super::processes::Processes;
 use super::profile::Profile;
-use super::reply_slot;
 use super::root_layout::RootLayout;
 use super::user::SessionUser;
 use crate::launch::{LaunchError, Scope, Stage};
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
+use crate::sandbox::sys::linux::server::{
+    Announcements, Servers, receive, set_timeouts, socket_pair,
+};
 use crate::sandbox::sys::linux::spawner::Spawner;
 use crate::sandbox::sys::linux::spawner::services::SessionFiles;
 use crate::sandbox::sys::linux::spawner::start::Membership;
-
-/// How long a request may wait for room in the control socket: the server never waits
-/// longer than one child takes to execute.
-const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Starts a session as [`Session::start_for`] does, as the user that the children of all
@@ -65,7 +58,8 @@ impl Session {
         // First: what the host changes from here on is noticed.
         let foundation = Foundation::new(rules).map_err(at(Stage::Root))?;
         let user = SessionUser::choose(spawner, scope, foundation.roots())?;
-        let layout = foundation.layout(profile.tmpfs_bytes, &user.mounts);
+        let network = profile.confinement.network;
+        let layout = foundation.layout(network, profile.tmpfs_bytes, &user.mounts);
         let layout = layout.map_err(at(Stage::Root))?;
         let ruleset =
             landlock::session_ruleset(&profile.confinement).map_err(at(Stage::Ruleset))?;
@@ -75,15 +69,14 @@ impl Session {
             .map_err(at(Stage::Ruleset))?;
         let pass = FilterPass::draw().map_err(at(Stage::Spawn))?;
         let cgroup = spawner.cgroups().servers().map_err(at(Stage::Cgroup))?;
-        let file = configuration::file(profile, &layout, &user, cgroup.is_none(), pass);
+        let (hides_cgroup, has_domain) = (cgroup.is_none(), ruleset.is_some());
+        let file = configuration::file(profile, &layout, &user, hides_cgroup, has_domain, pass);
         let file = file.and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, servers_end) = socket_pair().map_err(at(Stage::Spawn))?;
         let (lifeline, pid_1s_end) = socket_pair().map_err(at(Stage::Spawn))?;
         let (announcements, childrens_end) = Announcements::new().map_err(at(Stage::Spawn))?;
-        sockopt::set_socket_timeout(&control, sockopt::Timeout::Send, Some(SEND_TIMEOUT))
-            .and_then(|()| reply_slot::set_reply_timeout(&control))
-            .map_err(|errno| LaunchError::new(Stage::Spawn, errno.into()))?;
+        set_timeouts(&control).map_err(at(Stage::Spawn))?;
         let faults = Faults::of(spawner.fault());
         let files = SessionFiles {
             configuration: file.as_fd(),
@@ -112,10 +105,9 @@ impl Session {
             }
         };
         Ok(Self {
+            tasks: profile.processes,
             user: user.identity,
-            control,
-            control_in_use: AtomicBool::new(false),
-            server_processor: ServerProcessor::unbound(),
+            servers: Arc::new(Servers::new(control, landlock::has_signal_scope())),
             lifeline,
             processes: Some(processes),
             unreaped: Mutex::default(),

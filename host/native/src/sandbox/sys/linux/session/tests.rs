@@ -13,6 +13,7 @@ mod leaks;
 mod lifecycle;
 mod limits;
 mod masked;
+mod names;
 mod owners;
 mod pool;
 mod replaced;

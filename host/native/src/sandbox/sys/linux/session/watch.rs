@@ -14,7 +14,7 @@
 //!
 //! Where no watch is available (limits of inotify, a directory that the host may only search),
 //! and on file systems that other machines or programs can change without
-//! an event, names are compared at an interval.
+//! an event, or that are not known, names are compared at an interval.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
@@ -47,15 +47,23 @@ const EVENTS_BEFORE_REST: u64 = 1024;
 /// The size of an event without a name, in bytes.
 const EVENT_BYTES: u64 = 16;
 
-/// File systems that change without an event: NFS, SMB, CIFS, FUSE, 9P, Ceph, AFS.
-const WITHOUT_EVENTS: [i64; 7] = [
-    0x6969,
-    0xFE53_4D42,
-    0xFF53_4D42,
-    0x6573_5546,
-    0x0102_1997,
-    0x00C3_6400,
-    0x5346_414F,
+/// File systems of which this machine's kernel makes every change: of others, such as NFS, SMB, FUSE, 9P, Ceph and AFS, and
+/// of those that are not known here, a change may cause no event.
+const WITH_EVENTS: [i64; 14] = [
+    libc::EXT4_SUPER_MAGIC, // ext2 and ext3 too
+    libc::XFS_SUPER_MAGIC,
+    libc::BTRFS_SUPER_MAGIC,
+    libc::F2FS_SUPER_MAGIC,
+    0xCA45_1A4E, // bcachefs
+    0x2FC1_2FC1, // ZFS
+    libc::TMPFS_MAGIC,
+    0x8584_58F6, // ramfs
+    libc::OVERLAYFS_SUPER_MAGIC,
+    libc::MSDOS_SUPER_MAGIC,
+    0x2011_BAB0, // exFAT
+    0x7371_7368, // SquashFS
+    0xE0F5_E1E2, // EROFS
+    libc::ISOFS_SUPER_MAGIC,
 ];
 
 /// Ends sessions when what they hide changes. Starts its thread with the first session that
@@ -363,5 +371,35 @@ fn new_inotify() -> Option<OwnedFd> {
 /// Returns whether every change in a directory causes an event.
 fn has_events(dir: &Path) -> bool {
     let found = statfs(dir).map(|found| found.f_type);
-    found.is_ok_and(|kind| !WITHOUT_EVENTS.contains(&kind))
+    found.is_ok_and(|kind| WITH_EVENTS.contains(&kind))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_file_systems_that_this_machine_alone_changes_have_events() {
+        /// The kernel's AFS, and that of OpenAFS.
+        const AFS: [i64; 2] = [0x6B41_4653, libc::AFS_SUPER_MAGIC];
+        const SMB: i64 = 0xFE53_4D42;
+        const CEPH: i64 = 0x00C3_6400;
+        const UNKNOWN: i64 = 0x1234_5678;
+        for kind in [
+            libc::NFS_SUPER_MAGIC,
+            libc::FUSE_SUPER_MAGIC,
+            SMB,
+            CEPH,
+            UNKNOWN,
+        ]
+        .into_iter()
+        .chain(AFS)
+        {
+            assert!(!WITH_EVENTS.contains(&kind), "{kind:#x}");
+        }
+        // A file system in memory, one that programs of this machine change, and none.
+        assert!(has_events(Path::new("/dev/shm")));
+        assert!(!has_events(Path::new("/proc/self")));
+        assert!(!has_events(Path::new("/missing")));
+    }
 }

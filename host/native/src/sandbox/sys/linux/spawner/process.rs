@@ -1,8 +1,7 @@
 //! A started child, referred to by its pidfd.
 //!
 //! A pid may belong to another process once the child is reaped; a pidfd never does. The
-//! child's tree has no descriptor: it is the process group, whose number stays in use until
-//! the leader is reaped, and the filter keeps every descendant in it.
+//! child's [`Tree`] has no descriptor.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,18 +9,17 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::process::{
-    Signal as RawSignal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal,
-    test_kill_process, waitid,
-};
+use rustix::process::{WaitId, WaitIdOptions, pidfd_send_signal, test_kill_process, waitid};
 
 use super::exit_info;
 use super::peek::peek;
+use super::signal::{raw, unless_gone};
+use super::tree::Tree;
 use super::vfork::Spawned;
 use super::watchdog::Watchdog;
 use crate::launch::{Exit, Process, TreeCounters};
-use crate::sandbox::sys::linux::cgroup::Leaf;
 use crate::sandbox::sys::linux::owners::Lease;
+use crate::sandbox::sys::linux::tmp::GuestTmp;
 use crate::status::Signal;
 
 impl Spawned {
@@ -37,10 +35,11 @@ impl Spawned {
 pub(crate) struct Child {
     spawned: Spawned,
     watchdog: Option<Arc<Watchdog>>,
-    /// Given back when the child is dropped, which is after it was reaped.
-    cgroup: Option<Leaf>,
+    tree: Tree,
     /// Its owner's user id, kept as long as the child.
     lease: Option<Arc<Lease>>,
+    /// Its guest's temporary directory, kept as long as the child.
+    tmp: Option<Arc<GuestTmp>>,
     /// The processor time of the ended leader.
     cpu: OnceLock<Duration>,
 }
@@ -50,22 +49,28 @@ impl Child {
         Self {
             spawned,
             watchdog,
-            cgroup: None,
+            tree: Tree::default(),
             lease: None,
+            tmp: None,
             cpu: OnceLock::new(),
         }
     }
 
-    /// Returns the child with the cgroup that it has entered.
+    /// Returns the child with what names its tree.
     #[must_use]
-    pub(crate) fn in_cgroup(mut self, cgroup: Option<Leaf>) -> Self {
-        self.cgroup = cgroup;
+    pub(crate) fn with_tree(mut self, tree: Tree) -> Self {
+        self.tree = tree;
         self
     }
 
     /// Keeps the user id that the child has until the child is dropped.
     pub(crate) fn keep(&mut self, lease: Option<Arc<Lease>>) {
         self.lease = lease;
+    }
+
+    /// Keeps the temporary directory that the child has until the child is dropped.
+    pub(crate) fn keep_tmp(&mut self, tmp: Option<Arc<GuestTmp>>) {
+        self.tmp = tmp;
     }
 
     /// Checks whether this process has the right to signal the child. Similar to `kill` with
@@ -139,38 +144,20 @@ impl Process for Child {
     }
 
     fn signal_tree(&self, signal: Signal) -> io::Result<()> {
-        if let (Signal::Kill, Some(cgroup)) = (signal, &self.cgroup) {
-            cgroup.kill();
-        }
-        unless_gone(kill_process_group(self.spawned.pid, raw(signal)))
+        // The processor time is known once the end was seen.
+        let has_ended = self.cpu.get().is_some();
+        self.tree.signal(&self.spawned, has_ended, signal)
+    }
+
+    fn mark(&self) -> Option<u64> {
+        self.tree.mark()
     }
 
     fn counters(&self) -> TreeCounters {
-        self.cgroup.as_ref().map(Leaf::counters).unwrap_or_default()
+        self.tree.counters()
     }
 
     fn reap(&self) -> io::Result<()> {
         self.try_reap().map(drop)
-    }
-}
-
-/// Returns the result of a signal; it is no failure that the process is gone.
-pub(crate) fn unless_gone(result: rustix::io::Result<()>) -> io::Result<()> {
-    match result {
-        Ok(()) | Err(Errno::SRCH) => Ok(()),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-/// Returns the system's signal.
-pub(crate) fn raw(signal: Signal) -> RawSignal {
-    match signal {
-        Signal::Hangup => RawSignal::HUP,
-        Signal::Interrupt => RawSignal::INT,
-        Signal::Quit => RawSignal::QUIT,
-        Signal::Terminate => RawSignal::TERM,
-        Signal::Kill => RawSignal::KILL,
-        Signal::User1 => RawSignal::USR1,
-        Signal::User2 => RawSignal::USR2,
     }
 }

@@ -1,8 +1,9 @@
 //! A grant's limits as resource limits of one process.
 //!
 //! They bound each process and not the tree; the registry watches what the tree uses.
-//! `RLIMIT_DATA` bounds memory. Rejected: `RLIMIT_AS`, which breaks programs that reserve
-//! address space (node, java).
+//! `RLIMIT_DATA` bounds memory where no cgroup does. It counts address space that a program may write
+//! and never uses, such as the shadow memory of the sanitizers of gcc and clang. Rejected:
+//! `RLIMIT_AS`, which also counts what is only reserved (node, java).
 
 use std::time::Duration;
 
@@ -10,9 +11,29 @@ use capspawn_raw::limit::{INHERITED, Limit, LimitList};
 use rustix::process::{Resource, getrlimit};
 
 use crate::limits::Limits;
+use crate::sandbox::sys::linux::cgroup::Leaf;
+
+/// What limits the memory of a child's tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MemoryLimit {
+    /// The child's cgroup, exactly.
+    Cgroup,
+    /// `RLIMIT_DATA` for each process, and samples.
+    Process,
+}
+
+impl MemoryLimit {
+    /// Returns what limits a child in this cgroup, if it has one.
+    pub(crate) fn of(cgroup: Option<&Leaf>) -> Self {
+        match cgroup.is_some_and(Leaf::limits_memory) {
+            true => Self::Cgroup,
+            false => Self::Process,
+        }
+    }
+}
 
 /// Returns the resource limits for `limits`, none of them above the host's own.
-pub(crate) fn resources(limits: &Limits) -> LimitList {
+pub(crate) fn resources(limits: &Limits, memory: MemoryLimit) -> LimitList {
     let alike = |resource, value: Option<u64>| value.map(|value| limit(resource, value, value));
     LimitList::from([
         alike(Resource::Core, Some(0)),
@@ -21,7 +42,10 @@ pub(crate) fn resources(limits: &Limits) -> LimitList {
             .cpu
             .map(whole_seconds)
             .map(|seconds| limit(Resource::Cpu, seconds, seconds.saturating_add(1))),
-        alike(Resource::Data, limits.memory_bytes),
+        match memory {
+            MemoryLimit::Process => alike(Resource::Data, limits.memory_bytes),
+            MemoryLimit::Cgroup => None,
+        },
         alike(Resource::Nofile, limits.open_files),
         alike(Resource::Fsize, limits.file_size_bytes),
     ])
@@ -29,8 +53,8 @@ pub(crate) fn resources(limits: &Limits) -> LimitList {
 
 /// Returns the resource limits of a child outside a session: those for `limits`, and those that a session's server sets for
 /// all its children.
-pub(crate) fn alone(limits: &Limits) -> LimitList {
-    let mut list = resources(limits);
+pub(crate) fn alone(limits: &Limits, memory: MemoryLimit) -> LimitList {
+    let mut list = resources(limits, memory);
     for limit in INHERITED {
         let [soft, hard] = limit.values;
         let resource = match limit.resource {
@@ -47,6 +71,11 @@ pub(crate) fn alone(limits: &Limits) -> LimitList {
 /// Returns the limit on the tasks of a child's user.
 pub(crate) fn user_tasks(tasks: u64) -> Limit {
     limit(Resource::Nproc, tasks, tasks)
+}
+
+/// Returns the mark of a tree as a limit.
+pub(crate) fn mark(mark: u64) -> Limit {
+    limit(Resource::Locks, mark, mark)
 }
 
 /// Rounds up.
@@ -78,6 +107,7 @@ mod tests {
             (Resource::Fsize, libc::RLIMIT_FSIZE),
             (Resource::Nofile, libc::RLIMIT_NOFILE),
             (Resource::Nproc, libc::RLIMIT_NPROC),
+            (Resource::Locks, libc::RLIMIT_LOCKS),
             (Resource::Stack, libc::RLIMIT_STACK),
             (Resource::Nice, libc::RLIMIT_NICE),
             (Resource::Rtprio, libc::RLIMIT_RTPRIO),
@@ -105,10 +135,20 @@ mod tests {
             resource: libc::RLIMIT_CORE,
             values: [0, 0],
         };
-        assert_eq!(*resources(&none), [core]);
-        assert_eq!(resources(&Limits::default()).len(), 5);
-        let most = alone(&Limits::default());
+        assert_eq!(*resources(&none, MemoryLimit::Process), [core]);
+        assert_eq!(resources(&Limits::default(), MemoryLimit::Process).len(), 5);
+        let most = alone(&Limits::default(), MemoryLimit::Process);
         let numbers: BTreeSet<_> = most.iter().map(|limit| limit.resource).collect();
         assert_eq!((most.len(), numbers.len()), (8, 8));
+    }
+
+    #[test]
+    fn address_space_is_limited_where_no_cgroup_limits_memory() {
+        let limited = |memory| {
+            let list = resources(&Limits::default(), memory);
+            list.iter().any(|limit| limit.resource == libc::RLIMIT_DATA)
+        };
+        assert!(limited(MemoryLimit::Process));
+        assert!(!limited(MemoryLimit::Cgroup));
     }
 }

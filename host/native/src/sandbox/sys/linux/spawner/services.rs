@@ -9,12 +9,13 @@ use capspawn_raw::child::ChildArgs;
 use capspawn_raw::step::Fault;
 use capspawn_raw::wire::{InitArgs, SessionArgs};
 
+use super::alone::AloneServers;
 use super::process::Child;
 use super::start::{Membership, Surroundings};
 use super::vfork::Spawned;
 use super::watchdog::Watchdog;
 use super::{Spawner, spawn_error};
-use crate::launch::{LaunchError, Plan, Program, WorkingDirectory};
+use crate::launch::{LaunchError, Plan, Program, Stage, WorkingDirectory};
 use crate::sandbox::sys::linux::policy::cache::Policy;
 
 /// What a session's processes inherit. Every descriptor is 3 or higher.
@@ -58,6 +59,33 @@ impl Spawner {
         drop(gone);
     }
 
+    /// Returns the servers of children outside a session, which are started now if none run.
+    pub(crate) fn alone_servers(&self) -> Result<Arc<AloneServers>, LaunchError> {
+        if let Some(servers) = &*self.alone.lock() {
+            return Ok(Arc::clone(servers));
+        }
+        // Not under the lock: it starts a process. Two first launches at once start one too many.
+        let cgroup = self.cgroups().servers();
+        let cgroup = cgroup.map_err(|source| LaunchError::new(Stage::Cgroup, source))?;
+        let started = AloneServers::new(|args, keep| {
+            let membership = cgroup.as_ref().map(Membership::of).unwrap_or_default();
+            self.start_init(args, keep, membership)
+        })?;
+        let started = Arc::new(started);
+        let mut kept = self.alone.lock();
+        let servers = Arc::clone(kept.get_or_insert_with(|| Arc::clone(&started)));
+        drop(kept);
+        Ok(servers)
+    }
+
+    /// Drops servers that have failed, unless others have already taken their place.
+    pub(crate) fn give_up_servers(&self, failed: &Arc<AloneServers>) {
+        let mut kept = self.alone.lock();
+        let gone = kept.take_if(|servers| Arc::ptr_eq(servers, failed));
+        drop(kept);
+        drop(gone);
+    }
+
     fn start_watchdog(&self, socket: BorrowedFd<'_>) -> io::Result<Spawned> {
         let socket = socket.as_raw_fd();
         self.start_init(InitArgs::Watch { socket }, &[socket], Membership::default())
@@ -80,6 +108,7 @@ impl Spawner {
         let args = InitArgs::Probe {
             canary,
             in_session: false,
+            free_groups: policy.has_free_groups(),
         };
         self.start_confined_init(args, policy, None)
     }
@@ -91,10 +120,11 @@ impl Spawner {
     }
 
     /// Returns the plan of the probe in a session; it tries to signal the process `canary`.
-    pub(crate) fn session_probe(&self, canary: u32) -> io::Result<Plan> {
+    pub(crate) fn session_probe(&self, canary: u32, free_groups: bool) -> io::Result<Plan> {
         let args = InitArgs::Probe {
             canary,
             in_session: true,
+            free_groups,
         };
         let program = Program {
             path: "/probe".into(),

@@ -81,6 +81,7 @@ impl Start<'_> {
             filter_pass: [0; 2],
             announce: None,
             cgroups: &self.cgroup.files,
+            user: None,
             confine: None,
             program: self.program.as_raw_fd(),
             argv: arguments.array(),

@@ -5,14 +5,22 @@ mod interpreter;
 mod session;
 
 use self::interpreter::{Returned, X86_64, interpret};
-use super::program;
+use super::{FilterOptions, Groups, program};
 use crate::confinement::Network;
+use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
+
+/// A host without scopes for signals.
+const OPTIONS: FilterOptions = FilterOptions {
+    groups: Groups::Fixed,
+    has_domain: true,
+    set_group_id: SetGroupId::Denied,
+};
 
 /// Runs the program of a child outside a session; missing arguments are 0.
 fn native(network: Network, number: u32, args: &[u64]) -> Returned {
     let mut all = [0; 6];
     all[..args.len()].copy_from_slice(args);
-    interpret(&program(network), X86_64, number, all)
+    interpret(&program(network, OPTIONS), X86_64, number, all)
 }
 
 /// The same without a network.

@@ -1,6 +1,7 @@
 //! How each finding affects the report.
 
 use super::*;
+use crate::confinement::FsRoot;
 use crate::sandbox::sys::linux::probe::findings::SESSION_HINT;
 use crate::sandbox::sys::linux::probe::owners::Users;
 
@@ -35,6 +36,21 @@ fn a_host_without_breaches_meets_the_demand() {
         ..confinement
     };
     assert_eq!(unmet(NO_BREACH, &loopback), "network-ip, network-unix");
+}
+
+/// Landlock cannot exclude a path from a root.
+#[test]
+fn denied_paths_are_an_unmet_demand_outside_a_session() {
+    let root = FsRoot::resolve("/").expect("it exists");
+    let mut denying = Confinement::default();
+    denying.fs.deny.push(root);
+    assert_eq!(unmet(NO_BREACH, &denying), "deny-holes");
+    assert!(report(&NO_BREACH, &denying).admits(Sandbox::BestEffort));
+    let session = Findings {
+        tier: Tier::A,
+        ..NO_BREACH
+    };
+    assert_eq!(unmet(session, &denying), "");
 }
 
 #[test]
@@ -181,5 +197,43 @@ fn limits_that_only_samples_enforce_are_not_enforced_where_proc_shows_no_childre
             ..NO_BREACH
         };
         assert_eq!(unmet(blind, &Confinement::default()), dimensions);
+    }
+}
+
+/// A child that is not confined may write to the files of its own user.
+#[test]
+fn limits_are_full_in_a_cgroup_that_the_child_cannot_leave() {
+    let limits = [Dimension::Processes, Dimension::Memory, Dimension::CpuTime];
+    for (sandbox, owns_cgroups, is_full) in [
+        (Sandbox::Required, false, true),
+        (Sandbox::Required, true, true),
+        (Sandbox::None, false, true),
+        (Sandbox::None, true, false),
+    ] {
+        let findings = Findings {
+            cgroups: Ok(Controllers {
+                memory: true,
+                tasks: true,
+                cpu: true,
+            }),
+            owns_cgroups,
+            ..NO_BREACH
+        };
+        let confinement = Confinement {
+            sandbox,
+            ..Confinement::default()
+        };
+        let report = report(&findings, &confinement);
+        for (name, level) in report.dimensions() {
+            let matches = match level {
+                Enforced::Full { .. } => is_full,
+                Enforced::Partial { gap, .. } => !is_full && gap.contains("leave its cgroup"),
+                Enforced::None { .. } => false,
+            };
+            assert!(
+                matches || !limits.contains(name),
+                "{sandbox:?}, {owns_cgroups}: {name} {level:?}"
+            );
+        }
     }
 }

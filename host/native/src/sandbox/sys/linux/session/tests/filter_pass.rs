@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader};
 use super::support::{launch, piped, plan, processes, profile, python, run, session, wait};
 use crate::launch::Exit;
 
-/// Makes the four calls with each pair of last arguments, and prints those that did not return what the policy says. For
-/// a process that leads no group, setsid and setpgid return 0 whether or not they are executed, so their effect is checked
-/// too.
+/// Makes the calls with each pair of last arguments, and prints those that did not return what the policy says.
 const CALLS: &str = r#"
-import ctypes, errno, os, random
+import ctypes, errno, os, random, resource
 libc = ctypes.CDLL(None, use_errno=True)
+limits = (ctypes.c_uint64 * 2)(0, 0)
+mark = resource.prlimit(0, 10)
 how = (ctypes.c_uint64 * 3)(os.O_RDONLY, 0, 0)
 def call(number, a, b, c, d, guess):
     ctypes.set_errno(0)
@@ -26,12 +26,12 @@ print("leads", os.getpgid(0) == leader and os.getsid(0) == leader)
 if os.fork() == 0:
     for guess in guesses:
         denied = [
-            call(112, 0, 0, 0, 0, guess) == (0, 0),
-            call(109, 0, 0, 0, 0, guess) == (0, 0),
+            # The limit on file locks, which marks the tree.
+            call(302, 0, 10, ctypes.addressof(limits), 0, guess) == (-1, errno.EPERM),
             # CLONE_PARENT: the new process would be a child of the host.
             call(56, 0x8000 | 17, 0, 0, 0, guess) == (-1, errno.EPERM),
             call(437, here, ctypes.addressof(path), ctypes.addressof(how), 24, guess) == (-1, errno.ENOSYS),
-            os.getpgid(0) == leader and os.getsid(0) == leader,
+            resource.prlimit(0, 10) == mark,
         ]
         if not all(denied):
             print(guess, denied)
@@ -41,7 +41,7 @@ else:
 "#;
 
 #[test]
-fn a_child_leads_a_process_group_that_its_own_calls_do_not_leave() {
+fn a_child_leads_a_session_and_does_not_guess_the_pass() {
     let session = session(&profile());
     let (text, exit) = run(&session, &plan(&python(), &["-IuSc", CALLS]));
     assert_eq!(

@@ -127,10 +127,16 @@ fn a_session_whose_host_is_short_of_descriptors_does_not_fall_back_to_the_common
     let folder = folder();
     let profile = writing(&folder);
     let user = |session: &Session| {
-        let status = support::status(session.server()).expect("root sees it");
+        let status = support::status(session.first_server()).expect("root sees it");
         let line = status.lines().find(|line| line.starts_with("Uid:"));
         line.expect("it has a user").to_owned()
     };
+    let session = Session::start_for(SCOPE, &spawner, &profile).expect("it starts");
+    if !user(&session).contains("16000000") {
+        println!("skipped: files of this folder cannot be shown as an owner's");
+        return;
+    }
+    drop(session);
     let whole = getrlimit(Resource::Nofile);
     let open = fs::read_dir("/proc/self/fd").expect("a /proc").count() as u64;
     let mut started = 0;

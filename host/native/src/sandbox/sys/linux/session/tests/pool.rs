@@ -2,15 +2,13 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{
-    await_end, folder, null, pidfd, plan, processes, profile, rules, run_with, script, spawner,
-    wait,
+    folder, null, plan, processes, profile, rules, run_with, script, spawner, wait,
 };
 use crate::confinement::{Confinement, FsRoot, FsRules};
 use crate::launch::{Exit, LaunchError, Plan, Scope, Stage};
@@ -87,9 +85,13 @@ fn confined(mut plan: Plan, number: u64) -> Plan {
 
 /// Kills a process of a session, and waits until it has ended. Pid 1 ends once no child is left.
 fn kill(pid: Pid) {
-    let pidfd = pidfd(pid);
     kill_process(pid, Signal::KILL).expect("it runs");
-    await_end(pidfd.as_fd());
+}
+
+fn await_end_of(session: &Session) {
+    while session.is_alive() {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -107,6 +109,7 @@ fn a_session_without_its_server_or_its_pid_1_is_not_found_again() {
         let pool = Pool::new();
         let dead = pool.use_session(0);
         kill(processes(&dead)[process]);
+        await_end_of(&dead);
         let plan = confined(plan("/bin/true", &[]), 0);
         assert!(pool.find(&plan).is_none(), "process {process}");
         assert!(pool.sessions().is_empty(), "process {process}");
@@ -167,7 +170,8 @@ fn a_denied_path_that_appears_is_masked_from_the_next_child() {
 fn a_spawn_leaves_the_sessions_of_other_profiles_alone() {
     let pool = Pool::new();
     let (dead, used) = (pool.use_session(0), pool.use_session(1));
-    kill(dead.server());
+    kill(dead.first_server());
+    await_end_of(&dead);
     assert!(Arc::ptr_eq(&used, &pool.use_session(1)));
     assert!(pool.holds(&dead), "it is checked when its profile is used");
     assert!(!Arc::ptr_eq(&dead, &pool.use_session(0)));
@@ -193,7 +197,8 @@ fn only_live_sessions_count_against_the_limit() {
     );
     // A session whose server is dead still has its child, and cannot start another.
     let dead = pool.sessions().swap_remove(3);
-    kill(dead.server());
+    kill(dead.first_server());
+    await_end_of(&dead);
     sleeper(count).expect("the dead session made room");
     assert!(!pool.holds(&dead));
     assert_eq!(pool.sessions().len(), MAX_SESSIONS);

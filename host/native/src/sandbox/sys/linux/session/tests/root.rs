@@ -9,7 +9,7 @@ use super::support::{
     folder, launch, output, piped, plan, profile, profile_of, python, rules, run, script, session,
     spawner, spawner_as,
 };
-use crate::confinement::{Confinement, FsRoot, FsRules};
+use crate::confinement::{Confinement, FsRoot, FsRules, Network};
 use crate::launch::{Exit, Stage};
 use crate::sandbox::sys::linux::session::Session;
 use crate::sandbox::sys::linux::session::owner_mounts::OwnerMounts;
@@ -30,7 +30,7 @@ fn only_granted_paths_exist() {
     );
     assert_eq!(
         output(&session, "echo /dev/* /etc/*"),
-        "/dev/fd /dev/full /dev/null /dev/random /dev/shm /dev/stderr /dev/stdin /dev/stdout /dev/urandom /dev/zero /etc/passwd\n"
+        "/dev/fd /dev/full /dev/null /dev/random /dev/shm /dev/stderr /dev/stdin /dev/stdout /dev/urandom /dev/zero /etc/hostname /etc/hosts /etc/nsswitch.conf /etc/passwd\n"
     );
     let text = "for d in / /etc /usr /dev /bin /proc; do mkdir $d/x 2>/dev/null && echo $d; done; echo x > /dev/null; head -c 1 /dev/zero | wc -c; echo x > /tmp/x; echo x > /dev/shm/x; ls /tmp";
     assert_eq!(output(&session, text), "1\nx\n");
@@ -152,7 +152,7 @@ fn the_whole_file_system_can_be_granted() {
     assert!(
         lines
             .next()
-            .is_some_and(|count| ["2", "3", "4"].contains(&count)),
+            .is_some_and(|count| ["3", "4", "5"].contains(&count)),
         "{text}"
     );
     assert_eq!(lines.next(), None);
@@ -196,7 +196,7 @@ fn a_host_short_of_descriptors_is_not_reported_as_a_root_that_cannot_be_mounted(
     use crate::sandbox::sys::linux::session::foundation::Foundation;
 
     let foundation = Foundation::new(&profile().confinement.fs).expect("the roots are there");
-    let layout = foundation.layout(4096, &OwnerMounts::default());
+    let layout = foundation.layout(Network::None, 4096, &OwnerMounts::default());
     let layout = layout.expect("C strings");
     for index in 0..4 {
         let error = LaunchError::new(Stage::Root, layout.error(index, libc::EMFILE));
@@ -340,5 +340,46 @@ fn a_granted_tmp_is_the_hosts() {
         }
         let expected = format!("{}\n/proc/self/status\n", below.path().display());
         assert_eq!(output(&session(&confined(fs)), &text), expected);
+    }
+}
+
+#[test]
+fn a_granted_proc_is_the_sessions_own_whatever_of_it_the_grant_lists() {
+    let host = std::process::id();
+    let text = format!(
+        "ls -d /proc/{host} 2>/dev/null; ls -d /proc/self/status; for p in /proc/[0-9]*; do echo; done | wc -l; \
+         cat /proc/cmdline; [ -w /proc/self/comm ] && echo writable; true"
+    );
+    let bare = output(&session(&profile()), &text);
+    for (read, write) in [
+        (vec!["/proc"], vec![]),
+        (vec!["/proc/self", "/proc/meminfo"], vec![]),
+        (vec!["/", "/proc"], vec![]),
+        (vec![], vec!["/proc"]),
+    ] {
+        let resolve = |paths: &[&str]| -> Vec<FsRoot> {
+            let root = |path: &&str| FsRoot::resolve(*path).expect("it exists");
+            paths.iter().map(root).collect()
+        };
+        let mut fs = rules();
+        fs.read.extend(resolve(&read));
+        fs.write.extend(resolve(&write));
+        assert_eq!(
+            output(&session(&confined(fs)), &text),
+            bare,
+            "{read:?} {write:?}"
+        );
+    }
+    assert!(bare.starts_with("/proc/self/status\n"), "{bare}");
+}
+
+#[test]
+fn what_is_denied_of_proc_is_hidden_in_the_sessions_own() {
+    let text = "cat /proc/version /proc/self/comm 2>/dev/null; ls /proc/sys 2>/dev/null; true";
+    for read in [vec![], vec!["/proc"], vec!["/"]] {
+        let mut fs = rules();
+        fs.read.extend(read.iter().map(|path| FsRoot::from(*path)));
+        fs.deny = vec!["/proc/version".into(), "/proc/sys".into()];
+        assert_eq!(output(&session(&confined(fs)), text), "cat\n", "{read:?}");
     }
 }

@@ -92,6 +92,7 @@ fn a_child_that_its_killed_server_did_not_report_is_reaped() {
     let mut stdout = BufReader::new(lease.stdout.take().expect("a pipe"));
     stdout.read_line(&mut line).expect("text");
     assert_eq!(line, "taken\n");
+    let server = session.server();
     let delayed = plan(program.to_str().expect("text"), &[]);
     let (child, error) = std::thread::scope(|scope| {
         let request = scope.spawn(|| launch(&session, &delayed, null()));
@@ -101,9 +102,9 @@ fn a_child_that_its_killed_server_did_not_report_is_reaped() {
             child = about_to_execute(&session);
             child.is_some()
         });
-        let server = pidfd(session.server());
-        kill_process(session.server(), Signal::KILL).expect("it runs");
-        await_end(server.as_fd());
+        let ended = pidfd(server);
+        kill_process(server, Signal::KILL).expect("it runs");
+        await_end(ended.as_fd());
         // The child executes, which closes its copy of the server's socket.
         drop(lease.stdin.take());
         (child, request.join().expect("it does not panic"))

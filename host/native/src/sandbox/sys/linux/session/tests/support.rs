@@ -17,6 +17,7 @@ use crate::launch::{
 };
 use crate::sandbox::sys::linux::session::child::SessionChild;
 use crate::sandbox::sys::linux::session::{Profile, Session};
+use crate::sandbox::sys::linux::spawner::tree::Tree;
 use crate::sandbox::sys::linux::spawner::{Spawner, default_user};
 
 pub(crate) fn spawner() -> Spawner {
@@ -104,7 +105,7 @@ pub(crate) fn launch(
     plan: &Plan,
     stdio: ChildStdio,
 ) -> Result<SessionChild, LaunchError> {
-    session.launch(plan, &stdio, None)
+    session.launch(plan, &stdio, Tree::default())
 }
 
 /// Waits until the leader has ended, and reaps it.
@@ -177,10 +178,16 @@ pub(crate) fn children() -> Vec<Pid> {
         .collect()
 }
 
-/// Returns pid 1 of the session, and its server.
+/// Returns pid 1 of the session, and its first server.
 pub(crate) fn processes(session: &Session) -> [Pid; 2] {
-    let server = session.server();
-    let is_pid_1 = |pid: &Pid| *pid != server && getpgid(Some(*pid)) == Ok(server);
+    let server = session.first_server();
+    let is_other_server = |pid: Pid| {
+        let status = status(pid).unwrap_or_default();
+        let numbers = status.lines().find(|line| line.starts_with("NSpid:"));
+        numbers.is_some_and(|numbers| !numbers.ends_with("\t1"))
+    };
+    let is_pid_1 =
+        |pid: &Pid| *pid != server && getpgid(Some(*pid)) == Ok(server) && !is_other_server(*pid);
     let first = children().into_iter().find(is_pid_1);
     [first.expect("it runs"), server]
 }

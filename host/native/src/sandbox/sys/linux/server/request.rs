@@ -6,29 +6,51 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use capspawn_raw::affinity::Affinity;
+use capspawn_raw::child::ChildUser;
+use capspawn_raw::limit::LimitList;
 use capspawn_raw::step::Fault;
 use capspawn_raw::wire::{
-    CgroupEntry, MAX_CGROUP_FILES, MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, SpawnFiles,
-    SpawnRequest,
+    Alone, CgroupEntry, MAX_CGROUP_FILES, MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, ServerRequest,
+    SpawnFiles, SpawnRequest,
 };
 use rustix::fs::MemfdFlags;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
-use super::reply_slot::ReplySlot;
 use crate::launch::{ChildStdio, Plan};
 use crate::sandbox::sys::linux::cgroup::Entry;
 use crate::sandbox::sys::linux::fd::memfd;
-use crate::sandbox::sys::linux::spawner::rlimits;
 
 /// A request, and the descriptors that come along with it.
 pub(crate) struct Request<'a> {
+    alone: Option<AloneFiles<'a>>,
     head: Vec<u8>,
     /// Behind the head in the datagram, or in a memfd where they are many.
     strings: Strings,
     streams: [Option<BorrowedFd<'a>>; 3],
     program: BorrowedFd<'a>,
-    reply: Option<BorrowedFd<'a>>,
     cgroup: [Option<BorrowedFd<'a>>; MAX_CGROUP_FILES as usize],
+}
+
+/// What a child outside a session gets in addition.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AloneFiles<'a> {
+    /// A variable of the environment in addition to those of the plan.
+    pub(crate) variable: Option<(&'a str, &'a str)>,
+    /// The working directory.
+    pub(crate) cwd: BorrowedFd<'a>,
+    /// The Landlock ruleset.
+    pub(crate) ruleset: Option<BorrowedFd<'a>>,
+    /// A sealed file with the seccomp filter.
+    pub(crate) filter: Option<BorrowedFd<'a>>,
+}
+
+/// How a child outside a session changes its user.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AloneUser {
+    /// The user that the child becomes; none for the host's.
+    pub(crate) user: Option<ChildUser>,
+    /// Whether it locks its securebits.
+    pub(crate) lock_securebits: bool,
 }
 
 enum Strings {
@@ -37,8 +59,8 @@ enum Strings {
 }
 
 impl<'a> Request<'a> {
-    /// Returns a request to start `plan` on the processors `affinity` with the streams
-    /// `stdio`. The reply goes to `answers`, and the child enters its cgroup by `cgroup`.
+    /// Returns a request to start `plan`, in the session of the server or `alone`, on the processors `affinity` with the streams
+    /// `stdio`, and the resource limits `limits`. The child enters its cgroup by `cgroup`.
     ///
     /// # Errors
     ///
@@ -48,11 +70,18 @@ impl<'a> Request<'a> {
         plan: &'a Plan,
         affinity: Option<&Affinity>,
         stdio: &'a ChildStdio,
-        answers: &'a ReplySlot<'_>,
+        limits: LimitList,
         cgroup: Option<&'a Entry>,
+        alone: Option<(AloneFiles<'a>, AloneUser)>,
         fault: Fault,
     ) -> io::Result<Self> {
-        let strings = match strings(plan)? {
+        let cwd = match (&alone, plan.cwd.named) {
+            // A directory that the request does not name is the session's own.
+            (Some(_), _) | (None, false) => b"",
+            (None, true) => plan.cwd.path.as_os_str().as_bytes(),
+        };
+        let variable = alone.as_ref().and_then(|(files, _)| files.variable);
+        let strings = match strings(plan, cwd, variable)? {
             strings if strings.len() <= MAX_INLINE => Strings::Inline(strings),
             strings => Strings::Shared(memfd::sealed(
                 "capspawn-strings",
@@ -62,7 +91,6 @@ impl<'a> Request<'a> {
         };
         let streams = [&stdio.stdin, &stdio.stdout, &stdio.stderr];
         let streams = streams.map(|stream| stream.as_ref().map(AsFd::as_fd));
-        let reply = answers.far_end();
         let cgroup_entry = match cgroup {
             None => CgroupEntry::None,
             Some(Entry::Write(files)) => CgroupEntry::Write(count(files)?),
@@ -75,26 +103,31 @@ impl<'a> Request<'a> {
         };
         let request = SpawnRequest {
             arguments: count(&plan.argv)?,
-            variables: count(&plan.env)?,
+            variables: count(&plan.env)?.saturating_add(u32::from(variable.is_some())),
             fault,
             affinity,
-            limits: rlimits::resources(&plan.limits),
+            limits,
             streams: streams.map(|stream| stream.is_some()),
             cgroup: cgroup_entry,
-            has_reply_socket: reply.is_some(),
+            alone: alone.map(|(files, user)| Alone {
+                user: user.user,
+                lock_securebits: user.lock_securebits,
+                has_ruleset: files.ruleset.is_some(),
+                has_filter: files.filter.is_some(),
+            }),
             strings: match &strings {
                 Strings::Inline(strings) => Some(strings),
                 Strings::Shared(_) => None,
             },
         };
         let mut head = Vec::with_capacity(MAX_HEAD);
-        request.write_head(|part| head.extend_from_slice(part));
+        ServerRequest::Spawn(request).write_head(|part| head.extend_from_slice(part));
         Ok(Self {
+            alone: alone.map(|(files, _)| files),
             head,
             strings,
             streams,
             program: plan.program.file.as_fd(),
-            reply,
             cgroup: std::array::from_fn(|index| passed.get(index).map(AsFd::as_fd)),
         })
     }
@@ -110,7 +143,9 @@ impl<'a> Request<'a> {
             streams: self.streams,
             program: self.program,
             cgroup: self.cgroup,
-            reply: self.reply,
+            cwd: self.alone.map(|files| files.cwd),
+            ruleset: self.alone.and_then(|files| files.ruleset),
+            filter: self.alone.and_then(|files| files.filter),
             strings: shared,
         };
         let passed: Vec<_> = files.into_passed().collect();
@@ -135,12 +170,7 @@ fn count<T>(strings: &[T]) -> io::Result<u32> {
 }
 
 /// Returns the working directory, the program's path, the arguments and the environment.
-fn strings(plan: &Plan) -> io::Result<Vec<u8>> {
-    // A directory that the request does not name is the session's own.
-    let cwd = match plan.cwd.named {
-        true => plan.cwd.path.as_os_str().as_bytes(),
-        false => b"",
-    };
+fn strings(plan: &Plan, cwd: &[u8], variable: Option<(&str, &str)>) -> io::Result<Vec<u8>> {
     let program = plan.program.path.as_os_str().as_bytes();
     let arguments: usize = plan.argv.iter().map(|it| it.len() + 1).sum();
     let variables = plan
@@ -165,6 +195,9 @@ fn strings(plan: &Plan) -> io::Result<Vec<u8>> {
         push(&[argument.as_bytes()])?;
     }
     for (name, value) in &plan.env {
+        push(&[name.as_bytes(), b"=", value.as_bytes()])?;
+    }
+    if let Some((name, value)) = variable {
         push(&[name.as_bytes(), b"=", value.as_bytes()])?;
     }
     Ok(strings)

@@ -4,7 +4,7 @@ use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
-use capspawn_raw::wire::{REPORT_BYTES, Report};
+use capspawn_raw::wire::{GroupChange, REPORT_BYTES, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{
@@ -27,6 +27,8 @@ pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 pub(crate) struct Message {
     /// None where the message is no report, and at the end of the stream.
     pub(crate) report: Option<Report>,
+    /// The number of a child that announces itself, in the namespace of its server.
+    pub(crate) announced: Option<i32>,
     pub(crate) descriptor: Option<OwnedFd>,
     /// The sender's pid as the kernel attests it, on a socket with `SO_PASSCRED`.
     pub(crate) sender: Option<Pid>,
@@ -50,8 +52,14 @@ pub(crate) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message>
             received => break received?,
         }
     };
+    let bytes = bytes.get(..received.bytes).unwrap_or(&[]);
+    let change = bytes.try_into().ok().and_then(GroupChange::read);
     let mut message = Message {
-        report: Report::read(bytes.get(..received.bytes).unwrap_or(&[])),
+        report: Report::read(bytes),
+        announced: match change {
+            Some(GroupChange::Started(number)) => Some(number),
+            _ => None,
+        },
         descriptor: None,
         sender: None,
     };

@@ -4,7 +4,7 @@
 //! killed may leave a child that no reply reports: [`Announcements`] finds it.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use capspawn_raw::step::Step;
 use capspawn_raw::wire::Report;
@@ -44,29 +44,27 @@ impl Reply {
             }
         };
         match message.report {
-            Some(Report::Started { pid }) => {
-                let pid = checked(pid)?;
-                announcements.mark_reported(pid);
+            Some(Report::Started { number }) => {
+                let pid = announcements.take(number.cast_signed());
+                let pid = pid.ok_or(io::ErrorKind::InvalidData)?;
                 started(pid, message.descriptor).map(Self::Started)
             }
-            Some(Report::Refused { step, errno, pid }) => {
-                if pid != 0 {
-                    let pid = checked(pid)?;
-                    announcements.mark_reported(pid);
-                    // The child exits at once.
-                    reap(pid);
+            Some(Report::Refused {
+                step,
+                errno,
+                number,
+            }) => {
+                // The child exits at once. One that could neither be announced nor passed is reaped with its server.
+                match (message.descriptor, announcements.take(number.cast_signed())) {
+                    (Some(pidfd), _) => reap(WaitId::PidFd(pidfd.as_fd())),
+                    (None, Some(pid)) => reap(WaitId::Pid(pid)),
+                    (None, None) => {}
                 }
                 Ok(Self::Refused { step, errno })
             }
             _ => Ok(Self::Missing { timed_out: false }),
         }
     }
-}
-
-/// Returns the pid of a report, if it can be one.
-fn checked(pid: u32) -> io::Result<Pid> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
-    pid.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 /// Returns the child `pid` with its pidfd, which is opened if the reply had none. The host has
@@ -79,14 +77,14 @@ fn started(pid: Pid, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
     };
     opened.map(|pidfd| Spawned { pid, pidfd }).map_err(|errno| {
         let _ = kill_process_group(pid, Signal::KILL);
-        reap(pid);
+        reap(WaitId::Pid(pid));
         errno.into()
     })
 }
 
 /// Waits for the end of a child that nothing else in the host holds.
-pub(crate) fn reap(pid: Pid) {
-    while let Err(Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {}
+pub(crate) fn reap(child: WaitId<'_>) {
+    while let Err(Errno::INTR) = waitid(child.clone(), WaitIdOptions::EXITED) {}
 }
 
 #[cfg(test)]
@@ -95,17 +93,21 @@ pub(crate) fn reap(pid: Pid) {
     reason = "the tests start processes of their own"
 )]
 mod tests {
+    use std::process::Child;
+
+    use rustix::event::{PollFd, PollFlags, poll};
     use rustix::net::{SendFlags, send, sockopt};
 
+    use super::super::announcements::tests::announcing;
+    use super::super::message::socket_pair;
     use super::*;
-    use crate::sandbox::sys::linux::session::message::socket_pair;
 
     fn no_announcements() -> Announcements {
         Announcements::new().expect("a socket").0
     }
 
     /// Returns the reply of a server that sends `message` and ends.
-    fn reply_to(message: Option<&[u8]>) -> Reply {
+    fn reply_to(message: Option<&[u8]>, announcements: &Announcements) -> Reply {
         let (ours, theirs) = socket_pair().expect("a socket");
         // A request of another thread, which stays unread.
         assert_eq!(send(&ours, b"request", SendFlags::empty()), Ok(7));
@@ -114,13 +116,22 @@ mod tests {
             assert_eq!(sent, Ok(message.len()));
         }
         drop(theirs);
-        Reply::receive(&ours, &no_announcements()).expect("it can be read")
+        Reply::receive(&ours, announcements).expect("it can be read")
+    }
+
+    /// Returns a child that has announced itself as 7 and executes `program`.
+    fn announced(program: &str) -> (Child, Announcements) {
+        let (announcements, theirs) = Announcements::new().expect("a socket");
+        let child = announcing(&theirs, 7, program);
+        let theirs = [PollFd::new(&announcements, PollFlags::IN)];
+        poll(&mut { theirs }, None).expect("an announcement");
+        (child, announcements)
     }
 
     #[test]
     fn an_ended_server_is_distinguished_from_one_that_exceeds_the_timeout() {
         for message in [None, Some(&b"no report"[..])] {
-            let missing = reply_to(message);
+            let missing = reply_to(message, &no_announcements());
             assert!(matches!(missing, Reply::Missing { timed_out: false }));
         }
         let (ours, theirs) = socket_pair().expect("a socket");
@@ -134,12 +145,12 @@ mod tests {
 
     #[test]
     fn a_refusal_is_returned_and_its_child_reaped() {
-        let refused = |pid| Report::Refused {
+        let refused = |number| Report::Refused {
             step: Some(Step::Exec),
             errno: 2,
-            pid,
+            number,
         };
-        let childless = reply_to(Some(&refused(0).to_bytes()));
+        let childless = reply_to(Some(&refused(0).to_bytes()), &no_announcements());
         assert!(matches!(
             childless,
             Reply::Refused {
@@ -147,9 +158,8 @@ mod tests {
                 errno: 2
             }
         ));
-        let mut child = std::process::Command::new("/bin/true").spawn();
-        let pid = child.as_mut().expect("it starts").id();
-        let reply = reply_to(Some(&refused(pid).to_bytes()));
+        let (mut child, announcements) = announced("true");
+        let reply = reply_to(Some(&refused(7).to_bytes()), &announcements);
         assert!(matches!(
             reply,
             Reply::Refused {
@@ -157,7 +167,7 @@ mod tests {
                 errno: 2
             }
         ));
-        let again = child.expect("it started").wait();
+        let again = child.wait();
         assert_eq!(
             again.expect_err("it is reaped").raw_os_error(),
             Some(libc::ECHILD)
@@ -166,13 +176,12 @@ mod tests {
 
     #[test]
     fn a_child_reported_without_a_descriptor_is_opened_by_its_pid() {
-        let mut child = std::process::Command::new("/bin/sleep").arg("1000").spawn();
-        let child = child.as_mut().expect("it starts");
-        let report = Report::Started { pid: child.id() };
-        let Reply::Started(spawned) = reply_to(Some(&report.to_bytes())) else {
+        let (child, announcements) = announced("sleep 1000");
+        let report = Report::Started { number: 7 };
+        let Reply::Started(spawned) = reply_to(Some(&report.to_bytes()), &announcements) else {
             panic!("it has started");
         };
-        assert_eq!(spawned.pid, Pid::from_child(child));
+        assert_eq!(spawned.pid, Pid::from_child(&child));
         rustix::process::pidfd_send_signal(&spawned.pidfd, Signal::KILL).expect("it runs");
         spawned.wait();
     }

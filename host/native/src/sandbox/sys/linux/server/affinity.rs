@@ -14,9 +14,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use capspawn_raw::affinity::Affinity;
+use rustix::process::Pid;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
-
-use super::processes::Processes;
 
 /// The value for a server that is bound to no processor.
 const UNBOUND: usize = usize::MAX;
@@ -31,22 +30,18 @@ impl ServerProcessor {
         Self(AtomicUsize::new(UNBOUND))
     }
 
-    /// Binds the server to the processor of the calling thread, and returns the
+    /// Binds the server `pid`, if it still `runs`, to the processor of the calling thread, and returns the
     /// affinity of that thread, for the child. Returns none, and binds nothing, where
     /// the machine has more processors than the set holds.
-    pub(crate) fn follow_caller(&self, processes: &Processes) -> Option<Affinity> {
+    pub(crate) fn follow_caller(&self, pid: Pid, runs: impl FnOnce() -> bool) -> Option<Affinity> {
         let own = sched_getaffinity(None).ok()?;
         let here = sched_getcpu();
         // A server that has ended may have left its pid to another process.
-        if self.0.swap(here, Ordering::Relaxed) != here && processes.server_runs() {
+        if self.0.swap(here, Ordering::Relaxed) != here && runs() {
             let mut set = CpuSet::new();
             set.set(here);
             // A server that cannot be bound is only slower; the child's affinity is still right.
-            let _ = sched_setaffinity(Some(processes.server.pid), &set);
-            if self.0.load(Ordering::Relaxed) != here {
-                // Another thread has bound the server meanwhile, or is about to: the next request binds it again.
-                self.0.store(UNBOUND, Ordering::Relaxed);
-            }
+            let _ = sched_setaffinity(Some(pid), &set);
         }
         Some(bytes(&own))
     }

@@ -1,0 +1,18 @@
+//! The processes that start children on request: how they are started, requested and heard.
+//!
+//! A server is a small process, so that a child that shares its memory until it executes is cloned
+//! quickly. It makes each child a child of the host, which waits for it and reaps it.
+
+mod affinity;
+mod announcements;
+mod message;
+mod pool;
+mod process;
+mod reply;
+mod request;
+
+pub(crate) use self::announcements::Announcements;
+pub(crate) use self::message::{any_ready, receive, socket_pair};
+pub(crate) use self::pool::{Claimed, Servers, set_timeouts};
+pub(crate) use self::reply::{Reply, reap};
+pub(crate) use self::request::{AloneFiles, AloneUser, Request};

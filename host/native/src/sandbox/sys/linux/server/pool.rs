@@ -1,0 +1,195 @@
+//! The servers of a session.
+//!
+//! The first server starts the others, and each of them serves one request at a time, so that
+//! threads that spawn at once do not wait for each other. Where the kernel has scopes for
+//! signals, each other server has a Landlock domain of its own and belongs to one tree, from the
+//! child's start until the tree has been killed: the domain names the tree
+//! (`host/native/init/session/domain.rs`). Elsewhere a server is free again once it has replied.
+//!
+//! Rejected: one server for all, which cannot tell the trees of its children apart.
+
+use std::io;
+use std::ops::Deref;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use capspawn_raw::wire::{Report, ServerRequest};
+use parking_lot::Mutex;
+use rustix::net::sockopt::{Timeout, set_socket_passcred, set_socket_timeout};
+use rustix::net::{RecvFlags, SendFlags};
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+use super::message::{receive, socket_pair};
+use super::process::{Server, send};
+
+/// Free servers that are kept: 4, more than threads that usually spawn at once. Each takes some
+/// 100 KiB of kernel memory and a descriptor of the host.
+const KEPT: usize = 4;
+
+/// How long a session may take to start, or a child to execute, before the session is
+/// ended: a file system that hangs must not block the host's thread for ever.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a request may wait for room in the control socket: the server never waits
+/// longer than one child takes to execute.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The servers of a session.
+#[derive(Debug)]
+pub(crate) struct Servers {
+    /// The control socket of the first, which ends when the host closes it.
+    first: OwnedFd,
+    /// Whether each server has a domain of its own.
+    have_domains: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    free: Vec<Arc<Server>>,
+    /// Servers, free and claimed.
+    count: u64,
+    /// Servers that were ended and are not reaped yet.
+    ended: Vec<Pid>,
+}
+
+impl Servers {
+    /// Returns the servers that the one at the other end of `first` starts.
+    pub(crate) fn new(first: OwnedFd, have_domains: bool) -> Self {
+        Self {
+            first,
+            have_domains,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Whether each server has a domain of its own, which names the tree of its child.
+    pub(crate) fn have_domains(&self) -> bool {
+        self.have_domains
+    }
+
+    /// Returns the number of servers but the first.
+    pub(crate) fn count(&self) -> u64 {
+        self.state.lock().count
+    }
+
+    /// Returns a free server, which is started now if there is none.
+    ///
+    /// # Errors
+    ///
+    /// `EPIPE` if the first server has ended; why it could not start another.
+    pub(crate) fn claim(self: &Arc<Self>) -> io::Result<Claimed> {
+        let free = loop {
+            let free = self.state.lock().free.pop();
+            match free {
+                Some(server) if !server.runs() => self.end(server),
+                free => break free,
+            }
+        };
+        let server = match free {
+            Some(server) => server,
+            None => Arc::new(self.start()?),
+        };
+        Ok(Claimed {
+            servers: Arc::clone(self),
+            server,
+            is_last: false,
+        })
+    }
+
+    /// Starts a server.
+    fn start(&self) -> io::Result<Server> {
+        let (control, theirs) = socket_pair()?;
+        set_timeouts(&control)?;
+        // The kernel attests the pid of the sender.
+        set_socket_passcred(&control, true)?;
+        let request = ServerRequest::StartServer {
+            has_domain: self.have_domains,
+        };
+        send(&self.first, &request, &[theirs.as_fd()], SendFlags::empty())?;
+        drop(theirs);
+        let message = receive(&control, RecvFlags::empty())?;
+        match (message.report, message.sender) {
+            (Some(Report::Ready), Some(pid)) => {
+                set_socket_passcred(&control, false)?;
+                let mut state = self.state.lock();
+                state.count += 1;
+                Ok(Server::new(control, pid))
+            }
+            (Some(Report::Refused { errno, .. }), _) => Err(io::Error::from_raw_os_error(errno)),
+            _ => Err(io::ErrorKind::BrokenPipe.into()),
+        }
+    }
+
+    fn give_back(&self, server: Arc<Server>) {
+        let surplus = {
+            let mut state = self.state.lock();
+            if state.free.len() < KEPT {
+                state.free.push(server);
+                None
+            } else {
+                Some(server)
+            }
+        };
+        if let Some(server) = surplus {
+            self.end(server);
+        }
+    }
+
+    /// Ends a server, whose socket closes with the last reference to it, and reaps those that have
+    /// ended.
+    fn end(&self, server: Arc<Server>) {
+        let pid = server.pid();
+        drop(server);
+        let mut state = self.state.lock();
+        state.count -= 1;
+        state.ended.push(pid);
+        state.ended.retain(|pid| {
+            let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
+            matches!(waitid(WaitId::Pid(*pid), options), Ok(None))
+        });
+    }
+}
+
+/// Limits the time that a request on `control` waits for room, and its reply is awaited.
+pub(crate) fn set_timeouts(control: &OwnedFd) -> io::Result<()> {
+    set_socket_timeout(control, Timeout::Send, Some(SEND_TIMEOUT))?;
+    set_socket_timeout(control, Timeout::Recv, Some(REPLY_TIMEOUT))?;
+    Ok(())
+}
+
+/// A server that one request, or one tree, has for itself. Dropping it gives the server back.
+#[derive(Debug)]
+pub(crate) struct Claimed {
+    servers: Arc<Servers>,
+    server: Arc<Server>,
+    /// Whether the server ends when this is dropped.
+    is_last: bool,
+}
+
+impl Claimed {
+    /// Ends the server. A reply may still come, which no later request must take for its own.
+    pub(crate) fn end(mut self) {
+        self.is_last = true;
+    }
+}
+
+impl Deref for Claimed {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        let server = Arc::clone(&self.server);
+        if self.is_last {
+            self.servers.end(server);
+        } else {
+            self.servers.give_back(server);
+        }
+    }
+}

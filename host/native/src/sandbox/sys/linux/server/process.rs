@@ -1,0 +1,112 @@
+//! One server of a session, and the requests to it.
+
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use capspawn_raw::affinity::Affinity;
+use capspawn_raw::wire::ServerRequest;
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::process::Pid;
+
+use super::affinity::ServerProcessor;
+use super::announcements::Announcements;
+use super::message::any_ready;
+use super::reply::Reply;
+use super::request::Request;
+use crate::sandbox::sys::linux::spawner::signal::raw;
+use crate::status::Signal;
+
+/// A process that starts children, one request at a time. It ends when its socket is closed.
+#[derive(Debug)]
+pub(crate) struct Server {
+    control: OwnedFd,
+    pid: Pid,
+    processor: ServerProcessor,
+}
+
+impl Server {
+    /// Returns the server `pid`, a child of the host, which serves at the other end of `control`.
+    pub(crate) fn new(control: OwnedFd, pid: Pid) -> Self {
+        Self {
+            control,
+            pid,
+            processor: ServerProcessor::unbound(),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        self.pid
+    }
+
+    /// Returns whether the process runs.
+    pub(crate) fn runs(&self) -> bool {
+        !any_ready([(&self.control, PollFlags::empty())])
+    }
+
+    /// Binds the server to the processor of the calling thread, and returns the affinity of that
+    /// thread, for the child.
+    pub(crate) fn follow_caller(&self) -> Option<Affinity> {
+        self.processor.follow_caller(self.pid, || self.runs())
+    }
+
+    /// Sends a request.
+    pub(crate) fn request(&self, request: &Request<'_>) -> io::Result<()> {
+        request.send(&self.control)
+    }
+
+    /// Waits for the reply to the request, which was sent.
+    pub(crate) fn reply(&self, announcements: &Announcements) -> io::Result<Reply> {
+        Reply::receive(&self.control, announcements)
+    }
+
+    /// Sends `signal` to all processes in the server's domain: to the trees of its children.
+    /// Does not wait until the server has done so; a later request is served after that.
+    ///
+    /// # Errors
+    ///
+    /// `EPIPE` if the server has ended.
+    pub(crate) fn signal_domain(&self, signal: Signal) -> io::Result<()> {
+        let number = raw(signal).as_raw();
+        let request = ServerRequest::SignalDomain(number.unsigned_abs());
+        send(&self.control, &request, &[], SendFlags::DONTWAIT)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_reply_timeout(&self, timeout: std::time::Duration) {
+        use rustix::net::sockopt::{Timeout, set_socket_timeout};
+
+        set_socket_timeout(&self.control, Timeout::Recv, Some(timeout)).expect("a timeout");
+    }
+}
+
+/// Sends a request without strings, with at most one descriptor.
+pub(crate) fn send(
+    control: &OwnedFd,
+    request: &ServerRequest<'_>,
+    descriptors: &[BorrowedFd<'_>],
+    flags: SendFlags,
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    request.write_head(|part| bytes.extend_from_slice(part));
+    let mut room = [const { MaybeUninit::uninit() }; rustix::cmsg_space!(ScmRights(1))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut room);
+    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
+    }
+    let parts = [IoSlice::new(&bytes)];
+    loop {
+        match sendmsg(
+            control.as_fd(),
+            &parts,
+            &mut ancillary,
+            flags | SendFlags::NOSIGNAL,
+        ) {
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}

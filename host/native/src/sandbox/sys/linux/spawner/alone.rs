@@ -1,0 +1,116 @@
+//! Servers of children outside a session.
+//!
+//! Where the kernel has scopes for signals, a server starts the children of tier B too: its Landlock
+//! domain names their trees, and when the host ends, the server kills its tree. It
+//! also changes the user of a child under a root host, which the vfork child of the host cannot do.
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use capspawn_raw::wire::{InitArgs, Report};
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
+use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+
+use super::vfork::Spawned;
+use crate::launch::{LaunchError, Stage};
+use crate::sandbox::sys::linux::server::{
+    Announcements, Claimed, Reply, Request, Servers, reap, receive, set_timeouts, socket_pair,
+};
+
+/// The servers of one launcher.
+#[derive(Debug)]
+pub(crate) struct AloneServers {
+    servers: Arc<Servers>,
+    announcements: Announcements,
+    first: Spawned,
+}
+
+impl AloneServers {
+    /// Starts the first server through `start`, which gets its arguments and the descriptors that it inherits.
+    pub(super) fn new(
+        start: impl FnOnce(InitArgs, &[i32]) -> Result<Spawned, LaunchError>,
+    ) -> Result<Self, LaunchError> {
+        let at = |source| LaunchError::new(Stage::Spawn, source);
+        let (control, theirs) = socket_pair().map_err(at)?;
+        let (announcements, childrens_end) = Announcements::new().map_err(at)?;
+        set_timeouts(&control).map_err(at)?;
+        let args = InitArgs::Serve {
+            control: theirs.as_raw_fd(),
+            announcements: childrens_end.as_raw_fd(),
+        };
+        let keep = [theirs.as_raw_fd(), childrens_end.as_raw_fd()];
+        let first = start(args, &keep)?;
+        drop((theirs, childrens_end));
+        let report = receive(&control, RecvFlags::empty()).map_err(at)?.report;
+        if report != Some(Report::Ready) {
+            drop(control);
+            first.wait();
+            return Err(at(io::Error::other(
+                "the server of the children did not start",
+            )));
+        }
+        Ok(Self {
+            servers: Arc::new(Servers::new(control, true)),
+            announcements,
+            first,
+        })
+    }
+
+    /// Returns a server for one tree.
+    pub(crate) fn claim(&self) -> io::Result<Claimed> {
+        self.servers.claim()
+    }
+
+    /// Starts the child that `request` describes by `server`. Returns once the program executes.
+    pub(crate) fn spawn(
+        &self,
+        server: Claimed,
+        request: &Request<'_>,
+    ) -> Result<(Spawned, Claimed), LaunchError> {
+        let at = |source| LaunchError::new(Stage::Request, source);
+        server.request(request).map_err(at)?;
+        match server.reply(&self.announcements).map_err(at)? {
+            Reply::Started(spawned) => Ok((spawned, server)),
+            Reply::Refused { step, errno } => {
+                let source = io::Error::from_raw_os_error(errno);
+                Err(LaunchError::new(
+                    step.map_or(Stage::Spawn, Stage::from),
+                    source,
+                ))
+            }
+            Reply::Missing { timed_out } => {
+                // What the server is doing is unknown. When its socket is closed it kills what it has started.
+                server.end();
+                Err(at(match timed_out {
+                    true => io::ErrorKind::TimedOut.into(),
+                    false => io::ErrorKind::BrokenPipe.into(),
+                }))
+            }
+        }
+    }
+}
+
+impl Drop for AloneServers {
+    fn drop(&mut self) {
+        self.announcements
+            .take_unreported()
+            .into_iter()
+            .for_each(|pid| {
+                // Its server was killed before it could report it.
+                let _ = kill_process_group(pid, Signal::KILL);
+                reap(WaitId::Pid(pid));
+            });
+        let first = self.first.pid;
+        // The servers end with their sockets, of which children that still run hold some.
+        let reap = move || {
+            let group = || WaitId::Pgid(Some(first));
+            while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
+        };
+        let thread = std::thread::Builder::new().name("capspawn-end".into());
+        if let Err(error) = thread.spawn(reap) {
+            tracing::debug!(%error, "ended servers are left to the end of the host");
+        }
+    }
+}

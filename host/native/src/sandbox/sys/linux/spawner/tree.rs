@@ -1,0 +1,110 @@
+//! What names all processes of a child's tree.
+//!
+//! The problem: a child's descendants make sessions and process groups of their own, and lose
+//! their parents. A signal must reach all of them, and what they use must be counted.
+//!
+//! The way chosen: the Landlock domain of the server that has started the child, where servers
+//! have domains; it names the tree for signals. The child's cgroup, where the host may make
+//! one, names it for the kernel's counters. A mark that all processes of the tree inherit
+//! and none can change, the limit on file locks, names it in `/proc`. Where neither a
+//! domain nor the kernel's call to kill a cgroup is to be had, the filter keeps the tree in the process
+//! group of its leader.
+
+use std::io;
+
+use rustix::process::{kill_process_group, pidfd_send_signal};
+
+use super::rlimits::MemoryLimit;
+use super::signal::{raw, unless_gone};
+use super::vfork::Spawned;
+use crate::launch::TreeCounters;
+use crate::sandbox::sys::linux::cgroup::{Entry, Leaf};
+use crate::sandbox::sys::linux::server::Claimed;
+use crate::status::Signal;
+
+/// What names a tree, beside the process group of its leader.
+#[derive(Debug, Default)]
+pub(crate) struct Tree {
+    /// Given back when the tree is dropped, which is after its leader was reaped.
+    cgroup: Option<Leaf>,
+    mark: Option<u64>,
+    /// The server whose domain the tree is in. It is another's when the tree is dropped.
+    server: Option<Claimed>,
+}
+
+impl Tree {
+    /// Returns a tree that is to be in `cgroup` and to have `mark`.
+    pub(crate) fn new(cgroup: Option<Leaf>, mark: Option<u64>) -> Self {
+        Self {
+            cgroup,
+            mark,
+            server: None,
+        }
+    }
+
+    /// Returns how the leader enters the cgroup, if there is one.
+    pub(crate) fn entry(&self) -> Option<&Entry> {
+        self.cgroup.as_ref().and_then(Leaf::entry)
+    }
+
+    /// Whether the kernel refuses tasks over the tree's limit, and over that alone.
+    pub(crate) fn limits_tasks(&self) -> bool {
+        self.cgroup.as_ref().is_some_and(Leaf::limits_tasks)
+    }
+
+    /// Returns what limits the memory of the tree.
+    pub(crate) fn memory_limit(&self) -> MemoryLimit {
+        MemoryLimit::of(self.cgroup.as_ref())
+    }
+
+    /// Returns the limit on file locks of all processes of the tree.
+    pub(crate) fn mark(&self) -> Option<u64> {
+        self.mark
+    }
+
+    /// Returns the tree once its leader has started: in the domain of `server`, where that has one.
+    #[must_use]
+    pub(crate) fn started(mut self, server: Option<Claimed>) -> Self {
+        self.cgroup = self.cgroup.map(Leaf::entered);
+        self.server = server;
+        self
+    }
+
+    /// Sends `signal` to all processes of the tree of `leader`. After the end of the leader a tree that
+    /// has never had another task is not searched.
+    ///
+    /// # Errors
+    ///
+    /// The system's error; `EPIPE` if the server of the tree was killed, so that only the
+    /// processes in the leader's group were reached.
+    pub(crate) fn signal(
+        &self,
+        leader: &Spawned,
+        has_ended: bool,
+        signal: Signal,
+    ) -> io::Result<()> {
+        let in_group = || unless_gone(kill_process_group(leader.pid, raw(signal)));
+        let is_kill = signal == Signal::Kill;
+        if is_kill && let Some(cgroup) = &self.cgroup {
+            if has_ended && cgroup.had_one_task() {
+                return Ok(());
+            }
+            cgroup.kill();
+        }
+        let Some(server) = &self.server else {
+            return in_group();
+        };
+        if is_kill {
+            // At once: the server has to be scheduled first.
+            unless_gone(pidfd_send_signal(&leader.pidfd, raw(signal)))?;
+        }
+        server.signal_domain(signal).inspect_err(|_| {
+            let _ = in_group();
+        })
+    }
+
+    /// Returns what the kernel counts for the tree.
+    pub(crate) fn counters(&self) -> TreeCounters {
+        self.cgroup.as_ref().map(Leaf::counters).unwrap_or_default()
+    }
+}
