@@ -15,6 +15,7 @@
 
 mod folder;
 mod process;
+mod readable;
 mod rerun;
 mod tier;
 mod tree;
@@ -25,6 +26,7 @@ pub use process::{
     children, children_of_this_thread, descriptors, is_alive, is_root, numbers, pidfd,
     try_children, with_argument, with_arguments, with_variable,
 };
+pub use readable::{Readable, TOOLCHAIN};
 #[doc(hidden)]
 pub use rerun::enclosing;
 pub use rerun::{Unprivileged, is_alone, rerun, rerun_through};

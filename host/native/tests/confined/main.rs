@@ -43,11 +43,10 @@ mod syscall;
 mod table;
 mod terminal;
 mod tmp;
-mod toolchain;
 mod tracing;
 mod trees;
 
-use test_kit::{SUITE_TIMEOUT, Unprivileged, exit_status, is_root};
+use test_kit::{Readable, SUITE_TIMEOUT, TOOLCHAIN, Unprivileged, exit_status, is_root};
 
 /// The launcher works without root privileges too, and then without `capspawn-init`.
 #[test]
@@ -57,9 +56,9 @@ fn all_tests_pass_as_an_unprivileged_user() {
     }
     let copy = Unprivileged::new();
     let mut command = copy.command();
-    let toolchain = toolchain::readable();
+    let toolchain = Readable::toolchain();
     if let Some(toolchain) = &toolchain {
-        command.env(toolchain::VARIABLE, &toolchain.path);
+        command.env(TOOLCHAIN, toolchain.path());
     }
     command.args(["--test-threads=2", "--skip", "unprivileged_user"]);
     let status = exit_status(&mut command, SUITE_TIMEOUT);

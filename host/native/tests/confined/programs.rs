@@ -7,13 +7,12 @@ use capspawn_native::launch::Exit;
 use capspawn_native::limits::Limits;
 use capspawn_native::sandbox::Tier;
 
-use test_kit::{open_to_all, scratch};
+use test_kit::{Readable, open_to_all, scratch};
 
 use crate::fixture::give_to_children;
 use crate::installed::{installed, skip};
 use crate::launcher::tier;
 use crate::spec::Spec;
-use crate::toolchain;
 
 fn shell(dir: &Path, script: &str) -> Spec {
     Spec::new("/bin/sh").args(["-ec", script]).home(dir)
@@ -63,7 +62,7 @@ fn make_shares_its_job_server_with_a_recursive_make() {
 
 #[test]
 fn cargo_shares_its_job_server_with_a_build_script() {
-    let Some(toolchain) = toolchain::readable() else {
+    let Some(toolchain) = Readable::toolchain() else {
         return skip("there is no toolchain of cargo that children can read");
     };
     let dir = scratch();
@@ -85,12 +84,12 @@ fn cargo_shares_its_job_server_with_a_build_script() {
         "fn main() { assert!(std::env::var(\"CARGO_MAKEFLAGS\").is_ok_and(|it| it.contains(\"--jobserver\"))) }\n",
     )
     .expect("the test may write the folder");
-    let mut spec = Spec::new(toolchain.path.join("bin/cargo"))
+    let mut spec = Spec::new(toolchain.path().join("bin/cargo"))
         .args(["run", "--quiet", "--offline", "-j2"])
-        .env("RUSTC", toolchain.path.join("bin/rustc").display())
+        .env("RUSTC", toolchain.path().join("bin/rustc").display())
         .env("CARGO_HOME", dir.path().join("home").display())
         .home(dir.path());
-    spec.confinement.fs.read.push(toolchain.path.clone().into());
+    spec.confinement.fs.read.push(toolchain.path().into());
     spec.limits.open_files = Some(1024);
     spec.limits.cpu = Some(std::time::Duration::from_secs(120));
     spec.limits.file_size_bytes = None;
