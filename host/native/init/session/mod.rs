@@ -1,7 +1,7 @@
 //! Servers, which start children, and the session of most of them.
 //!
-//! A session: namespaces, a private root, and two processes of this program, one their
-//! pid 1 and one the server that starts children in them.
+//! A session: namespaces, a private root, and processes of this program, one their
+//! pid 1 and the others servers that start children in them.
 //!
 //! What is slow is done once for all children; each child is then one datagram, one vfork
 //! and one exec. Both processes are confined as the children are, except for what serving

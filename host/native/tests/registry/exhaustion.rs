@@ -64,7 +64,11 @@ fn a_host_short_of_descriptors_is_at_capacity_at_every_step() {
         assert!(refusals > 3, "{refusals} refusals");
         eventually("free slots", || registry.is_empty());
     }
-    eventually("no child but the kept ones", || children().len() == kept);
+    // Servers of a session that two children had at once stay free, four at most.
+    let with_servers = kept..kept + 4;
+    eventually("no child but the kept ones", || {
+        with_servers.contains(&children().len())
+    });
 }
 
 /// The number of children that this process keeps after one of `guest` has

@@ -73,7 +73,7 @@ fn in_session(
         }
         (Dimension::CrossProcess, _) => unless(SIGNAL, "pid namespace, seccomp"),
         (Dimension::TreeKill, _) if findings.landlock >= 6 => {
-            unless(GROUP | SIGNAL, "a Landlock domain for each tree")
+            unless(GROUP | SIGNAL, DOMAIN_MECHANISM)
         }
         (Dimension::TreeKill, _) => unless(GROUP, TREE_MECHANISM),
         // The kernel does not apply this limit to the user id 0.
@@ -84,6 +84,7 @@ fn in_session(
     }
 }
 
+const DOMAIN_MECHANISM: &str = "a Landlock domain for each tree";
 const TREE_MECHANISM: &str = "process group, which seccomp prevents leaving";
 
 const NOT_REQUESTED: Enforced = Enforced::None {
@@ -173,6 +174,9 @@ fn level(
             mechanism: "process group",
             gap: "a descendant can leave the group by setsid",
         },
+        Dimension::TreeKill if findings.tier == Tier::B && findings.landlock >= 6 => {
+            unless(GROUP | SIGNAL, DOMAIN_MECHANISM, LANDLOCK_HINT)
+        }
         Dimension::TreeKill => unless(GROUP, TREE_MECHANISM, SECCOMP_HINT),
         Dimension::Owners => owners::level(findings.users, breaches.map(|_| findings.tier)),
         Dimension::WriteVolume => write_volume::level(confinement, breaches.map(|_| findings.tier)),

@@ -4,9 +4,9 @@
 //! and an external tool (bubblewrap) five to ten times.
 //!
 //! The way chosen: the namespaces are created once, and a child then costs a datagram,
-//! a vfork and an exec. Two processes of `capspawn-init` run in a session, both under
+//! a vfork and an exec. Processes of `capspawn-init` run in a session, all under
 //! one confinement: pid 1, which built the root and keeps the namespaces alive, and the
-//! server, which starts each child as a child of the host.
+//! servers, which start each child as a child of the host.
 //!
 //! Rejected: children of pid 1. Pid 1 then had to report every exit to the host, two
 //! wake-ups that made a spawn of `/bin/true` a tenth slower.

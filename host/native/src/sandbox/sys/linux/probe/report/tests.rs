@@ -60,7 +60,7 @@ fn each_breach_is_an_unmet_demand() {
         (WRITE, "fs-write"),
         (INET, "network-ip"),
         (UNIX, "network-unix"),
-        (SIGNAL, "cross-process"),
+        (SIGNAL, "cross-process, tree-kill"),
         (PRIVILEGES, "privileges"),
         (CALLS, "syscalls"),
         (GROUP, "tree-kill"),
