@@ -14,93 +14,17 @@
 //! not show.
 
 use super::descriptor::Descriptor;
-use super::serve::serve;
 use super::server::Server;
-use super::socket::{self, MAX_DESCRIPTORS};
-use capspawn_raw::child::PassArguments;
-use capspawn_raw::confine::drop_capabilities;
 use capspawn_raw::syscall::{call, descriptor, exit, number};
-use capspawn_raw::wire::Report;
 
 const EPERM: i32 = 1;
 const SIGKILL: usize = 9;
 /// The first argument of `kill(2)` for all processes that the caller may signal.
 const ALL_PROCESSES: usize = -1isize as usize;
 
-/// Forks another server, a child of the host, which serves at the socket that came along. It reports there that it is
-/// ready, or this server reports there why there is none.
-pub(super) fn start_server(
-    server: &mut Server<'_>,
-    has_domain: bool,
-    descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
-) {
-    const CLONE_PARENT: usize = 0x8000;
-    let mut descriptors = descriptors.into_iter().flatten();
-    let Some(control) = descriptors.next() else {
-        // The socket for the reply is unknown: exiting reports the failure to the host.
-        exit(1)
-    };
-    let [first, second] = server.filter_pass;
-    let args = [CLONE_PARENT, 0, 0, 0, first, second];
-    // SAFETY: without CLONE_VM the new process gets a copy of the memory, with the stack at the same address.
-    match unsafe { call(number::CLONE, args) } {
-        Ok(0) => run(server, has_domain, &control),
-        Ok(_) => {}
-        Err(errno) => {
-            let report = Report::Refused {
-                step: None,
-                errno,
-                pid: 0,
-            };
-            let _ = socket::send(&control, &report, None);
-        }
-    }
-}
-
-/// Serves as a new process.
-fn run(starter: &mut Server<'_>, has_domain: bool, control: &Descriptor) -> ! {
-    // The host notices the end of each server by its own socket.
-    // SAFETY: the call takes no pointer. The descriptor is this process's own copy, which nothing uses from here on.
-    let _ = unsafe { call(number::CLOSE, [starter.control.arg(), 0, 0, 0, 0, 0]) };
-    let is_confined = match starter.pid_namespace.take() {
-        Some(namespace) => {
-            join(&namespace, starter.filter_pass).and_then(|()| drop_capabilities(0))
-        }
-        // Outside a session a child drops the privileges itself.
-        None => Ok(()),
-    };
-    if is_confined.is_err() || has_domain && enter_domain(starter.child_ruleset.as_ref()).is_none()
-    {
-        exit(1);
-    }
-    let mut server = Server {
-        filter_pass: starter.filter_pass,
-        pid_namespace: None,
-        child_ruleset: starter.child_ruleset.take(),
-        tmp: starter.tmp.take(),
-        control,
-        has_domain,
-        announcements: starter.announcements,
-        stack_top: starter.stack_top,
-        pointers: core::mem::take(&mut starter.pointers),
-    };
-    if socket::send(control, &Report::Ready, None).is_err() {
-        exit(0);
-    }
-    serve(&mut server)
-}
-
-/// Makes the pid `namespace` that of the children of this process, which itself stays outside.
-fn join(namespace: &Descriptor, [first, second]: PassArguments) -> Result<(), i32> {
-    const CLONE_NEWPID: usize = 0x2000_0000;
-    let args = [namespace.arg(), CLONE_NEWPID, 0, 0, first, second];
-    // SAFETY: the call takes no pointer.
-    unsafe { call(number::SETNS, args) }.map(drop)
-}
-
 /// Restricts the process with `ruleset`, which has a scope for signals. `None` unless that has
 /// succeeded: without the scope `kill(-1)` would reach every process of the user.
-fn enter_domain(ruleset: Option<&Descriptor>) -> Option<()> {
+pub(super) fn enter(ruleset: Option<&Descriptor>) -> Option<()> {
     let args = [descriptor(ruleset?.number()), 0, 0, 0, 0, 0];
     // SAFETY: the call takes no pointer. The domain belongs to the calling task.
     unsafe { call(number::LANDLOCK_RESTRICT_SELF, args) }.ok()?;
@@ -123,7 +47,7 @@ pub(super) fn signal(server: &Server<'_>, signal: usize) {
     if !server.has_domain {
         exit(1);
     }
-    // SAFETY: the call takes no pointer. The process is in a domain of its own, as `enter_domain` has found.
+    // SAFETY: the call takes no pointer. The process is in a domain of its own, as `enter` has found.
     let _ = unsafe { call(number::KILL, [ALL_PROCESSES, signal, 0, 0, 0, 0]) };
 }
 

@@ -14,6 +14,7 @@ mod confine;
 mod descriptor;
 mod domain;
 mod failure;
+mod fork;
 mod mount;
 mod namespaces;
 mod network;

@@ -6,7 +6,9 @@
 //! refuses that flag to a pid 1, which is why the server is another process, outside of the
 //! pid namespace. From inside it has no pid, so that no child can signal it.
 
+use super::descriptor::Descriptor;
 use super::domain;
+use super::fork;
 use super::schedule::Schedule;
 use super::server::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
@@ -37,10 +39,25 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
             Some(ServerRequest::StartServer { has_domain }) => {
                 // The new server finds the policy out from its own.
                 schedule.serve();
-                domain::start_server(server, has_domain, descriptors);
+                start_server(server, has_domain, descriptors);
             }
             Some(ServerRequest::SignalDomain(signal)) => domain::signal(server, signal as usize),
             None => domain::end(server, 1),
         }
+    }
+}
+
+/// Starts another server, which serves at the socket that came along.
+fn start_server(
+    server: &mut Server<'_>,
+    has_domain: bool,
+    descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
+) {
+    let Some(control) = descriptors.into_iter().flatten().next() else {
+        // The socket for the reply is unknown: exiting reports the failure to the host.
+        domain::end(server, 1)
+    };
+    if let Some(mut started) = fork::server(server, has_domain, &control) {
+        serve(&mut started);
     }
 }

@@ -17,6 +17,7 @@ use crate::limit::{self, Limit};
 use crate::step::{Failure, Fault, Step};
 use crate::string_array::StringArray;
 use crate::syscall::{call, descriptor, exit, number};
+use crate::user::ChildUser;
 use crate::wire::GroupChange;
 
 /// The values that a call carries in the last two of its arguments, by which a session's
@@ -63,18 +64,6 @@ pub struct ChildArgs<'a> {
     pub fault: Fault,
     /// Where the child leaves its failure.
     pub failure: FailureSlot,
-}
-
-/// The user of a child that a server starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ChildUser {
-    /// The user id.
-    pub uid: u32,
-    /// The group id.
-    pub gid: u32,
-    /// The most tasks that the user may have, set after the change of the user: the kernel
-    /// would fail the exec of a process that changes to a user with more.
-    pub tasks: Option<u64>,
 }
 
 /// Not the fields: the filter's pass must not reach a log.

@@ -37,4 +37,5 @@ pub mod limit;
 pub mod step;
 pub mod string_array;
 pub mod syscall;
+pub mod user;
 pub mod wire;

@@ -8,10 +8,10 @@ use core::ffi::{CStr, c_char};
 
 use super::{Reader, Writer};
 use crate::affinity::Affinity;
-use crate::child::ChildUser;
 use crate::limit::{Limit, LimitList, MAX_LIMITS};
 use crate::step::Fault;
 use crate::string_array::StringArray;
+use crate::user::ChildUser;
 
 /// The most bytes of strings in a datagram; more come in a sealed memfd.
 pub const MAX_INLINE: usize = 32 * 1024;

@@ -3,9 +3,9 @@
 use proptest::prelude::*;
 
 use super::{bytes, fault};
-use capspawn_raw::child::ChildUser;
 use capspawn_raw::limit::{Limit, LimitList, MAX_LIMITS};
 use capspawn_raw::step::Fault;
+use capspawn_raw::user::ChildUser;
 use capspawn_raw::wire::{
     Alone, CgroupEntry, MAX_CGROUP_FILES, MAX_DATAGRAM, MAX_HEAD, MAX_INLINE, MAX_STRINGS,
     SPAWN_DESCRIPTORS, ServerRequest, SpawnFiles, SpawnRequest,

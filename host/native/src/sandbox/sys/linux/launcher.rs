@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use capspawn_raw::child::ChildUser;
+use capspawn_raw::user::ChildUser;
 
 use super::fd::cstrings::CStrings;
 use super::fd::stdio::{AboveStdio, give_pipes, null};

@@ -11,6 +11,8 @@ mod policy;
 mod probe;
 mod server;
 mod session;
+mod signal;
+mod spawned;
 mod spawner;
 mod tmp;
 

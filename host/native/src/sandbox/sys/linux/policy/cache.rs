@@ -190,8 +190,9 @@ fn compared_roots(confinement: &Confinement) -> Vec<(PathBuf, Option<FileId>)> {
     let is_installed = |path: &Path| INSTALLED.iter().any(|it| path.starts_with(it));
     let read = confinement.fs.read.iter().map(|root| &root.real);
     // The files of `/proc` are the kernel's.
-    let read =
-        read.filter(|path| !(is_installed(path) && path.is_dir()) && !path.starts_with("/proc"));
+    let is_left_out =
+        |path: &Path| path.starts_with("/proc") || is_installed(path) && path.is_dir();
+    let read = read.filter(|path| !is_left_out(path));
     let written = confinement.fs.write.iter().map(|root| &root.real);
     let all = read.chain(written);
     all.map(|path| (path.clone(), FileId::at(path))).collect()

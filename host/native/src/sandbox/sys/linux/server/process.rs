@@ -16,7 +16,7 @@ use super::announcements::Announcements;
 use super::message::any_ready;
 use super::reply::Reply;
 use super::request::Request;
-use crate::sandbox::sys::linux::spawner::signal::raw;
+use crate::sandbox::sys::linux::signal::raw;
 use crate::status::Signal;
 
 /// A process that starts children, one request at a time. It ends when its socket is closed.

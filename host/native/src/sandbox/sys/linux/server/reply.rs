@@ -16,7 +16,7 @@ use rustix::process::{
 
 use super::announcements::Announcements;
 use super::message::receive;
-use crate::sandbox::sys::linux::spawner::vfork::Spawned;
+use crate::sandbox::sys::linux::spawned::Spawned;
 
 /// What became of a request.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
 use capspawn_raw::affinity::Affinity;
-use capspawn_raw::child::ChildUser;
 use capspawn_raw::limit::LimitList;
 use capspawn_raw::step::Fault;
+use capspawn_raw::user::ChildUser;
 use capspawn_raw::wire::{
     Alone, CgroupEntry, MAX_CGROUP_FILES, MAX_HEAD, MAX_INLINE, SPAWN_DESCRIPTORS, ServerRequest,
     SpawnFiles, SpawnRequest,

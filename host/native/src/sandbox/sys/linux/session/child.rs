@@ -14,9 +14,9 @@ use std::time::Duration;
 use super::instance::Session;
 use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process, TreeCounters};
 use crate::sandbox::sys::linux::fd::stdio::give_pipes;
+use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::tree::Tree;
-use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 use crate::status::Signal;
 
 /// The signal with which the kernel ends all processes of a namespace.

@@ -16,10 +16,10 @@ use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Process, Stage};
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::server::{Claimed, Reply, Request, Servers, any_ready};
+use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::rlimits;
 use crate::sandbox::sys::linux::spawner::tree::Tree;
-use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 use crate::status::Signal;
 
 /// Namespaces, their pid 1 and the servers. Dropping it ends all processes in them.

@@ -9,8 +9,8 @@ use rustix::process::{
 
 use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::server::{Announcements, reap};
+use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::spawner::process::Child;
-use crate::sandbox::sys::linux::spawner::vfork::Spawned;
 
 /// The first server and pid 1, both children of the host. With the other servers they share one
 /// process group, to which a child belongs until it has announced itself.

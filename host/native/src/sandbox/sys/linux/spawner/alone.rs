@@ -13,11 +13,11 @@ use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
-use super::vfork::Spawned;
 use crate::launch::{LaunchError, Stage};
 use crate::sandbox::sys::linux::server::{
     Announcements, Claimed, Reply, Request, Servers, reap, receive, set_timeouts, socket_pair,
 };
+use crate::sandbox::sys::linux::spawned::Spawned;
 
 /// The servers of one launcher.
 #[derive(Debug)]

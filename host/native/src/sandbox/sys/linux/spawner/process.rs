@@ -8,27 +8,19 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::Errno;
 use rustix::process::{WaitId, WaitIdOptions, pidfd_send_signal, test_kill_process, waitid};
 
 use super::exit_info;
 use super::peek::peek;
-use super::signal::{raw, unless_gone};
 use super::tree::Tree;
-use super::vfork::Spawned;
 use super::watchdog::Watchdog;
 use crate::launch::{Exit, Process, TreeCounters};
 use crate::sandbox::sys::linux::owners::Lease;
+use crate::sandbox::sys::linux::signal::{raw, unless_gone};
+use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::tmp::GuestTmp;
 use crate::status::Signal;
-
-impl Spawned {
-    /// Waits until the child has ended, and reaps it.
-    pub(crate) fn wait(&self) {
-        let id = || WaitId::PidFd(self.pidfd.as_fd());
-        let _ = retry_on_intr(|| waitid(id(), WaitIdOptions::EXITED));
-    }
-}
 
 /// A child, and the watchdog to which it has announced its group.
 #[derive(Debug)]

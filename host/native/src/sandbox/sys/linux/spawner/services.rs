@@ -12,11 +12,11 @@ use capspawn_raw::wire::{InitArgs, SessionArgs};
 use super::alone::AloneServers;
 use super::process::Child;
 use super::start::{Membership, Surroundings};
-use super::vfork::Spawned;
 use super::watchdog::Watchdog;
 use super::{Spawner, spawn_error};
 use crate::launch::{LaunchError, Plan, Program, Stage, WorkingDirectory};
 use crate::sandbox::sys::linux::policy::cache::Policy;
+use crate::sandbox::sys::linux::spawned::Spawned;
 
 /// What a session's processes inherit. Every descriptor is 3 or higher.
 pub(crate) struct SessionFiles<'a> {

@@ -15,11 +15,11 @@ use std::io;
 use rustix::process::{kill_process_group, pidfd_send_signal};
 
 use super::rlimits::MemoryLimit;
-use super::signal::{raw, unless_gone};
-use super::vfork::Spawned;
 use crate::launch::TreeCounters;
 use crate::sandbox::sys::linux::cgroup::{Entry, Leaf};
 use crate::sandbox::sys::linux::server::Claimed;
+use crate::sandbox::sys::linux::signal::{raw, unless_gone};
+use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::status::Signal;
 
 /// What names a tree, beside the process group of its leader.

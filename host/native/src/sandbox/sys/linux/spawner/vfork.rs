@@ -23,6 +23,7 @@ use rustix::process::Pid;
 
 use super::stack::{STACK_BYTES, Stack};
 use crate::launch::{LaunchError, Stage};
+use crate::sandbox::sys::linux::spawned::Spawned;
 
 /// Stacks that are kept for later children; more launches at once map new ones.
 const KEPT_STACKS: usize = 8;
@@ -55,13 +56,6 @@ fn swap_mask(new: u64, old: &mut u64) -> io::Result<()> {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
-}
-
-/// A child that executes its program, unreaped.
-#[derive(Debug)]
-pub(crate) struct Spawned {
-    pub(crate) pid: Pid,
-    pub(crate) pidfd: OwnedFd,
 }
 
 /// Starts children by vfork.

@@ -12,8 +12,8 @@ use std::os::unix::net::UnixStream;
 
 use capspawn_raw::wire::GroupChange;
 
-use super::vfork::Spawned;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
+use crate::sandbox::sys::linux::spawned::Spawned;
 
 /// A running watchdog. When dropped it kills the groups that were not taken back, and ends.
 #[derive(Debug)]

@@ -1,0 +1,80 @@
+//! Forks a server that starts children while another one does.
+
+use super::descriptor::Descriptor;
+use super::domain;
+use super::server::Server;
+use super::socket;
+use capspawn_raw::child::PassArguments;
+use capspawn_raw::confine::drop_capabilities;
+use capspawn_raw::syscall::{call, exit, number};
+use capspawn_raw::wire::Report;
+
+/// Forks another server, a child of the host, which is to serve at `control`. Returns it to the new process, which has reported there
+/// that it is ready, and none to the caller, which reports there why there is none.
+pub(super) fn server<'new, 'old: 'new>(
+    starter: &mut Server<'old>,
+    has_domain: bool,
+    control: &'new Descriptor,
+) -> Option<Server<'new>> {
+    const CLONE_PARENT: usize = 0x8000;
+    let [first, second] = starter.filter_pass;
+    let args = [CLONE_PARENT, 0, 0, 0, first, second];
+    // SAFETY: without CLONE_VM the new process gets a copy of the memory, with the stack at the same address.
+    match unsafe { call(number::CLONE, args) } {
+        Ok(0) => Some(begin(starter, has_domain, control)),
+        Ok(_) => None,
+        Err(errno) => {
+            let report = Report::Refused {
+                step: None,
+                errno,
+                pid: 0,
+            };
+            let _ = socket::send(control, &report, None);
+            None
+        }
+    }
+}
+
+/// Makes a server of the new process.
+fn begin<'new, 'old: 'new>(
+    starter: &mut Server<'old>,
+    has_domain: bool,
+    control: &'new Descriptor,
+) -> Server<'new> {
+    // The host notices the end of each server by its own socket.
+    // SAFETY: the call takes no pointer. The descriptor is this process's own copy, which nothing uses from here on.
+    let _ = unsafe { call(number::CLOSE, [starter.control.arg(), 0, 0, 0, 0, 0]) };
+    let is_confined = match starter.pid_namespace.take() {
+        Some(namespace) => {
+            join(&namespace, starter.filter_pass).and_then(|()| drop_capabilities(0))
+        }
+        // Outside a session a child drops the privileges itself.
+        None => Ok(()),
+    };
+    let lacks_domain = || has_domain && domain::enter(starter.child_ruleset.as_ref()).is_none();
+    if is_confined.is_err() || lacks_domain() {
+        exit(1);
+    }
+    if socket::send(control, &Report::Ready, None).is_err() {
+        exit(0);
+    }
+    Server {
+        filter_pass: starter.filter_pass,
+        pid_namespace: None,
+        child_ruleset: starter.child_ruleset.take(),
+        tmp: starter.tmp.take(),
+        control,
+        has_domain,
+        announcements: starter.announcements,
+        stack_top: starter.stack_top,
+        pointers: core::mem::take(&mut starter.pointers),
+    }
+}
+
+/// Makes the pid `namespace` that of the children of this process, which itself stays outside.
+fn join(namespace: &Descriptor, [first, second]: PassArguments) -> Result<(), i32> {
+    const CLONE_NEWPID: usize = 0x2000_0000;
+    let args = [namespace.arg(), CLONE_NEWPID, 0, 0, first, second];
+    // SAFETY: the call takes no pointer.
+    unsafe { call(number::SETNS, args) }.map(drop)
+}
