@@ -174,7 +174,12 @@ impl NativeLauncher {
         let runs_as = user.unwrap_or(self.spawner.user().0);
         give_pipes(stdio, runs_as);
         let tree = self.spawner.assign_tree(&plan.limits, runs_as)?;
-        let limits = rlimits::alone(&plan.limits, tree.memory_limit());
+        let mut limits = rlimits::alone(&plan.limits, tree.memory_limit());
+        // There is room for it.
+        let _ = tree
+            .mark()
+            .map(rlimits::mark)
+            .and_then(|mark| limits.push(mark));
         let mut start = Start {
             program: program.as_fd(),
             argv: plan.argv.iter().map(String::as_str).collect(),
@@ -230,6 +235,10 @@ impl NativeLauncher {
             .get(confinement, program, Tier::B, tmp_path, set_group_id);
         let policy = policy.map_err(at(Stage::Ruleset))?;
         let lease = self.lease(scope, plan, &policy)?;
+        if let Some(lease) = &lease {
+            // A process that has left the leader's group may live for a moment longer than the child.
+            lease.may_leave_processes();
+        }
         let user = lease.as_ref().map_or(common, |lease| Identity {
             uid: lease.uid(),
             ..common
@@ -286,6 +295,8 @@ impl NativeLauncher {
         if spawned.as_ref().is_err_and(has_ended) {
             tracing::warn!("the server of the children was killed and is restarted");
             self.spawner.give_up_servers(&servers);
+            // What the killed server had started is killed first.
+            drop(servers);
             spawned = spawn(&*self.spawner.alone_servers()?);
         }
         let (spawned, server) = spawned?;

@@ -12,6 +12,7 @@ use std::io;
 use std::ops::Deref;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use capspawn_raw::wire::{Report, ServerRequest};
@@ -22,6 +23,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::message::{receive, socket_pair};
 use super::process::{Server, send};
+use crate::status::Signal;
 
 /// Free servers that are kept: 4, more than threads that usually spawn at once. Each takes some
 /// 100 KiB of kernel memory and a descriptor of the host.
@@ -95,6 +97,7 @@ impl Servers {
             servers: Arc::clone(self),
             server,
             is_last: false,
+            is_empty: AtomicBool::new(false),
         })
     }
 
@@ -137,13 +140,15 @@ impl Servers {
         }
     }
 
-    /// Ends the first server and those that no tree has, and returns whether there are no others.
+    /// Ends the first server and those that no tree has, and returns whether there are no
+    /// others.
     pub(crate) fn close(&self) -> bool {
         let _ = shutdown(&self.first, Shutdown::Both);
         let mut state = self.state.lock();
         let free = std::mem::take(&mut state.free);
         state.count -= free.len() as u64;
-        state.count == 0
+        // One that was ended may still start a child: it ends after that.
+        state.count == 0 && state.ended.is_empty()
     }
 
     /// Ends a server, whose socket closes with the last reference to it, and reaps those that have
@@ -175,9 +180,25 @@ pub(crate) struct Claimed {
     server: Arc<Server>,
     /// Whether the server ends when this is dropped.
     is_last: bool,
+    /// Whether nothing of the tree is left, or all of it has been killed.
+    is_empty: AtomicBool,
 }
 
 impl Claimed {
+    /// Sends `signal` to the tree, see [`Server::signal_domain`].
+    pub(crate) fn signal_tree(&self, signal: Signal) -> io::Result<()> {
+        self.signal_domain(signal)?;
+        if signal == Signal::Kill {
+            self.mark_empty();
+        }
+        Ok(())
+    }
+
+    /// Notes that nothing of the tree is left.
+    pub(crate) fn mark_empty(&self) {
+        self.is_empty.store(true, Ordering::Relaxed);
+    }
+
     /// Ends the server. A reply may still come, which no later request must take for its own.
     pub(crate) fn end(mut self) {
         self.is_last = true;
@@ -195,7 +216,11 @@ impl Deref for Claimed {
 impl Drop for Claimed {
     fn drop(&mut self) {
         let server = Arc::clone(&self.server);
-        if self.is_last {
+        // No tree is left behind in a server that another gets. One that cannot be told so ends, and kills its tree then.
+        let is_empty = !self.servers.have_domains
+            || self.is_empty.load(Ordering::Relaxed)
+            || server.signal_domain(Signal::Kill).is_ok();
+        if self.is_last || !is_empty {
             self.servers.end(server);
         } else {
             self.servers.give_back(server);

@@ -8,7 +8,9 @@ use capspawn_raw::affinity::Affinity;
 use capspawn_raw::wire::ServerRequest;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, sendmsg, shutdown,
+};
 use rustix::process::Pid;
 
 use super::affinity::ServerProcessor;
@@ -79,6 +81,13 @@ impl Server {
         use rustix::net::sockopt::{Timeout, set_socket_timeout};
 
         set_socket_timeout(&self.control, Timeout::Recv, Some(timeout)).expect("a timeout");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Not only closed: a process that the host has forked may hold a copy.
+        let _ = shutdown(&self.control, Shutdown::Both);
     }
 }
 

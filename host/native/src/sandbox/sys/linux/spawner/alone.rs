@@ -11,7 +11,9 @@ use std::sync::Arc;
 use capspawn_raw::wire::{InitArgs, Report};
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use rustix::process::{Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::{
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
+};
 
 use crate::launch::{LaunchError, Stage};
 use crate::sandbox::sys::linux::server::{
@@ -60,7 +62,7 @@ impl AloneServers {
 
     /// Returns the pid of the first server.
     #[cfg(test)]
-    pub(crate) fn first(&self) -> rustix::process::Pid {
+    pub(crate) fn first(&self) -> Pid {
         self.first.pid
     }
 
@@ -98,14 +100,23 @@ impl AloneServers {
     }
 }
 
+/// Whether the number is still that of a child of the host: other code of the host may have reaped it.
+fn is_child(pid: Pid) -> bool {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    waitid(WaitId::Pid(pid), options).is_ok()
+}
+
 impl Drop for AloneServers {
     fn drop(&mut self) {
+        let has_no_tree = self.servers.close();
         self.announcements
             .take_unreported()
             .into_iter()
+            .filter(|pid| is_child(*pid))
             .for_each(|pid| {
-                // Its server was killed before it could report it.
+                // Its server was killed before it could report it, and may have been before it led a group.
                 let _ = kill_process_group(pid, Signal::KILL);
+                let _ = kill_process(pid, Signal::KILL);
                 reap(pid);
             });
         let first = self.first.pid;
@@ -114,7 +125,7 @@ impl Drop for AloneServers {
             while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
         };
         // The servers end with their sockets, at once.
-        if self.servers.close() {
+        if has_no_tree {
             return reap();
         }
         // Children that still run hold some.

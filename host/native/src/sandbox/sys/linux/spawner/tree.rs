@@ -87,6 +87,9 @@ impl Tree {
         let is_kill = signal == Signal::Kill;
         if is_kill && let Some(cgroup) = &self.cgroup {
             if has_ended && cgroup.had_one_task() {
+                if let Some(server) = &self.server {
+                    server.mark_empty();
+                }
                 return Ok(());
             }
             cgroup.kill();
@@ -94,13 +97,15 @@ impl Tree {
         let Some(server) = &self.server else {
             return in_group();
         };
-        if is_kill {
-            // At once: the server has to be scheduled first.
-            unless_gone(pidfd_send_signal(&leader.pidfd, raw(signal)))?;
-        }
-        server.signal_domain(signal).inspect_err(|_| {
+        // At once: the server has to be scheduled first.
+        let of_leader = match is_kill {
+            true => unless_gone(pidfd_send_signal(&leader.pidfd, raw(signal))),
+            false => Ok(()),
+        };
+        let of_tree = server.signal_tree(signal).inspect_err(|_| {
             let _ = in_group();
-        })
+        });
+        of_tree.and(of_leader)
     }
 
     /// Returns what the kernel counts for the tree.
