@@ -92,8 +92,8 @@ async fn broken_pipe() {
     let mut stdout = stdout;
     let (_, bytes) = stdout.read(Vec::with_capacity(7)).await;
     assert_eq!(bytes, b"closed\n");
-    let left = writer.write_all(vec![0; 10]).await;
-    assert_eq!(left.len(), 10);
+    // Another child that the host is just starting may hold the pipe's other end until it executes.
+    while writer.write_all(vec![0; 10]).await.is_empty() {}
     assert!(matches!(fed.await, Err(ErrorCode::BrokenPipe)));
     println!("broken pipe");
 }
