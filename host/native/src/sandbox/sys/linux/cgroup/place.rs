@@ -315,9 +315,11 @@ impl Leaf {
 
     /// Whether the kernel has never counted more than one task, which has ended by now.
     pub(crate) fn had_one_task(&self) -> bool {
-        let kept = self.cgroup.kept.as_ref();
-        let peak = kept.and_then(|kept| kept.counters.tasks_peak.as_ref());
-        peak.is_some_and(|peak| number(peak).is_ok_and(|tasks| tasks <= 1))
+        let tasks = match &self.cgroup.kept {
+            Some(kept) => kept.counters.tasks_peak.as_ref().map(number),
+            None => self.counters().usage.peak_tasks.map(Ok),
+        };
+        tasks.is_some_and(|tasks| tasks.is_ok_and(|tasks| tasks <= 1))
     }
 
     /// Whether the kernel enforces the child's limit on memory.

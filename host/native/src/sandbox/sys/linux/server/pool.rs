@@ -29,6 +29,9 @@ use crate::status::Signal;
 /// 100 KiB of kernel memory and a descriptor of the host.
 const KEPT: usize = 4;
 
+/// How many ended servers are looked at when another one ends: 4.
+const AT_ONCE: usize = 4;
+
 /// How long a session may take to start, or a child to execute, before the session is
 /// ended: a file system that hangs must not block the host's thread for ever.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -159,7 +162,13 @@ impl Servers {
         let mut state = self.state.lock();
         state.count -= 1;
         state.ended.push(pid);
+        // Those that ended first, a few at a time: a thousand may end at once.
+        let mut looked_at = 0;
         state.ended.retain(|pid| {
+            looked_at += 1;
+            if looked_at > AT_ONCE {
+                return true;
+            }
             let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
             matches!(waitid(WaitId::Pid(*pid), options), Ok(None))
         });
