@@ -132,6 +132,7 @@ impl NativeLauncher {
         launched
     }
 
+    /// Starts what `plan` says by a clone of the host itself: in tier C, and in tier B before Linux 6.12.
     fn try_alone(
         &self,
         tier: Tier,
@@ -213,6 +214,7 @@ impl NativeLauncher {
         }
         let mut child = child?.with_tree(tree.started(None));
         child.keep(lease);
+        child.keep_tmp(tmp);
         Ok(child)
     }
 

@@ -1,4 +1,4 @@
-//! Starts processes of the host: children in tiers B and C, and the host's own.
+//! Starts processes of the host: children outside a session, and the host's own.
 //!
 //! A child is cloned with the host's memory shared and prepares itself by system calls
 //! alone ([`vfork`]); where it needs another user it executes `capspawn-init` first

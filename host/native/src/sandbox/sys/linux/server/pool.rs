@@ -1,4 +1,4 @@
-//! The servers of a session.
+//! The servers of a session, or those of a launcher outside any session.
 //!
 //! The first server starts the others, and each of them serves one request at a time, so that
 //! threads that spawn at once do not wait for each other. Where the kernel has scopes for
@@ -40,7 +40,7 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 /// longer than one child takes to execute.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The servers of a session.
+/// The servers of a session, or of a launcher outside any session.
 #[derive(Debug)]
 pub(crate) struct Servers {
     /// The control socket of the first, which ends when the host closes it.

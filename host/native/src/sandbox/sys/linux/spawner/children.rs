@@ -1,4 +1,4 @@
-//! Children of guests as processes of their own, in tiers B and C.
+//! Children of guests that the host itself clones, in tier C and, before Linux 6.12, in tier B.
 //!
 //! A host without privileges clones the child, which confines itself before it executes. The
 //! children of a root host must not be root, and the vfork child cannot change its user: there
