@@ -8,20 +8,27 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::io::{DupFlags, dup3, retry_on_intr};
+use rustix::io::{DupFlags, Errno, dup3, retry_on_intr};
 
 use super::Guest;
 use crate::approval::{self, Approved};
-use crate::child::pipes::Pipes;
+use crate::child::account::{Charge, Descriptors, Kind, Share};
+use crate::child::capture::Capture;
+use crate::child::pipe::UntakenPipes;
+use crate::child::pipes::{HostStdio, Pipes, descriptors_of};
 use crate::child::record::{Record, Started};
 use crate::command::Command;
 use crate::error::SpawnError;
 use crate::event::EventKind;
 use crate::grant::Decision;
 use crate::handle::Child;
-use crate::launch::{LaunchError, Plan, Process, Stage};
+use crate::launch::{LaunchError, Plan, Process, Stage, errno_within};
 use crate::registry::Core;
 use crate::registry::supervisor::Supervised;
+use crate::streams::{Stdin, Stdio};
+
+/// The descriptors that a spawn opens at most, those for a moment included: 16.
+const SPAWN_DESCRIPTORS: usize = 16;
 
 impl Guest {
     /// Starts a child, and returns as soon as it runs.
@@ -109,7 +116,7 @@ impl Guest {
     fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
         // First: a request that no grant can allow costs its owner nothing.
         command.validate()?;
-        let permit = Permit::admit(self)?;
+        let permit = Permit::admit(self, command)?;
         match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => start(permit, plan),
             Decision::Ask(plan) => Err(approval::denied(
@@ -121,7 +128,7 @@ impl Guest {
 
     async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
         command.validate()?;
-        let permit = Permit::admit(self)?;
+        let permit = Permit::admit(self, command)?;
         let approved = match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => return start(permit, plan),
             Decision::Ask(plan) => {
@@ -132,12 +139,12 @@ impl Guest {
                 approved
             }
         };
-        // No slot is held while somebody thinks.
-        drop(permit);
+        // No slot is held while somebody thinks; the request itself still takes memory.
+        let request = permit.into_request();
         let core = self.registry.core();
         let sleep = |timeout| core.sleep(timeout);
         self.approvals.ask(core.hooks(), sleep, &approved).await?;
-        let permit = Permit::readmit(self)?;
+        let permit = Permit::readmit(self, command, request)?;
         // The program and the directory may have changed meanwhile.
         let plan = self.grant.decide_valid(command)?.into_plan();
         if Approved::new(self.key.owner(), &plan)? != approved {
@@ -150,31 +157,48 @@ impl Guest {
 
 /// Starts what `plan` says, in the place that `permit` holds.
 fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
-    let guest = permit.guest;
-    let core = permit.core;
+    let Permit {
+        place,
+        request,
+        descriptors,
+    } = permit;
+    let (guest, core) = (place.guest, place.core);
     core.hooks().admits(guest.key.owner(), &plan)?;
     let enforcement = core.launcher().enforcement(&plan.confinement);
     if !enforcement.admits(plan.confinement.sandbox) {
         let report = Box::new(Arc::unwrap_or_clone(enforcement));
         return Err(SpawnError::SandboxUnavailable(report));
     }
-    let pipes = Pipes::new(&plan.streams)?;
-    let mut exit_fd = reserve_descriptor(&plan.program.file)?;
-    let launcher = core.launcher();
-    let process: Arc<dyn Process> = launcher
-        .launch(guest.key.scope(), &plan, pipes.child)?
-        .into();
-    let exit_fd = retry_on_intr(|| dup3(process.exit_fd(), &mut exit_fd, DupFlags::CLOEXEC))
-        .map(|()| exit_fd);
+    let captures = place.captures(&plan)?;
+    let launched = match launch(&place, &plan, request.stdin, descriptors) {
+        Err(error) if is_short_of_descriptors(&error) && place.make_descriptors() => {
+            // The first attempt has given back what it was charged.
+            let stdin = place.hold(plan.streams.stdin.len())?;
+            let descriptors = place.descriptors(
+                &plan.streams.stdin,
+                [plan.streams.stdout, plan.streams.stderr],
+            )?;
+            launch(&place, &plan, stdin, descriptors)
+        }
+        other => other,
+    };
+    let Launched {
+        process,
+        exit_fd,
+        host,
+        untaken,
+    } = launched?;
     let record = Arc::new(Record::new(Started {
         id: core.next_id(),
         owner: guest.key.owner().clone(),
         plan,
         confinement: enforcement.summary(),
-        untaken: pipes.untaken,
+        arguments: request.strings,
+        captures,
+        untaken,
         process: Arc::clone(&process),
     }));
-    permit.hand_over(&record);
+    place.hand_over(&record);
     let terms = guest.grant.detach();
     let child = Child::new(Arc::clone(&record), guest.registry.clone(), terms);
     core.emit_of(&record, || EventKind::Spawn {
@@ -183,8 +207,47 @@ fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         confinement: record.confinement(),
     });
     let supervised = Supervised::new(record, Arc::clone(core), process);
-    core.handle().spawn(supervised.run(pipes.host, exit_fd));
+    core.handle().spawn(supervised.run(host, exit_fd));
     Ok(child)
+}
+
+/// A child that runs, and the host's ends of its pipes.
+struct Launched {
+    process: Arc<dyn Process>,
+    exit_fd: rustix::io::Result<OwnedFd>,
+    host: HostStdio,
+    untaken: UntakenPipes,
+}
+
+/// Makes the pipes and launches the child; `stdin` and `descriptors` are what its owner is charged for
+/// them.
+fn launch(
+    place: &Place<'_>,
+    plan: &Plan,
+    stdin: Charge,
+    descriptors: Descriptors,
+) -> Result<Launched, LaunchError> {
+    let pipes = Pipes::new(&plan.streams, descriptors, stdin)?;
+    let mut exit_fd = reserve_descriptor(&plan.program.file)?;
+    let scope = place.guest.key.scope();
+    let launched = place.core.launcher().launch(scope, plan, pipes.child)?;
+    let process: Arc<dyn Process> = launched.into();
+    let exit_fd = retry_on_intr(|| dup3(process.exit_fd(), &mut exit_fd, DupFlags::CLOEXEC))
+        .map(|()| exit_fd);
+    Ok(Launched {
+        process,
+        exit_fd,
+        host: pipes.host,
+        untaken: pipes.untaken,
+    })
+}
+
+/// Whether the process, or the machine, has no descriptor left.
+fn is_short_of_descriptors(error: &LaunchError) -> bool {
+    matches!(
+        errno_within(&error.source),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
 }
 
 /// Reserves the descriptor for the child's pidfd now, so that no child can start
@@ -194,34 +257,114 @@ fn reserve_descriptor(any: &File) -> Result<OwnedFd, LaunchError> {
     reserved.map_err(|error| LaunchError::new(Stage::Pipe, error))
 }
 
-/// A slot and the quotas of one child, given back where nothing starts.
+/// What one child takes of the host, given back where nothing starts.
 struct Permit<'a> {
+    place: Place<'a>,
+    request: Held,
+    descriptors: Descriptors,
+}
+
+/// The memory that a request takes, charged to its owner.
+struct Held {
+    strings: Charge,
+    stdin: Charge,
+}
+
+impl<'a> Permit<'a> {
+    /// Charges the rate, and takes a place, the quotas, and what the host is to hold.
+    fn admit(guest: &'a Guest, command: &Command) -> Result<Self, SpawnError> {
+        let core = guest.registry.core();
+        core.admit(&guest.key, guest.grant.quotas())?;
+        let place = Place::new(guest);
+        let request = Held {
+            strings: place.hold(command.strings_bytes())?,
+            stdin: place.hold(command.stdin.len())?,
+        };
+        Self::new(place, command, request)
+    }
+
+    /// Takes a place and the quotas for a request whose rate and memory are charged already.
+    fn readmit(guest: &'a Guest, command: &Command, request: Held) -> Result<Self, SpawnError> {
+        let core = guest.registry.core();
+        core.readmit(&guest.key, guest.grant.quotas())?;
+        Self::new(Place::new(guest), command, request)
+    }
+
+    fn new(place: Place<'a>, command: &Command, request: Held) -> Result<Self, SpawnError> {
+        let streams = [command.stdout, command.stderr];
+        let descriptors = place.descriptors(&command.stdin, streams)?;
+        Ok(Self {
+            place,
+            request,
+            descriptors,
+        })
+    }
+
+    /// Gives back all but the memory of the request.
+    fn into_request(self) -> Held {
+        self.request
+    }
+}
+
+/// A slot and the quotas of one child, given back where nothing starts.
+struct Place<'a> {
     guest: &'a Guest,
     core: &'a Arc<Core>,
     handed_over: bool,
 }
 
-impl<'a> Permit<'a> {
-    /// Charges the rate, and takes a place and the quotas.
-    fn admit(guest: &'a Guest) -> Result<Self, SpawnError> {
-        let core = guest.registry.core();
-        core.admit(&guest.key, guest.grant.quotas())?;
-        Ok(Self::new(guest, core))
-    }
-
-    /// Takes a place and the quotas for a request whose rate is charged already.
-    fn readmit(guest: &'a Guest) -> Result<Self, SpawnError> {
-        let core = guest.registry.core();
-        core.readmit(&guest.key, guest.grant.quotas())?;
-        Ok(Self::new(guest, core))
-    }
-
-    fn new(guest: &'a Guest, core: &'a Arc<Core>) -> Self {
+impl<'a> Place<'a> {
+    /// Of a child that the table has admitted.
+    fn new(guest: &'a Guest) -> Self {
         Self {
             guest,
-            core,
+            core: guest.registry.core(),
             handed_over: false,
         }
+    }
+
+    fn share(&self) -> Share {
+        self.guest.grant.quotas().share()
+    }
+
+    /// Charges the owner for `bytes` of the request.
+    fn hold(&self, bytes: usize) -> Result<Charge, SpawnError> {
+        self.core.hold(&self.guest.key, self.share(), bytes)
+    }
+
+    /// Charges the owner for the descriptors of a child with these streams.
+    fn descriptors(
+        &self,
+        stdin: &Stdin,
+        [out, err]: [Stdio; 2],
+    ) -> Result<Descriptors, SpawnError> {
+        let count = descriptors_of(stdin, out, err);
+        let (core, guest) = (self.core, self.guest);
+        core.hold_descriptors(&guest.key, self.share(), count)
+    }
+
+    /// Promises its memory to each stream that `plan` captures.
+    fn captures(&self, plan: &Plan) -> Result<[Capture; 2], SpawnError> {
+        let capture = |stdio, cap_bytes| {
+            if stdio != Stdio::Captured {
+                return Ok(Capture::default());
+            }
+            let promised = self.core.promise(&self.guest.key, self.share(), cap_bytes);
+            promised.map(Capture::new)
+        };
+        Ok([
+            capture(plan.streams.stdout, plan.capture.stdout_bytes)?,
+            capture(plan.streams.stderr, plan.capture.stderr_bytes)?,
+        ])
+    }
+
+    /// Closes pipes of the owner's oldest ended children, where the process has no descriptor left.
+    /// Returns whether there were any.
+    fn make_descriptors(&self) -> bool {
+        let owner = self.guest.key.owner();
+        self.core
+            .make_room(owner, Kind::Descriptors, SPAWN_DESCRIPTORS)
+            || self.core.make_room(owner, Kind::Descriptors, 1)
     }
 
     /// The child runs: its record gives the place back from now on.
@@ -231,7 +374,7 @@ impl<'a> Permit<'a> {
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
         if !self.handed_over {
             self.core.cancel(&self.guest.key);

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::table::{Caps, Entry, GuestKey, Table};
 use crate::approval::Hooks;
-use crate::child::capture::RetainedBytes;
+use crate::child::account::{Kind, Totals};
 use crate::child::owner::OwnerKey;
 use crate::child::record::Record;
 use crate::child::usage::TreeName;
@@ -32,6 +32,10 @@ impl Entry for Arc<Record> {
     fn receipt(&self) -> Option<Receipt> {
         Record::receipt(self)
     }
+
+    fn held(&self, kind: Kind) -> usize {
+        Record::held(self, kind)
+    }
 }
 
 /// What [`super::RegistryBuilder`] collects.
@@ -42,7 +46,8 @@ pub(super) struct Settings {
     pub(super) on_event: Option<OnEvent>,
     pub(super) max_entries: usize,
     pub(super) max_receipts: usize,
-    pub(super) max_retained_bytes: usize,
+    pub(super) max_held_bytes: usize,
+    pub(super) max_held_descriptors: usize,
 }
 
 /// The shared state of a registry.
@@ -51,7 +56,8 @@ pub(crate) struct Core {
     launcher: Arc<dyn Launcher>,
     hooks: Hooks,
     on_event: Option<OnEvent>,
-    retained: RetainedBytes,
+    totals: Arc<Totals>,
+    max_entries: usize,
     /// Where the supervisors, which share a thread, read output into.
     read_buffer: Mutex<Vec<u8>>,
     next_id: AtomicU64,
@@ -80,15 +86,17 @@ impl Core {
             receipts: settings.max_receipts,
             detached: MAX_DETACHED,
         };
+        let totals = Totals::new(settings.max_held_bytes, settings.max_held_descriptors);
         Self {
             handle: settings.handle,
             launcher: settings.launcher,
             hooks: settings.hooks,
             on_event: settings.on_event,
-            retained: RetainedBytes::new(settings.max_retained_bytes),
+            max_entries: settings.max_entries,
             read_buffer: Mutex::default(),
             next_id: AtomicU64::new(1),
-            table: Mutex::new(Table::new(caps)),
+            table: Mutex::new(Table::new(caps, Arc::clone(&totals))),
+            totals,
             child_started: Notify::new(),
             idle: Notify::new(),
             idle_blocking: Condvar::new(),
@@ -109,9 +117,14 @@ impl Core {
         &self.hooks
     }
 
-    /// The bound on captured output, and what of it is in use.
-    pub(super) fn retained(&self) -> &RetainedBytes {
-        &self.retained
+    /// What the host holds for all owners.
+    pub(super) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    /// The bound on entries.
+    pub(super) fn max_entries(&self) -> usize {
+        self.max_entries
     }
 
     /// The supervisors' buffer for one read.
@@ -141,7 +154,7 @@ impl Core {
 
     /// Adds a guest of `owner`.
     pub(crate) fn enter(&self, owner: OwnerKey) -> GuestKey {
-        let guest = self.table.lock().enter(owner);
+        let guest = self.table.lock().enter(owner, Instant::now());
         let owner = Owner {
             component: guest.owner().component(),
             tenant: guest.owner().tenant(),
@@ -214,6 +227,7 @@ impl Core {
 
     /// The child's tree is gone and its output complete.
     pub(super) fn complete(&self, record: &Record, status: ExitStatus, at: SystemTime) {
+        record.settle();
         self.emit_of(record, || exit_event(record, status, at));
         let mut table = self.table.lock();
         let removed = table.complete(record.id());
@@ -239,20 +253,10 @@ impl Core {
         verb(&mut self.table.lock())
     }
 
-    /// Evicts ended entries until `bytes` more of captured output fit.
-    pub(super) fn make_room(&self, bytes: usize) {
-        while self.retained.is_short_of(bytes) {
-            let Some(evicted) = self.table.lock().evict_oldest() else {
-                return;
-            };
-            self.discard(Some(evicted));
-        }
-    }
-
-    /// Drops what is kept of an entry that left the table.
+    /// Drops what is held for an entry that left the table.
     pub(super) fn discard(&self, removed: Option<Arc<Record>>) {
         if let Some(record) = removed {
-            record.discard_output(&self.retained);
+            record.discard();
         }
     }
 
@@ -333,9 +337,16 @@ impl Core {
         tokio::time::sleep(duration)
     }
 
+    /// Returns whether anybody sees events.
+    fn emits(&self) -> bool {
+        self.on_event.is_some() || tracing::enabled!(tracing::Level::DEBUG)
+    }
+
     /// Emits an event about `record`'s child.
     pub(crate) fn emit_of(&self, record: &Record, kind: impl FnOnce() -> EventKind) {
-        self.emit(record.owner(), record.request(), kind);
+        if self.emits() {
+            self.emit(record.owner(), &record.request(), kind);
+        }
     }
 
     /// Emits an event about a request of `owner`.
@@ -345,7 +356,7 @@ impl Core {
         request: &Request,
         kind: impl FnOnce() -> EventKind,
     ) {
-        if self.on_event.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
+        if !self.emits() {
             return;
         }
         let event = Event {

@@ -30,7 +30,7 @@ impl Fixture {
         let registry = Registry::builder()
             .launcher(Arc::new(launcher))
             .max_entries(96)
-            .max_retained_bytes(1 << 20)
+            .max_held_bytes(1 << 20)
             .max_receipts(8)
             .build()
             .expect("the registry starts");

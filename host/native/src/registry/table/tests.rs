@@ -20,6 +20,19 @@ impl Entry for Fake {
             ended_at: SystemTime::UNIX_EPOCH,
         })
     }
+
+    /// The number of a fake is the bytes that it holds; those with an odd one hold a descriptor.
+    fn held(&self, kind: Kind) -> usize {
+        let number = usize::try_from(self.0).expect("few");
+        match kind {
+            Kind::Memory => number,
+            Kind::Descriptors => number % 2,
+        }
+    }
+}
+
+pub(super) fn totals() -> Arc<Totals> {
+    Totals::new(0, 0)
 }
 
 pub(super) fn key(number: u64) -> DetachKey {
@@ -32,6 +45,10 @@ const CAPS: Caps = Caps {
     detached: 2,
 };
 
+fn enter(table: &mut Table<Fake>, component: &str) -> GuestKey {
+    table.enter(OwnerKey::new(component, ""), Instant::now())
+}
+
 fn quotas() -> Quotas {
     Quotas {
         max_live: 3,
@@ -40,8 +57,8 @@ fn quotas() -> Quotas {
 }
 
 fn table() -> (Table<Fake>, GuestKey) {
-    let mut table = Table::new(CAPS);
-    let guest = table.enter(OwnerKey::new("component", ""));
+    let mut table = Table::new(CAPS, totals());
+    let guest = enter(&mut table, "component");
     (table, guest)
 }
 
@@ -88,7 +105,7 @@ fn the_total_of_a_guest_counts_children_that_have_ended() {
     }
     let refused = table.readmit(&guest, &two);
     assert_eq!(refused, Err(Refusal::Quota(Quota::TotalChildren)));
-    let another = table.enter(guest.owner().clone());
+    let another = table.enter(guest.owner().clone(), Instant::now());
     table.readmit(&another, &two).expect("a total of its own");
 }
 
@@ -128,26 +145,95 @@ fn the_rate_is_charged_for_requests_that_are_refused_otherwise() {
 }
 
 #[test]
-fn the_own_observed_entry_makes_room_first_and_an_unobserved_one_leaves_a_receipt() {
+fn at_its_share_an_owner_loses_its_own_oldest_and_an_unobserved_one_leaves_a_receipt() {
     let (mut table, guest) = table();
-    let other = table.enter(OwnerKey::new("another", ""));
+    let other = enter(&mut table, "another");
+    let two = Quotas {
+        max_held_children: 2,
+        ..quotas()
+    };
+    let start = |table: &mut Table<Fake>, guest: &GuestKey, id| {
+        let evicted = table.admit(guest, &two, Instant::now())?;
+        table.insert(id, guest, Fake(id));
+        Ok::<_, Refusal>(evicted)
+    };
     for (id, guest) in [(1, &other), (2, &guest), (3, &other), (4, &guest)] {
         start(&mut table, guest, id).expect("there is room");
         finish(&mut table, id);
     }
     table.observe(3);
     table.observe(4);
-    assert_eq!(start(&mut table, &guest, 5), Ok(Some(Fake(4))), "own");
-    assert_eq!(start(&mut table, &guest, 6), Ok(Some(Fake(3))), "observed");
-    assert_eq!(start(&mut table, &other, 7), Ok(Some(Fake(1))), "own");
-    assert_eq!(table.receipts(other.owner()).len(), 1);
-    assert_eq!(table.receipts(guest.owner()), []);
+    assert_eq!(start(&mut table, &guest, 5), Ok(Some(Fake(4))), "observed");
+    finish(&mut table, 5);
+    assert_eq!(start(&mut table, &guest, 6), Ok(Some(Fake(2))), "older");
+    assert_eq!(start(&mut table, &other, 7), Ok(Some(Fake(3))), "observed");
+    assert_eq!(table.receipts(guest.owner()).len(), 1);
+    assert_eq!(table.receipts(other.owner()), []);
+    finish(&mut table, 6);
+    let again = start(&mut table, &guest, 8);
+    assert_eq!(again, Ok(Some(Fake(5))));
+    let both = Err(Refusal::Quota(Quota::LiveChildren));
+    start(&mut table, &guest, 9).expect("an ended one is left");
+    assert_eq!(
+        start(&mut table, &guest, 10),
+        both,
+        "its share of children runs"
+    );
+}
+
+#[test]
+fn a_full_host_refuses_and_evicts_nobody() {
+    let (mut table, guest) = table();
+    let other = enter(&mut table, "another");
+    for (id, guest) in [(1, &guest), (2, &other), (3, &other), (4, &other)] {
+        start(&mut table, guest, id).expect("there is room");
+        finish(&mut table, id);
+        table.observe(id);
+    }
+    let full = Err(Refusal::Quota(Quota::HostCapacity));
+    assert_eq!(start(&mut table, &guest, 5), full, "not even its own");
+    assert_eq!(start(&mut table, &other, 5), full);
+    assert_eq!(table.len(), 4);
+    table.release(2);
+    assert_eq!(start(&mut table, &guest, 5), Ok(None));
+}
+
+#[test]
+fn an_owner_that_fills_the_host_alone_loses_its_oldest() {
+    let (mut table, guest) = table();
+    for id in 1..=4 {
+        start(&mut table, &guest, id).expect("there is room");
+        finish(&mut table, id);
+    }
+    assert_eq!(start(&mut table, &guest, 5), Ok(Some(Fake(1))));
+}
+
+#[test]
+fn as_many_ended_entries_go_as_hold_what_lacks_and_none_for_nothing() {
+    let (mut table, guest) = table();
+    let other = enter(&mut table, "another");
+    for (id, guest) in [(1, &guest), (2, &guest), (3, &guest), (4, &other)] {
+        start(&mut table, guest, id).expect("there is room");
+        finish(&mut table, id);
+    }
+    let owner = guest.owner();
+    assert_eq!(table.evict_holding(owner, Kind::Descriptors, 3), []);
+    assert_eq!(
+        table.evict_holding(owner, Kind::Memory, 7),
+        [],
+        "6 are held"
+    );
+    table.observe(3);
+    let both = table.evict_holding(owner, Kind::Descriptors, 2);
+    assert_eq!(both, [Fake(3), Fake(1)], "2 has none");
+    assert_eq!(table.evict_holding(owner, Kind::Memory, 1), [Fake(2)]);
+    assert_eq!(table.len(), 1, "the other owner's is left");
 }
 
 #[test]
 fn nobody_makes_room_who_runs() {
     let (mut table, guest) = table();
-    let other = table.enter(OwnerKey::new("another", ""));
+    let other = enter(&mut table, "another");
     for (id, guest) in [(1, &guest), (2, &guest), (3, &other), (4, &other)] {
         start(&mut table, guest, id).expect("there is room");
     }
@@ -155,8 +241,9 @@ fn nobody_makes_room_who_runs() {
     assert_eq!(start(&mut table, &guest, 5), full);
     table.end(1);
     assert_eq!(start(&mut table, &guest, 5), full, "its tree is not gone");
+    table.release(1);
     table.complete(1);
-    assert_eq!(start(&mut table, &guest, 5), Ok(Some(Fake(1))));
+    assert_eq!(start(&mut table, &guest, 5), Ok(None));
 }
 
 #[test]
@@ -178,9 +265,9 @@ fn a_detached_child_leaves_its_guest_and_an_attach_uses_the_key_up() {
     assert_eq!(table.detach(1, key(7)), Ok(None));
     assert_eq!(table.running_of(&guest), []);
     assert!(table.is_key_of(1, &key(7)));
-    let stranger = table.enter(OwnerKey::new("another", ""));
+    let stranger = enter(&mut table, "another");
     assert_eq!(table.attach(&stranger, &key(7)), None);
-    let next = table.enter(guest.owner().clone());
+    let next = table.enter(guest.owner().clone(), Instant::now());
     table.leave(&guest);
     assert_eq!(table.attach(&next, &key(7)), Some(Fake(1)));
     assert_eq!(table.running_of(&next), [Fake(1)]);
@@ -222,9 +309,9 @@ fn an_owner_without_guests_and_children_is_forgotten() {
     let (mut table, guest) = table();
     start(&mut table, &guest, 1).expect("there is room");
     table.leave(&guest);
-    assert_eq!(table.owners.len(), 1, "its child runs");
+    assert_eq!(table.owners.counts().0, 1, "its child runs");
     table.release(1);
     finish(&mut table, 1);
-    assert_eq!(table.owners.len(), 0);
+    assert_eq!(table.owners.counts(), (0, 0));
     assert_eq!(table.guests.len(), 0);
 }

@@ -18,4 +18,4 @@ pub(crate) use unsupported::{DescriptorTable, shared_memory_device};
 pub use unsupported::{NativeLauncher, NativeLauncherBuilder};
 
 mod register_fd;
-pub(crate) use register_fd::register_fd;
+pub(crate) use register_fd::{KeepsOpen, register_fd};
