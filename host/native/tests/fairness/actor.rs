@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use capspawn_native::Signal;
@@ -42,6 +43,7 @@ impl Launcher for Troupe {
             ended,
             life: Mutex::new(Some(Life { stdio, _runs: runs })),
             exit: Mutex::new(None),
+            said_bytes: AtomicUsize::new(0),
         });
         *lock(&self.last) = Some(Arc::clone(&actor));
         Ok(Box::new(Handle(actor)))
@@ -55,6 +57,7 @@ pub(crate) struct Actor {
     ended: OwnedFd,
     life: Mutex<Option<Life>>,
     exit: Mutex<Option<Exit>>,
+    said_bytes: AtomicUsize,
 }
 
 /// What a running actor has open.
@@ -81,7 +84,14 @@ impl Actor {
         let stdout = life.as_ref().and_then(|life| life.stdio.stdout.as_ref());
         let Some(stdout) = stdout else { return false };
         let copy = stdout.try_clone().expect("a descriptor is left");
-        File::from(copy).write_all(bytes).is_ok()
+        let said = File::from(copy).write_all(bytes).is_ok();
+        self.said_bytes.fetch_add(bytes.len(), Ordering::Relaxed);
+        said
+    }
+
+    /// The bytes that it has written.
+    pub(crate) fn said(&self) -> usize {
+        self.said_bytes.load(Ordering::Relaxed)
     }
 
     /// Reads standard input to its end, if that is open.

@@ -35,7 +35,6 @@ struct Own {
     child: Child,
     actor: Arc<Actor>,
     is_captured: bool,
-    said: usize,
     /// Standard input of which the host has a part.
     has_input: bool,
 }
@@ -45,7 +44,6 @@ struct Key {
     text: String,
     actor: Arc<Actor>,
     is_captured: bool,
-    said: usize,
 }
 
 /// A stream that was taken.
@@ -180,11 +178,14 @@ impl Party {
         };
         match self.guest().spawn(&command) {
             Ok(child) => {
+                if stdout != Out::Captured {
+                    // The supervisor has begun.
+                    eventually("its supervision", || child.captured(0, 0).0.complete);
+                }
                 self.children.push(Own {
                     child,
                     actor: self.troupe.last(),
                     is_captured: stdout == Out::Captured,
-                    said: 0,
                     has_input: stdin == In::Bytes,
                 });
                 text("spawned")
@@ -212,7 +213,6 @@ impl Party {
                     child,
                     actor: key.actor,
                     is_captured: key.is_captured,
-                    said: key.said,
                     has_input: false,
                 });
                 text("attached")
@@ -250,17 +250,16 @@ impl Party {
         let own = &mut self.children[at];
         match operation {
             Operation::Say { bytes, .. } => {
-                let fits = own.is_captured || own.said + bytes <= MAX_PIPED_BYTES;
+                let fits = own.is_captured || own.actor.said() + bytes <= MAX_PIPED_BYTES;
                 if !fits || !own.actor.say(&vec![b's'; bytes]) {
                     return text("said nothing");
                 }
-                own.said += bytes;
                 if own.is_captured {
                     let seen = || {
                         let (stdout, _) = own.child.captured(0, 0);
                         stdout.data.len() as u64 + stdout.dropped
                     };
-                    eventually("the output", || seen() == own.said as u64);
+                    eventually("the output", || seen() == own.actor.said() as u64);
                 }
                 text("said")
             }
@@ -317,7 +316,6 @@ impl Party {
                             text: key,
                             actor: Arc::clone(&own.actor),
                             is_captured: own.is_captured,
-                            said: own.said,
                         });
                     }
                     text("detached")
