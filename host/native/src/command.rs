@@ -74,9 +74,8 @@ impl Command {
         }
     }
 
-    /// Returns the bytes that the request takes in the host's memory while it is decided, standard
-    /// input left out.
-    pub(crate) fn strings_bytes(&self) -> usize {
+    /// Returns the bytes that the request takes in the host's memory.
+    pub(crate) fn bytes(&self) -> usize {
         let variables = self.env.iter().flat_map(|(name, value)| [name, value]);
         let strings = std::iter::once(&self.program)
             .chain(&self.args)

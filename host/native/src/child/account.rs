@@ -2,7 +2,7 @@
 //!
 //! An [`Account`] counts memory and descriptors against its owner's [`Share`], and [`Totals`] counts
 //! the accounts against what the host has for all. What is over a share is refused, or the owner's own
-//! oldest ended child makes room for it; what is over a total is refused. So no owner can take what is
+//! oldest ended children make room for it; what is over a total is refused. So no owner can take what is
 //! another's. A [`Charge`] or [`Descriptors`] gives back what it counts when it is dropped, together
 //! with what it was taken for.
 //!
@@ -38,16 +38,22 @@ pub(crate) enum Kind {
     Descriptors,
 }
 
+/// What one child takes of its owner's share, or what its end gives back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Need {
+    /// Bytes that are there already.
+    pub(crate) bytes: usize,
+    /// Bytes that may come, which its captures keep.
+    pub(crate) promised: usize,
+    /// Descriptors.
+    pub(crate) descriptors: usize,
+}
+
 /// Why something cannot be held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Full {
-    /// The owner's share lacks `shortfall` of this kind.
-    Share {
-        /// Of what.
-        kind: Kind,
-        /// How much the owner's ended children would have to give back.
-        shortfall: usize,
-    },
+    /// The owner's share lacks some of this kind.
+    Share(Kind),
     /// The host has no more for anybody.
     Host,
 }
@@ -69,6 +75,11 @@ impl Total {
 
     fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Whether `count` more are left.
+    fn has(&self, count: usize) -> bool {
+        count <= self.max.saturating_sub(self.used())
     }
 
     /// Takes all of `count`, or nothing.
@@ -101,6 +112,14 @@ impl Totals {
         })
     }
 
+    /// Returns the share, but no more than there is at all.
+    fn within(&self, share: Share) -> Share {
+        Share {
+            bytes: share.bytes.min(self.bytes.max),
+            descriptors: share.descriptors.min(self.descriptors.max),
+        }
+    }
+
     /// Returns the bytes that are promised to the owners, and their bound.
     pub(crate) fn bytes(&self) -> (usize, usize) {
         (self.bytes.used(), self.bytes.max)
@@ -120,10 +139,10 @@ pub(crate) struct Account {
 }
 
 /// The counts of an account: `kept <= reserved`, and `reserved` is the lesser of `promised` and the
-/// share, unless a smaller share came later.
+/// share, or `kept` where a smaller share came later.
 #[derive(Debug, Default)]
 struct Held {
-    share: Share,
+    share_bytes: usize,
     /// The bytes that the charges may come to.
     promised: usize,
     /// The bytes that are there.
@@ -161,65 +180,84 @@ impl Account {
         held.promised == 0 && held.descriptors == 0
     }
 
-    /// Holds `bytes` that are there already.
-    pub(crate) fn hold(self: &Arc<Self>, share: Share, bytes: usize) -> Result<Charge, Full> {
-        self.charge(share, bytes, bytes)
+    /// Returns how much `need` is over `share`, of each kind; what is promised never is.
+    pub(crate) fn lack(&self, share: Share, need: Need) -> Need {
+        let held = self.held.lock();
+        let share = self.totals.within(share);
+        let over = |held: usize, need: usize, max| match need {
+            0 => 0,
+            need => held.saturating_add(need).saturating_sub(max),
+        };
+        Need {
+            bytes: over(held.kept, need.bytes, share.bytes),
+            promised: 0,
+            descriptors: over(held.descriptors, need.descriptors, share.descriptors),
+        }
     }
 
-    /// Promises `bytes`, which [`Charge::keep`] fills.
-    pub(crate) fn promise(self: &Arc<Self>, share: Share, bytes: usize) -> Result<Charge, Full> {
-        self.charge(share, bytes, 0)
+    /// Whether the host has what `need` takes of its totals, once this account has `freed` back.
+    pub(crate) fn host_has(&self, share: Share, need: Need, freed: Need) -> bool {
+        let held = self.held.lock();
+        let share = self.totals.within(share);
+        let reserved = Held::reserve(
+            (held.promised.saturating_sub(freed.bytes))
+                .saturating_add(need.bytes.saturating_add(need.promised)),
+            (held.kept.saturating_sub(freed.bytes)).saturating_add(need.bytes),
+            share.bytes,
+        );
+        let descriptors = need.descriptors.saturating_sub(freed.descriptors);
+        self.totals
+            .bytes
+            .has(reserved.saturating_sub(held.reserved))
+            && self.totals.descriptors.has(descriptors)
     }
 
-    fn charge(
+    /// Takes what `need` says, all of it or nothing.
+    pub(crate) fn take(
         self: &Arc<Self>,
         share: Share,
-        promised: usize,
-        kept: usize,
-    ) -> Result<Charge, Full> {
+        need: Need,
+    ) -> Result<(Charge, Descriptors), Full> {
+        let descriptors = self.take_descriptors(share, need.descriptors)?;
+        Ok((self.take_bytes(share, need)?, descriptors))
+    }
+
+    fn take_bytes(self: &Arc<Self>, share: Share, need: Need) -> Result<Charge, Full> {
         let mut held = self.held.lock();
-        let bytes = share.bytes.min(self.totals.bytes.max);
-        let shortfall = held.kept.saturating_add(kept).saturating_sub(bytes);
-        if kept > 0 && shortfall > 0 {
-            return Err(Full::Share {
-                kind: Kind::Memory,
-                shortfall,
-            });
+        let bytes = self.totals.within(share).bytes;
+        let kept = held.kept.saturating_add(need.bytes);
+        if need.bytes > 0 && kept > bytes {
+            return Err(Full::Share(Kind::Memory));
         }
-        let all_promised = held.promised.saturating_add(promised);
-        let reserved = Held::reserve(all_promised, held.kept + kept, bytes);
+        let charged = need.bytes.saturating_add(need.promised);
+        let promised = held.promised.saturating_add(charged);
+        let reserved = Held::reserve(promised, kept, bytes);
         match reserved.checked_sub(held.reserved) {
             Some(more) => self.totals.bytes.take(more)?,
             None => self.totals.bytes.give_back(held.reserved - reserved),
         }
-        held.share = Share { bytes, ..share };
-        held.promised = all_promised;
-        held.kept += kept;
-        held.reserved = reserved;
-        Ok(Charge {
-            account: Arc::clone(self),
+        *held = Held {
+            share_bytes: bytes,
             promised,
             kept,
+            reserved,
+            ..*held
+        };
+        Ok(Charge {
+            account: Arc::clone(self),
+            promised: charged,
+            kept: need.bytes,
         })
     }
 
-    /// Holds `count` descriptors, which are about to be opened.
-    pub(crate) fn hold_descriptors(
-        self: &Arc<Self>,
-        share: Share,
-        count: usize,
-    ) -> Result<Descriptors, Full> {
+    fn take_descriptors(self: &Arc<Self>, share: Share, count: usize) -> Result<Descriptors, Full> {
         let mut held = self.held.lock();
-        let max = share.descriptors.min(self.totals.descriptors.max);
-        let shortfall = held.descriptors.saturating_add(count).saturating_sub(max);
-        if shortfall > 0 {
-            return Err(Full::Share {
-                kind: Kind::Descriptors,
-                shortfall,
-            });
+        let sum = held.descriptors.saturating_add(count);
+        if count > 0 && sum > self.totals.within(share).descriptors {
+            return Err(Full::Share(Kind::Descriptors));
         }
         self.totals.descriptors.take(count)?;
-        held.descriptors += count;
+        held.descriptors = sum;
         Ok(Descriptors {
             account: Arc::clone(self),
             count,
@@ -231,7 +269,7 @@ impl Account {
         let mut held = self.held.lock();
         held.promised -= promised;
         held.kept -= kept;
-        let reserved = Held::reserve(held.promised, held.kept, held.share.bytes);
+        let reserved = Held::reserve(held.promised, held.kept, held.share_bytes);
         // Neither number has grown, so neither has what they reserve.
         self.totals.bytes.give_back(held.reserved - reserved);
         held.reserved = reserved;
@@ -275,13 +313,17 @@ impl Charge {
         self.promised = self.kept;
     }
 
-    /// Gives back all but `bytes`.
-    pub(crate) fn shrink(&mut self, bytes: usize) {
-        let less = self.kept.saturating_sub(bytes);
-        self.account
-            .give_back(self.promised - self.kept + less, less);
-        self.kept -= less;
-        self.promised = self.kept;
+    /// Splits off `bytes` that are there, and `promised` bytes that may come.
+    pub(crate) fn split(&mut self, bytes: usize, promised: usize) -> Self {
+        let kept = bytes.min(self.kept);
+        let promised = promised.min(self.promised - self.kept) + kept;
+        self.kept -= kept;
+        self.promised -= promised;
+        Self {
+            account: Arc::clone(&self.account),
+            promised,
+            kept,
+        }
     }
 }
 

@@ -15,8 +15,8 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Keeps `args`, and of `charge` as much as they take.
-    pub(crate) fn new(args: &[String], mut charge: Charge) -> Self {
+    /// Keeps `args`; `charge` is for the bytes of [`Arguments::bytes_of`] them.
+    pub(crate) fn new(args: &[String], charge: Charge) -> Self {
         let text = args.concat().into_boxed_str();
         let mut end = 0u32;
         let ends: Box<[u32]> = args
@@ -27,12 +27,16 @@ impl Arguments {
                 end
             })
             .collect();
-        charge.shrink(text.len() + size_of_val(&*ends));
         Self {
             text,
             ends,
             _charge: Some(charge),
         }
+    }
+
+    /// Returns the bytes that `args` will take.
+    pub(crate) fn bytes_of(args: &[String]) -> usize {
+        args.iter().map(|arg| arg.len() + size_of::<u32>()).sum()
     }
 
     /// Returns them as they were requested.
@@ -58,7 +62,7 @@ impl Arguments {
 
 #[cfg(test)]
 mod tests {
-    use super::super::account::{Account, Share, Totals};
+    use super::super::account::{Account, Need, Share, Totals};
     use super::*;
 
     #[test]
@@ -71,10 +75,14 @@ mod tests {
         let few = ["", "a", "", "ä\n", "b c"].map(str::to_owned);
         let many = vec!["x".to_owned(); 104_000];
         for args in [&few[..], &many, &[]] {
-            let charge = account.hold(share, 8 << 20).expect("there is room");
+            let need = Need {
+                bytes: Arguments::bytes_of(args),
+                ..Need::default()
+            };
+            let (charge, _) = account.take(share, need).expect("there is room");
             let kept = Arguments::new(args, charge);
             assert_eq!(kept.to_vec(), args);
-            assert_eq!(account.held().0, kept.bytes());
+            assert_eq!(kept.bytes(), need.bytes);
             assert!(kept.bytes() <= crate::limits::MAX_REQUEST_BYTES / 2);
         }
         assert!(account.is_empty());

@@ -122,7 +122,7 @@ impl Capture {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::account::{Account, Share, Totals};
+    use super::super::account::{Account, Need, Share, Totals};
     use super::*;
 
     const SHARE: Share = Share {
@@ -135,8 +135,11 @@ mod tests {
     }
 
     fn capture(account: &Arc<Account>, cap_bytes: usize) -> Capture {
-        let charge = account.promise(SHARE, cap_bytes);
-        Capture::new(charge.expect("there is room"))
+        let need = Need {
+            promised: cap_bytes,
+            ..Need::default()
+        };
+        Capture::new(account.take(SHARE, need).expect("there is room").0)
     }
 
     #[test]

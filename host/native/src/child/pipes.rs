@@ -51,11 +51,11 @@ pub(crate) struct Input {
 }
 
 /// Returns how many of the host's descriptors a child with these streams takes while it runs.
-pub(crate) fn descriptors_of(stdin: &Stdin, stdout: Stdio, stderr: Stdio) -> usize {
+pub(crate) fn descriptors_of(streams: &Streams) -> usize {
     let is_open = [
-        !matches!(stdin, Stdin::Null) && !matches!(stdin, Stdin::Bytes(bytes) if bytes.is_empty()),
-        stdout != Stdio::Null,
-        !matches!(stderr, Stdio::Null | Stdio::Merged),
+        streams.stdin == Stdin::Piped || !streams.stdin.is_empty(),
+        streams.stdout != Stdio::Null,
+        !matches!(streams.stderr, Stdio::Null | Stdio::Merged),
     ];
     PROCESS_DESCRIPTORS + is_open.into_iter().filter(|it| *it).count()
 }

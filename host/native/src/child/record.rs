@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, watch};
 
-use super::account::{Charge, HeldFd, Kind};
+use super::account::{Charge, HeldFd, Need};
 use super::arguments::Arguments;
 use super::capture::{Capture, Captured};
 use super::ending::{Ending, Phase};
@@ -350,14 +350,13 @@ impl Record {
         *self.untaken.lock() = UntakenPipes::default();
     }
 
-    /// Returns how much [`Record::discard`] would give back.
-    pub(crate) fn held(&self, kind: Kind) -> usize {
-        match kind {
-            Kind::Memory => {
-                let output = self.stdout.lock().kept() + self.stderr.lock().kept();
-                output + self.arguments.lock().bytes()
-            }
-            Kind::Descriptors => self.untaken.lock().count(),
+    /// Returns what [`Record::discard`] gives back once no more output will come.
+    pub(crate) fn held(&self) -> Need {
+        let output = self.stdout.lock().kept() + self.stderr.lock().kept();
+        Need {
+            bytes: output + self.arguments.lock().bytes(),
+            promised: 0,
+            descriptors: self.untaken.lock().count(),
         }
     }
 

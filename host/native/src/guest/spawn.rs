@@ -12,7 +12,8 @@ use rustix::io::{DupFlags, Errno, dup3, retry_on_intr};
 
 use super::Guest;
 use crate::approval::{self, Approved};
-use crate::child::account::{Charge, Descriptors, Kind, Share};
+use crate::child::account::{Charge, Descriptors, Need};
+use crate::child::arguments::Arguments;
 use crate::child::capture::Capture;
 use crate::child::pipe::UntakenPipes;
 use crate::child::pipes::{HostStdio, Pipes, descriptors_of};
@@ -25,7 +26,7 @@ use crate::handle::Child;
 use crate::launch::{LaunchError, Plan, Process, Stage, errno_within};
 use crate::registry::Core;
 use crate::registry::supervisor::Supervised;
-use crate::streams::{Stdin, Stdio};
+use crate::streams::Stdio;
 
 /// The descriptors that a spawn opens at most, those for a moment included: 16.
 const SPAWN_DESCRIPTORS: usize = 16;
@@ -116,7 +117,7 @@ impl Guest {
     fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
         // First: a request that no grant can allow costs its owner nothing.
         command.validate()?;
-        let permit = Permit::admit(self, command)?;
+        let permit = Permit::admit(self)?;
         match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => start(permit, plan),
             Decision::Ask(plan) => Err(approval::denied(
@@ -128,7 +129,7 @@ impl Guest {
 
     async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
         command.validate()?;
-        let permit = Permit::admit(self, command)?;
+        let permit = Permit::admit(self)?;
         let approved = match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => return start(permit, plan),
             Decision::Ask(plan) => {
@@ -139,12 +140,15 @@ impl Guest {
                 approved
             }
         };
-        // No slot is held while somebody thinks; the request itself still takes memory.
-        let request = permit.into_request();
+        // No quota is held while somebody thinks; the request itself still takes memory.
+        drop(permit);
         let core = self.registry.core();
+        let bytes = command.bytes();
+        let waits = core.hold(&self.key, self.grant.quotas(), bytes)?;
         let sleep = |timeout| core.sleep(timeout);
         self.approvals.ask(core.hooks(), sleep, &approved).await?;
-        let permit = Permit::readmit(self, command, request)?;
+        drop(waits);
+        let permit = Permit::readmit(self)?;
         // The program and the directory may have changed meanwhile.
         let plan = self.grant.decide_valid(command)?.into_plan();
         if Approved::new(self.key.owner(), &plan)? != approved {
@@ -155,30 +159,18 @@ impl Guest {
     }
 }
 
-/// Starts what `plan` says, in the place that `permit` holds.
-fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
-    let Permit {
-        place,
-        request,
-        descriptors,
-    } = permit;
-    let (guest, core) = (place.guest, place.core);
+/// Starts what `plan` says.
+fn start(mut permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
+    let (guest, core) = (permit.guest, permit.core);
     core.hooks().admits(guest.key.owner(), &plan)?;
     let enforcement = core.launcher().enforcement(&plan.confinement);
     if !enforcement.admits(plan.confinement.sandbox) {
         let report = Box::new(Arc::unwrap_or_clone(enforcement));
         return Err(SpawnError::SandboxUnavailable(report));
     }
-    let captures = place.captures(&plan)?;
-    let launched = match launch(&place, &plan, request.stdin, descriptors) {
-        Err(error) if is_short_of_descriptors(&error) && place.make_descriptors() => {
-            // The first attempt has given back what it was charged.
-            let stdin = place.hold(plan.streams.stdin.len())?;
-            let descriptors = place.descriptors(
-                &plan.streams.stdin,
-                [plan.streams.stdout, plan.streams.stderr],
-            )?;
-            launch(&place, &plan, stdin, descriptors)
+    let launched = match launch(&mut permit, &plan) {
+        Err(Failure::Launch(error)) if is_short_of_descriptors(&error) && permit.make_room() => {
+            launch(&mut permit, &plan)
         }
         other => other,
     };
@@ -187,18 +179,20 @@ fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         exit_fd,
         host,
         untaken,
-    } = launched?;
+        captures,
+        arguments,
+    } = launched.map_err(SpawnError::from)?;
     let record = Arc::new(Record::new(Started {
         id: core.next_id(),
         owner: guest.key.owner().clone(),
         plan,
         confinement: enforcement.summary(),
-        arguments: request.strings,
+        arguments,
         captures,
         untaken,
         process: Arc::clone(&process),
     }));
-    place.hand_over(&record);
+    permit.hand_over(&record);
     let terms = guest.grant.detach();
     let child = Child::new(Arc::clone(&record), guest.registry.clone(), terms);
     core.emit_of(&record, || EventKind::Spawn {
@@ -211,27 +205,60 @@ fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
     Ok(child)
 }
 
-/// A child that runs, and the host's ends of its pipes.
+/// A child that runs, the host's ends of its pipes, and what is charged for the rest.
 struct Launched {
     process: Arc<dyn Process>,
     exit_fd: rustix::io::Result<OwnedFd>,
     host: HostStdio,
     untaken: UntakenPipes,
+    captures: [Capture; 2],
+    arguments: Charge,
 }
 
-/// Makes the pipes and launches the child; `stdin` and `descriptors` are what its owner is charged for
-/// them.
-fn launch(
-    place: &Place<'_>,
-    plan: &Plan,
-    stdin: Charge,
-    descriptors: Descriptors,
-) -> Result<Launched, LaunchError> {
-    let pipes = Pipes::new(&plan.streams, descriptors, stdin)?;
+/// Why nothing was launched: a launcher's error has its error number.
+enum Failure {
+    Refused(SpawnError),
+    Launch(LaunchError),
+}
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
+        Self::Launch(error)
+    }
+}
+
+impl From<Failure> for SpawnError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Launch(error) => error.into(),
+        }
+    }
+}
+
+/// Takes the child's place and what the host is to hold for it, makes the pipes and launches it.
+fn launch(permit: &mut Permit<'_>, plan: &Plan) -> Result<Launched, Failure> {
+    let streams = &plan.streams;
+    let caps = [
+        (streams.stdout, plan.capture.stdout_bytes),
+        (streams.stderr, plan.capture.stderr_bytes),
+    ];
+    let caps = caps.map(|(stdio, cap_bytes)| match stdio {
+        Stdio::Captured => usize::try_from(cap_bytes).unwrap_or(usize::MAX),
+        _ => 0,
+    });
+    let need = Need {
+        bytes: Arguments::bytes_of(&plan.request.args).saturating_add(streams.stdin.len()),
+        promised: caps[0].saturating_add(caps[1]),
+        descriptors: descriptors_of(streams),
+    };
+    let (mut charge, descriptors) = permit.take(need).map_err(Failure::Refused)?;
+    let stdin = charge.split(streams.stdin.len(), 0);
+    let captures = caps.map(|cap_bytes| Capture::new(charge.split(0, cap_bytes)));
+    let pipes = Pipes::new(streams, descriptors, stdin)?;
     let mut exit_fd = reserve_descriptor(&plan.program.file)?;
-    let scope = place.guest.key.scope();
-    let launched = place.core.launcher().launch(scope, plan, pipes.child)?;
-    let process: Arc<dyn Process> = launched.into();
+    let (scope, launcher) = (permit.guest.key.scope(), permit.core.launcher());
+    let process: Arc<dyn Process> = launcher.launch(scope, plan, pipes.child)?.into();
     let exit_fd = retry_on_intr(|| dup3(process.exit_fd(), &mut exit_fd, DupFlags::CLOEXEC))
         .map(|()| exit_fd);
     Ok(Launched {
@@ -239,6 +266,8 @@ fn launch(
         exit_fd,
         host: pipes.host,
         untaken: pipes.untaken,
+        captures,
+        arguments: charge,
     })
 }
 
@@ -257,114 +286,62 @@ fn reserve_descriptor(any: &File) -> Result<OwnedFd, LaunchError> {
     reserved.map_err(|error| LaunchError::new(Stage::Pipe, error))
 }
 
-/// What one child takes of the host, given back where nothing starts.
+/// The quotas and the place of one child, given back where nothing starts.
 struct Permit<'a> {
-    place: Place<'a>,
-    request: Held,
-    descriptors: Descriptors,
-}
-
-/// The memory that a request takes, charged to its owner.
-struct Held {
-    strings: Charge,
-    stdin: Charge,
-}
-
-impl<'a> Permit<'a> {
-    /// Charges the rate, and takes a place, the quotas, and what the host is to hold.
-    fn admit(guest: &'a Guest, command: &Command) -> Result<Self, SpawnError> {
-        let core = guest.registry.core();
-        core.admit(&guest.key, guest.grant.quotas())?;
-        let place = Place::new(guest);
-        let request = Held {
-            strings: place.hold(command.strings_bytes())?,
-            stdin: place.hold(command.stdin.len())?,
-        };
-        Self::new(place, command, request)
-    }
-
-    /// Takes a place and the quotas for a request whose rate and memory are charged already.
-    fn readmit(guest: &'a Guest, command: &Command, request: Held) -> Result<Self, SpawnError> {
-        let core = guest.registry.core();
-        core.readmit(&guest.key, guest.grant.quotas())?;
-        Self::new(Place::new(guest), command, request)
-    }
-
-    fn new(place: Place<'a>, command: &Command, request: Held) -> Result<Self, SpawnError> {
-        let streams = [command.stdout, command.stderr];
-        let descriptors = place.descriptors(&command.stdin, streams)?;
-        Ok(Self {
-            place,
-            request,
-            descriptors,
-        })
-    }
-
-    /// Gives back all but the memory of the request.
-    fn into_request(self) -> Held {
-        self.request
-    }
-}
-
-/// A slot and the quotas of one child, given back where nothing starts.
-struct Place<'a> {
     guest: &'a Guest,
     core: &'a Arc<Core>,
+    has_place: bool,
     handed_over: bool,
 }
 
-impl<'a> Place<'a> {
-    /// Of a child that the table has admitted.
-    fn new(guest: &'a Guest) -> Self {
+impl<'a> Permit<'a> {
+    /// Charges the rate, and takes the quotas.
+    fn admit(guest: &'a Guest) -> Result<Self, SpawnError> {
+        let core = guest.registry.core();
+        core.admit(&guest.key, guest.grant.quotas())?;
+        Ok(Self::new(guest, core))
+    }
+
+    /// Takes the quotas for a request whose rate is charged already.
+    fn readmit(guest: &'a Guest) -> Result<Self, SpawnError> {
+        let core = guest.registry.core();
+        core.readmit(&guest.key, guest.grant.quotas())?;
+        Ok(Self::new(guest, core))
+    }
+
+    fn new(guest: &'a Guest, core: &'a Arc<Core>) -> Self {
         Self {
             guest,
-            core: guest.registry.core(),
+            core,
+            has_place: false,
             handed_over: false,
         }
     }
 
-    fn share(&self) -> Share {
-        self.guest.grant.quotas().share()
+    /// Takes a place for the child, and what the host is to hold for it.
+    fn take(&mut self, need: Need) -> Result<(Charge, Descriptors), SpawnError> {
+        self.give_back_place();
+        let (key, quotas) = (&self.guest.key, self.guest.grant.quotas());
+        let taken = self.core.take(key, quotas, need)?;
+        self.has_place = true;
+        Ok(taken)
     }
 
-    /// Charges the owner for `bytes` of the request.
-    fn hold(&self, bytes: usize) -> Result<Charge, SpawnError> {
-        self.core.hold(&self.guest.key, self.share(), bytes)
-    }
-
-    /// Charges the owner for the descriptors of a child with these streams.
-    fn descriptors(
-        &self,
-        stdin: &Stdin,
-        [out, err]: [Stdio; 2],
-    ) -> Result<Descriptors, SpawnError> {
-        let count = descriptors_of(stdin, out, err);
-        let (core, guest) = (self.core, self.guest);
-        core.hold_descriptors(&guest.key, self.share(), count)
-    }
-
-    /// Promises its memory to each stream that `plan` captures.
-    fn captures(&self, plan: &Plan) -> Result<[Capture; 2], SpawnError> {
-        let capture = |stdio, cap_bytes| {
-            if stdio != Stdio::Captured {
-                return Ok(Capture::default());
-            }
-            let promised = self.core.promise(&self.guest.key, self.share(), cap_bytes);
-            promised.map(Capture::new)
-        };
-        Ok([
-            capture(plan.streams.stdout, plan.capture.stdout_bytes)?,
-            capture(plan.streams.stderr, plan.capture.stderr_bytes)?,
-        ])
+    fn give_back_place(&mut self) {
+        if std::mem::take(&mut self.has_place) {
+            self.core.give_back_place(&self.guest.key);
+        }
     }
 
     /// Closes pipes of the owner's oldest ended children, where the process has no descriptor left.
     /// Returns whether there were any.
-    fn make_descriptors(&self) -> bool {
+    fn make_room(&self) -> bool {
+        let lack = |descriptors| Need {
+            descriptors,
+            ..Need::default()
+        };
         let owner = self.guest.key.owner();
-        self.core
-            .make_room(owner, Kind::Descriptors, SPAWN_DESCRIPTORS)
-            || self.core.make_room(owner, Kind::Descriptors, 1)
+        self.core.make_room(owner, lack(SPAWN_DESCRIPTORS)) || self.core.make_room(owner, lack(1))
     }
 
     /// The child runs: its record gives the place back from now on.
@@ -374,9 +351,10 @@ impl<'a> Place<'a> {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if !self.handed_over {
+            self.give_back_place();
             self.core.cancel(&self.guest.key);
         }
     }

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use super::table::{Caps, Entry, GuestKey, Table};
 use crate::approval::Hooks;
-use crate::child::account::{Kind, Totals};
+use crate::child::account::{Need, Totals};
 use crate::child::owner::OwnerKey;
 use crate::child::record::Record;
 use crate::child::usage::TreeName;
@@ -33,8 +33,12 @@ impl Entry for Arc<Record> {
         Record::receipt(self)
     }
 
-    fn held(&self, kind: Kind) -> usize {
-        Record::held(self, kind)
+    fn held(&self) -> Need {
+        Record::held(self)
+    }
+
+    fn discard(&self) {
+        Record::discard(self);
     }
 }
 
@@ -182,20 +186,16 @@ impl Core {
         }
     }
 
-    /// Takes a place and the quotas for one child; the rate is charged even where
-    /// the request is refused. [`Core::insert`] uses the place, [`Core::cancel`]
-    /// gives it back.
+    /// Takes the quotas of one child; the rate is charged even where the request is refused.
+    /// [`Core::cancel`] gives the rest back where nothing starts.
     pub(crate) fn admit(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
         let admitted = self.table.lock().admit(guest, quotas, Instant::now());
-        self.discard(admitted?);
-        Ok(())
+        Ok(admitted?)
     }
 
     /// Does what [`Core::admit`] does for a request whose rate is charged already.
     pub(crate) fn readmit(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
-        let admitted = self.table.lock().readmit(guest, quotas);
-        self.discard(admitted?);
-        Ok(())
+        Ok(self.table.lock().readmit(guest, quotas)?)
     }
 
     /// Gives back what [`Core::admit`] took.

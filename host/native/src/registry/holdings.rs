@@ -1,18 +1,16 @@
 //! What the host holds for its guests: admitted here, and shown to the operator.
 //!
-//! A request is charged before it is decided, for all that it may leave with the host. Over the share of
-//! its owner the owner's oldest ended children make room, as far as that is enough; over the host's
-//! total nobody does, because what is another's is not the owner's to lose, and its own would be lost
-//! because of another.
-
-use std::sync::Arc;
+//! A child is charged before it starts, for all that it may leave with the host. Over the share of
+//! its owner the owner's oldest ended children make room, as far as that is enough. Over the host's
+//! total nobody does: the owner would lose its results because of another.
 
 use super::Registry;
 use super::core::Core;
 use super::table::GuestKey;
-use crate::child::account::{Account, Charge, Descriptors, Full, Kind, Share};
+use crate::child::account::{Charge, Descriptors, Full, Need};
 use crate::child::owner::OwnerKey;
 use crate::error::{Quota, SpawnError};
+use crate::grant::Quotas;
 
 /// What the host holds for one owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,66 +65,46 @@ impl Registry {
 }
 
 impl Core {
-    /// Holds `bytes` of a request of `guest`.
+    /// Takes a place and what `need` says for an admitted child of `guest`. [`Core::insert`] uses
+    /// the place, [`Core::give_back_place`] gives it back.
+    pub(crate) fn take(
+        &self,
+        guest: &GuestKey,
+        quotas: &Quotas,
+        need: Need,
+    ) -> Result<(Charge, Descriptors), SpawnError> {
+        Ok(self.with_table(|table| table.take(guest, quotas, need))?)
+    }
+
+    /// Gives back the place that [`Core::take`] took: nothing started in it.
+    pub(crate) fn give_back_place(&self, guest: &GuestKey) {
+        self.with_table(|table| table.give_back_place(guest));
+    }
+
+    /// Charges `bytes` of a request of `guest` that waits. For a mere question nobody makes room.
     pub(crate) fn hold(
         &self,
         guest: &GuestKey,
-        share: Share,
+        quotas: &Quotas,
         bytes: usize,
     ) -> Result<Charge, SpawnError> {
-        self.admit_to(guest, |account| account.hold(share, bytes))
-    }
-
-    /// Holds the descriptors of a child of `guest`.
-    pub(crate) fn hold_descriptors(
-        &self,
-        guest: &GuestKey,
-        share: Share,
-        count: usize,
-    ) -> Result<Descriptors, SpawnError> {
-        self.admit_to(guest, |account| account.hold_descriptors(share, count))
-    }
-
-    /// Promises `bytes` to a capture of a child of `guest`.
-    pub(crate) fn promise(
-        &self,
-        guest: &GuestKey,
-        share: Share,
-        bytes: u64,
-    ) -> Result<Charge, SpawnError> {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.admit_to(guest, |account| account.promise(share, bytes))
-    }
-
-    /// Charges the guest's owner, whose ended children make room if its share is full.
-    fn admit_to<T>(
-        &self,
-        guest: &GuestKey,
-        charge: impl Fn(&Arc<Account>) -> Result<T, Full>,
-    ) -> Result<T, SpawnError> {
-        loop {
-            let (kind, shortfall) = match charge(guest.account()) {
-                Ok(charged) => return Ok(charged),
-                Err(Full::Host) => return Err(SpawnError::Quota(Quota::HostCapacity)),
-                Err(Full::Share { kind, shortfall }) => (kind, shortfall),
-            };
-            if !self.make_room(guest.owner(), kind, shortfall) {
-                return Err(SpawnError::Quota(match kind {
-                    Kind::Memory => Quota::HeldMemory,
-                    Kind::Descriptors => Quota::HeldDescriptors,
-                }));
-            }
+        let need = Need {
+            bytes,
+            ..Need::default()
+        };
+        // Under the lock, so that `Table::take` finds what it has looked up.
+        match self.with_table(|_| guest.account().take(quotas.share(), need)) {
+            Ok((charge, _)) => Ok(charge),
+            Err(Full::Host) => Err(SpawnError::Quota(Quota::HostCapacity)),
+            Err(Full::Share(_)) => Err(SpawnError::Quota(Quota::HeldMemory)),
         }
     }
 
-    /// Evicts the oldest ended children of `owner` that hold `shortfall` of this kind together.
-    /// Returns whether there were any.
-    pub(crate) fn make_room(&self, owner: &OwnerKey, kind: Kind, shortfall: usize) -> bool {
-        let evicted = self.with_table(|table| table.evict_holding(owner, kind, shortfall));
-        let any = !evicted.is_empty();
-        for record in evicted {
-            self.discard(Some(record));
-        }
-        any
+    /// Evicts the oldest ended children of `owner` that hold `lack` together. Returns whether there
+    /// were any.
+    pub(crate) fn make_room(&self, owner: &OwnerKey, lack: Need) -> bool {
+        let evicted = self.with_table(|table| table.evict_holding(owner, lack));
+        evicted.iter().for_each(|record| record.discard());
+        !evicted.is_empty()
     }
 }

@@ -106,7 +106,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::child::account::Share;
+    use crate::child::account::{Need, Share};
     use crate::grant::Rate;
 
     fn owners() -> Owners {
@@ -147,10 +147,14 @@ mod tests {
     #[test]
     fn an_owner_is_forgotten_once_its_rate_is_whole_again() {
         let (mut owners, now) = (owners(), Instant::now());
-        (0..1000).for_each(|number| drop(visit(&mut owners, number, now)));
+        for number in 0..1000 {
+            visit(&mut owners, number, now);
+        }
         assert_eq!(owners.counts(), (0, 1000));
         let later = now + Duration::from_secs(86_400);
-        (1000..2000).for_each(|number| drop(visit(&mut owners, number, later)));
+        for number in 1000..2000 {
+            visit(&mut owners, number, later);
+        }
         assert!(owners.counts().1 <= 1000, "{:?}", owners.counts());
     }
 
@@ -174,11 +178,17 @@ mod tests {
         };
         let owner = tenant(0);
         let account = Arc::clone(owners.usage(&owner).account());
-        let open = account.hold_descriptors(share, 1).expect("there is room");
+        let need = Need {
+            descriptors: 1,
+            ..Need::default()
+        };
+        let open = account.take(share, need).expect("there is room");
         owners.forget_unused(&owner);
         assert_eq!(owners.counts(), (1, 0));
         drop(open);
-        (1..=MIN_SWEEP).for_each(|number| drop(visit(&mut owners, number, now)));
+        for number in 1..=MIN_SWEEP {
+            visit(&mut owners, number, now);
+        }
         assert_eq!(owners.counts().0, 0);
     }
 }

@@ -9,7 +9,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::core::Core;
-use crate::child::account::Kind;
+use crate::child::account::Need;
 use crate::child::capture::Capture;
 use crate::child::pipes::Input;
 use crate::child::record::Record;
@@ -133,8 +133,11 @@ impl<'a> Pump<'a> {
         }
         let shortfall = self.capture.lock().shortfall(read);
         if shortfall > 0 {
-            let owner = self.record.owner();
-            self.core.make_room(owner, Kind::Memory, shortfall);
+            let lack = Need {
+                bytes: shortfall,
+                ..Need::default()
+            };
+            self.core.make_room(self.record.owner(), lack);
         }
         self.capture.lock().append(&buffer[..read]);
         drop(buffer);

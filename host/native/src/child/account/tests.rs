@@ -9,16 +9,35 @@ const SHARE: Share = Share {
     descriptors: 4,
 };
 
-fn lacks(kind: Kind, shortfall: usize) -> Full {
-    Full::Share { kind, shortfall }
+fn bytes(bytes: usize) -> Need {
+    Need {
+        bytes,
+        ..Need::default()
+    }
+}
+
+fn promised(promised: usize) -> Need {
+    Need {
+        promised,
+        ..Need::default()
+    }
+}
+
+fn descriptors(descriptors: usize) -> Need {
+    Need {
+        descriptors,
+        ..Need::default()
+    }
 }
 
 #[test]
 fn promises_beyond_the_share_are_made_and_share_it() {
     let totals = Totals::new(1000, 10);
     let account = Account::new(Arc::clone(&totals));
-    let [mut one, mut two] =
-        [(); 2].map(|()| account.promise(SHARE, 80).expect("a promise fills nothing"));
+    let [mut one, mut two] = [(); 2].map(|()| {
+        let taken = account.take(SHARE, promised(80));
+        taken.expect("a promise fills nothing").0
+    });
     assert_eq!(totals.bytes().0, 100, "the share, and no more, is taken");
     assert_eq!(one.keep(70), 70);
     assert_eq!(two.shortfall(40), 10);
@@ -35,12 +54,14 @@ fn promises_beyond_the_share_are_made_and_share_it() {
 #[test]
 fn what_is_there_is_refused_over_the_share() {
     let account = Account::new(Totals::new(1000, 10));
-    let mut first = account.hold(SHARE, 60).expect("there is room");
-    let refused = account.hold(SHARE, 50).expect_err("over the share");
-    assert_eq!(refused, lacks(Kind::Memory, 10));
-    first.shrink(50);
-    let second = account.hold(SHARE, 50).expect("there is room");
+    let mut first = account.take(SHARE, bytes(60)).expect("there is room").0;
+    assert_eq!(account.lack(SHARE, bytes(50)), bytes(10));
+    let refused = account.take(SHARE, bytes(50)).expect_err("over the share");
+    assert_eq!(refused, Full::Share(Kind::Memory));
+    drop(first.split(10, 0));
+    let second = account.take(SHARE, bytes(50)).expect("there is room");
     assert_eq!(account.held().0, 100);
+    assert_eq!(account.lack(SHARE, bytes(0)), Need::default());
     drop((first, second));
     assert!(account.is_empty());
 }
@@ -49,29 +70,49 @@ fn what_is_there_is_refused_over_the_share() {
 fn the_host_refuses_what_is_over_its_total_and_takes_nothing_from_another() {
     let totals = Totals::new(150, 6);
     let [one, two] = [(); 2].map(|()| Account::new(Arc::clone(&totals)));
-    let mut first = one.promise(SHARE, 100).expect("there is room");
-    let mut second = two.promise(SHARE, 50).expect("there is room");
-    assert_eq!(two.promise(SHARE, 1).expect_err("none is left"), Full::Host);
-    assert_eq!((first.keep(100), second.keep(50)), (100, 50));
-    drop(first);
-    drop(two.promise(SHARE, 1).expect("it was given back"));
-
-    let four = one.hold_descriptors(SHARE, 4).expect("there is room");
-    let refused = one.hold_descriptors(SHARE, 1).expect_err("over the share");
-    assert_eq!(refused, lacks(Kind::Descriptors, 1));
-    let refused = two.hold_descriptors(SHARE, 3).expect_err("none is left");
+    let (mut first, _) = one.take(SHARE, promised(100)).expect("there is room");
+    let (mut second, _) = two.take(SHARE, promised(50)).expect("there is room");
+    let refused = two.take(SHARE, promised(1)).expect_err("none is left");
     assert_eq!(refused, Full::Host);
+    assert_eq!((first.keep(100), second.keep(50)), (100, 50));
+    assert!(
+        two.host_has(SHARE, promised(30), bytes(30)),
+        "its own makes room"
+    );
+    assert!(!two.host_has(SHARE, promised(31), bytes(30)));
+    drop(first);
+    drop(two.take(SHARE, promised(1)).expect("it was given back"));
+
+    let four = one.take(SHARE, descriptors(4)).expect("there is room");
+    let refused = one.take(SHARE, descriptors(1)).expect_err("over the share");
+    assert_eq!(refused, Full::Share(Kind::Descriptors));
+    let refused = two.take(SHARE, descriptors(3)).expect_err("none is left");
+    assert_eq!(refused, Full::Host);
+    assert!(one.host_has(SHARE, descriptors(4), descriptors(2)));
+    assert!(!two.host_has(SHARE, descriptors(3), Need::default()));
     drop(four);
-    drop(two.hold_descriptors(SHARE, 3).expect("it was given back"));
+    drop(two.take(SHARE, descriptors(3)).expect("it was given back"));
     drop(second);
     assert!(one.is_empty() && two.is_empty());
     assert_eq!((totals.bytes().0, totals.descriptors().0), (0, 0));
 }
 
 #[test]
+fn a_refusal_for_one_kind_takes_nothing_of_the_other() {
+    let account = Account::new(Totals::new(1000, 10));
+    let need = Need {
+        descriptors: 2,
+        ..bytes(101)
+    };
+    let refused = account.take(SHARE, need).expect_err("over the share");
+    assert_eq!(refused, Full::Share(Kind::Memory));
+    assert!(account.is_empty());
+}
+
+#[test]
 fn a_descriptor_counts_until_it_is_closed() {
     let account = Account::new(Totals::new(100, 10));
-    let mut own = account.hold_descriptors(SHARE, 3).expect("there is room");
+    let (_, mut own) = account.take(SHARE, descriptors(3)).expect("there is room");
     let (reader, writer) = rustix::pipe::pipe().expect("a pipe");
     let [reader, writer] = [reader, writer].map(|fd| Arc::new(own.with(fd)));
     drop(own);
@@ -102,7 +143,7 @@ enum Step {
     Settle {
         charge: usize,
     },
-    Shrink {
+    Split {
         charge: usize,
         bytes: usize,
     },
@@ -119,7 +160,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (any(), any(), bytes()).prop_map(|(owner, share, bytes)| Step::Promise { owner, share, bytes }),
         6 => (any(), bytes()).prop_map(|(charge, bytes)| Step::Keep { charge, bytes }),
         2 => any().prop_map(|charge| Step::Settle { charge }),
-        1 => (any(), bytes()).prop_map(|(charge, bytes)| Step::Shrink { charge, bytes }),
+        1 => (any(), bytes()).prop_map(|(charge, bytes)| Step::Split { charge, bytes }),
         3 => any().prop_map(|charge| Step::Drop { charge }),
     ]
 }
@@ -147,11 +188,15 @@ proptest! {
                 Step::Hold { owner, share, bytes } | Step::Promise { owner, share, bytes } => {
                     let account = &accounts[owner % 3];
                     let share = Share { bytes: SHARES[share % 2], descriptors: 0 };
-                    let charge = match step {
-                        Step::Hold { .. } => account.hold(share, bytes),
-                        _ => account.promise(share, bytes),
+                    let need = match step {
+                        Step::Hold { .. } => self::bytes(bytes),
+                        _ => promised(bytes),
                     };
-                    charges.extend(charge.ok());
+                    let has = account.host_has(share, need, Need::default());
+                    let lack = account.lack(share, need);
+                    let taken = account.take(share, need);
+                    prop_assert_eq!(taken.is_ok(), has && lack == Need::default());
+                    charges.extend(taken.ok().map(|(charge, _)| charge));
                 }
                 Step::Keep { charge, bytes } => {
                     if let Some(charge) = chosen(&mut charges, charge) {
@@ -165,10 +210,9 @@ proptest! {
                         charge.settle();
                     }
                 }
-                Step::Shrink { charge, bytes } => {
-                    if let Some(charge) = chosen(&mut charges, charge) {
-                        charge.shrink(bytes);
-                    }
+                Step::Split { charge, bytes } => {
+                    let part = chosen(&mut charges, charge).map(|it| it.split(bytes, bytes / 2));
+                    charges.extend(part);
                 }
                 Step::Drop { charge } => {
                     if let Some(index) = charge.checked_rem(charges.len()) {

@@ -61,8 +61,8 @@ enum Verb {
     },
     Evict {
         owner: usize,
-        kind: usize,
-        shortfall: usize,
+        bytes: usize,
+        descriptors: usize,
     },
     Close,
 }
@@ -81,8 +81,8 @@ fn verb() -> impl Strategy<Value = Verb> {
         2 => any().prop_map(|child| Verb::Release { child }),
         3 => any().prop_map(|child| Verb::Detach { child }),
         3 => (any(), any()).prop_map(|(guest, child)| Verb::Attach { guest, child }),
-        2 => (any(), any(), 1usize..12)
-            .prop_map(|(owner, kind, shortfall)| Verb::Evict { owner, kind, shortfall }),
+        2 => (any(), 0usize..12, 0usize..3)
+            .prop_map(|(owner, bytes, descriptors)| Verb::Evict { owner, bytes, descriptors }),
         1 => (0u8..20).prop_map(|n| if n == 0 { Verb::Close } else { Verb::Leave { guest: 0 } }),
     ]
 }
@@ -153,19 +153,19 @@ impl Model {
         own.iter().map(|child| child.id).collect()
     }
 
-    /// Returns those that go for `shortfall` of this kind.
-    fn holding(&self, owner: &OwnerKey, kind: Kind, shortfall: usize) -> Vec<u64> {
-        let mut ids = Vec::new();
-        let mut found = 0;
-        let all = self.in_order(owner).into_iter();
-        for id in all.filter(|id| Fake(*id).held(kind) > 0) {
-            if found >= shortfall {
-                break;
+    /// Returns those that go for `lack`.
+    fn holding(&self, owner: &OwnerKey, lack: Need) -> Vec<u64> {
+        let (mut ids, mut bytes, mut descriptors) = (Vec::new(), 0, 0);
+        for id in self.in_order(owner) {
+            let held = Fake(id).held();
+            if bytes < lack.bytes || descriptors < lack.descriptors && held.descriptors > 0 {
+                ids.push(id);
+                bytes += held.bytes;
+                descriptors += held.descriptors;
             }
-            found += Fake(id).held(kind);
-            ids.push(id);
         }
-        if found < shortfall { Vec::new() } else { ids }
+        let enough = bytes >= lack.bytes && descriptors >= lack.descriptors;
+        if enough { ids } else { Vec::new() }
     }
 
     fn evict(&mut self, id: u64) {
@@ -193,7 +193,7 @@ impl Model {
         &mut self,
         scope: Scope,
         (max_live, max_total, max_held): (u32, u64, u32),
-    ) -> Result<Option<u64>, Refusal> {
+    ) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::Shutdown);
         }
@@ -214,7 +214,6 @@ impl Model {
         if guest.total >= max_total {
             return Err(Refusal::Quota(Quota::TotalChildren));
         }
-        let mut evicted = None;
         let share = usize::try_from(max_held).expect("few").min(CAPS.entries);
         let own = self
             .children
@@ -226,11 +225,9 @@ impl Model {
             .iter()
             .filter(|scope| *self.owner_of(**scope) == owner);
         if own + starting.count() >= share {
-            evicted = self.in_order(&owner).first().copied();
-            let Some(id) = evicted else {
-                return Err(Refusal::Quota(Quota::LiveChildren));
-            };
-            self.evict(id);
+            let oldest = self.in_order(&owner).first().copied();
+            let oldest = oldest.ok_or(Refusal::Quota(Quota::LiveChildren))?;
+            self.evict(oldest);
         } else if self.children.len() + self.places.len() >= CAPS.entries {
             return Err(Refusal::Quota(Quota::HostCapacity));
         }
@@ -240,7 +237,7 @@ impl Model {
             .find(|guest| guest.key.scope == scope);
         guest.expect("it has not left").total += 1;
         self.places.push(scope);
-        Ok(evicted)
+        Ok(())
     }
 
     fn detach(&mut self, id: u64, key: DetachKey) -> Result<Option<u64>, Refusal> {
@@ -320,13 +317,18 @@ impl Run {
                     max_held_children: limits.2,
                     ..Quotas::default()
                 };
-                let admitted = table.admit(&key, &quotas, Instant::now()).map(id);
+                let admitted = table.admit(&key, &quotas, Instant::now());
+                let admitted = admitted.and_then(|()| {
+                    let taken = table.take(&key, &quotas, Need::default());
+                    taken.map(drop).inspect_err(|_| table.cancel(&key))
+                });
                 assert_eq!(admitted, model.admit(key.scope, limits));
             }
             Verb::Cancel { place } => {
                 let Some((index, key)) = model.place(place) else {
                     return;
                 };
+                table.give_back_place(&key);
                 table.cancel(&key);
                 model.places.remove(index);
                 let guest = model
@@ -428,14 +430,18 @@ impl Run {
             }
             Verb::Evict {
                 owner,
-                kind,
-                shortfall,
+                bytes,
+                descriptors,
             } => {
                 let owner = OwnerKey::new(["a", "b"][owner % 2], "");
-                let kind = [Kind::Memory, Kind::Descriptors][kind % 2];
-                let evicted = table.evict_holding(&owner, kind, shortfall);
+                let lack = Need {
+                    bytes,
+                    promised: 0,
+                    descriptors,
+                };
+                let evicted = table.evict_holding(&owner, lack);
                 let evicted: Vec<_> = evicted.into_iter().map(|Fake(id)| id).collect();
-                assert_eq!(evicted, model.holding(&owner, kind, shortfall));
+                assert_eq!(evicted, model.holding(&owner, lack));
                 evicted.into_iter().for_each(|id| model.evict(id));
             }
             Verb::Close => {
@@ -498,7 +504,9 @@ impl Run {
         let Self { table, model } = self;
         for place in std::mem::take(&mut model.places) {
             let guest = model.guests.iter().find(|guest| guest.key.scope == place);
-            table.cancel(&guest.expect("it has not left").key);
+            let key = &guest.expect("it has not left").key;
+            table.give_back_place(key);
+            table.cancel(key);
         }
         for child in &model.children {
             if child.phase == SlotPhase::Running {
