@@ -178,7 +178,8 @@ impl Child {
         self.record.kill(KillReason::Requested, grace);
     }
 
-    /// Returns the output captured so far, from these byte offsets on.
+    /// Returns the output captured so far, from these byte offsets on. It is gone, and counts as
+    /// dropped, once the child has ended and made room for others of its owner.
     pub fn captured(&self, stdout_offset: u64, stderr_offset: u64) -> (Captured, Captured) {
         self.record.captured(stdout_offset, stderr_offset)
     }

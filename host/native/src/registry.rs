@@ -11,6 +11,7 @@ pub(crate) mod builder;
 mod core;
 mod detach;
 mod ended;
+mod heap;
 mod holdings;
 mod key;
 mod owners;

@@ -101,6 +101,8 @@ impl Total {
 pub(crate) struct Totals {
     bytes: Total,
     descriptors: Total,
+    /// Bytes that were there and are given back, since somebody has taken this count.
+    freed_bytes: AtomicUsize,
 }
 
 impl Totals {
@@ -109,7 +111,18 @@ impl Totals {
         Arc::new(Self {
             bytes: Total::new(max_bytes),
             descriptors: Total::new(max_descriptors),
+            freed_bytes: AtomicUsize::new(0),
         })
+    }
+
+    /// Returns the bytes that were given back since [`Totals::forget_freed`].
+    pub(crate) fn freed_bytes(&self) -> usize {
+        self.freed_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts from zero again what is given back.
+    pub(crate) fn forget_freed(&self) {
+        self.freed_bytes.store(0, Ordering::Relaxed);
     }
 
     /// Returns the share, but no more than there is at all.
@@ -273,6 +286,7 @@ impl Account {
         // Neither number has grown, so neither has what they reserve.
         self.totals.bytes.give_back(held.reserved - reserved);
         held.reserved = reserved;
+        self.totals.freed_bytes.fetch_add(kept, Ordering::Relaxed);
     }
 }
 

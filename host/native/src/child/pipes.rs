@@ -13,7 +13,9 @@ use super::pipe::UntakenPipes;
 use crate::launch::{ChildStdio, LaunchError, Stage};
 use crate::streams::{Stdin, Stdio, Streams};
 
-/// The host's descriptors of one running child, its pipes left out: two for its pidfd, TODO.
+/// The host's descriptors of one running child, its pipes left out: its pidfd, which the launcher has,
+/// and the copy of it that the registry waits for. What a launcher keeps for several children is not
+/// charged to one.
 const PROCESS_DESCRIPTORS: usize = 2;
 
 /// All pipes of one child.

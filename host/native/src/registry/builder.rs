@@ -18,6 +18,7 @@ pub struct RegistryBuilder {
     max_held_bytes: usize,
     max_held_descriptors: Option<usize>,
     max_receipts: usize,
+    return_memory: bool,
     launcher: Option<Arc<dyn Launcher>>,
     on_event: Option<OnEvent>,
     hooks: Hooks,
@@ -51,6 +52,7 @@ impl RegistryBuilder {
             max_held_bytes: DEFAULT_MAX_HELD_BYTES,
             max_held_descriptors: None,
             max_receipts: DEFAULT_MAX_RECEIPTS,
+            return_memory: true,
             launcher: None,
             on_event: None,
             hooks: Hooks::default(),
@@ -99,6 +101,18 @@ impl RegistryBuilder {
         self
     }
 
+    /// Sets whether memory goes back to the machine after guests have given it back; true by default.
+    ///
+    /// glibc's allocator keeps what is freed. The registry calls `malloc_trim` on a thread of its own, a
+    /// second after 1 MiB or more was given back and at most once a second. It concerns the heap of the
+    /// whole process, whose other threads may wait for it for some milliseconds: a host with a large heap and
+    /// little patience passes false. With another allocator or C library it has no effect.
+    #[must_use]
+    pub fn return_memory(mut self, is_returned: bool) -> Self {
+        self.return_memory = is_returned;
+        self
+    }
+
     /// Sets what starts children; by default [`NativeLauncher`].
     #[must_use]
     pub fn launcher(mut self, launcher: Arc<dyn Launcher>) -> Self {
@@ -136,7 +150,7 @@ impl RegistryBuilder {
     /// with a reason for the operator. There is none by default.
     ///
     /// It is called once for every child that is about to start, on the thread that
-    /// starts it and with its slot taken, so it must not block. It can only narrow
+    /// starts it and with its quotas taken, so it must not block. It can only narrow
     /// what the grant allows; a panic in it is a denial.
     #[must_use]
     pub fn veto(
@@ -166,6 +180,7 @@ impl RegistryBuilder {
                 max_held_descriptors: self
                     .max_held_descriptors
                     .unwrap_or_else(default_max_descriptors),
+                return_memory: self.return_memory,
             })
         })?;
         let core = thread.core();

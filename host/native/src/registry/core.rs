@@ -13,6 +13,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::heap::HeapReturn;
 use super::table::{Caps, Entry, GuestKey, Table};
 use crate::approval::Hooks;
 use crate::child::account::{Need, Totals};
@@ -52,6 +53,7 @@ pub(super) struct Settings {
     pub(super) max_receipts: usize,
     pub(super) max_held_bytes: usize,
     pub(super) max_held_descriptors: usize,
+    pub(super) return_memory: bool,
 }
 
 /// The shared state of a registry.
@@ -61,6 +63,7 @@ pub(crate) struct Core {
     hooks: Hooks,
     on_event: Option<OnEvent>,
     totals: Arc<Totals>,
+    heap_return: HeapReturn,
     max_entries: usize,
     /// Where the supervisors, which share a thread, read output into.
     read_buffer: Mutex<Vec<u8>>,
@@ -101,6 +104,7 @@ impl Core {
             next_id: AtomicU64::new(1),
             table: Mutex::new(Table::new(caps, Arc::clone(&totals))),
             totals,
+            heap_return: HeapReturn::new(settings.return_memory),
             child_started: Notify::new(),
             idle: Notify::new(),
             idle_blocking: Condvar::new(),
@@ -124,6 +128,10 @@ impl Core {
     /// What the host holds for all owners.
     pub(super) fn totals(&self) -> &Totals {
         &self.totals
+    }
+
+    pub(super) fn heap_return(&self) -> &HeapReturn {
+        &self.heap_return
     }
 
     /// The bound on entries.
@@ -226,7 +234,7 @@ impl Core {
     }
 
     /// The child's tree is gone and its output complete.
-    pub(super) fn complete(&self, record: &Record, status: ExitStatus, at: SystemTime) {
+    pub(super) fn complete(self: &Arc<Self>, record: &Record, status: ExitStatus, at: SystemTime) {
         record.settle();
         self.emit_of(record, || exit_event(record, status, at));
         let mut table = self.table.lock();
@@ -234,6 +242,7 @@ impl Core {
         let is_idle = table.is_idle();
         drop(table);
         self.discard(removed);
+        self.return_memory_soon();
         self.notify_if(is_idle);
     }
 
@@ -243,9 +252,10 @@ impl Core {
     }
 
     /// The child's handle is gone.
-    pub(crate) fn release(&self, record: &Record) {
+    pub(crate) fn release(self: &Arc<Self>, record: &Record) {
         let removed = self.table.lock().release(record.id());
         self.discard(removed);
+        self.return_memory_soon();
     }
 
     /// Runs `verb` on the table.

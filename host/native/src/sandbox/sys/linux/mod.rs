@@ -5,6 +5,7 @@ mod builder;
 mod cgroup;
 mod descriptors;
 mod fd;
+mod heap;
 mod launcher;
 mod owners;
 mod policy;
@@ -18,4 +19,5 @@ mod tmp;
 
 pub use builder::NativeLauncherBuilder;
 pub(crate) use descriptors::{DescriptorTable, shared_memory_device};
+pub(crate) use heap::return_free_memory;
 pub use launcher::NativeLauncher;
