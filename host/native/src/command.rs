@@ -81,7 +81,8 @@ impl Command {
             .chain(&self.args)
             .chain(variables)
             .chain(&self.cwd);
-        strings.map(|text| text.len() + STRING_OVERHEAD_BYTES).sum()
+        let bytes = strings.map(|text| text.len() + STRING_OVERHEAD_BYTES);
+        bytes.sum::<usize>() + self.stdin.len()
     }
 
     /// Refuses what no grant can allow.
