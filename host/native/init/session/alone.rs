@@ -40,7 +40,7 @@ pub(crate) fn run(control: i32, announcements: i32) -> ! {
         })
     });
     let Ok(mut server) = server else { exit(1) };
-    if socket::send(&control, &Report::Ready, None).is_err() {
+    if socket::send(&control, &Report::Ready { pid_1: 0 }, None).is_err() {
         exit(0);
     }
     serve::serve(&mut server)

@@ -55,7 +55,7 @@ fn begin<'new, 'old: 'new>(
     if is_confined.is_err() || lacks_domain() {
         exit(1);
     }
-    if socket::send(control, &Report::Ready, None).is_err() {
+    if socket::send(control, &Report::Ready { pid_1: 0 }, None).is_err() {
         exit(0);
     }
     Server {

@@ -38,11 +38,11 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     let forked = network::own_namespaces()
         .and_then(|own| Ok((own, socket::pair()?)))
         .and_then(|own| Ok((namespaces::fork()?, own)));
-    let (pid_namespace, (namespaces, [pid1, server])) = match forked {
+    let (forked, (namespaces, [pid1, server])) = match forked {
         Ok(forked) => forked,
         Err(errno) => fail(&control, Step::Namespaces, errno, 0),
     };
-    let Some(pid_namespace) = pid_namespace else {
+    let Some((pid, pid_namespace)) = forked else {
         drop(pid1);
         drop(announcements);
         pid1::run(Pid1 {
@@ -88,7 +88,7 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     // Until pid 1 has closed and unmapped all that it does not keep. If it could not, it has reported why.
     let _ = socket::await_peer(&pid1);
     drop(pid1);
-    if socket::send(&control, &Report::Ready, None).is_err() {
+    if socket::send(&control, &Report::Ready { pid_1: pid }, None).is_err() {
         exit(0);
     }
     serve::serve(&mut server)

@@ -28,8 +28,11 @@ pub enum Report {
         /// The index of the operation that failed, where the step is [`Step::Root`].
         operation: u32,
     },
-    /// The session takes requests.
-    Ready,
+    /// A server takes requests.
+    Ready {
+        /// Pid 1 of the session whose first server reports this, as the host sees it; 0 from any other server.
+        pid_1: u32,
+    },
     /// A child could not be started.
     Refused {
         /// The step that failed; `None` if the child could not be cloned.
@@ -51,7 +54,7 @@ impl Report {
                 errno,
                 operation,
             } => [FAILED, step.number(), errno.cast_unsigned(), operation],
-            Self::Ready => [READY, 0, 0, 0],
+            Self::Ready { pid_1 } => [READY, pid_1, 0, 0],
             Self::Refused { step, errno, pid } => {
                 [REFUSED, step_word(step), errno.cast_unsigned(), pid]
             }
@@ -75,7 +78,7 @@ impl Report {
                 errno: errno.cast_signed(),
                 operation,
             },
-            [READY, 0, 0, 0] => Self::Ready,
+            [READY, pid_1, 0, 0] => Self::Ready { pid_1 },
             [REFUSED, number, errno, pid] => Self::Refused {
                 step: step(number)?,
                 errno: errno.cast_signed(),

@@ -3,6 +3,7 @@
 
 mod builder;
 mod cgroup;
+mod deferred;
 mod descriptors;
 mod fd;
 mod launcher;

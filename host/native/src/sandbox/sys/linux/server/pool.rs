@@ -22,7 +22,9 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown, shutdown};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::message::{receive, socket_pair};
+use super::orphans::Orphans;
 use super::process::{Server, send};
+use crate::sandbox::sys::linux::deferred::Deferred;
 use crate::status::Signal;
 
 /// Free servers that are kept: 4, more than threads that usually spawn at once. Each takes some
@@ -47,7 +49,12 @@ pub(crate) struct Servers {
     first: OwnedFd,
     /// Whether each server has a domain of its own.
     have_domains: bool,
+    /// What the trees of a session have left behind, all together.
+    orphans: Option<Orphans>,
     state: Mutex<State>,
+    /// The ends of free servers that are not kept: a thousand children that end at once do not wait for
+    /// the ends of a thousand servers.
+    trim: Deferred,
 }
 
 #[derive(Debug, Default)]
@@ -61,11 +68,13 @@ struct State {
 
 impl Servers {
     /// Returns the servers that the one at the other end of `first` starts.
-    pub(crate) fn new(first: OwnedFd, have_domains: bool) -> Self {
+    pub(crate) fn new(first: OwnedFd, have_domains: bool, orphans: Option<Orphans>) -> Self {
         Self {
             first,
             have_domains,
+            orphans,
             state: Mutex::default(),
+            trim: Deferred::default(),
         }
     }
 
@@ -117,7 +126,7 @@ impl Servers {
         drop(theirs);
         let message = receive(&control, RecvFlags::empty())?;
         match (message.report, message.sender) {
-            (Some(Report::Ready), Some(pid)) => {
+            (Some(Report::Ready { .. }), Some(pid)) => {
                 set_socket_passcred(&control, false)?;
                 let mut state = self.state.lock();
                 state.count += 1;
@@ -128,17 +137,25 @@ impl Servers {
         }
     }
 
-    fn give_back(&self, server: Arc<Server>) {
-        let surplus = {
+    fn give_back(self: &Arc<Self>, server: Arc<Server>) {
+        let count = {
             let mut state = self.state.lock();
-            if state.free.len() < KEPT {
-                state.free.push(server);
-                None
-            } else {
-                Some(server)
-            }
+            state.free.push(server);
+            state.free.len()
         };
-        if let Some(server) = surplus {
+        if count > KEPT {
+            self.trim.request(self, Self::trim);
+        }
+    }
+
+    /// Ends the free servers that are not kept: those that have been free for the longest time.
+    fn trim(&self) {
+        let surplus: Vec<_> = {
+            let mut state = self.state.lock();
+            let count = state.free.len().saturating_sub(KEPT);
+            state.free.drain(..count).collect()
+        };
+        for server in surplus {
             self.end(server);
         }
     }
@@ -189,7 +206,7 @@ pub(crate) struct Claimed {
     server: Arc<Server>,
     /// Whether the server ends when this is dropped.
     is_last: bool,
-    /// Whether nothing of the tree is left, or all of it has been killed.
+    /// Whether nothing of the tree is known to be left, or all of it has been killed.
     is_empty: AtomicBool,
 }
 
@@ -206,6 +223,18 @@ impl Claimed {
     /// Notes that nothing of the tree is left.
     pub(crate) fn mark_empty(&self) {
         self.is_empty.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether nothing of the tree is left, whose leader has ended; false where that would take a search.
+    pub(crate) fn is_empty(&self) -> bool {
+        if self.is_empty.load(Ordering::Relaxed) {
+            return true;
+        }
+        let is_empty = self.servers.orphans.as_ref().is_some_and(Orphans::are_none);
+        if is_empty {
+            self.mark_empty();
+        }
+        is_empty
     }
 
     /// Ends the server. A reply may still come, which no later request must take for its own.

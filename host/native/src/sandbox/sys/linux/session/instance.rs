@@ -258,6 +258,11 @@ impl Session {
         self.servers.claim().expect("it starts").pid()
     }
 
+    /// Returns the number of servers but the first.
+    pub(crate) fn server_count(&self) -> u64 {
+        self.servers.count()
+    }
+
     pub(crate) fn first_server(&self) -> rustix::process::Pid {
         let processes = self.processes.as_ref();
         processes.expect("only dropping takes it").server.pid

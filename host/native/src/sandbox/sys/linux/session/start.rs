@@ -20,7 +20,7 @@ use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
 use crate::sandbox::sys::linux::server::{
-    Announcements, Servers, receive, set_timeouts, socket_pair,
+    Announcements, Orphans, Servers, receive, set_timeouts, socket_pair,
 };
 use crate::sandbox::sys::linux::spawner::Spawner;
 use crate::sandbox::sys::linux::spawner::services::SessionFiles;
@@ -95,9 +95,12 @@ impl Session {
             _lease: user.lease,
         };
         let ready = wait_until_ready(&control, &layout);
-        let settled = ready.and_then(|()| foundation.settled(rules).ok_or_else(session_outdated));
-        let places = match settled {
-            Ok(places) => places,
+        let settled = ready.and_then(|pid_1| {
+            let places = foundation.settled(rules).ok_or_else(session_outdated)?;
+            Ok((pid_1, places))
+        });
+        let (pid_1, places) = match settled {
+            Ok(settled) => settled,
             Err(error) => {
                 drop((control, lifeline));
                 processes.end(Vec::new());
@@ -107,7 +110,11 @@ impl Session {
         Ok(Self {
             tasks: profile.processes,
             user: user.identity,
-            servers: Arc::new(Servers::new(control, landlock::has_signal_scope())),
+            servers: Arc::new(Servers::new(
+                control,
+                landlock::has_signal_scope(),
+                Some(Orphans::of(pid_1)),
+            )),
             lifeline,
             processes: Some(processes),
             unreaped: Mutex::default(),
@@ -121,8 +128,8 @@ impl Session {
     }
 }
 
-/// Waits until the session is ready for requests.
-fn wait_until_ready(control: &OwnedFd, layout: &RootLayout) -> Result<(), LaunchError> {
+/// Waits until the session is ready for requests, and returns the number of its pid 1.
+fn wait_until_ready(control: &OwnedFd, layout: &RootLayout) -> Result<u32, LaunchError> {
     let report = match receive(control, RecvFlags::empty()) {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             return Err(session_timed_out());
@@ -131,7 +138,7 @@ fn wait_until_ready(control: &OwnedFd, layout: &RootLayout) -> Result<(), Launch
     }
     .report;
     match report {
-        Some(Report::Ready) => Ok(()),
+        Some(Report::Ready { pid_1 }) => Ok(pid_1),
         Some(Report::Failed {
             step,
             errno,

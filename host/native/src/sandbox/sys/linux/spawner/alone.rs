@@ -46,7 +46,7 @@ impl AloneServers {
         let first = start(args, &keep)?;
         drop((theirs, childrens_end));
         let report = receive(&control, RecvFlags::empty()).map_err(at)?.report;
-        if report != Some(Report::Ready) {
+        if !matches!(report, Some(Report::Ready { .. })) {
             drop(control);
             first.wait();
             return Err(at(io::Error::other(
@@ -54,7 +54,7 @@ impl AloneServers {
             )));
         }
         Ok(Self {
-            servers: Arc::new(Servers::new(control, true)),
+            servers: Arc::new(Servers::new(control, true, None)),
             announcements,
             first,
         })
