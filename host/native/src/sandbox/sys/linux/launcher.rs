@@ -37,7 +37,7 @@ use crate::launch::{
 pub struct NativeLauncher {
     /// The tier that the embedder requires.
     tier: Option<Tier>,
-    spawner: Spawner,
+    spawner: Arc<Spawner>,
     policies: PolicyCache,
     sessions: SessionPool,
     /// The temporary directories of guests without a session.
@@ -51,7 +51,7 @@ impl NativeLauncher {
     pub(super) fn over(spawner: Spawner, tier: Option<Tier>) -> Self {
         Self {
             tier,
-            spawner,
+            spawner: Arc::new(spawner),
             policies: PolicyCache::default(),
             sessions: SessionPool::default(),
             tmp_dirs: TmpDirs::default(),

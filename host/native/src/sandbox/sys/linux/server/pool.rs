@@ -137,6 +137,17 @@ impl Servers {
         }
     }
 
+    /// Starts a server that is free, for the next request.
+    ///
+    /// # Errors
+    ///
+    /// As [`claim`](Self::claim).
+    pub(crate) fn add_free(&self) -> io::Result<()> {
+        let server = Arc::new(self.start()?);
+        self.state.lock().free.push(server);
+        Ok(())
+    }
+
     fn give_back(self: &Arc<Self>, server: Arc<Server>) {
         let count = {
             let mut state = self.state.lock();

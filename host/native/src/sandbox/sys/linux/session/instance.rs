@@ -13,6 +13,7 @@ use rustix::event::PollFlags;
 use super::places::{Change, Places};
 use super::processes::Processes;
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Process, Stage};
+use crate::sandbox::sys::linux::owners::Lease;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::server::{Claimed, Reply, Request, Servers, any_ready};
@@ -55,6 +56,11 @@ impl Session {
     /// Returns the user of the children, as the kernel counts them.
     pub(super) fn user(&self) -> Identity {
         self.user
+    }
+
+    /// Returns the user id as which it runs, if that belongs to an owner.
+    pub(super) fn lease(&self) -> Option<&Arc<Lease>> {
+        self.processes.as_ref()?.lease.as_ref()
     }
 
     /// Returns whether a child may be started in this session: it is alive, and all that its

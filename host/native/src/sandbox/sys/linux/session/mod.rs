@@ -29,6 +29,7 @@ mod profile;
 mod promptness;
 mod root_layout;
 mod roots;
+mod spares;
 mod start;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use super::child::SessionChild;
 use super::instance::{Session, session_outdated};
 use super::profile::Profile;
+use super::spares::Spares;
 use super::watch::Watch;
 use crate::launch::{ChildStdio, LaunchError, Plan, Scope, Stage};
 use crate::sandbox::sys::linux::spawner::Spawner;
@@ -35,10 +36,17 @@ pub(crate) const MAX_SESSIONS: usize = 8;
 const MAX_STARTS: usize = 3;
 
 /// The sessions of all guests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SessionPool {
     slots: Mutex<HashMap<Scope, Vec<Slot>>>,
-    watch: Watch,
+    watch: Arc<Watch>,
+    spares: Spares,
+}
+
+impl Default for SessionPool {
+    fn default() -> Self {
+        Self::with_watch(Watch::default())
+    }
 }
 
 #[derive(Debug)]
@@ -48,6 +56,15 @@ struct Slot {
 }
 
 impl SessionPool {
+    fn with_watch(watch: Watch) -> Self {
+        let watch = Arc::new(watch);
+        Self {
+            slots: Mutex::default(),
+            spares: Spares::new(Arc::clone(&watch)),
+            watch,
+        }
+    }
+
     /// Starts what `plan` says in the session of its profile, which is started first if
     /// there is none.
     ///
@@ -57,7 +74,7 @@ impl SessionPool {
     /// the guest are in use.
     pub(crate) fn launch(
         &self,
-        spawner: &Spawner,
+        spawner: &Arc<Spawner>,
         scope: Scope,
         plan: &Plan,
         stdio: &ChildStdio,
@@ -75,7 +92,7 @@ impl SessionPool {
 
     fn try_launch(
         &self,
-        spawner: &Spawner,
+        spawner: &Arc<Spawner>,
         scope: Scope,
         profile: &Profile,
         plan: &Plan,
@@ -104,7 +121,7 @@ impl SessionPool {
     /// Returns the session of `profile`, and starts it if there is none.
     fn session(
         &self,
-        spawner: &Spawner,
+        spawner: &Arc<Spawner>,
         scope: Scope,
         profile: &Profile,
     ) -> Result<Arc<Session>, LaunchError> {
@@ -114,9 +131,16 @@ impl SessionPool {
                 return Ok(session);
             }
             self.drop_unused(scope)?;
+            let owners = spawner.owners();
+            let lease = owners.and_then(|owners| owners.known(scope));
             // Not under the lock: it takes milliseconds. Two first launches at once start one session too many.
-            match Session::start_for(scope, spawner, profile) {
-                Ok(session) => self.insert(scope, profile, Arc::new(session))?,
+            let started = match self.spares.take(spawner, scope, profile) {
+                Some(spare) => Ok(spare),
+                None => Session::start_for(scope, spawner, profile).map(Arc::new),
+            };
+            self.spares.prepare(spawner, scope, profile, lease);
+            match started {
+                Ok(session) => self.insert(scope, profile, session)?,
                 Err(error) if is_outdated(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -216,10 +240,12 @@ impl SessionPool {
 impl SessionPool {
     /// Returns the pool of a host that has no inotify instance left.
     pub(super) fn without_events() -> Self {
-        Self {
-            slots: Mutex::default(),
-            watch: Watch::without_events(),
-        }
+        Self::with_watch(Watch::without_events())
+    }
+
+    /// Returns the sessions that no guest has yet, once they have started.
+    pub(super) fn spares(&self) -> Vec<Arc<Session>> {
+        self.spares.ready()
     }
 
     /// Returns whether the watch reads events; false before the first session that needs it.

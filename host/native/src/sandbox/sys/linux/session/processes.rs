@@ -20,7 +20,7 @@ pub(crate) struct Processes {
     /// Finds the children of a server that was killed before it could report them.
     pub(crate) announcements: Announcements,
     /// The user id, which is given back once all processes are gone.
-    pub(crate) _lease: Option<Arc<Lease>>,
+    pub(crate) lease: Option<Arc<Lease>>,
 }
 
 impl Processes {

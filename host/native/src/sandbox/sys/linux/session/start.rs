@@ -17,6 +17,7 @@ use super::root_layout::RootLayout;
 use super::user::SessionUser;
 use crate::launch::{LaunchError, Scope, Stage};
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
+use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
 use crate::sandbox::sys::linux::server::{
@@ -33,6 +34,25 @@ impl Session {
         Self::start_as(None, spawner, profile)
     }
 
+    /// Starts a session as [`Session::start_for`] does, before there is a guest for it: with the user id of `lease`, or
+    /// with one that is no owner's yet where owners have ids of their own. Its first child does not wait for a server.
+    pub(super) fn start_ahead(
+        lease: Option<Arc<Lease>>,
+        spawner: &Spawner,
+        profile: &Profile,
+    ) -> Result<Self, LaunchError> {
+        let lease = match (lease, spawner.owners()) {
+            (None, Some(owners)) => Some(owners.reserve()?),
+            (lease, _) => lease,
+        };
+        let session = Self::start_as(lease, spawner, profile)?;
+        session
+            .servers
+            .add_free()
+            .map_err(|error| LaunchError::new(Stage::Request, error))?;
+        Ok(session)
+    }
+
     /// Creates the namespaces and the root, and starts pid 1 and the server, as the user of the
     /// owner of `scope` where there is one. Takes 2 to 4 ms.
     ///
@@ -45,11 +65,13 @@ impl Session {
         spawner: &Spawner,
         profile: &Profile,
     ) -> Result<Self, LaunchError> {
-        Self::start_as(Some(scope), spawner, profile)
+        let owners = spawner.owners();
+        let lease = owners.map(|owners| owners.lease(scope)).transpose()?;
+        Self::start_as(lease, spawner, profile)
     }
 
     fn start_as(
-        scope: Option<Scope>,
+        lease: Option<Arc<Lease>>,
         spawner: &Spawner,
         profile: &Profile,
     ) -> Result<Self, LaunchError> {
@@ -57,7 +79,7 @@ impl Session {
         let rules = &profile.confinement.fs;
         // First: what the host changes from here on is noticed.
         let foundation = Foundation::new(rules).map_err(at(Stage::Root))?;
-        let user = SessionUser::choose(spawner, scope, foundation.roots())?;
+        let user = SessionUser::choose(spawner, lease, foundation.roots())?;
         let network = profile.confinement.network;
         let layout = foundation.layout(network, profile.tmpfs_bytes, &user.mounts);
         let layout = layout.map_err(at(Stage::Root))?;
@@ -92,7 +114,7 @@ impl Session {
         let processes = Processes {
             server,
             announcements,
-            _lease: user.lease,
+            lease: user.lease,
         };
         let ready = wait_until_ready(&control, &layout);
         let settled = ready.and_then(|pid_1| {

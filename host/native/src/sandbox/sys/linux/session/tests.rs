@@ -19,5 +19,6 @@ mod pool;
 mod replaced;
 mod root;
 mod server;
+mod spares;
 mod streams;
 mod support;
