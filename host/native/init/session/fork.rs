@@ -63,6 +63,7 @@ fn begin<'new, 'old: 'new>(
         pid_namespace: None,
         child_ruleset: starter.child_ruleset.take(),
         tmp: starter.tmp.take(),
+        files: None,
         control,
         has_domain,
         announcements: starter.announcements,

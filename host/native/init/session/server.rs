@@ -3,6 +3,7 @@
 use core::ffi::c_char;
 
 use super::descriptor::{Descriptor, guard, memory};
+use super::state::Files;
 use capspawn_raw::child::PassArguments;
 use capspawn_raw::wire::MAX_STRINGS;
 
@@ -21,6 +22,8 @@ pub(super) struct Server<'a> {
     pub(super) child_ruleset: Option<Descriptor>,
     /// `/tmp`, once a child has started there.
     pub(super) tmp: Option<Descriptor>,
+    /// The files of the session's own file systems before any child has started; none outside a session.
+    pub(super) files: Option<Files>,
     /// Where requests come from, and where replies go.
     pub(super) control: &'a Descriptor,
     /// Whether the server is in a Landlock domain of its own, with a scope for signals.
@@ -53,6 +56,7 @@ impl<'a> Server<'a> {
             pid_namespace: None,
             child_ruleset: None,
             tmp: None,
+            files: None,
             control,
             has_domain: false,
             announcements,

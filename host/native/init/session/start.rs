@@ -4,7 +4,7 @@ use super::descriptor::{Descriptor, Mapped};
 use super::failure::fail;
 use super::pid1::{self, Pid1};
 use super::server::Server;
-use super::{confine, namespaces, network, root, serve, socket};
+use super::{confine, namespaces, network, root, serve, socket, state};
 use capspawn_raw::attributes;
 use capspawn_raw::confine::{become_user, close_on_exec};
 use capspawn_raw::step::{Failure, Fault, Step};
@@ -82,6 +82,7 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
             Err((step, errno)) => fail(&control, step, errno, 0),
         };
     server.pid_namespace = Some(pid_namespace);
+    server.files = state::files(server.filter_pass).ok();
     drop(ruleset);
     // It contains the filter's pass, which stays only where the server's calls need it.
     drop(mapped);

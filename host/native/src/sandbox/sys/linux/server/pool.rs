@@ -21,7 +21,7 @@ use rustix::net::sockopt::{Timeout, set_socket_passcred, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, shutdown};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use super::message::{receive, socket_pair};
+use super::message::{Message, receive, socket_pair};
 use super::orphans::Orphans;
 use super::process::{Server, send};
 use crate::sandbox::sys::linux::deferred::Deferred;
@@ -116,15 +116,12 @@ impl Servers {
     /// Starts a server.
     fn start(&self) -> io::Result<Server> {
         let (control, theirs) = socket_pair()?;
-        set_timeouts(&control)?;
         // The kernel attests the pid of the sender.
         set_socket_passcred(&control, true)?;
         let request = ServerRequest::StartServer {
             has_domain: self.have_domains,
         };
-        send(&self.first, &request, &[theirs.as_fd()], SendFlags::empty())?;
-        drop(theirs);
-        let message = receive(&control, RecvFlags::empty())?;
+        let message = self.request_of_first(&request, &control, theirs)?;
         match (message.report, message.sender) {
             (Some(Report::Ready { .. }), Some(pid)) => {
                 set_socket_passcred(&control, false)?;
@@ -135,6 +132,30 @@ impl Servers {
             (Some(Report::Refused { errno, .. }), _) => Err(io::Error::from_raw_os_error(errno)),
             _ => Err(io::ErrorKind::BrokenPipe.into()),
         }
+    }
+
+    /// Sends the first server a request to which it replies at the other end of `reply`.
+    fn request_of_first(
+        &self,
+        request: &ServerRequest<'_>,
+        reply: &OwnedFd,
+        theirs: OwnedFd,
+    ) -> io::Result<Message> {
+        set_timeouts(reply)?;
+        send(&self.first, request, &[theirs.as_fd()], SendFlags::empty())?;
+        drop(theirs);
+        receive(reply, RecvFlags::empty())
+    }
+
+    /// Returns whether children have left anything in the session that a later child would find. True also where
+    /// that cannot be found out.
+    pub(crate) fn have_left_state(&self) -> bool {
+        let report = || {
+            let (reply, theirs) = socket_pair()?;
+            let message = self.request_of_first(&ServerRequest::FindState, &reply, theirs);
+            message.map(|message| message.report)
+        };
+        !matches!(report(), Ok(Some(Report::State { found: false })))
     }
 
     /// Starts a server that is free, for the next request.

@@ -217,6 +217,11 @@ impl Session {
         limits
     }
 
+    /// Returns whether children have left anything that a later child would find. True also where that cannot be found out.
+    pub(super) fn has_state(&self) -> bool {
+        self.servers.have_left_state()
+    }
+
     /// Remembers a child, if its session may be ended because of a change on the host.
     pub(super) fn remember(&self, child: &Arc<Child>) {
         if self.masking_names().next().is_some() {

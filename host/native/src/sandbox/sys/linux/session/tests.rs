@@ -8,6 +8,7 @@
 mod affinity;
 mod faults;
 mod filter_pass;
+mod idle;
 mod isolation;
 mod leaks;
 mod lifecycle;

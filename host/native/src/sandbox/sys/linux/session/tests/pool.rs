@@ -13,7 +13,8 @@ use super::support::{
 use crate::confinement::{Confinement, FsRoot, FsRules};
 use crate::launch::{Exit, LaunchError, OwnerUids, Plan, Scope, Stage};
 use crate::sandbox::sys::linux::session::child::SessionChild;
-use crate::sandbox::sys::linux::session::pool::{MAX_SESSIONS, SessionPool};
+use crate::sandbox::sys::linux::session::pool::SessionPool;
+use crate::sandbox::sys::linux::session::slots::MAX_SESSIONS;
 use crate::sandbox::sys::linux::session::{Profile, Session};
 use crate::sandbox::sys::linux::spawner::Spawner;
 
@@ -83,6 +84,10 @@ impl Pool {
     pub(super) fn session_of(&self, guest: Scope) -> Arc<Session> {
         let mut sessions = self.pool.sessions(guest);
         sessions.pop().expect("it has one")
+    }
+
+    pub(super) fn end_idle(&self) {
+        self.pool.end_idle();
     }
 
     pub(super) fn spares(&self) -> Vec<Arc<Session>> {
