@@ -12,8 +12,8 @@ use super::fork;
 use super::schedule::Schedule;
 use super::server::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
-use super::state;
 use super::spawn;
+use super::state;
 use capspawn_raw::wire::{MAX_DATAGRAM, Report, ServerRequest};
 
 const EINTR: i32 = 4;

@@ -41,6 +41,10 @@ impl Orphans {
 }
 
 #[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the tests start processes of their own"
+)]
 mod tests {
     use std::process::{Command, Stdio};
 
