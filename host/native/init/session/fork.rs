@@ -67,6 +67,7 @@ fn begin<'new, 'old: 'new>(
         control,
         has_domain,
         announcements: starter.announcements,
+        number: starter.number,
         stack_top: starter.stack_top,
         pointers: core::mem::take(&mut starter.pointers),
     }

@@ -30,6 +30,8 @@ pub(super) struct Server<'a> {
     pub(super) has_domain: bool,
     /// Where children announce themselves.
     pub(super) announcements: &'a Descriptor,
+    /// The number that they send there.
+    pub(super) number: u32,
     /// The upper end of the stack for the vfork child.
     pub(super) stack_top: usize,
     /// Room for the pointers of `execveat(2)`.
@@ -42,6 +44,7 @@ impl<'a> Server<'a> {
         filter_pass: [u64; 2],
         control: &'a Descriptor,
         announcements: &'a Descriptor,
+        number: u32,
     ) -> Result<Self, i32> {
         let stack = memory(PAGE + STACK)?;
         guard(stack)?;
@@ -60,6 +63,7 @@ impl<'a> Server<'a> {
             control,
             has_domain: false,
             announcements,
+            number,
             stack_top: stack + PAGE + STACK,
             pointers,
         })

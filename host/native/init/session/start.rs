@@ -66,7 +66,8 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     // If pid 1 has ended, it has reported why.
     let _ = socket::notify(&pid1);
     let filter_pass = wire::filter_pass(mapped.bytes()).ok_or(EINVAL);
-    let server = filter_pass.and_then(|pass| Server::new(pass, &control, &announcements));
+    let server =
+        filter_pass.and_then(|pass| Server::new(pass, &control, &announcements, args.number));
     let mut server = match server {
         Ok(server) => server,
         Err(errno) => fail(&control, Step::Request, errno, 0),

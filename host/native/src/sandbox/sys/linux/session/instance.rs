@@ -125,15 +125,13 @@ impl Session {
         self.places.masking()
     }
 
-    /// Returns whether pid 1 and the server run, by one `poll(2)`. (A request to a dead server
+    /// Returns whether pid 1 and the first server run. (A request to a dead server
     /// usually fails at once, but waits as long as a child that is about to execute still
     /// holds the server's end of the socket.)
     pub(crate) fn is_alive(&self) -> bool {
-        self.processes.as_ref().is_some_and(|processes| {
-            let pid_1 = (&self.lifeline, PollFlags::empty());
-            let server = (&processes.server.pidfd, PollFlags::IN);
-            !any_ready([pid_1, server])
-        })
+        self.processes
+            .as_ref()
+            .is_some_and(|processes| self.has_pid_1() && processes.server_runs())
     }
 
     /// Returns whether pid 1 runs: the kernel kills all children with it.
@@ -276,7 +274,7 @@ impl Session {
 
     pub(crate) fn first_server(&self) -> rustix::process::Pid {
         let processes = self.processes.as_ref();
-        processes.expect("only dropping takes it").server.pid
+        processes.expect("only dropping takes it").server
     }
 }
 

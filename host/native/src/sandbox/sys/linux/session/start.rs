@@ -20,9 +20,7 @@ use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
-use crate::sandbox::sys::linux::server::{
-    Announcements, Orphans, Servers, receive, set_timeouts, socket_pair,
-};
+use crate::sandbox::sys::linux::server::{Orphans, Servers, receive, set_timeouts, socket_pair};
 use crate::sandbox::sys::linux::spawner::Spawner;
 use crate::sandbox::sys::linux::spawner::services::SessionFiles;
 use crate::sandbox::sys::linux::spawner::start::Membership;
@@ -97,23 +95,27 @@ impl Session {
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, servers_end) = socket_pair().map_err(at(Stage::Spawn))?;
         let (lifeline, pid_1s_end) = socket_pair().map_err(at(Stage::Spawn))?;
-        let (announcements, childrens_end) = Announcements::new().map_err(at(Stage::Spawn))?;
+        let announcements = spawner.announcements().map_err(at(Stage::Spawn))?;
+        let number = announcements.number();
         set_timeouts(&control).map_err(at(Stage::Spawn))?;
         let faults = Faults::of(spawner.fault());
         let files = SessionFiles {
             configuration: file.as_fd(),
             control: servers_end.as_fd(),
             lifeline: pid_1s_end.as_fd(),
-            announcements: childrens_end.as_fd(),
+            announcements: announcements.childrens_end(),
+            number,
             ruleset: ruleset.as_ref(),
             mounts: user.mounts.descriptors().collect(),
         };
         let cgroup = cgroup.as_ref().map(Membership::of).unwrap_or_default();
         let server = spawner.start_session(&files, cgroup, faults.session)?;
-        drop((servers_end, pid_1s_end, childrens_end));
+        drop((servers_end, pid_1s_end));
         let processes = Processes {
-            server,
+            // Until it is reaped its pid is not another's.
+            server: server.pid,
             announcements,
+            number,
             lease: user.lease,
         };
         let ready = wait_until_ready(&control, &layout);
