@@ -12,10 +12,12 @@ use rustix::event::PollFlags;
 
 use super::places::{Change, Places};
 use super::processes::Processes;
+use crate::confinement::FsRules;
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Process, Stage};
 use crate::sandbox::sys::linux::owners::Lease;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
+use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
 use crate::sandbox::sys::linux::server::{Claimed, Reply, Request, Servers, any_ready};
 use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::spawner::process::Child;
@@ -35,6 +37,10 @@ pub(crate) struct Session {
     pub(super) tasks: Option<u64>,
     /// The user of the children, as the kernel counts them.
     pub(super) user: Identity,
+    /// Whether its processes have changed to that user.
+    pub(super) becomes_user: bool,
+    /// What the filter allows, by what other users could reach when it started.
+    pub(super) set_group_id: SetGroupId,
     /// None only while dropping.
     pub(super) processes: Option<Processes>,
     /// Children that were killed when their handles were dropped, and are not reaped yet.
@@ -83,6 +89,11 @@ impl Session {
                 false
             }
         }
+    }
+
+    /// Returns whether a session with the files of `rules` would get the same filter if it started now.
+    pub(super) fn has_filter_of_now(&self, rules: &FsRules) -> bool {
+        SetGroupId::in_session(self.user, self.becomes_user, rules) == self.set_group_id
     }
 
     /// Ends the session if what is denied may be visible in it.

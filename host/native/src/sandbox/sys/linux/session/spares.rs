@@ -115,7 +115,8 @@ impl Spares {
             (Some(owners), Some(lease)) => owners.assign(scope, lease),
             _ => true,
         };
-        (is_owners && session.is_usable()).then_some(session)
+        let is_current = session.has_filter_of_now(&profile.confinement.fs);
+        (is_owners && is_current && session.is_usable()).then_some(session)
     }
 
     /// Has a spare of `profile` started, if another guest than `scope` has used the profile too. `lease` is the user

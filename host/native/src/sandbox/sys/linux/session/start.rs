@@ -20,6 +20,7 @@ use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
+use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
 use crate::sandbox::sys::linux::server::{Orphans, Servers, receive, set_timeouts, socket_pair};
 use crate::sandbox::sys::linux::spawner::Spawner;
 use crate::sandbox::sys::linux::spawner::services::SessionFiles;
@@ -90,7 +91,16 @@ impl Session {
         let pass = FilterPass::draw().map_err(at(Stage::Spawn))?;
         let cgroup = spawner.cgroups().servers().map_err(at(Stage::Cgroup))?;
         let (hides_cgroup, has_domain) = (cgroup.is_none(), ruleset.is_some());
-        let file = configuration::file(profile, &layout, &user, hides_cgroup, has_domain, pass);
+        let set_group_id = SetGroupId::in_session(user.identity, user.becomes, rules);
+        let file = configuration::file(
+            profile,
+            &layout,
+            &user,
+            set_group_id,
+            hides_cgroup,
+            has_domain,
+            pass,
+        );
         let file = file.and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, servers_end) = socket_pair().map_err(at(Stage::Spawn))?;
@@ -134,6 +144,8 @@ impl Session {
         Ok(Self {
             tasks: profile.processes,
             user: user.identity,
+            becomes_user: user.becomes,
+            set_group_id,
             servers: Arc::new(Servers::new(
                 control,
                 landlock::has_signal_scope(),
