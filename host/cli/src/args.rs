@@ -54,6 +54,10 @@ Files:
   wasmtime's cache directory keeps compiled components: the first run of a large component
   takes seconds, the next one does not.
 
+Open files:
+  capspawn raises its own soft limit (`ulimit -n`) to the hard one, because each running child takes
+  up to five descriptors of it. Children have the limit of the grant (`limits.open-files`).
+
 Environment:
   CAPSPAWN_LOG    A filter for the log on standard error, such as `debug` or `capspawn=trace`.
                   Without it nothing is logged.

@@ -12,6 +12,9 @@ use crate::launch::Request;
 use crate::limits::{MAX_ARGUMENT_BYTES, MAX_REQUEST_BYTES, MAX_STDIN_BYTES};
 use crate::streams::{Stdin, Stdio};
 
+/// What a string takes beside its bytes: 24 for itself, and on average as many for its allocation.
+const STRING_OVERHEAD_BYTES: usize = 48;
+
 /// A request to start a program.
 ///
 /// `program` is a command's *name* in a grant, not a path and nothing that is
@@ -69,6 +72,16 @@ impl Command {
             args: self.args.clone(),
             env_names: self.env.iter().map(|(name, _)| name.clone()).collect(),
         }
+    }
+
+    /// Returns the bytes that the request takes in the host's memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let variables = self.env.iter().flat_map(|(name, value)| [name, value]);
+        let strings = std::iter::once(&self.program)
+            .chain(&self.args)
+            .chain(variables)
+            .chain(&self.cwd);
+        strings.map(|text| text.len() + STRING_OVERHEAD_BYTES).sum()
     }
 
     /// Refuses what no grant can allow.

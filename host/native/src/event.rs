@@ -61,6 +61,8 @@ pub enum EventKind {
     Quota {
         /// Which.
         quota: String,
+        /// Where its limit is set: a key of the grant, or options of the host.
+        setting: &'static str,
     },
     /// A request was allowed, but its launch failed.
     Failed {
@@ -132,6 +134,7 @@ impl EventKind {
     fn quota(quota: Quota) -> Self {
         Self::Quota {
             quota: quota.to_string(),
+            setting: quota.setting(),
         }
     }
 }

@@ -8,9 +8,15 @@ use bytes::Bytes;
 use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::account::{Charge, Descriptors, HeldFd};
 use super::pipe::UntakenPipes;
 use crate::launch::{ChildStdio, LaunchError, Stage};
 use crate::streams::{Stdin, Stdio, Streams};
+
+/// The host's descriptors of one running child, its pipes left out: its pidfd, which the launcher has,
+/// and the copy of it that the registry waits for. What a launcher keeps for several children is not
+/// charged to one.
+const PROCESS_DESCRIPTORS: usize = 2;
 
 /// All pipes of one child.
 #[derive(Debug)]
@@ -27,37 +33,67 @@ pub(crate) struct Pipes {
 #[derive(Debug)]
 pub(crate) struct HostStdio {
     /// The rest of the request's standard input, and the pipe to write it to.
-    pub(crate) stdin: Option<(OwnedFd, Bytes)>,
+    pub(crate) stdin: Option<Input>,
     /// Standard output to capture.
     pub(crate) stdout: Option<OwnedFd>,
     /// Standard error to capture.
     pub(crate) stderr: Option<OwnedFd>,
     /// Output that the guest reads: to see its end without keeping it open.
-    pub(crate) piped: [Weak<OwnedFd>; 2],
+    pub(crate) piped: [Weak<HeldFd>; 2],
+    /// The descriptors of the child's supervision: these pipes, and those of the process.
+    pub(crate) _descriptors: Descriptors,
+}
+
+/// Standard input that the child has not read, charged to its owner.
+#[derive(Debug)]
+pub(crate) struct Input {
+    pub(crate) fd: OwnedFd,
+    pub(crate) rest: Bytes,
+    pub(crate) _charge: Charge,
+}
+
+/// Returns how many of the host's descriptors a child with these streams takes while it runs.
+pub(crate) fn descriptors_of(streams: &Streams) -> usize {
+    let is_open = [
+        streams.stdin == Stdin::Piped || !streams.stdin.is_empty(),
+        streams.stdout != Stdio::Null,
+        !matches!(streams.stderr, Stdio::Null | Stdio::Merged),
+    ];
+    PROCESS_DESCRIPTORS + is_open.into_iter().filter(|it| *it).count()
 }
 
 impl Pipes {
-    /// Makes the pipes for `streams`, and writes as much of standard input as fits.
+    /// Makes the pipes for `streams`, and writes as much of standard input as fits. `descriptors`
+    /// are those of [`descriptors_of`] these streams, and `input` is the charge for standard input.
     ///
     /// # Errors
     ///
     /// The system has no pipe left.
-    pub(crate) fn new(streams: &Streams) -> Result<Self, LaunchError> {
-        Self::try_new(streams).map_err(|error| LaunchError::new(Stage::Pipe, error))
+    pub(crate) fn new(
+        streams: &Streams,
+        descriptors: Descriptors,
+        input: Charge,
+    ) -> Result<Self, LaunchError> {
+        Self::try_new(streams, descriptors, input)
+            .map_err(|error| LaunchError::new(Stage::Pipe, error))
     }
 
-    fn try_new(streams: &Streams) -> io::Result<Self> {
+    fn try_new(
+        streams: &Streams,
+        mut descriptors: Descriptors,
+        input_charge: Charge,
+    ) -> io::Result<Self> {
         let mut untaken = UntakenPipes::default();
         let mut rest = None;
         let stdin = match &streams.stdin {
             Stdin::Piped => {
                 let (child, host) = input()?;
-                untaken.stdin = Some(Arc::new(host));
+                untaken.stdin = Some(Arc::new(descriptors.with(host)));
                 Some(child)
             }
             Stdin::Bytes(bytes) if !bytes.is_empty() => {
                 let (child, host) = input()?;
-                rest = fill(host, bytes);
+                rest = fill(host, bytes, input_charge);
                 Some(child)
             }
             Stdin::Null | Stdin::Bytes(_) => None,
@@ -68,10 +104,10 @@ impl Pipes {
             other => output(other)?,
         };
         if streams.stdout == Stdio::Piped {
-            untaken.stdout = read_stdout.take().map(Arc::new);
+            untaken.stdout = take_held(&mut read_stdout, &mut descriptors);
         }
         if streams.stderr == Stdio::Piped {
-            untaken.stderr = read_stderr.take().map(Arc::new);
+            untaken.stderr = take_held(&mut read_stderr, &mut descriptors);
         }
         let piped = [&untaken.stdout, &untaken.stderr];
         let piped = piped.map(|pipe| pipe.as_ref().map_or_else(Weak::new, Arc::downgrade));
@@ -86,6 +122,7 @@ impl Pipes {
                 stdout: read_stdout,
                 stderr: read_stderr,
                 piped,
+                _descriptors: descriptors,
             },
             untaken,
         })
@@ -100,10 +137,19 @@ fn input() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Writes as much as the pipe takes now, usually everything, and returns the rest.
-fn fill(host: OwnedFd, bytes: &Bytes) -> Option<(OwnedFd, Bytes)> {
-    let written = rustix::io::write(&host, bytes).unwrap_or(0);
+fn fill(fd: OwnedFd, bytes: &Bytes, charge: Charge) -> Option<Input> {
+    let written = rustix::io::write(&fd, bytes).unwrap_or(0);
     let rest = bytes.slice(written..);
-    (!rest.is_empty()).then_some((host, rest))
+    (!rest.is_empty()).then_some(Input {
+        fd,
+        rest,
+        _charge: charge,
+    })
+}
+
+/// Takes the host's end for the guest, with its charge.
+fn take_held(end: &mut Option<OwnedFd>, descriptors: &mut Descriptors) -> Option<Arc<HeldFd>> {
+    end.take().map(|fd| Arc::new(descriptors.with(fd)))
 }
 
 /// Returns the child's end and the host's end.

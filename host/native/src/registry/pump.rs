@@ -4,13 +4,14 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::core::Core;
+use crate::child::account::Need;
 use crate::child::capture::Capture;
+use crate::child::pipes::Input;
 use crate::child::record::Record;
 use crate::sandbox::sys::register_fd;
 
@@ -23,12 +24,12 @@ const DRAIN_BYTES: u64 = 2 * 64 * 1024;
 
 /// Writes the rest of the request's standard input. The descriptor is dropped when
 /// all is written, which is the child's end of file.
-pub(super) async fn feed(stdin: Option<(OwnedFd, Bytes)>) {
-    let Some((fd, bytes)) = stdin else { return };
-    let Ok(writer) = register_fd(fd, Interest::WRITABLE) else {
+pub(super) async fn feed(stdin: Option<Input>) {
+    let Some(input) = stdin else { return };
+    let Ok(writer) = register_fd(input.fd, Interest::WRITABLE) else {
         return;
     };
-    let mut rest = &bytes[..];
+    let mut rest = &input.rest[..];
     while !rest.is_empty() {
         let Ok(mut ready) = writer.writable().await else {
             return;
@@ -130,11 +131,15 @@ impl<'a> Pump<'a> {
             self.finish();
             return Ok(0);
         }
-        let kept = self.capture.lock().room_for(read);
-        self.core.make_room(kept);
-        self.capture
-            .lock()
-            .append(&buffer[..read], self.core.retained());
+        let shortfall = self.capture.lock().shortfall(read);
+        if shortfall > 0 {
+            let lack = Need {
+                bytes: shortfall,
+                ..Need::default()
+            };
+            self.core.make_room(self.record.owner(), lack);
+        }
+        self.capture.lock().append(&buffer[..read]);
         drop(buffer);
         self.record.count_output(read as u64);
         Ok(read as u64)

@@ -126,6 +126,16 @@ impl Section {
             quotas.max_total = count;
         }
         quotas.rate = fields.with_unit("rate", units::rate, out);
+        quotas.max_held_children = Quotas::held_children_for(quotas.max_live);
+        if let Some(count) = fields.count("max-held-children", out) {
+            quotas.max_held_children = u32::try_from(count).unwrap_or(u32::MAX);
+        }
+        if let Some(bytes) = fields.with_unit("max-held-memory", units::bytes, out) {
+            quotas.max_held_bytes = bytes;
+        }
+        if let Some(count) = fields.count("max-held-descriptors", out) {
+            quotas.max_held_descriptors = u32::try_from(count).unwrap_or(u32::MAX);
+        }
         let detach = read_detach(&mut fields, out);
         let layer = Layer::take(&mut fields, out);
         let commands = match fields.take("command") {

@@ -212,6 +212,15 @@ struct Component {
     /// Children per time, such as `20/min`.
     #[schemars(default)]
     rate: Option<String>,
+    /// Children that the host holds, running and ended.
+    #[schemars(default)]
+    max_held_children: Option<u32>,
+    /// Captured output, arguments and unread standard input that the host holds, such as `64MiB`.
+    #[schemars(default)]
+    max_held_memory: Option<String>,
+    /// Descriptors that the host holds: pipes, and streams that outlive their child.
+    #[schemars(default)]
+    max_held_descriptors: Option<u32>,
     #[schemars(default)]
     detach: Option<Detach>,
     #[schemars(flatten)]

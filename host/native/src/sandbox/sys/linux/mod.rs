@@ -6,6 +6,7 @@ mod cgroup;
 mod deferred;
 mod descriptors;
 mod fd;
+mod heap;
 mod launcher;
 mod owners;
 mod policy;
@@ -19,4 +20,5 @@ mod tmp;
 
 pub use builder::NativeLauncherBuilder;
 pub(crate) use descriptors::{DescriptorTable, shared_memory_device};
+pub(crate) use heap::return_free_memory;
 pub use launcher::NativeLauncher;
