@@ -20,6 +20,7 @@ mod capture;
 mod detached;
 mod endings;
 mod exhaustion;
+mod files;
 mod hidden;
 mod hidden_files;
 mod leak_matrix;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use capspawn_native::{
-    Child, Command, ExitStatus, FileMode, Guest, KillReason, PassedReader, PassedWriter, Signal,
-    SpawnError, Stdin, Stdio,
+    Child, Command, ExitStatus, FileMode, Guest, KillReason, PassedReader, PassedWriter, Quota,
+    Signal, SpawnError, Stdin, Stdio,
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::*;
 
@@ -305,4 +306,45 @@ fn a_pipeline_leaves_no_descriptor() {
     // The launcher keeps the files of up to 16 cgroups open, six each.
     let after = settled_descriptors();
     assert!(after <= before + 16 * 6, "{before}, then {after}");
+}
+
+/// The limit rises by one descriptor at a time, so that a start fails at each step.
+#[test]
+fn a_host_short_of_descriptors_is_at_capacity_and_keeps_the_pipe() {
+    if !is_alone(test_name!()) {
+        return;
+    }
+    let registry = registry();
+    let rules = "redirect = true\nfs = { read = [\"/etc\"] }";
+    let guest = registry.guest(grant("test", rules), "");
+    ended(&start(&guest, &sh("true")));
+    let producer = start(&guest, &writes("echo kept; exec sleep 600"));
+    let piped = from(&stdout_of(&producer), "head -1");
+    let file = Command {
+        stdin: Stdin::File("/etc/passwd".into()),
+        ..sh("cat")
+    };
+    let whole = getrlimit(Resource::Nofile);
+    for command in [file, piped] {
+        let mut refusals = 0;
+        for limit in 3.. {
+            let low = Rlimit {
+                current: Some(limit),
+                ..whole
+            };
+            setrlimit(Resource::Nofile, low).expect("lower is possible");
+            let child = guest.spawn(&command);
+            setrlimit(Resource::Nofile, whole).expect("the hard limit stayed");
+            match child {
+                Err(SpawnError::Quota(Quota::HostCapacity)) => refusals += 1,
+                Err(error) => panic!("{error} with {limit} descriptors"),
+                Ok(child) => {
+                    // Either it runs, or the registry could not watch it.
+                    ended(&child);
+                    break;
+                }
+            }
+        }
+        assert!(refusals > 3, "{refusals}");
+    }
 }

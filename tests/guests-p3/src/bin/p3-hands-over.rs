@@ -72,7 +72,7 @@ async fn files(read: &str, write: &str) {
     let options = SpawnOptions::new();
     options.set_stdin_file(&copy);
     assert_eq!(stdout("cat", &options).await, b"some text\n");
-    options.set_stdin_file("/etc/passwd");
+    options.set_stdin_file("/etc/shadow");
     let refused = sh("cat", &options).await;
     assert!(matches!(
         refused,

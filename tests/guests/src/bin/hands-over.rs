@@ -132,7 +132,7 @@ fn files(read: &str, write: &str) {
             result.err()
         );
     };
-    refused("/etc/passwd");
+    refused("/etc/shadow");
     refused(&format!("{read}/../text"));
     refused(&format!("{read}/fifo"));
     refused(read);
