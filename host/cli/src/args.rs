@@ -30,7 +30,7 @@ Example:
 const RUN_ABOUT: &str = "Run a component with the commands that a grant allows";
 
 const RUN_LONG_ABOUT: &str = "\
-Run a component (a `wasi:cli` command) with the commands that a grant allows.
+Run a component (a `wasi:cli` command of version 0.2 or 0.3) with the commands that a grant allows.
 
 The component gets this command's standard streams, the arguments after `--`, and the directories \
 and variables of --dir and --env. It has no network. The programs that it starts get none of these: \
@@ -192,7 +192,7 @@ pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) sandbox: SandboxArgs,
 
-    /// The component, a file that exports `wasi:cli/run`
+    /// The component, a file that exports `wasi:cli/run`, version 0.2 or 0.3
     #[arg(value_name = "GUEST.wasm")]
     pub(crate) guest: PathBuf,
 

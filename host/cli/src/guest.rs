@@ -4,8 +4,7 @@ use anyhow::{Context as _, Result, anyhow};
 use capspawn::{ProcessCtx, ProcessCtxView, ProcessView};
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreLimits};
-use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView, p2, p3};
 
 use crate::args::RunArgs;
 use crate::streams::{Input, Output};
@@ -74,17 +73,55 @@ pub(crate) fn wasi(args: &RunArgs) -> Result<WasiCtx> {
     Ok(wasi.build())
 }
 
-/// Links the component with WASI and `capspawn:process`.
-pub(crate) fn link(engine: &Engine, component: &Component) -> Result<CommandPre<State>> {
+/// A linked component, by the version of `wasi:cli/run` that it exports. Its imports may be
+/// of both versions.
+pub(crate) enum Command {
+    P2(p2::bindings::CommandPre<State>),
+    P3(p3::bindings::CommandPre<State>),
+}
+
+impl Command {
+    fn engine(&self) -> &Engine {
+        match self {
+            Self::P2(command) => command.engine(),
+            Self::P3(command) => command.engine(),
+        }
+    }
+
+    async fn call(&self, store: &mut Store<State>) -> wasmtime::Result<Result<(), ()>> {
+        match self {
+            Self::P2(command) => {
+                let command = command.instantiate_async(&mut *store).await?;
+                command.wasi_cli_run().call_run(store).await
+            }
+            Self::P3(command) => {
+                let command = command.instantiate_async(&mut *store).await?;
+                let call = async |store: &_| command.wasi_cli_run().call_run(store).await;
+                store.run_concurrent(call).await?
+            }
+        }
+    }
+}
+
+/// Links the component with WASI and `capspawn:process`, in their versions 0.2 and 0.3.
+pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Command> {
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(anyhow::Error::from)?;
-    capspawn::p2::add_to_linker(&mut linker).map_err(anyhow::Error::from)?;
+    p2::add_to_linker_async(&mut linker)
+        .and_then(|()| p3::add_to_linker(&mut linker))
+        .and_then(|()| capspawn::p2::add_to_linker(&mut linker))
+        .and_then(|()| capspawn::p3::add_to_linker(&mut linker))
+        .map_err(anyhow::Error::from)?;
     let linked = linker.instantiate_pre(component).map_err(|error| {
         anyhow!("the component imports something that capspawn does not provide: {error:#}")
     })?;
-    CommandPre::new(linked).map_err(|_| {
-        anyhow!("the component is a library: a command exports wasi:cli/run (version 0.2)")
-    })
+    // A component that exports both versions is written for the newer one.
+    if let Ok(command) = p3::bindings::CommandPre::new(linked.clone()) {
+        return Ok(Command::P3(command));
+    }
+    let command = p2::bindings::CommandPre::new(linked).map_err(|_| {
+        anyhow!("the component is a library: a command exports wasi:cli/run, version 0.2 or 0.3")
+    })?;
+    Ok(Command::P2(command))
 }
 
 /// Runs the component and returns its exit code.
@@ -92,14 +129,10 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<CommandPre<
 /// The store and all children that the component still runs end when this future
 /// returns or is dropped. A component that computes yields at every tick, so that the
 /// caller can drop the future.
-pub(crate) async fn run(command: &CommandPre<State>, state: State) -> u8 {
+pub(crate) async fn run(command: &Command, state: State) -> u8 {
     let mut store = Store::new(command.engine(), state);
     bounds::bound(&mut store, |state| &mut state.limits);
-    let result = async {
-        let command = command.instantiate_async(&mut store).await?;
-        command.wasi_cli_run().call_run(&mut store).await
-    };
-    match result.await {
+    match command.call(&mut store).await {
         Ok(Ok(())) => 0,
         Ok(Err(())) => 1,
         Err(error) => match error.downcast_ref::<I32Exit>() {

@@ -15,3 +15,4 @@ mod nonblocking;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
+mod versions;
