@@ -31,7 +31,7 @@ fn a_component_of_each_version_runs_and_is_denied_alike() {
     let setup = Setup::new(&[("uname", &program("uname"), "args = [\"-s\"]")]);
     let asked = |guest, args| run(&setup, &[], guest, args);
     let p2 = asked(guests::RUN_ONCE, &["uname", "-s"]);
-    assert_eq!(p2.stdout, "Linux\nuname exited with 0\n", "{p2:?}");
+    assert_eq!(p2.stdout, "Linux\nuname: exit status: 0\n", "{p2:?}");
     let p3 = asked(guests::P3_RUN, &["uname", "-s"]);
     let expected = "Linux\nuname: ExitStatus::Exited(0)\n";
     assert_eq!((p3.code, p3.stdout.as_str()), (Some(0), expected), "{p3:?}");
