@@ -25,6 +25,8 @@ pub struct Child {
     pub stdout: Option<ChildStdout>,
     /// The reading end of a standard error that is piped.
     pub stderr: Option<ChildStderr>,
+    /// The children at the other ends of its streams, which live as long as it.
+    pub(crate) connected: Vec<Arc<spawn::Child>>,
     pub(crate) handle: Arc<spawn::Child>,
 }
 
@@ -217,6 +219,15 @@ impl Child {
         self.handle.signal(signal).map_err(failed)
     }
 
+    /// Sends a signal to the child and to all that it has started.
+    ///
+    /// # Errors
+    ///
+    /// The host cannot send it. None if the child has ended.
+    pub fn signal_tree(&mut self, signal: Signal) -> io::Result<()> {
+        self.handle.signal_tree(signal).map_err(failed)
+    }
+
     /// Returns what the host has kept of the streams that are captured: standard output, then
     /// standard error. Works while the child runs, and never blocks.
     ///
@@ -269,9 +280,10 @@ impl Child {
         let handle = Arc::new(spawn::Child::attach(key).map_err(failed)?);
         Ok(Self {
             // A stream that is not piped, or was taken before, is none.
-            stdin: ChildStdin::take(&handle).ok(),
-            stdout: ChildStdout::take(&handle).ok(),
-            stderr: ChildStderr::take(&handle).ok(),
+            stdin: ChildStdin::taken(&handle).ok(),
+            stdout: ChildStdout::taken(&handle).ok(),
+            stderr: ChildStderr::taken(&handle).ok(),
+            connected: Vec::new(),
             handle,
         })
     }

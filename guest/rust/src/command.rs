@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use wasip2::cli;
-
 use crate::bindings::capspawn::process::{spawn, types};
 use crate::child::{Child, Output};
 use crate::error::failed;
+use crate::link::{Link, Sink, Source};
 use crate::pipe::{ChildStderr, ChildStdin, ChildStdout};
 use crate::status::ExitStatus;
-use crate::stdio::Stdio;
+use crate::stdio::{Plan, STDERR, STDOUT, Stdio};
 use crate::{link, wait};
 
 /// A request for a child: [`std::process::Command`].
@@ -37,6 +36,7 @@ use crate::{link, wait};
 #[derive(Debug)]
 pub struct Command {
     program: OsString,
+    arg0: Option<OsString>,
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     cwd: Option<PathBuf>,
@@ -51,6 +51,7 @@ impl Command {
     pub fn new(program: impl AsRef<OsStr>) -> Self {
         Self {
             program: program.as_ref().to_owned(),
+            arg0: None,
             args: Vec::new(),
             env: Vec::new(),
             cwd: None,
@@ -61,7 +62,13 @@ impl Command {
         }
     }
 
-    /// Adds an argument.
+    /// Sets `argv[0]` to a name that the grant lists in `allow-arg0`.
+    pub fn arg0(&mut self, arg0: impl AsRef<OsStr>) -> &mut Self {
+        self.arg0 = Some(arg0.as_ref().to_owned());
+        self
+    }
+
+    /// Adds an argument. One that is not UTF-8 needs `allow-bytes` in the grant.
     pub fn arg(&mut self, arg: impl AsRef<OsStr>) -> &mut Self {
         self.args.push(arg.as_ref().to_owned());
         self
@@ -153,7 +160,7 @@ impl Command {
     /// # Errors
     ///
     /// [`Error`](crate::Error) has all of them: the grant refuses the request, the program does
-    /// not exist, too many children run. An argument that is not UTF-8 is
+    /// not exist, too many children run. A name or path that is not UTF-8 is
     /// [`InvalidInput`](io::ErrorKind::InvalidInput).
     pub fn spawn(&mut self) -> io::Result<Child> {
         self.spawn_with(Stdio::inherit)
@@ -219,13 +226,73 @@ impl Command {
         self.stderr = stderr.repeatable();
 
         let options = types::SpawnOptions::new();
-        options.set_stdin(&stdin.input()?);
-        options.set_stdout(stdout.output()?);
-        options.set_stderr(stderr.output()?);
-        if !self.env.is_empty() {
-            let pair = |(name, value): &(OsString, OsString)| Ok((text(name)?, text(value)?));
-            let variables: io::Result<Vec<_>> = self.env.iter().map(pair).collect();
-            options.set_env(&variables?);
+        let input = stdin.set_stdin(&options)?;
+        let output = stdout.set_output(&options, &STDOUT)?;
+        let errors = stderr.set_output(&options, &STDERR)?;
+        self.set_rest(&options)?;
+        let args: Option<Vec<&str>> = self.args.iter().map(|arg| arg.to_str()).collect();
+        let args = args.unwrap_or_else(|| {
+            // The interface has one list or the other.
+            let args = self.args.iter().map(|arg| arg.as_encoded_bytes().to_vec());
+            options.set_args_bytes(&args.collect::<Vec<_>>());
+            Vec::new()
+        });
+        let args: Vec<String> = args.into_iter().map(str::to_owned).collect();
+        let handle = spawn::Child::spawn(&text(&self.program)?, &args, Some(&options));
+        let handle = Arc::new(handle.map_err(failed)?);
+
+        let mut child = Child {
+            stdin: None,
+            stdout: None,
+            stderr: None,
+            connected: Vec::new(),
+            handle,
+        };
+        let (handle, id) = (&child.handle, child.handle.id());
+        match input {
+            Plan::Done(other) => child.connected.extend(other),
+            Plan::Pipe => child.stdin = Some(ChildStdin::new(handle)),
+            Plan::Link(from, other) => {
+                let to = Sink::Stream(handle.take_stdin().map_err(failed)?);
+                link::add(Link::new(from, to).into_child(id).keep(other));
+            }
+        }
+        match output {
+            Plan::Done(other) => child.connected.extend(other),
+            Plan::Pipe => child.stdout = Some(ChildStdout::new(handle)),
+            Plan::Link(to, other) => {
+                let from = Source::Stream(handle.take_stdout().map_err(failed)?);
+                link::add(Link::new(from, to).of_child(id).keep(other));
+            }
+        }
+        match errors {
+            Plan::Done(other) => child.connected.extend(other),
+            Plan::Pipe => child.stderr = Some(ChildStderr::new(handle)),
+            Plan::Link(to, other) => {
+                let from = Source::Stream(handle.take_stderr().map_err(failed)?);
+                link::add(Link::new(from, to).of_child(id).keep(other));
+            }
+        }
+        Ok(child)
+    }
+
+    /// Sets the options other than the streams.
+    fn set_rest(&self, options: &types::SpawnOptions) -> io::Result<()> {
+        let (mut texts, mut bytes) = (Vec::new(), Vec::new());
+        for (name, value) in &self.env {
+            match value.to_str() {
+                Some(value) => texts.push((text(name)?, value.to_owned())),
+                None => bytes.push((text(name)?, value.as_encoded_bytes().to_vec())),
+            }
+        }
+        if !texts.is_empty() {
+            options.set_env(&texts);
+        }
+        if !bytes.is_empty() {
+            options.set_env_bytes(&bytes);
+        }
+        if let Some(arg0) = &self.arg0 {
+            options.set_arg0(&text(arg0)?);
         }
         if let Some(cwd) = &self.cwd {
             options.set_cwd(&text(cwd.as_os_str())?);
@@ -233,37 +300,11 @@ impl Command {
         if let Some(timeout) = self.timeout {
             options.set_timeout(wait::nanoseconds(timeout));
         }
-        let args: io::Result<Vec<_>> = self.args.iter().map(|arg| text(arg)).collect();
-        let child = spawn::Child::spawn(&text(&self.program)?, &args?, Some(&options));
-        let child = Arc::new(child.map_err(failed)?);
-
-        let id = child.id();
-        let piped = (stdin.is_piped(), stdout.is_piped(), stderr.is_piped());
-        let input = stdin.link_to(|| Ok(ChildStdin::take(&child)?.into_parts().0), id)?;
-        let output = stdout.link_from(
-            || Ok(ChildStdout::take(&child)?.into_parts().0),
-            cli::stdout::get_stdout,
-            id,
-        )?;
-        let errors = stderr.link_from(
-            || Ok(ChildStderr::take(&child)?.into_parts().0),
-            cli::stderr::get_stderr,
-            id,
-        )?;
-        [input, output, errors]
-            .into_iter()
-            .flatten()
-            .for_each(link::add);
-        Ok(Child {
-            stdin: piped.0.then(|| ChildStdin::take(&child)).transpose()?,
-            stdout: piped.1.then(|| ChildStdout::take(&child)).transpose()?,
-            stderr: piped.2.then(|| ChildStderr::take(&child)).transpose()?,
-            handle: child,
-        })
+        Ok(())
     }
 }
 
-/// Returns the text of a string; the interface has no other bytes.
+/// Returns the text of a name or path; only arguments and values may be other bytes.
 fn text(string: &OsStr) -> io::Result<String> {
     string.to_str().map(str::to_owned).ok_or_else(|| {
         let message = format!("{string:?} is not UTF-8, which the host cannot pass to a program");

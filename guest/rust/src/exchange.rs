@@ -31,18 +31,16 @@ pub(crate) fn exchange(
         {
             stderr = None;
         }
-        let pollables: Vec<Pollable> = [
-            stdin.as_ref().map(ChildStdin::subscribe),
-            stdout.as_ref().map(ChildStdout::subscribe),
-            stderr.as_ref().map(ChildStderr::subscribe),
-        ]
-        .into_iter()
-        .flatten()
-        .collect();
-        if pollables.is_empty() {
+        let pollables: [Option<Pollable>; 3] = [
+            stdin.as_mut().map(ChildStdin::subscribe).transpose()?,
+            stdout.as_mut().map(ChildStdout::subscribe).transpose()?,
+            stderr.as_mut().map(ChildStderr::subscribe).transpose()?,
+        ];
+        let wanted: Vec<&Pollable> = pollables.iter().flatten().collect();
+        if wanted.is_empty() {
             return Ok((out, err));
         }
-        wait::block(&pollables.iter().collect::<Vec<_>>());
+        wait::block(&wanted);
     }
 }
 

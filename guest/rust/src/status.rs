@@ -43,9 +43,6 @@ pub enum KillReason {
     Host,
 }
 
-/// SIGKILL, by which the host ends a child.
-const SIGKILL: i32 = 9;
-
 impl ExitStatus {
     /// Returns whether the child exited with code 0.
     #[must_use]
@@ -63,7 +60,7 @@ impl ExitStatus {
     }
 
     /// Returns the signal that ended the child, in the host's numbers; none if it exited. A
-    /// child that the host ended has a signal too.
+    /// child that the host ended has a signal too, unless its status was lost.
     #[must_use]
     pub fn signal(&self) -> Option<i32> {
         match self.0 {
@@ -132,7 +129,9 @@ impl From<types::ExitStatus> for ExitStatus {
         Self(match status {
             types::ExitStatus::Exited(code) => End::Exited(code),
             types::ExitStatus::Signaled(signal) => End::Signaled(signal.into()),
-            types::ExitStatus::Killed(reason) => End::Killed(reason.into(), Some(SIGKILL)),
+            types::ExitStatus::Killed(kill) => {
+                End::Killed(kill.reason.into(), kill.signal.map(i32::from))
+            }
         })
     }
 }

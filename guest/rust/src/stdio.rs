@@ -7,16 +7,17 @@ use std::sync::Arc;
 use wasip2::cli;
 use wasip2::io::streams::{InputStream, OutputStream};
 
-use crate::bindings::capspawn::process::{spawn, types};
-use crate::link::{Link, Sink, Source};
+use crate::bindings::capspawn::process::spawn;
+use crate::bindings::capspawn::process::types::{self, SpawnOptions};
+use crate::link::{Sink, Source};
 use crate::pipe::{ChildStderr, ChildStdin, ChildStdout};
 
 /// What a standard stream of a child is connected to: [`std::process::Stdio`].
 ///
-/// A child's file or pipe is the host's, and a component has neither. So [`inherit`](Self::inherit),
-/// a file and the pipe of another child are copied by this crate, whenever it waits: in
-/// [`Child::wait`](crate::Child::wait), in a read or write of a pipe, and in all other calls
-/// that block.
+/// The pipe of another child is connected by the host, if nothing was read from it or written to it.
+/// A component has no descriptors, so this crate itself copies for [`inherit`](Self::inherit) and for
+/// the component's own files. It does so whenever it waits: in [`Child::wait`](crate::Child::wait), in a
+/// read or write of a pipe, and in all other calls that block.
 #[derive(Debug)]
 pub struct Stdio(pub(crate) Kind);
 
@@ -27,10 +28,19 @@ pub(crate) enum Kind {
     Captured,
     Merged,
     Inherit,
+    HostFile(String, Access),
     File(File),
     Stdin(ChildStdin),
     Stdout(ChildStdout),
     Stderr(ChildStderr),
+}
+
+/// How a file of the host is opened.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Access {
+    Read,
+    Truncate,
+    Append,
 }
 
 impl Stdio {
@@ -59,10 +69,30 @@ impl Stdio {
         Self(Kind::Captured)
     }
 
-    /// For standard error: the same destination as standard output, `2>&1` in a shell.
+    /// The same destination as the other output stream: `2>&1` in a shell for standard error, and
+    /// `1>&2` for standard output.
     #[must_use]
     pub fn merged() -> Self {
         Self(Kind::Merged)
+    }
+
+    /// For standard input: the host's file at this path, as the child sees it. `<` in a shell.
+    ///
+    /// Where the grant has `redirect = true`. The bytes do not pass through the component.
+    pub fn read_path(path: impl Into<String>) -> Self {
+        Self(Kind::HostFile(path.into(), Access::Read))
+    }
+
+    /// For output: the host's file at this path, whose contents are replaced. `>` in a shell. See
+    /// [`read_path`](Self::read_path).
+    pub fn write_path(path: impl Into<String>) -> Self {
+        Self(Kind::HostFile(path.into(), Access::Truncate))
+    }
+
+    /// For output: the end of the host's file at this path. `>>` in a shell. See
+    /// [`read_path`](Self::read_path).
+    pub fn append_path(path: impl Into<String>) -> Self {
+        Self(Kind::HostFile(path.into(), Access::Append))
     }
 
     /// Returns the same for another child; none if it serves one child only.
@@ -73,85 +103,124 @@ impl Stdio {
             Kind::Captured => Kind::Captured,
             Kind::Merged => Kind::Merged,
             Kind::Inherit => Kind::Inherit,
+            Kind::HostFile(ref path, access) => Kind::HostFile(path.clone(), access),
             Kind::File(_) | Kind::Stdin(_) | Kind::Stdout(_) | Kind::Stderr(_) => return None,
         }))
     }
 
-    /// Whether a pipe for it is asked for with [`piped`](Self::piped).
-    pub(crate) fn is_piped(&self) -> bool {
-        matches!(self.0, Kind::Piped)
-    }
-
-    /// Returns what the host is to connect standard input to.
-    pub(crate) fn input(&self) -> io::Result<types::Stdin> {
-        match self.0 {
-            Kind::Null => Ok(types::Stdin::Null),
-            Kind::Piped | Kind::Inherit | Kind::File(_) => Ok(types::Stdin::Piped),
-            Kind::Stdout(_) | Kind::Stderr(_) => Ok(types::Stdin::Piped),
-            Kind::Captured | Kind::Merged | Kind::Stdin(_) => Err(misplaced()),
-        }
-    }
-
-    /// Returns what the host is to connect an output stream to.
-    pub(crate) fn output(&self) -> io::Result<types::Stdio> {
-        match self.0 {
-            Kind::Null => Ok(types::Stdio::Null),
-            Kind::Captured => Ok(types::Stdio::Captured),
-            Kind::Merged => Ok(types::Stdio::Merged),
-            Kind::Piped | Kind::Inherit | Kind::File(_) => Ok(types::Stdio::Piped),
-            Kind::Stdin(_) => Ok(types::Stdio::Piped),
-            Kind::Stdout(_) | Kind::Stderr(_) => Err(misplaced()),
-        }
-    }
-
-    /// Returns the link into `stdin` of `child`; none if the host serves it alone.
-    pub(crate) fn link_to(
-        self,
-        stdin: impl FnOnce() -> io::Result<OutputStream>,
-        child: u64,
-    ) -> io::Result<Option<Link>> {
-        let (from, connected) = match self.0 {
-            Kind::Inherit => (cli::stdin::get_stdin(), None),
-            Kind::Stdout(pipe) => with_child(pipe.into_parts()),
-            Kind::Stderr(pipe) => with_child(pipe.into_parts()),
-            Kind::File(file) => {
-                let to = Sink::Stream(stdin()?);
-                return Ok(Some(Link::new(Source::File(file), to).into_child(child)));
+    /// Sets standard input in `options`, and returns what is left to do.
+    pub(crate) fn set_stdin(self, options: &SpawnOptions) -> io::Result<Plan<Source>> {
+        let plan = match self.0 {
+            Kind::Null => {
+                options.set_stdin(&types::Stdin::Null);
+                return Ok(Plan::Done(None));
             }
-            Kind::Null | Kind::Piped | Kind::Captured | Kind::Merged | Kind::Stdin(_) => {
-                return Ok(None);
+            Kind::HostFile(path, Access::Read) => {
+                options.set_stdin_file(&path);
+                return Ok(Plan::Done(None));
             }
+            Kind::Piped => Plan::Pipe,
+            Kind::Inherit => Plan::Link(Source::Stream(cli::stdin::get_stdin()), None),
+            Kind::File(file) => Plan::Link(Source::File(file), None),
+            Kind::Stdout(mut pipe) => match pipe.pass()? {
+                Some((reader, child)) => {
+                    options.set_stdin_pipe(reader);
+                    return Ok(Plan::Done(Some(child)));
+                }
+                None => linked(pipe.into_parts()?),
+            },
+            Kind::Stderr(mut pipe) => match pipe.pass()? {
+                Some((reader, child)) => {
+                    options.set_stdin_pipe(reader);
+                    return Ok(Plan::Done(Some(child)));
+                }
+                None => linked(pipe.into_parts()?),
+            },
+            Kind::Captured | Kind::Merged | Kind::Stdin(_) => return Err(misplaced()),
+            Kind::HostFile(..) => return Err(misplaced()),
         };
-        let link = Link::new(Source::Stream(from), Sink::Stream(stdin()?));
-        Ok(Some(link.into_child(child).keep(connected)))
+        options.set_stdin(&types::Stdin::Piped);
+        Ok(plan)
     }
 
-    /// Returns the link from an output stream of `child`; `own` is the component's stream of the same name.
-    pub(crate) fn link_from(
+    /// Sets an output stream in `options`, and returns what is left to do.
+    pub(crate) fn set_output(
         self,
-        from: impl FnOnce() -> io::Result<InputStream>,
-        own: impl FnOnce() -> OutputStream,
-        child: u64,
-    ) -> io::Result<Option<Link>> {
-        let (to, connected) = match self.0 {
-            Kind::Inherit => (Sink::Stream(own()), None),
-            Kind::File(file) => (Sink::File(file), None),
-            Kind::Stdin(pipe) => {
-                let (stream, child) = pipe.into_parts();
-                (Sink::Stream(stream), Some(child))
-            }
-            Kind::Null | Kind::Piped | Kind::Captured | Kind::Merged => return Ok(None),
-            Kind::Stdout(_) | Kind::Stderr(_) => return Ok(None),
+        options: &SpawnOptions,
+        stream: &OutputOf,
+    ) -> io::Result<Plan<Sink>> {
+        let done = |kind| {
+            (stream.set)(options, kind);
+            Ok(Plan::Done(None))
         };
-        let link = Link::new(Source::Stream(from()?), to);
-        Ok(Some(link.of_child(child).keep(connected)))
+        let plan = match self.0 {
+            Kind::Null => return done(types::Stdio::Null),
+            Kind::Captured => return done(types::Stdio::Captured),
+            Kind::Merged => return done(types::Stdio::Merged),
+            Kind::HostFile(path, access) => {
+                let mode = match access {
+                    Access::Read => return Err(misplaced()),
+                    Access::Truncate => types::FileMode::Truncate,
+                    Access::Append => types::FileMode::Append,
+                };
+                (stream.set_file)(options, &path, mode);
+                return Ok(Plan::Done(None));
+            }
+            Kind::Piped => Plan::Pipe,
+            Kind::Inherit => Plan::Link(Sink::Stream((stream.own)()), None),
+            Kind::File(file) => Plan::Link(Sink::File(file), None),
+            Kind::Stdin(mut pipe) => match pipe.pass()? {
+                Some((writer, child)) => {
+                    (stream.set_pipe)(options, writer);
+                    return Ok(Plan::Done(Some(child)));
+                }
+                None => {
+                    let (stream, child) = pipe.into_parts()?;
+                    Plan::Link(Sink::Stream(stream), Some(child))
+                }
+            },
+            Kind::Stdout(_) | Kind::Stderr(_) => return Err(misplaced()),
+        };
+        (stream.set)(options, types::Stdio::Piped);
+        Ok(plan)
     }
 }
 
-fn with_child(
-    (stream, child): (InputStream, Arc<spawn::Child>),
-) -> (InputStream, Option<Arc<spawn::Child>>) {
-    (stream, Some(child))
+/// What is left to do once the options of a stream are set and its child runs.
+pub(crate) enum Plan<T> {
+    /// Nothing. The child that writes to or reads from the stream, if there is one.
+    Done(Option<Arc<spawn::Child>>),
+    /// Give the pipe to the caller.
+    Pipe,
+    /// Copy between the pipe and this stream, which may be that of another child.
+    Link(T, Option<Arc<spawn::Child>>),
+}
+
+/// What differs between the two output streams.
+pub(crate) struct OutputOf {
+    set: fn(&SpawnOptions, types::Stdio),
+    set_file: fn(&SpawnOptions, &str, types::FileMode),
+    set_pipe: fn(&SpawnOptions, types::PipeWriter),
+    own: fn() -> OutputStream,
+}
+
+pub(crate) const STDOUT: OutputOf = OutputOf {
+    set: SpawnOptions::set_stdout,
+    set_file: SpawnOptions::set_stdout_file,
+    set_pipe: SpawnOptions::set_stdout_pipe,
+    own: cli::stdout::get_stdout,
+};
+
+pub(crate) const STDERR: OutputOf = OutputOf {
+    set: SpawnOptions::set_stderr,
+    set_file: SpawnOptions::set_stderr_file,
+    set_pipe: SpawnOptions::set_stderr_pipe,
+    own: cli::stderr::get_stderr,
+};
+
+/// The pipe was used before, so that this crate copies the rest.
+fn linked((stream, child): (InputStream, Arc<spawn::Child>)) -> Plan<Source> {
+    Plan::Link(Source::Stream(stream), Some(child))
 }
 
 fn misplaced() -> io::Error {

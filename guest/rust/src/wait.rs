@@ -11,7 +11,7 @@ use wasip2::io::poll::{Pollable, poll};
 
 use crate::link;
 
-/// Blocks until one of `wanted` is ready, and returns the indices of those that are.
+/// Blocks until one of `wanted` is ready, and returns the indices of those that are, in order.
 ///
 /// # Panics
 ///
@@ -25,6 +25,8 @@ pub(crate) fn block(wanted: &[&Pollable]) -> Vec<usize> {
         let mut ready = Vec::with_capacity(all.len());
         ready.extend(poll(&all).into_iter().map(|index| index as usize));
         ready.retain(|index| *index < wanted.len());
+        // The host reports them in the order in which they became ready.
+        ready.sort_unstable();
         if !ready.is_empty() {
             return ready;
         }

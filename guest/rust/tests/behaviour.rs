@@ -298,3 +298,96 @@ fn output_of_a_child_is_copied_in_every_wait() -> Result {
     assert_eq!(std::fs::metadata("/tmp/copied")?.len(), 400_000);
     Ok(())
 }
+
+#[test]
+fn a_pipe_that_was_read_from_can_still_be_passed_on() -> Result {
+    let mut first = script("echo skipped; echo kept")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut pipe = first.stdout.take().expect("piped");
+    pipe.read_exact(&mut [0; 8])?;
+    let rest = Command::new("cat").stdin(pipe).output()?;
+    assert_eq!(rest.stdout, b"kept\n");
+    Ok(())
+}
+
+/// The handle of the first child is gone; the second one keeps it.
+#[test]
+fn a_child_lives_as_long_as_a_child_that_reads_from_it() -> Result {
+    let pipe = script("sleep 0.1; echo late")
+        .stdout(Stdio::piped())
+        .spawn()?
+        .stdout;
+    let output = Command::new("cat").stdin(pipe.expect("piped")).output()?;
+    assert_eq!(output.stdout, b"late\n");
+    Ok(())
+}
+
+#[test]
+fn a_pipe_that_is_never_used_is_closed() -> Result {
+    let mut child = Command::new("cat")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    drop(child.stdin.take());
+    assert!(child.wait()?.success(), "cat has read the end of its input");
+    let mut child = Command::new("yes").stdout(Stdio::piped()).spawn()?;
+    drop(child.stdout.take());
+    assert_eq!(child.wait()?.signal(), Some(13), "SIGPIPE");
+    Ok(())
+}
+
+#[test]
+fn a_signal_reaches_the_whole_tree() -> Result {
+    let text = "sh -c 'trap \"echo inner; exit\" USR1; echo r; while :; do sleep 0.05; done' & trap : USR1; wait; wait";
+    let mut child = script(text).stdout(Stdio::piped()).spawn()?;
+    let stdout = child.stdout.as_mut().expect("piped");
+    stdout.read_exact(&mut [0; 2])?;
+    child.signal_tree(Signal::User1)?;
+    let mut rest = String::new();
+    child
+        .stdout
+        .take()
+        .expect("piped")
+        .read_to_string(&mut rest)?;
+    assert_eq!(rest, "inner\n");
+    Ok(())
+}
+
+#[test]
+fn files_of_the_host_are_denied_without_a_grant_for_them() {
+    for stdio in [Stdio::write_path("/tmp/x"), Stdio::append_path("/tmp/x")] {
+        let error = Command::new("echo")
+            .stdout(stdio)
+            .status()
+            .expect_err("not granted");
+        assert_eq!(Error::of(&error), Some(&Error::Denied(DeniedItem::Stdio)));
+    }
+    let error = Command::new("cat")
+        .stdin(Stdio::read_path("/usr/bin/env"))
+        .status();
+    let error = error.expect_err("not granted");
+    assert_eq!(Error::of(&error), Some(&Error::Denied(DeniedItem::Stdio)));
+    let output = Command::new("redirected")
+        .stdin(Stdio::read_path("/usr/bin/env"))
+        .output();
+    assert!(output.expect("granted").stdout.starts_with(b"\x7fELF"));
+}
+
+#[test]
+fn the_grant_may_allow_another_name_of_the_program() -> Result {
+    let named = Command::new("busy")
+        .arg0("other")
+        .args(["-c", "echo $0"])
+        .output()?;
+    assert_eq!(named.stdout, b"other\n");
+    let error = Command::new("busy")
+        .arg0("third")
+        .args(["-c", "echo $0"])
+        .output();
+    assert_eq!(
+        error.expect_err("not listed").kind(),
+        ErrorKind::PermissionDenied
+    );
+    Ok(())
+}
