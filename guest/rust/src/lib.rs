@@ -8,9 +8,12 @@ mod command;
 mod error;
 mod exchange;
 mod link;
+#[cfg(feature = "p3")]
+pub mod p3;
 mod pipe;
 mod pipeline;
 mod reactor;
+mod request;
 mod status;
 mod stdio;
 mod wait;

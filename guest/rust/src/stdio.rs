@@ -223,7 +223,7 @@ fn linked((stream, child): (InputStream, Arc<spawn::Child>)) -> Plan<Source> {
     Plan::Link(Source::Stream(stream), Some(child))
 }
 
-fn misplaced() -> io::Error {
+pub(crate) fn misplaced() -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidInput,
         "a standard stream of this kind is not possible here: input needs a source, and output a destination",

@@ -124,6 +124,20 @@ pub(crate) async fn p3_pipe_through() {
 }
 
 #[tokio::test]
+pub(crate) async fn p3_library() {
+    let host = TestHost::new().grant_toml(shell()).stdin("input\n");
+    let report = host.run(guests::P3_LIBRARY).await;
+    report.assert_exit(0);
+    let parts: Vec<_> = report.stdout.lines().collect();
+    let expected = "output input printed inherit both_ways connected ends several cancelled unused";
+    let expected: Vec<_> = expected
+        .split(' ')
+        .map(|part| part.replace('_', " "))
+        .collect();
+    assert_eq!(parts, expected);
+}
+
+#[tokio::test]
 pub(crate) async fn both_versions() {
     let one = shell().replacen("sandbox", "max-live = 1\nsandbox", 1);
     let report = run(guests::BOTH_VERSIONS, one, []).await;
