@@ -1,12 +1,16 @@
 //! The data of the store, and one run of a component.
 
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+
 use anyhow::{Context as _, Result, anyhow};
 use capspawn::{ProcessCtx, ProcessCtxView, ProcessView};
+use capspawn_native::sandbox::NativeLauncher;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreLimits};
-use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView, p2, p3};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2, p3};
 
-use crate::args::RunArgs;
+use crate::args::{DirMapping, RunArgs};
 use crate::streams::{Input, Output};
 use crate::{bounds, output};
 
@@ -54,7 +58,7 @@ impl ProcessView for State {
 /// Returns the component's WASI context: the standard streams, its arguments, the
 /// variables and directories that the options name, clocks and random numbers. No
 /// network.
-pub(crate) fn wasi(args: &RunArgs) -> Result<WasiCtx> {
+pub(crate) fn wasi(args: &RunArgs, launcher: &NativeLauncher) -> Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     wasi.stdin(Input::default())
         .stdout(Output::Stdout)
@@ -66,11 +70,43 @@ pub(crate) fn wasi(args: &RunArgs) -> Result<WasiCtx> {
         wasi.env(&variable.name, &variable.value);
     }
     for dir in &args.dirs {
-        wasi.preopened_dir(&dir.host, &dir.guest, FsPerms::ReadWrite)
-            .map_err(anyhow::Error::from)
+        preopen(&mut wasi, dir, launcher, args.grants.is_some())
             .with_context(|| format!("cannot open the directory {} of --dir", dir.host))?;
     }
     Ok(wasi.build())
+}
+
+/// Gives the component a directory.
+fn preopen(
+    wasi: &mut WasiCtxBuilder,
+    dir: &DirMapping,
+    launcher: &NativeLauncher,
+    has_children: bool,
+) -> Result<()> {
+    if dir.read_only {
+        wasi.preopened_dir(&dir.host, &dir.guest, FsPerms::ReadOnly)?;
+        return Ok(());
+    }
+    // First by its own path, for a clear error.
+    std::fs::read_dir(&dir.host)?;
+    let shared = match launcher.shared_directory(Path::new(&dir.host)) {
+        Ok(shared) => shared,
+        Err(error) if has_children => {
+            output::note(&format!(
+                "{}: files that the component makes there belong to root, and the programs that it starts cannot \
+                 change them ({error}): use a directory on ext4, XFS, Btrfs or tmpfs",
+                dir.host
+            ));
+            None
+        }
+        Err(_) => None,
+    };
+    let path = match &shared {
+        Some(shared) => format!("/proc/self/fd/{}", shared.as_raw_fd()),
+        None => dir.host.clone(),
+    };
+    wasi.preopened_dir(path, &dir.guest, FsPerms::ReadWrite)?;
+    Ok(())
 }
 
 /// A linked component, by the version of `wasi:cli/run` that it exports. Its imports may be

@@ -9,6 +9,7 @@ mod ask;
 mod doctor;
 mod exit_codes;
 mod grant_files;
+mod guest_files;
 mod harness;
 mod lifetime;
 mod nonblocking;

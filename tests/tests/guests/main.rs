@@ -440,6 +440,14 @@ async fn attaches() {
     assert!(registry.shutdown(TEST_TIMEOUT));
 }
 
+/// The component has no folder here; `command` has the tests with one.
+#[tokio::test]
+async fn makes_file() {
+    let report = run(guests::MAKES_FILE, shell(), ["/x", "sh", "-c", "exit 0"]).await;
+    report.assert_exit(1);
+    assert!(report.stderr.starts_with("Err("), "{}", report.stderr);
+}
+
 #[tokio::test]
 async fn leaves_child() {
     let script = "echo ready; exec sleep 300";
