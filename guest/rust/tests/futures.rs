@@ -41,7 +41,8 @@ fn futures_wait_for_several_things_at_once() -> Result {
             std::io::Result::Ok(())
         };
         let (fed, read) = futures::join!(feed, stdout.read_to_end(&mut received));
-        (fed?, read?);
+        fed?;
+        read?;
         assert!(received == sent, "a part is lost or changed");
         assert!(cat.wait_async().await?.success());
         Ok(())

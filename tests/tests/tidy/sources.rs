@@ -26,7 +26,7 @@ pub(crate) fn is_below(path: &str, folders: &[&str]) -> bool {
 /// All files of the repository with this extension.
 fn sources(extension: &str) -> Sources {
     let mut found = BTreeMap::new();
-    for folder in ["host", "guest-examples", "tests", "wit"] {
+    for folder in ["guest", "guest-examples", "host", "tests", "wit"] {
         collect(&root().join(folder), extension, &mut found);
     }
     assert!(!found.is_empty(), "no .{extension} files in the repository");

@@ -5,7 +5,7 @@
 //! async export of the component, which [`main!`](crate::main) makes of a function. That export
 //! is a library's, so the crate is a `cdylib`:
 //!
-//! ```no_run
+//! ```no_run,standalone_crate
 //! use capspawn_guest::p3::Command;
 //!
 //! async fn run() -> std::io::Result<()> {
@@ -73,6 +73,8 @@ macro_rules! main {
                         }
                     }
                 ",
+                // Not the folder `wit` of the crate that calls the macro.
+                path: [],
                 world: "capspawn:main/main",
                 runtime_path: "capspawn_guest::p3::wit_bindgen::rt",
             });
