@@ -11,7 +11,7 @@ use support::{capspawn, root};
 
 #[test]
 fn the_tests_and_examples_of_the_library_pass_in_components() {
-    // `--examples` and `--lib` have none; a documentation test cannot be named with other tests.
+    // A documentation test cannot be named with other tests.
     for more in [&["--tests"][..], &["--doc", "--all-features"]] {
         let mut cargo = Command::new(env!("CARGO"));
         cargo
@@ -30,4 +30,36 @@ fn the_tests_and_examples_of_the_library_pass_in_components() {
             String::from_utf8_lossy(&text)
         );
     }
+}
+
+/// `xshell`, `version_check` and `rustc_version`, as they are in the registry.
+#[test]
+fn crates_that_use_std_process_run_unmodified() {
+    let folder = root().join("guest/rust/tests/unmodified");
+    let target = root().join("target/guests-build");
+    let mut build = Command::new(root().join("guest/rust/unmodified"));
+    build
+        .current_dir(&folder)
+        .args(["build", "--locked", "--quiet"])
+        .env("CARGO_TARGET_DIR", &target)
+        .env("CAPSPAWN_STD_TARGET_DIR", target.join("std"))
+        .env_remove("RUSTC_WORKSPACE_WRAPPER");
+    assert!(build.status().expect("the script runs").success());
+
+    let mut run = Command::new(capspawn());
+    run.arg("run")
+        .arg("--grants")
+        .arg(folder.join("grants.toml"));
+    run.arg(target.join("wasm32-wasip2/debug/unmodified.wasm"));
+    let output = run.output().expect("the command runs");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    let expected = "version_check: 1.80.1 stable 2024-08-06\nrustc_version: 1.80.1\nxshell: two words\n\
+        xshell: inherited\nxshell: command exited with non-zero code `false`: 1\nxshell: Some(1)\n\
+        std: piped, exit status: 0\n";
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        expected,
+        "{stderr}"
+    );
 }

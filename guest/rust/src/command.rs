@@ -1,10 +1,10 @@
 //! A request for a child.
 
 use std::ffi::{OsStr, OsString};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
+use std::{fmt, io};
 
 use crate::bindings::capspawn::process::{spawn, types};
 use crate::child::{Child, Output};
@@ -34,12 +34,19 @@ use crate::stdio::{Plan, STDERR, STDOUT, Stdio};
 /// assert!(output.status.success());
 /// # std::io::Result::Ok(())
 /// ```
-#[derive(Debug)]
 pub struct Command {
     request: Request,
     stdin: Option<Stdio>,
     stdout: Option<Stdio>,
     stderr: Option<Stdio>,
+}
+
+/// Shows the program and its arguments in quotes, as that of `std`.
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.get_program())?;
+        self.get_args().try_for_each(|arg| write!(f, " {arg:?}"))
+    }
 }
 
 impl Command {

@@ -107,6 +107,7 @@ fn command_getters() {
     command.args(["first", "second"]).current_dir("/bin");
     assert_eq!(command.get_program(), "echo");
     assert_eq!(command.get_args().collect::<Vec<_>>(), ["first", "second"]);
+    assert_eq!(format!("{command:?}"), r#""echo" "first" "second""#);
     assert_eq!(command.get_current_dir(), Some("/bin".as_ref()));
 }
 
@@ -227,4 +228,18 @@ fn a_wait_with_a_limit() -> Result {
     child.kill_tree(Duration::ZERO)?;
     assert!(child.wait_timeout(Duration::from_secs(60))?.is_some());
     Ok(())
+}
+
+/// As in `std`, so that types which contain them keep their traits.
+#[test]
+fn types_can_be_sent_and_shared() {
+    fn check<T: Send + Sync + Unpin + std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    check::<Child>();
+    check::<Command>();
+    check::<ExitStatus>();
+    check::<Output>();
+    check::<Stdio>();
+    check::<capspawn_guest::ChildStdin>();
+    check::<capspawn_guest::ChildStdout>();
+    check::<capspawn_guest::ChildStderr>();
 }
