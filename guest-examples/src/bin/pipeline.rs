@@ -2,6 +2,7 @@
 //!
 //! Usage: `pipeline PROGRAM [ARGS]... [: PROGRAM [ARGS]...]...`
 
+<<<<<<< HEAD
 use guest_examples::spawn::Child;
 use guest_examples::types::{ExitStatus, PipeReader, SpawnOptions, Stdio};
 use guest_examples::{Link, connect, ending, exit, reason};
@@ -16,10 +17,20 @@ fn main() {
     // The output of the child before, which nobody reads yet.
     let mut before: Option<PipeReader> = None;
     for (index, command) in commands.into_iter().enumerate() {
+=======
+use capspawn_guest::{Pipeline, exit};
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+
+    let mut pipeline = Pipeline::new();
+    for command in args.split(|arg| arg == ":") {
+>>>>>>> guestrs
         let Some((program, args)) = command.split_first() else {
             eprintln!("usage: pipeline PROGRAM [ARGS]... [: PROGRAM [ARGS]...]...");
             exit(2);
         };
+<<<<<<< HEAD
         let options = SpawnOptions::new();
         options.set_stdout(Stdio::Piped);
         if let Some(reader) = before.take() {
@@ -51,16 +62,17 @@ fn main() {
     if let Err(error) = connect(Vec::new(), last) {
         eprintln!("pipeline: {error}");
         exit(1);
+=======
+        pipeline = pipeline.command(program, args);
     }
 
-    // As with `pipefail` in a shell, one failed program fails the pipeline.
-    let mut failed = false;
-    for (program, child) in &children {
-        let status = child.wait(None).expect("without a timeout it waits");
-        if !matches!(status, ExitStatus::Exited(0)) {
-            eprintln!("pipeline: {program} {}", ending(status));
-            failed = true;
-        }
+    // As with `pipefail` in a shell, one failed program fails the pipeline. The output of the
+    // last one is inherited.
+    match pipeline.status() {
+        Ok(status) if status.success() => exit(0),
+        Ok(status) => eprintln!("pipeline: {status}"),
+        Err(error) => eprintln!("pipeline: {error}"),
+>>>>>>> guestrs
     }
-    exit(u8::from(failed));
+    exit(1);
 }

@@ -41,7 +41,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let launcher = Arc::new(launcher(&args.sandbox)?);
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
-    let wasi = guest::wasi(args)?;
+    let wasi = guest::wasi(args, &launcher)?;
     let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
 
     let engine = load::engine()?;

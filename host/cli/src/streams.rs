@@ -2,19 +2,22 @@
 //!
 //! `O_NONBLOCK` belongs to an open file that several processes share: a program that sets it for itself, on a terminal or
 //! on a pipe, sets it for all of them. Rust's standard streams then fail with `EAGAIN` in the middle of the data. These
-//! wait and go on. Rejected: to clear the flag, which breaks the program that has set it, and to open the file once more
+//! wait and continue. Rejected: to clear the flag, which breaks the program that has set it, and to open the file once more
 //! by `/proc/self/fd`, which is impossible for a socket and for another user's pipe.
 
 use std::io::{self, Write};
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
@@ -73,12 +76,9 @@ impl IsTerminal for Output {
 }
 
 impl StdoutStream for Output {
-    /// Unused: the command links version 0.2 of WASI alone.
+    /// The stream of version 0.3.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        match self {
-            Self::Stdout => Box::new(tokio::io::stdout()),
-            Self::Stderr => Box::new(tokio::io::stderr()),
-        }
+        Box::new(*self)
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
@@ -89,6 +89,25 @@ impl StdoutStream for Output {
 #[async_trait]
 impl Pollable for Output {
     async fn ready(&mut self) {}
+}
+
+/// A write of version 0.3 waits until some bytes are written.
+impl AsyncWrite for Output {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Write::write(&mut *self, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// A write waits until all bytes are written, like that of a program to a blocking stream.
@@ -114,7 +133,7 @@ pub(crate) struct Input(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    has_read: Notify,
+    has_read: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -153,6 +172,34 @@ impl Input {
             input.0.has_read.notify_waiters();
         });
     }
+
+    /// Returns what was read; nothing while a thread waits for input, which this starts if
+    /// there is none.
+    fn take(&self, state: &mut State, max_bytes: usize) -> StreamResult<Bytes> {
+        match mem::replace(state, State::Reading) {
+            State::Idle => {
+                self.start(max_bytes);
+                Ok(Bytes::new())
+            }
+            State::Reading => Ok(Bytes::new()),
+            State::Data(mut bytes) => {
+                let read = bytes.split_to(bytes.len().min(max_bytes));
+                *state = match bytes.is_empty() {
+                    true => State::Idle,
+                    false => State::Data(bytes),
+                };
+                Ok(read.freeze())
+            }
+            State::Failed(error) => {
+                *state = State::Closed;
+                Err(failure(error))
+            }
+            State::Closed => {
+                *state = State::Closed;
+                Err(StreamError::Closed)
+            }
+        }
+    }
 }
 
 impl IsTerminal for Input {
@@ -162,9 +209,12 @@ impl IsTerminal for Input {
 }
 
 impl StdinStream for Input {
-    /// Unused: the command links version 0.2 of WASI alone.
+    /// The stream of version 0.3.
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        Box::new(tokio::io::stdin())
+        Box::new(Reader {
+            input: self.clone(),
+            has_read: None,
+        })
     }
 
     fn p2_stream(&self) -> Box<dyn InputStream> {
@@ -199,28 +249,41 @@ impl InputStream for Input {
         if max_bytes == 0 {
             return Ok(Bytes::new());
         }
-        let mut state = self.state();
-        match mem::replace(&mut *state, State::Reading) {
-            State::Idle => {
-                self.start(max_bytes);
-                Ok(Bytes::new())
+        self.take(&mut self.state(), max_bytes)
+    }
+}
+
+/// A reader of [`Input`] for version 0.3.
+#[derive(Debug)]
+struct Reader {
+    input: Input,
+    /// Resolves when the thread that waits for input has read some.
+    has_read: Option<Pin<Box<OwnedNotified>>>,
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if let Some(has_read) = &mut self.has_read {
+                ready!(has_read.as_mut().poll(context));
+                self.has_read = None;
             }
-            State::Reading => Ok(Bytes::new()),
-            State::Data(mut bytes) => {
-                let read = bytes.split_to(bytes.len().min(max_bytes));
-                *state = match bytes.is_empty() {
-                    true => State::Idle,
-                    false => State::Data(bytes),
-                };
-                Ok(read.freeze())
-            }
-            State::Failed(error) => {
-                *state = State::Closed;
-                Err(failure(error))
-            }
-            State::Closed => {
-                *state = State::Closed;
-                Err(StreamError::Closed)
+            let input = self.input.clone();
+            let mut state = input.state();
+            // Created under the lock, so that the end of this read is not missed.
+            let has_read = Arc::clone(&input.0.has_read).notified_owned();
+            match input.take(&mut state, buffer.remaining()) {
+                Ok(bytes) if bytes.is_empty() => self.has_read = Some(Box::pin(has_read)),
+                Ok(bytes) => {
+                    buffer.put_slice(&bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(StreamError::Closed) => return Poll::Ready(Ok(())),
+                Err(error) => return Poll::Ready(Err(io::Error::other(error))),
             }
         }
     }

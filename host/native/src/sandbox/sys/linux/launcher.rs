@@ -22,7 +22,7 @@ use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
 use super::server::{AloneFiles, AloneUser, Request};
-use super::session::{SessionPool, can_be_owners};
+use super::session::{SessionPool, as_childrens, can_be_owners};
 use super::spawner::Spawner;
 use super::spawner::alone::AloneServers;
 use super::spawner::process::Child;
@@ -72,6 +72,28 @@ impl NativeLauncher {
                 files,
             },
             None => RunAs::One(files),
+        }
+    }
+
+    /// Returns the directory at `path`, for files that a host which is root makes for its children:
+    /// what root makes below it belongs to the user and group of the children's files
+    /// ([`run_as`](Self::run_as)), and what belongs to them is root's there. None if the host's own
+    /// files are its children's already.
+    ///
+    /// The directory is on an idmapped mount of its own, which ends with the last descriptor into it.
+    /// Rejected: `chown` after each creation, which comes too late for a child that already runs, and
+    /// the file system's user id of a thread, which would take the host's rights from what it does
+    /// for other children.
+    ///
+    /// # Errors
+    ///
+    /// Linux is older than 5.12, the host lacks CAP_SYS_ADMIN in the initial user namespace, or the
+    /// file system has no idmapped mounts, such as overlayfs and NFS.
+    pub fn shared_directory(&self, path: &Path) -> io::Result<Option<OwnedFd>> {
+        let (files, _) = self.spawner.user();
+        match Identity::host().is_root() && !files.is_root() {
+            true => as_childrens(&self.spawner, path, files).map(Some),
+            false => Ok(None),
         }
     }
 
