@@ -1,0 +1,255 @@
+"""`fork_exec` of CPython's `_posixsubprocess`, which `subprocess.Popen` calls to start a program.
+
+The standard `Popen` stays as it is: it makes its pipes with `os.pipe`, calls `fork_exec` with the
+ends for the child, and reads an exec error from a pipe of its own. The rejected way, a `Popen` of
+our own, has to follow every version of a class of a thousand lines, and programs that derive from
+`Popen` or look into it break.
+
+The child receives what the grant gives it. `close_fds`, `restore_signals`, `start_new_session` and
+`process_group` are accepted: a child inherits no descriptor and no signal mask in any case, and its
+host keeps it apart. What would run code of the component in the child is an error with its reason.
+"""
+
+import errno
+import os
+
+from . import border, children, descriptors, pipes, programs
+from .errors import Refused
+
+# The environment of the component when it started, which the operator gave it (`--env`).
+_given = {}
+# Whether the grant refused variables of it. Then children receive those that the program changed.
+_given_refused = False
+
+
+def started():
+    """Remembers the environment. Called once, when the component starts."""
+    _given.clear()
+    _given.update(os.environ)
+
+
+def _no_nul(value):
+    if b"\0" in value:
+        raise ValueError("embedded null byte")
+    return value
+
+
+def fork_exec(
+    args, executables, close_fds, pass_fds, cwd, env,
+    p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, errpipe_read, errpipe_write,
+    restore_signals, start_new_session, process_group, gid, extra_groups, uid, umask, preexec_fn,
+):  # fmt: skip
+    """Starts a program and returns its number; a failure goes into the error pipe."""
+    _unsupported(pass_fds, errpipe_write, gid, extra_groups, uid, umask, preexec_fn)
+    if close_fds and errpipe_write < 3:
+        raise ValueError("errpipe_write must be >= 3")
+    args = [_no_nul(os.fsencode(arg)) for arg in args]
+    executables = [_no_nul(os.fsencode(each)) for each in executables]
+    cwd = None if cwd is None else _no_nul(os.fsencode(cwd))
+    env = None if env is None else [_no_nul(os.fsencode(each)) for each in env]
+    try:
+        return start(
+            executables, args[1:], env, cwd, (p2cread, c2pwrite, errwrite),
+            leader=bool(start_new_session) or process_group >= 0,
+        )  # fmt: skip
+    except Refused as refusal:
+        place = b"noexec:chdir" if refusal.in_directory else b""
+        _report(errpipe_write, refusal.errno, place)
+    except OSError as failure:
+        _report(errpipe_write, failure.errno or errno.EIO, b"")
+    return children.add_failed()
+
+
+def _report(fd, number, place):
+    message = b"OSError:%x:%s" % (number, place)
+    if descriptors.is_ours(fd):
+        descriptors.write(fd, message)
+    else:
+        os.write(fd, message)
+
+
+def _unsupported(pass_fds, errpipe_write, gid, groups, uid, umask, preexec_fn):
+    if preexec_fn is not None:
+        raise ValueError(
+            "preexec_fn is not supported in a component: it is code of this program that would run "
+            "in the child, and the child is a program of the host"
+        )
+    if any(fd != errpipe_write for fd in pass_fds):
+        raise ValueError(
+            "pass_fds is not supported in a component: its descriptors are not the host's, and a "
+            "child receives its three standard streams and nothing else"
+        )
+    for name, value in (("user", uid), ("group", gid), ("extra_groups", groups)):
+        if value is not None:
+            raise PermissionError(
+                errno.EPERM, f"{name} is not supported: the host decides which user a child runs as"
+            )
+    if umask is not None and umask >= 0:
+        raise PermissionError(errno.EPERM, "umask is not supported: the host decides on it")
+
+
+def _pairs(env):
+    """Returns the variables for the child, or None for those of the component."""
+    if env is None:
+        return None
+    pairs = []
+    for entry in env:
+        name, separator, value = entry.partition(b"=")
+        if not separator or not name:
+            raise Refused(errno.EINVAL, "a variable has no name")
+        pairs.append((name, value))
+    return pairs
+
+
+def _own_variables():
+    if _given_refused:
+        changed = {k: v for k, v in os.environ.items() if _given.get(k) != v}
+        return [(os.fsencode(k), os.fsencode(v)) for k, v in changed.items()]
+    return [(os.fsencode(k), os.fsencode(v)) for k, v in os.environ.items()]
+
+
+def start(executables, args, env, cwd, streams, leader=False):
+    """Starts a program with these descriptors as its streams. Returns its number.
+
+    `env` is a list of `NAME=value` or None: the component's variables, as far as the grant allows
+    them. A descriptor of -1 is inherited: an output goes to the component's own, and the input
+    is empty, since what a child leaves unread would be lost to the component.
+    Raises `Refused` and OSError.
+    """
+    global _given_refused
+    if cwd is None and os.getcwd() != "/":
+        # The program called os.chdir.
+        cwd = os.fsencode(os.getcwd())
+    pairs = _pairs(env)
+    stdin, stdout, stderr = streams
+    kinds = (
+        _input_kind(stdin),
+        _output_kind(stdout),
+        "merged" if _same(stdout, stderr) else _output_kind(stderr),
+    )
+
+    def spawn(name):
+        variables = _own_variables() if pairs is None else pairs
+        return border.spawn(name, args, variables, cwd, *kinds)
+
+    try:
+        spawned = programs.start(executables, cwd, spawn)
+    except Refused as refusal:
+        refusal = _at_directory(refusal, cwd)
+        if refusal.item != "environment" or pairs is not None or _given_refused or not _given:
+            raise refusal from None
+        _given_refused = True
+        spawned = programs.start(executables, cwd, spawn)
+    child = children.add(spawned, leader)
+    _connect(child, spawned, kinds, streams)
+    return child.pid
+
+
+def _at_directory(refusal, cwd):
+    """The host reports one error for a directory that is missing and for a file in its place."""
+    if refusal.in_directory and refusal.errno == errno.ENOENT and cwd is not None:
+        if os.path.exists(cwd) and not os.path.isdir(cwd):
+            refusal.errno = errno.ENOTDIR
+    return refusal
+
+
+def _described(fd):
+    return descriptors.description(fd) if descriptors.is_ours(fd) else None
+
+
+def _input_kind(fd):
+    if fd == -1 or isinstance(_described(fd), descriptors.Null):
+        return "null"
+    if _described(fd) is None:
+        os.fstat(fd)
+    return "piped"
+
+
+def _output_kind(fd):
+    if fd != -1 and isinstance(_described(fd), descriptors.Null):
+        return "null"
+    if fd not in (-1, 0, 1, 2) and _described(fd) is None:
+        os.fstat(fd)
+    return "piped"
+
+
+def _same(stdout, stderr):
+    """Whether both outputs go to one place, whose order then is that of the writes."""
+    if stdout == stderr:
+        return stdout != -1
+    if stdout == -1 or stderr == -1:
+        return {stdout, stderr} == {-1, 1} and stdout == -1
+    first, second = _described(stdout), _described(stderr)
+    if first is None or second is None:
+        return False
+    return first is second or getattr(first, "pipe", first) is getattr(second, "pipe", second)
+
+
+def _connect(child, spawned, kinds, streams):
+    """Connects the host's streams of a child with the descriptors that it received."""
+    stdin, stdout, stderr = streams
+    if kinds[0] == "piped":
+        _connect_input(child, spawned.stdin(), stdin)
+    for kind, fd, own, take in (
+        (kinds[1], stdout, 1, spawned.stdout),
+        (kinds[2], stderr, 2, spawned.stderr),
+    ):
+        if kind == "piped":
+            source = pipes.Source(take)
+            child.sources.append(source)
+            _connect_output(child, source, own if fd == -1 else fd)
+
+
+def _connect_input(child, writer, fd):
+    found = _described(fd)
+    if isinstance(found, descriptors.ReadingEnd):
+        found.pipe.set_sink(writer, child)
+        return
+    if found is not None:
+        writer.close()
+        raise descriptors.error(errno.EBADF)
+    if fd == 0:
+        own = border.own_stdin()
+        if own is not None:
+            pipes.file_to_input(_reads(own), own.subscribe, writer, own.close)
+            return
+    own_fd, finish = _keep(fd)
+    pipes.file_to_input(lambda size: os.read(own_fd, size), None, writer, finish)
+
+
+def _reads(own):
+    def read(size):
+        try:
+            return own.read(size) or None
+        except border.Closed:
+            return b""
+
+    return read
+
+
+def _connect_output(child, source, fd):
+    found = _described(fd)
+    if isinstance(found, descriptors.WritingEnd):
+        found.pipe.add_source(source)
+        return
+    if found is not None:
+        raise descriptors.error(errno.EBADF)
+    own_fd, finish = _keep(fd)
+
+    def write(data):
+        view = memoryview(data)
+        while view:
+            view = view[os.write(own_fd, view) :]
+
+    child.outputs.append(pipes.output_to_file(source, write, finish))
+
+
+def _keep(fd):
+    """Returns a descriptor for the same file that stays open, and what closes it."""
+    if fd <= 2:
+        return fd, lambda: None
+    try:
+        copy = os.dup(fd)
+    except OSError:
+        return fd, lambda: None
+    return copy, lambda: os.close(copy)
