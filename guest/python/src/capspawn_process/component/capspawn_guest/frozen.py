@@ -145,7 +145,11 @@ class _Collector:
         spec = None
         parts = name.split(".")
         for count in range(1, len(parts) + 1):
-            spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:count]), path)
+            try:
+                spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:count]), path)
+            except KeyError:
+                # A namespace package inside a package that is not loaded.
+                return None
             if spec is None:
                 return None
             path = spec.submodule_search_locations

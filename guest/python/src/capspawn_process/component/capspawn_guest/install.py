@@ -103,6 +103,41 @@ def _subprocess():
     # A write moves what fits, so one chunk may be as large as a pipe.
     subprocess._PIPE_BUF = 65536
     subprocess.Popen._wait = _wait
+    subprocess.Popen._get_handles = _with_paths(subprocess.Popen._get_handles)
+    subprocess.Popen._execute_child = _with_reason(subprocess.Popen._execute_child)
+
+
+def _with_paths(native):
+    """Popen._get_handles, which sees the files whose descriptors a child receives."""
+
+    def _get_handles(self, stdin, stdout, stderr):
+        spawning.paths.clear()
+        for file in (stdin, stdout, stderr):
+            name = getattr(file, "name", None)
+            if isinstance(name, (str, bytes)):
+                try:
+                    spawning.paths[file.fileno()] = os.path.abspath(name)
+                except (OSError, ValueError, TypeError, AttributeError):
+                    continue
+        return native(self, stdin, stdout, stderr)
+
+    return _get_handles
+
+
+def _with_reason(native):
+    """Popen._execute_child, whose error then also has the host's reason, as a note."""
+
+    def _execute_child(self, *args, **options):
+        spawning.last_reason.clear()
+        try:
+            return native(self, *args, **options)
+        except OSError as error:
+            for reason in spawning.last_reason:
+                if reason and reason != error.strerror:
+                    error.add_note(f"capspawn: {reason}")
+            raise
+
+    return _execute_child
 
 
 def _wait(self, timeout):

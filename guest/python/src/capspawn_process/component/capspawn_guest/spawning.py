@@ -27,6 +27,12 @@ def started():
     _given.clear()
     _given.update(os.environ)
 
+# Why the last start failed, in words. `Popen` has an errno only: see `install`.
+last_reason = []
+# The path of a file that is about to become a child's stream, by its descriptor, and whether it is
+# written.
+paths = {}
+
 
 def _no_nul(value):
     if b"\0" in value:
@@ -53,9 +59,11 @@ def fork_exec(
             leader=bool(start_new_session) or process_group >= 0,
         )  # fmt: skip
     except Refused as refusal:
+        last_reason[:] = [refusal.reason]
         place = b"noexec:chdir" if refusal.in_directory else b""
         _report(errpipe_write, refusal.errno, place)
     except OSError as failure:
+        last_reason[:] = [failure.strerror]
         _report(errpipe_write, failure.errno or errno.EIO, b"")
     return children.add_failed()
 
@@ -213,8 +221,8 @@ def _connect_input(child, writer, fd):
         if own is not None:
             pipes.file_to_input(_reads(own), own.subscribe, writer, own.close)
             return
-    own_fd, finish = _keep(fd)
-    pipes.file_to_input(lambda size: os.read(own_fd, size), None, writer, finish)
+    file = _File(fd, os.O_RDONLY)
+    pipes.file_to_input(file.read, None, writer, file.close)
 
 
 def _reads(own):
@@ -234,22 +242,81 @@ def _connect_output(child, source, fd):
         return
     if found is not None:
         raise descriptors.error(errno.EBADF)
-    own_fd, finish = _keep(fd)
+    file = _File(fd, os.O_WRONLY)
+    child.outputs.append(pipes.output_to_file(source, file.write, file.close))
 
-    def write(data):
+
+class _File:
+    """A file of the component that a child reads or writes.
+
+    WASI cannot duplicate a descriptor, and the program may close its own while the child runs, as
+    after `Popen(..., stdout=file)` at the end of a `with`. Then a descriptor of the same path takes
+    its place, at the same offset.
+    """
+
+    def __init__(self, fd, flags):
+        self._fd = fd
+        self._spare = -1
+        self._identity = None
+        if fd <= 2:
+            return
+        self._identity = self._now()
+        self._offset = self._position()
+        path = paths.get(fd)
+        if path is not None:
+            try:
+                self._spare = os.open(path, flags)
+            except OSError:
+                return
+            if not self._same(self._spare):
+                os.close(self._spare)
+                self._spare = -1
+
+    def _same(self, fd):
+        try:
+            other = os.fstat(fd)
+        except OSError:
+            return False
+        return (other.st_dev, other.st_ino) == self._identity
+
+    def _now(self):
+        status = os.fstat(self._fd)
+        return (status.st_dev, status.st_ino)
+
+    def _position(self):
+        try:
+            return os.lseek(self._fd, 0, os.SEEK_CUR)
+        except OSError:
+            return None
+
+    def _current(self):
+        if self._identity is None or self._same(self._fd):
+            return self._fd
+        if self._spare < 0:
+            raise descriptors.error(errno.EBADF)
+        self._fd, self._spare = self._spare, -1
+        self._identity = None
+        if self._offset is not None:
+            os.lseek(self._fd, self._offset, os.SEEK_SET)
+        self._owned = True
+        return self._fd
+
+    _owned = False
+
+    def read(self, size):
+        data = os.read(self._current(), size)
+        self._offset = self._position() if self._identity else None
+        return data
+
+    def write(self, data):
         view = memoryview(data)
         while view:
-            view = view[os.write(own_fd, view) :]
+            view = view[os.write(self._current(), view) :]
+            self._offset = self._position() if self._identity else None
 
-    child.outputs.append(pipes.output_to_file(source, write, finish))
-
-
-def _keep(fd):
-    """Returns a descriptor for the same file that stays open, and what closes it."""
-    if fd <= 2:
-        return fd, lambda: None
-    try:
-        copy = os.dup(fd)
-    except OSError:
-        return fd, lambda: None
-    return copy, lambda: os.close(copy)
+    def close(self):
+        for fd in (self._spare, self._fd if self._owned else -1):
+            if fd >= 0:
+                os.close(fd)
+        self._spare = -1
+        self._owned = False
