@@ -57,7 +57,7 @@ class Child:
         self.sources = []
 
     def running(self):
-        return self._status is None
+        return self.raw() is None
 
     @property
     def subscribe(self):

@@ -144,6 +144,10 @@ class WritingEnd(Description):
         return self.pipe.room() != 0
 
     def broken(self):
+        child = self.pipe.sink_child
+        if child is not None and not child.running():
+            # The stream reports that its reader is gone only to who tries it.
+            self.pipe.room()
         return self.pipe.broken()
 
     def read_subscriptions(self):

@@ -128,6 +128,17 @@ class DescriptorIO(io.RawIOBase):
                     descriptors.close(fd)
 
 
+class _Both(io.BufferedRWPair):
+    """A buffered stream that reads and writes one descriptor."""
+
+    def __init__(self, raw, size):
+        super().__init__(raw, raw, size)
+        self.raw, self.name, self.mode = raw, raw.name, raw.mode
+
+    def fileno(self):
+        return self.raw.fileno()
+
+
 def open(
     file, mode="r", buffering=-1, encoding=None, errors=None, newline=None, closefd=True, opener=None
 ):
@@ -184,7 +195,7 @@ def _wrapped(fd, mode, buffering, encoding, errors, newline, closefd):
         if buffering < -1:
             size = io.DEFAULT_BUFFER_SIZE
         if "+" in letters:
-            buffer = io.BufferedRWPair(raw, raw, size)
+            buffer = _Both(raw, size)
         elif letters & set("wax"):
             buffer = io.BufferedWriter(raw, size)
         else:

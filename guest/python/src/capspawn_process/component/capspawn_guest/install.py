@@ -7,6 +7,7 @@ import os
 import select
 import sys
 import time
+import types
 
 from . import children, descriptors, event_loop, files, os_calls, polling, spawning, waiting
 
@@ -96,6 +97,9 @@ def _subprocess():
         raise RuntimeError("selectors was loaded before the library")
     selectors.SelectSelector._select = staticmethod(polling.select)
     selectors.PollSelector._selector_cls = polling.poll
+    module = types.ModuleType("_posixsubprocess", spawning.__doc__)
+    module.fork_exec = spawning.fork_exec
+    sys.modules["_posixsubprocess"] = module
     subprocess._can_fork_exec = True
     subprocess._fork_exec = spawning.fork_exec
     for name in ("waitpid", "waitstatus_to_exitcode", "WIFSTOPPED", "WSTOPSIG", "WNOHANG"):

@@ -40,19 +40,37 @@ def _no_nul(value):
     return value
 
 
+def _sequence(value, name):
+    """Returns bytes of each item. Raises TypeError and ValueError."""
+    if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{name} must be a sequence of str, bytes or os.PathLike")
+    return [_no_nul(os.fsencode(each)) for each in value]
+
+
+def _check_kept(fds):
+    if not isinstance(fds, tuple):
+        raise TypeError("fds_to_keep must be a tuple")
+    before = -1
+    for fd in fds:
+        if not isinstance(fd, int) or fd < 0 or fd <= before or fd > 2**31 - 1:
+            raise ValueError("bad value(s) in fds_to_keep")
+        before = fd
+
+
 def fork_exec(
     args, executables, close_fds, pass_fds, cwd, env,
     p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite, errpipe_read, errpipe_write,
     restore_signals, start_new_session, process_group, gid, extra_groups, uid, umask, preexec_fn,
+    allow_vfork=True,
 ):  # fmt: skip
     """Starts a program and returns its number; a failure goes into the error pipe."""
+    args, executables = _sequence(args, "args"), _sequence(executables, "executable_list")
+    env = None if env is None else _sequence(env, "env")
+    _check_kept(pass_fds)
     _unsupported(pass_fds, errpipe_write, gid, extra_groups, uid, umask, preexec_fn)
     if close_fds and errpipe_write < 3:
         raise ValueError("errpipe_write must be >= 3")
-    args = [_no_nul(os.fsencode(arg)) for arg in args]
-    executables = [_no_nul(os.fsencode(each)) for each in executables]
     cwd = None if cwd is None else _no_nul(os.fsencode(cwd))
-    env = None if env is None else [_no_nul(os.fsencode(each)) for each in env]
     try:
         return start(
             executables, args[1:], env, cwd, (p2cread, c2pwrite, errwrite),
