@@ -1,5 +1,6 @@
 //! The command line and its manual.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -231,6 +232,10 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "DIR", help_heading = "The request")]
     pub(crate) cwd: Option<String>,
 
+    /// The argv[0] that the request names
+    #[arg(long, value_name = "ARG0", help_heading = "The request")]
+    pub(crate) arg0: Option<String>,
+
     #[command(flatten)]
     pub(crate) run_as: RunAsArgs,
 
@@ -248,7 +253,7 @@ pub(crate) struct ExplainArgs {
 
     /// The command's arguments
     #[arg(value_name = "ARGS", last = true)]
-    pub(crate) args: Vec<String>,
+    pub(crate) args: Vec<OsString>,
 }
 
 /// `capspawn doctor`.

@@ -51,8 +51,17 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
         for pattern in &command.args {
             write!(text, " {pattern}")?;
         }
+        if !command.allow_arg0.is_empty() {
+            write!(text, "; argv[0] may be one of {:?}", command.allow_arg0)?;
+        }
+        if command.allow_bytes {
+            write!(text, "; arguments need not be UTF-8")?;
+        }
         if !command.stdin {
             write!(text, "; no standard input")?;
+        }
+        if command.redirect {
+            write!(text, "; files as standard streams")?;
         }
         writeln!(text, "; sandbox {}", command.confinement.sandbox)?;
     }
@@ -74,7 +83,10 @@ fn object(grant: &Grant) -> Value {
             "program": command.program,
             "fixed": command.fixed,
             "args": command.args,
+            "allow_arg0": command.allow_arg0,
+            "allow_bytes": command.allow_bytes,
             "stdin": command.stdin,
+            "redirect": command.redirect,
             "rule": command.place.map(|(line, column)| json!({ "line": line, "column": column })),
             "sandbox": rules.sandbox.name(),
             "network": rules.network.name(),

@@ -125,7 +125,9 @@ mod tests {
             time: SystemTime::UNIX_EPOCH,
             component: "exec".into(),
             command: "git".into(),
+            arg0: None,
             args: vec!["push".into()],
+            raw_args: Vec::new(),
         };
         refusal(&event, has_grants)
     }

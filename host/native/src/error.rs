@@ -127,6 +127,9 @@ pub enum SpawnError {
     /// A request that no grant can allow. POSIX: `EINVAL`.
     #[error("invalid request: {0}")]
     InvalidArgument(&'static str),
+    /// Another child has received the end of a pipe that the request names.
+    #[error("the pipe was passed to another child")]
+    InvalidState,
     /// Arguments and environment are too large. POSIX: `E2BIG`.
     #[error("arguments and environment are too large")]
     TooBig,

@@ -58,7 +58,7 @@ pub mod sandbox;
 mod status;
 mod streams;
 
-pub use approval::{Answer, Approver, Question};
+pub use approval::{Answer, Approver, Question, Redirection, RedirectionTarget};
 pub use child::capture::Captured;
 pub use child::info::ChildInfo;
 pub use child::pipe::{PipeReader, PipeWriter};
@@ -72,4 +72,4 @@ pub use launch::{LaunchError, Stage};
 pub use registry::Registry;
 pub use registry::builder::RegistryBuilder;
 pub use status::{ExitStatus, KillReason, Receipt, Signal};
-pub use streams::{Stdin, Stdio, Streams};
+pub use streams::{FileMode, PassedReader, PassedWriter, Stdin, Stdio, Streams};

@@ -9,8 +9,9 @@ use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::pipe::UntakenPipes;
+use crate::error::SpawnError;
 use crate::launch::{ChildStdio, LaunchError, Stage};
-use crate::streams::{Stdin, Stdio, Streams};
+use crate::streams::{PassedEnd, PassedReader, PassedWriter, Stdin, Stdio, Streams, TakenEnd};
 
 /// All pipes of one child.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(crate) struct Pipes {
     pub(crate) host: HostStdio,
     /// The host's ends that the guest may take.
     pub(crate) untaken: UntakenPipes,
+    /// The ends of other children's pipes that the child gets.
+    pub(crate) passed: Vec<TakenEnd>,
 }
 
 /// The host's ends that the supervisor serves, all non-blocking.
@@ -37,18 +40,36 @@ pub(crate) struct HostStdio {
 }
 
 impl Pipes {
-    /// Makes the pipes for `streams`, and writes as much of standard input as fits.
+    /// Makes the pipes for `streams`, and writes as much of standard input as fits. `files` are the
+    /// open files among the streams, `passed` the ends of other children's pipes.
     ///
     /// # Errors
     ///
     /// The system has no pipe left.
-    pub(crate) fn new(streams: &Streams) -> Result<Self, LaunchError> {
-        Self::try_new(streams).map_err(|error| LaunchError::new(Stage::Pipe, error))
+    pub(crate) fn new(
+        streams: &Streams,
+        files: ChildStdio,
+        passed: PassedEnds,
+    ) -> Result<Self, LaunchError> {
+        let made = Self::try_new(streams, files, passed);
+        made.map_err(|error| LaunchError::new(Stage::Pipe, error))
     }
 
-    fn try_new(streams: &Streams) -> io::Result<Self> {
+    fn try_new(
+        streams: &Streams,
+        files: ChildStdio,
+        PassedEnds(passed): PassedEnds,
+    ) -> io::Result<Self> {
         let mut untaken = UntakenPipes::default();
         let mut rest = None;
+        let for_child = |end: &Option<TakenEnd>| end.as_ref().map(TakenEnd::for_child).transpose();
+        let [stdin_end, stdout_end, stderr_end] = &passed;
+        let given = [
+            for_child(stdin_end)?.or(files.stdin),
+            for_child(stdout_end)?.or(files.stdout),
+            for_child(stderr_end)?.or(files.stderr),
+        ];
+        let [given_stdin, given_stdout, given_stderr] = given;
         let stdin = match &streams.stdin {
             Stdin::Piped => {
                 let (child, host) = input()?;
@@ -61,12 +82,16 @@ impl Pipes {
                 Some(child)
             }
             Stdin::Null | Stdin::Bytes(_) => None,
+            Stdin::Child(_) | Stdin::File(_) => given_stdin,
         };
-        let (stdout, mut read_stdout) = output(streams.stdout)?;
-        let (stderr, mut read_stderr) = match streams.stderr {
-            Stdio::Merged => (stdout.as_ref().map(OwnedFd::try_clone).transpose()?, None),
-            other => output(other)?,
-        };
+        let (mut stdout, mut read_stdout) = output(&streams.stdout, given_stdout)?;
+        let (mut stderr, mut read_stderr) = output(&streams.stderr, given_stderr)?;
+        // One description for both, so that the kernel keeps the order of what is written.
+        if streams.stderr == Stdio::Merged {
+            stderr = stdout.as_ref().map(OwnedFd::try_clone).transpose()?;
+        } else if streams.stdout == Stdio::Merged {
+            stdout = stderr.as_ref().map(OwnedFd::try_clone).transpose()?;
+        }
         if streams.stdout == Stdio::Piped {
             untaken.stdout = read_stdout.take().map(Arc::new);
         }
@@ -88,7 +113,43 @@ impl Pipes {
                 piped,
             },
             untaken,
+            passed: passed.into_iter().flatten().collect(),
         })
+    }
+}
+
+/// The ends of other children's pipes for the three streams, taken for one launch.
+#[derive(Debug)]
+pub(crate) struct PassedEnds([Option<TakenEnd>; 3]);
+
+impl PassedEnds {
+    /// Takes the ends that `streams` names, which children of `guest` have passed.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::InvalidState`] where another child has received an end, and
+    /// [`SpawnError::InvalidArgument`] where another guest passed it.
+    pub(crate) fn take(streams: &Streams, guest: u64) -> Result<Self, SpawnError> {
+        let take = |end: &PassedEnd| {
+            if end.guest() != guest {
+                let reason = "the pipe of another guest's child";
+                return Err(SpawnError::InvalidArgument(reason));
+            }
+            end.take().map(Some).ok_or(SpawnError::InvalidState)
+        };
+        let output = |stdio: &Stdio| match stdio {
+            Stdio::Child(PassedWriter(end)) => take(end),
+            _ => Ok(None),
+        };
+        let stdin = match &streams.stdin {
+            Stdin::Child(PassedReader(end)) => take(end)?,
+            _ => None,
+        };
+        Ok(Self([
+            stdin,
+            output(&streams.stdout)?,
+            output(&streams.stderr)?,
+        ]))
     }
 }
 
@@ -106,14 +167,18 @@ fn fill(host: OwnedFd, bytes: &Bytes) -> Option<(OwnedFd, Bytes)> {
     (!rest.is_empty()).then_some((host, rest))
 }
 
-/// Returns the child's end and the host's end.
-fn output(stdio: Stdio) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
-    if stdio == Stdio::Null {
-        return Ok((None, None));
+/// Returns the child's end, which is the `given` one where the stream needs no new pipe, and the
+/// host's end.
+fn output(stdio: &Stdio, given: Option<OwnedFd>) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+    match stdio {
+        Stdio::Null | Stdio::Merged => Ok((None, None)),
+        Stdio::Child(_) | Stdio::File { .. } => Ok((given, None)),
+        Stdio::Piped | Stdio::Captured => {
+            let (host, child) = pipe_with(PipeFlags::CLOEXEC)?;
+            set_nonblocking(&host)?;
+            Ok((Some(child), Some(host)))
+        }
     }
-    let (host, child) = pipe_with(PipeFlags::CLOEXEC)?;
-    set_nonblocking(&host)?;
-    Ok((Some(child), Some(host)))
 }
 
 fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {

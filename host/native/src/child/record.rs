@@ -21,6 +21,7 @@ use super::tree::{TreeLimits, Verdict};
 use super::usage::{Sample, TreeName};
 use crate::launch::{Exit, Plan, Process, Request, TreeUsage};
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
+use crate::streams::Stdio;
 
 /// The state of one child.
 #[derive(Debug)]
@@ -45,6 +46,8 @@ pub(crate) struct Record {
     /// None once it is reaped.
     process: Mutex<Option<Arc<dyn Process>>>,
     phase: watch::Sender<Phase>,
+    /// The signal that has ended the leader. Set before the phase that shows its end.
+    end_signal: Arc<OnceLock<u8>>,
     /// Why the launcher has ended it, or lost its status.
     reason: OnceLock<String>,
     /// Wakes threads that block in [`Record::block_until`]: cheaper than running
@@ -74,6 +77,7 @@ impl Record {
             request,
             limits,
             capture,
+            streams,
             disclose_pid,
             ..
         } = *started.plan;
@@ -86,8 +90,8 @@ impl Record {
             started_at: SystemTime::now(),
             started: Instant::now(),
             tree_limits: Mutex::new(TreeLimits::new(&limits)),
-            stdout: Mutex::new(Capture::new(capture.stdout_bytes)),
-            stderr: Mutex::new(Capture::new(capture.stderr_bytes)),
+            stdout: Mutex::new(captured(&streams.stdout, capture.stdout_bytes)),
+            stderr: Mutex::new(captured(&streams.stderr, capture.stderr_bytes)),
             output_bytes: AtomicU64::new(0),
             max_output_bytes: limits.output_bytes,
             untaken: Mutex::new(started.untaken),
@@ -95,6 +99,7 @@ impl Record {
             deadline_changed: Notify::new(),
             process: Mutex::new(Some(started.process)),
             phase: watch::Sender::new(Phase::Running),
+            end_signal: Arc::default(),
             reason: OnceLock::new(),
             blocking: (Mutex::new(()), Condvar::new()),
         }
@@ -143,6 +148,11 @@ impl Record {
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
+    }
+
+    /// The signal that has ended the leader, once the phase shows its end.
+    pub(crate) fn end_signal(&self) -> &Arc<OnceLock<u8>> {
+        &self.end_signal
     }
 
     /// Moves on to `next`. A status that is already written stays.
@@ -210,6 +220,12 @@ impl Record {
         self.deliver(signal, |process| process.signal(signal));
     }
 
+    /// Sends `signal` to the whole tree.
+    pub(crate) fn signal_tree(&self, signal: Signal) {
+        self.ending.lock().sent(signal, KillReason::Requested);
+        self.deliver(signal, |process| process.signal_tree(signal));
+    }
+
     /// Ends the tree: with SIGTERM first where there is a `grace`.
     pub(crate) fn kill(&self, reason: KillReason, grace: Duration) {
         let signal = if grace.is_zero() {
@@ -226,6 +242,9 @@ impl Record {
         }
         self.deliver(signal, |process| process.signal_tree(signal));
         if !grace.is_zero() {
+            // A stopped process receives SIGTERM when it is resumed.
+            let resume = Signal::Continue;
+            self.deliver(resume, |process| process.signal_tree(resume));
             self.deadline_changed.notify_one();
         }
     }
@@ -257,6 +276,9 @@ impl Record {
     /// something in the tree for its memory limit, the limit has ended the tree: a leader that
     /// survived that, and exited before the rest was killed, is no different.
     pub(crate) fn status_of(&self, exit: Exit) -> ExitStatus {
+        if let Exit::Signal(signal) = exit {
+            let _ = self.end_signal.set(signal);
+        }
         let limit = self.process.lock().as_deref().and_then(|it| self.count(it));
         match (limit, self.ending.lock().status_of(exit)) {
             (Some(reason), ExitStatus::Exited(_) | ExitStatus::Signaled(_)) => {
@@ -363,5 +385,13 @@ impl Record {
             started_at: self.started_at,
             ended_at,
         })
+    }
+}
+
+/// Returns what is kept of a stream: of one that is not captured nothing, complete at once.
+fn captured(stdio: &Stdio, cap_bytes: u64) -> Capture {
+    match stdio {
+        Stdio::Captured => Capture::new(cap_bytes),
+        _ => Capture::none(),
     }
 }

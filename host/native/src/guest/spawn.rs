@@ -10,9 +10,9 @@ use std::sync::Arc;
 
 use rustix::io::{DupFlags, dup3, retry_on_intr};
 
-use super::Guest;
+use super::{Guest, files};
 use crate::approval::{self, Approved};
-use crate::child::pipes::Pipes;
+use crate::child::pipes::{PassedEnds, Pipes};
 use crate::child::record::{Record, Started};
 use crate::command::Command;
 use crate::error::SpawnError;
@@ -158,7 +158,10 @@ fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         let report = Box::new(Arc::unwrap_or_clone(enforcement));
         return Err(SpawnError::SandboxUnavailable(report));
     }
-    let pipes = Pipes::new(&plan.streams)?;
+    // Before the files: a file is not truncated for a request that fails here.
+    let passed = PassedEnds::take(&plan.streams, guest.key.scope().0)?;
+    let files = files::open(&plan)?;
+    let pipes = Pipes::new(&plan.streams, files, passed)?;
     let mut exit_fd = reserve_descriptor(&plan.program.file)?;
     let launcher = core.launcher();
     let process: Arc<dyn Process> = launcher
@@ -175,10 +178,13 @@ fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         process: Arc::clone(&process),
     }));
     permit.hand_over(&record);
-    let terms = guest.grant.detach();
-    let child = Child::new(Arc::clone(&record), guest.registry.clone(), terms);
+    for end in pipes.passed {
+        end.given();
+    }
+    let child = Child::new(Arc::clone(&record), guest.registry.clone(), guest.holder());
     core.emit_of(&record, || EventKind::Spawn {
         id: record.id(),
+        number: child.number(),
         pid: process.pid(),
         confinement: record.confinement(),
     });

@@ -353,7 +353,9 @@ impl Core {
             time: SystemTime::now(),
             component: Arc::clone(owner.component()),
             command: request.program.clone(),
+            arg0: request.arg0.clone(),
             args: request.args.clone(),
+            raw_args: request.raw_args.clone(),
         };
         tracing::debug!(?event);
         let Some(on_event) = &self.on_event else {
@@ -372,6 +374,7 @@ fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind 
     EventKind::Exit {
         id: record.id(),
         status,
+        signal: record.end_signal().get().copied(),
         seconds: at
             .duration_since(record.started_at())
             .unwrap_or_default()

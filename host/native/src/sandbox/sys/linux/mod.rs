@@ -14,8 +14,10 @@ mod session;
 mod signal;
 mod spawned;
 mod spawner;
+mod stream_file;
 mod tmp;
 
 pub use builder::NativeLauncherBuilder;
 pub(crate) use descriptors::{DescriptorTable, shared_memory_device};
 pub use launcher::NativeLauncher;
+pub(crate) use stream_file::{FileFault, open_stream_file};

@@ -1,6 +1,7 @@
 //! The host's own processes, all of them of `capspawn-init`: the watchdog, the probe with its
 //! canary, and sessions.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -192,7 +193,7 @@ impl Spawner {
         let surroundings = Surroundings::open().map_err(spawn_error)?;
         let args = args.encode();
         let mut start = surroundings.start(self.init_image().map_err(spawn_error)?);
-        start.argv.push(args.as_str());
+        start.argv.push(OsStr::new(args.as_str()));
         if let Some(stdin) = stdin {
             start.stdio[0] = stdin.as_raw_fd();
         }
