@@ -62,14 +62,12 @@ def load():
     _err()
 
 
-def text(value):
-    """Returns bytes as a string that may cross, or raises OSError (EILSEQ)."""
+def _text(value):
+    """Returns bytes as a string that may cross, or None if they are not UTF-8."""
     try:
         return bytes(value).decode("utf-8")
     except UnicodeDecodeError:
-        raise OSError(
-            errno.EILSEQ, "a program receives only arguments and variables that are UTF-8"
-        ) from None
+        return None
 
 
 def _duration(nanoseconds):
@@ -206,20 +204,25 @@ class Spawned:
         if name == "ExitStatus_Signaled":
             return ("signaled", status.value)
         kill = status.value
-        reason = getattr(kill, "reason", kill)
-        return ("killed", (reason.name.lower().replace("_", "-"), getattr(kill, "signal", None)))
+        return ("killed", (kill.reason.name.lower().replace("_", "-"), kill.signal))
 
     def subscribe(self):
         """Returns a pollable of the child's end, for `wait`."""
         return self._child.subscribe()
 
-    def signal(self, name):
-        """Sends the signal of this name (`"TERMINATE"`). Raises OSError."""
+    def signal(self, name, tree=False):
+        """Sends the signal of this name (`"TERMINATE"`) to the child or to its tree.
+
+        Raises OSError.
+        """
         number = getattr(_wit.types.Signal, name, None)
         if number is None:
             raise OSError(errno.EINVAL, f"the host cannot send the signal {name}")
         try:
-            self._child.signal(number)
+            if tree:
+                self._child.signal_tree(number)
+            else:
+                self._child.signal(number)
         except _err() as error:
             failure = refused(error.value)
             raise OSError(failure.errno, failure.reason) from None
@@ -238,13 +241,35 @@ class Spawned:
         return self._child.info().pid
 
     def stdin(self):
-        return Writer(self._child.take_stdin())
+        return Writer(self._taken(self._child.take_stdin))
 
     def stdout(self):
-        return Reader(self._child.take_stdout())
+        return Reader(self._taken(self._child.take_stdout))
 
     def stderr(self):
-        return Reader(self._child.take_stderr())
+        return Reader(self._taken(self._child.take_stderr))
+
+    @staticmethod
+    def _taken(take):
+        try:
+            return take()
+        except _err():
+            # It reads as ended, and a write into it fails.
+            return None
+
+    def pass_stdout(self):
+        """Returns the reading end for `Options.set_stdin_pipe`, or None if it was taken."""
+        return self._pass(self._child.pass_stdout)
+
+    def pass_stderr(self):
+        return self._pass(self._child.pass_stderr)
+
+    @staticmethod
+    def _pass(take):
+        try:
+            return take()
+        except _err():
+            return None
 
     def close(self):
         """Drops the handle, which kills what still runs."""
@@ -253,32 +278,81 @@ class Spawned:
             child.__exit__(None, None, None)
 
 
-def spawn(program, args, env, cwd, stdin, stdout, stderr):
-    """Starts a program.
+class Options:
+    """What a child receives. One value serves for several attempts to start it."""
 
-    All text is bytes. `env` is a list of pairs or None, `cwd` bytes or None; `stdin` is "null" or
-    "piped", `stdout` and `stderr` are "null", "piped" or "merged". Raises `Refused` and OSError.
-    """
-    types = _wit.types
-    if sum(map(len, args)) + sum(len(k) + len(v) for k, v in env or ()) > _MOST_TEXT:
-        raise Refused(errno.E2BIG, "the arguments and variables are too large")
-    try:
-        program = text(program)
-    except OSError:
-        raise Refused(errno.ENOENT, "no command has a name that is not UTF-8") from None
-    args = [text(arg) for arg in args]
-    with types.SpawnOptions() as options:
-        if env:
-            options.set_env([(text(name), text(value)) for name, value in env])
-        if cwd is not None:
-            options.set_cwd(text(cwd))
-        options.set_stdin(types.Stdin_Piped() if stdin == "piped" else types.Stdin_Null())
-        options.set_stdout(types.Stdio[stdout.upper()])
-        options.set_stderr(types.Stdio[stderr.upper()])
+    def __init__(self):
+        self._options = _wit.types.SpawnOptions()
+
+    def set_streams(self, stdin, stdout, stderr):
+        """`stdin` is "null", "piped" or "passed"; an output is "null", "piped" or "merged"."""
+        types = _wit.types
+        if stdin != "passed":
+            kind = types.Stdin_Piped() if stdin == "piped" else types.Stdin_Null()
+            self._options.set_stdin(kind)
+        self._options.set_stdout(types.Stdio[stdout.upper()])
+        self._options.set_stderr(types.Stdio[stderr.upper()])
+
+    def set_stdin_pipe(self, reader):
+        """The standard input is another child's output, from `Spawned.pass_stdout`."""
+        self._options.set_stdin_pipe(reader)
+
+    def set_environment(self, pairs):
+        """Sets the variables, pairs of bytes."""
+        texts, others = [], []
+        for name, value in pairs:
+            name, value = _name(name), bytes(value)
+            text = _text(value)
+            if text is None:
+                others.append((name, value))
+            else:
+                texts.append((name, text))
+        self._options.set_env(texts)
+        self._options.set_env_bytes(others)
+
+    def set_directory(self, cwd):
+        """Sets the working directory, bytes."""
+        text = _text(cwd)
+        if text is None:
+            raise Refused(errno.ENOENT, "no directory has a name that is not UTF-8", in_directory=True)
+        self._options.set_cwd(text)
+
+    def set_arg0(self, arg0):
+        """Sets `argv[0]`, bytes, if it is UTF-8."""
+        text = _text(arg0)
+        if text is not None:
+            self._options.set_arg0(text)
+
+    def close(self):
+        options, self._options = self._options, None
+        if options is not None:
+            options.__exit__(None, None, None)
+
+    def spawn(self, program, args):
+        """Starts a program, with the arguments after `argv[0]`. All are bytes.
+
+        Raises `Refused`.
+        """
+        if sum(map(len, args)) > _MOST_TEXT:
+            raise Refused(errno.E2BIG, "the arguments are too large")
+        program = _text(program)
+        if program is None:
+            raise Refused(errno.ENOENT, "no command has a name that is not UTF-8")
+        texts = [_text(arg) for arg in args]
+        # From the first that is not UTF-8 on, they cross as bytes.
+        first = texts.index(None) if None in texts else len(texts)
+        self._options.set_args_bytes([bytes(arg) for arg in args[first:]])
         try:
-            return Spawned(_wit.spawn.Child.spawn(program, args, options))
+            return Spawned(_wit.spawn.Child.spawn(program, texts[:first], self._options))
         except _err() as error:
             raise refused(error.value) from None
+
+
+def _name(value):
+    text = _text(value)
+    if text is None:
+        raise Refused(errno.EINVAL, "no variable has a name that is not UTF-8")
+    return text
 
 
 def own_stdin():

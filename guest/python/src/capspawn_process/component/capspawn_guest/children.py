@@ -31,9 +31,6 @@ _NAMES = {
 }
 _SIGNALS = {getattr(signal, name): wit for name, wit in _NAMES.items() if hasattr(signal, name)}
 
-# Signals that end a program that does not catch them.
-_FATAL = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGKILL}
-
 # What ends a child that reaches a limit, in the way of setrlimit.
 _OF_REASON = {"cpu-time": signal.SIGXCPU, "file-size": signal.SIGXFSZ}
 
@@ -50,7 +47,6 @@ class Child:
         self.leader = leader
         self._spawned = spawned
         self._status = None
-        self._last_signal = None
         # Movers of its output, whose bytes are in place before the end is reported.
         self.outputs = []
         # Streams that nobody has taken yet.
@@ -84,9 +80,8 @@ class Child:
         if kind == "signaled":
             return value & 0x7F
         reason, number = value
-        if number is None:
-            number = self._last_signal if reason == "requested" else _OF_REASON.get(reason)
-        return int(number or signal.SIGKILL) & 0x7F
+        # A limit is reported as setrlimit reports it: by its own signal, where it has one.
+        return int(_OF_REASON.get(reason) or number or signal.SIGKILL) & 0x7F
 
     def subscriptions(self):
         if self.raw() is None:
@@ -98,8 +93,6 @@ class Child:
         """Sends a signal. Raises OSError."""
         if number == 0 or self.raw() is not None:
             return
-        if number in _FATAL:
-            self._last_signal = number
         if number == signal.SIGKILL:
             # All that it started ends too, now and not at the wait.
             self._spawned.kill_tree(0)
@@ -107,7 +100,7 @@ class Child:
         name = _SIGNALS.get(number)
         if name is None:
             raise OSError(errno.EINVAL, f"the host cannot send signal {number} to a child")
-        self._spawned.signal(name)
+        self._spawned.signal(name, tree)
 
     def forget(self):
         """Drops the handle; streams that were not taken stay readable."""

@@ -14,6 +14,8 @@ import importlib.util
 import os
 import sys
 
+from . import metadata
+
 # Name: (code, file, is a package, source or None).
 _modules = {}
 # Data files of packages, by path.
@@ -74,6 +76,10 @@ class Finder:
         return spec
 
     @staticmethod
+    def find_distributions(context=None):
+        return iter(metadata.find(context))
+
+    @staticmethod
     def invalidate_caches():
         pass
 
@@ -115,9 +121,16 @@ class _Collector:
             self._want(name)
             if rest or _:
                 self._want_all(name)
+        self._add_wanted()
+        own = {name.partition(".")[0] for name, entry in _modules.items() if entry[3] is not None}
+        for name in metadata.collect(self._roots, own):
+            self._want(name)
+        self._add_wanted()
+        return self._top
+
+    def _add_wanted(self):
         while self._wanted:
             self._add(self._wanted.pop())
-        return self._top
 
     def _want(self, name):
         parts = name.split(".")

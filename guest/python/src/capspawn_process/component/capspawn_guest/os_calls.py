@@ -84,7 +84,7 @@ def _start(file, args, env, search, streams=(-1, -1, -1)):
     elif not os.path.dirname(executables[0]):
         executables = [os.path.join(b".", executables[0])]
     try:
-        return spawning.start(executables, args[1:], _environment(env), None, streams)
+        return spawning.start(executables, args, _environment(env), None, streams)
     except Refused as refusal:
         _fail(refusal, file)
 

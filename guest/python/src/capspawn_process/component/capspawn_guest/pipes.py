@@ -14,8 +14,9 @@ from .border import CHUNK, Closed
 class Source:
     """A child's output. The stream is taken at the first read, so that it can be handed on before."""
 
-    def __init__(self, take):
+    def __init__(self, take, hand_on):
         self._take = take
+        self._hand_on = hand_on
         self._reader = None
         self.ended = False
 
@@ -27,6 +28,15 @@ class Source:
         if self._reader is None and not self.ended:
             self._reader = self._take()
         return self._reader
+
+    def hand_on(self):
+        """Returns the end of the pipe for another child, or None. The source has then ended."""
+        if self._reader is not None or self.ended:
+            return None
+        passed = self._hand_on()
+        if passed is not None:
+            self.ended = True
+        return passed
 
     def read(self, size):
         """Returns what is there; empty if nothing is, or if the source has ended: see `ended`."""
@@ -43,9 +53,11 @@ class Source:
         return self.take().subscribe()
 
     def close(self):
+        """Closes the reading end: the child's next write fails."""
+        reader = self.take()
         self.ended = True
-        if self._reader is not None:
-            self._reader.close()
+        if reader is not None:
+            reader.close()
 
 
 class Pipe:
@@ -59,6 +71,8 @@ class Pipe:
         self.sources = []
         self.sink = None
         self.sink_child = None
+        # Options of a child that did not start, which hold the only source: see `spawning`.
+        self.parked = None
         self.done = False
 
     # The reading end.
@@ -139,6 +153,15 @@ class Pipe:
         self.sources.append(source)
         self._start()
 
+    def hand_on(self):
+        """Returns the only source's end for another child, if nothing has been read of it."""
+        self._prune()
+        if self.buffer or self.writers or len(self.sources) != 1:
+            return None
+        passed = self.sources[0].hand_on()
+        self._prune()
+        return passed
+
     def set_sink(self, writer, child):
         self.sink = writer
         self.sink_child = child
@@ -163,6 +186,9 @@ class Pipe:
 
     def closed_end(self):
         """A descriptor of the component was closed."""
+        if self.readers == 0 and self.parked is not None:
+            parked, self.parked = self.parked, None
+            parked.close()
         if self.readers == 0 and self.sink is None:
             for source in self.sources:
                 source.close()

@@ -73,7 +73,7 @@ def fork_exec(
     cwd = None if cwd is None else _no_nul(os.fsencode(cwd))
     try:
         return start(
-            executables, args[1:], env, cwd, (p2cread, c2pwrite, errwrite),
+            executables, args, env, cwd, (p2cread, c2pwrite, errwrite),
             leader=bool(start_new_session) or process_group >= 0,
         )  # fmt: skip
     except Refused as refusal:
@@ -147,28 +147,110 @@ def start(executables, args, env, cwd, streams, leader=False):
         # The program called os.chdir.
         cwd = os.fsencode(os.getcwd())
     pairs = _pairs(env)
-    stdin, stdout, stderr = streams
-    kinds = (
-        _input_kind(stdin),
-        _output_kind(stdout),
-        "merged" if _same(stdout, stderr) else _output_kind(stderr),
-    )
-
-    def spawn(name):
-        variables = _own_variables() if pairs is None else pairs
-        return border.spawn(name, args, variables, cwd, *kinds)
-
+    request = _Request(executables, args, cwd, streams)
     try:
-        spawned = programs.start(executables, cwd, spawn)
-    except Refused as refusal:
-        refusal = _at_directory(refusal, cwd)
-        if refusal.item != "environment" or pairs is not None or _given_refused or not _given:
-            raise refusal from None
-        _given_refused = True
-        spawned = programs.start(executables, cwd, spawn)
+        try:
+            spawned = request.start(_own_variables() if pairs is None else pairs)
+        except Refused as refusal:
+            refusal = _at_directory(refusal, cwd)
+            if refusal.item != "environment" or pairs is not None or _given_refused or not _given:
+                raise refusal from None
+            _given_refused = True
+            spawned = request.start(_own_variables())
+    finally:
+        request.close()
     child = children.add(spawned, leader)
-    _connect(child, spawned, kinds, streams)
+    _connect(child, spawned, request.kinds, streams)
     return child.pid
+
+
+# Programs whose `argv[0]` the grant sets, and does not let the component set.
+_arg0_refused = set()
+
+
+class _Request:
+    """One program to start, in as many attempts as it takes."""
+
+    def __init__(self, executables, args, cwd, streams):
+        stdin, stdout, stderr = streams
+        self._executables, self._args, self._cwd = executables, args, cwd
+        self.kinds = [
+            _input_kind(stdin),
+            _output_kind(stdout),
+            "merged" if _same(stdout, stderr) else _output_kind(stderr),
+        ]
+        self._arg0 = None
+        name = os.path.basename(executables[0])
+        if args and os.path.basename(args[0]) != name and name not in _arg0_refused:
+            self._arg0 = args[0]
+        self._source = _described(stdin)
+        self._options = None
+
+    def _prepare(self, variables):
+        """Sets all options again; an earlier attempt may have set others."""
+        options = self._options
+        if options is None:
+            options, passed = self._new_options()
+            if passed:
+                self.kinds[0] = "passed"
+            self._options = options
+        options.set_streams(*self.kinds)
+        options.set_environment(variables)
+        if self._cwd is not None:
+            options.set_directory(self._cwd)
+        if self._arg0 is not None:
+            options.set_arg0(self._arg0)
+
+    def _new_options(self):
+        """Returns options, and whether they hold the output of another child as the input.
+
+        Such an end exists once. If no program was started with it, the next attempt of the caller
+        finds it in the pipe.
+        """
+        pipe = getattr(self._source, "pipe", None)
+        if self.kinds[0] != "piped" or pipe is None:
+            return border.Options(), False
+        parked, pipe.parked = pipe.parked, None
+        if parked is not None:
+            return parked, True
+        # Options with `argv[0]` may have to be made again without it.
+        passed = pipe.hand_on() if self._arg0 is None else None
+        options = border.Options()
+        if passed is not None:
+            options.set_stdin_pipe(passed)
+        return options, passed is not None
+
+    def start(self, variables):
+        self._prepare(variables)
+        try:
+            return self._try()
+        except Refused as refusal:
+            if self._arg0 is None or refusal.item != "argument":
+                raise
+            _arg0_refused.add(os.path.basename(self._executables[0]))
+            self._arg0 = None
+            self._options.close()
+            self._options = None
+            self._prepare(variables)
+            return self._try()
+
+    def _try(self):
+        rest = self._args[1:]
+        spawned = programs.start(
+            self._executables, self._cwd, lambda name: self._options.spawn(name, rest)
+        )
+        self._options.close()
+        self._options = None
+        return spawned
+
+    def close(self):
+        options, self._options = self._options, None
+        if options is None:
+            return
+        if self.kinds[0] == "passed":
+            self._source.pipe.parked = options
+        else:
+            options.close()
 
 
 def _at_directory(refusal, cwd):
@@ -216,12 +298,12 @@ def _connect(child, spawned, kinds, streams):
     stdin, stdout, stderr = streams
     if kinds[0] == "piped":
         _connect_input(child, spawned.stdin(), stdin)
-    for kind, fd, own, take in (
-        (kinds[1], stdout, 1, spawned.stdout),
-        (kinds[2], stderr, 2, spawned.stderr),
+    for kind, fd, own, take, hand_on in (
+        (kinds[1], stdout, 1, spawned.stdout, spawned.pass_stdout),
+        (kinds[2], stderr, 2, spawned.stderr, spawned.pass_stderr),
     ):
         if kind == "piped":
-            source = pipes.Source(take)
+            source = pipes.Source(take, hand_on)
             child.sources.append(source)
             _connect_output(child, source, own if fd == -1 else fd)
 
