@@ -8,19 +8,19 @@ exist, and programs that look for an optional tool catch FileNotFoundError.
 
 import errno
 
-# One row for each case of `error-code` without a value.
+# One row for each case of `error-code` without a value of its own.
 _PLAIN = {
-    "ErrorCode_NoEntry": errno.ENOENT,
-    "ErrorCode_NotExecutable": errno.ENOEXEC,
-    "ErrorCode_WorkingDirectoryNotFound": errno.ENOENT,
-    "ErrorCode_InvalidArgument": errno.EINVAL,
-    "ErrorCode_TooBig": errno.E2BIG,
-    "ErrorCode_InsufficientMemory": errno.ENOMEM,
-    "ErrorCode_SandboxUnavailable": errno.EPERM,
-    "ErrorCode_InvalidState": errno.EBADF,
-    "ErrorCode_BrokenPipe": errno.EPIPE,
-    "ErrorCode_Unsupported": errno.ENOTSUP,
-    "ErrorCode_Other": errno.EIO,
+    "NoEntry": (errno.ENOENT, "the granted program or its loader does not exist"),
+    "NotExecutable": (errno.ENOEXEC, "the program changed after the grant, or cannot run here"),
+    "WorkingDirectoryNotFound": (errno.ENOENT, "the child sees no directory at this path"),
+    "InvalidArgument": (errno.EINVAL, "the host does not accept a name, a value or a stream"),
+    "TooBig": (errno.E2BIG, "the arguments or variables are larger than the host accepts"),
+    "InsufficientMemory": (errno.ENOMEM, "the host has no memory for the child"),
+    "SandboxUnavailable": (errno.EPERM, "the host cannot confine the program as the grant requires"),
+    "InvalidState": (errno.EBADF, "the stream was taken before"),
+    "BrokenPipe": (errno.EPIPE, "the child closed its end of the stream"),
+    "Unsupported": (errno.ENOTSUP, "the host does not support this"),
+    "Other": (errno.EIO, "the host could not start the program"),
 }
 
 
@@ -57,13 +57,8 @@ def refused(code):
     if name == "ErrorCode_QuotaExceeded":
         quota = value.name.lower().replace("_", "-")
         return Refused(errno.EAGAIN, f"the quota {quota} is used up", quota=quota)
-    if name == "ErrorCode_SandboxUnavailable":
-        return Refused(errno.EPERM, "the host cannot confine the program as the grant requires")
-    if name == "ErrorCode_Other" and value:
-        return Refused(errno.EIO, str(value))
-    words = name.removeprefix("ErrorCode_")
-    return Refused(
-        _PLAIN.get(name, errno.EIO),
-        words,
-        in_directory=name == "ErrorCode_WorkingDirectoryNotFound",
-    )
+    plain = name.removeprefix("ErrorCode_")
+    number, reason = _PLAIN.get(plain, _PLAIN["Other"])
+    if plain == "Other" and value:
+        reason = str(value)
+    return Refused(number, reason, in_directory=plain == "WorkingDirectoryNotFound")

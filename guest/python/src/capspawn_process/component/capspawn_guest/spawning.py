@@ -16,10 +16,9 @@ import os
 from . import border, children, descriptors, pipes, programs
 from .errors import Refused
 
-# The environment of the component when it started, which the operator gave it (`--env`).
+# The environment of the component when it started, which the operator gave it (`--env`). It is the
+# component's own: a child receives of it what the program changed, and what the grant sets.
 _given = {}
-# Whether the grant refused variables of it. Then children receive those that the program changed.
-_given_refused = False
 
 
 def started():
@@ -66,11 +65,11 @@ def fork_exec(
     """Starts a program and returns its number; a failure goes into the error pipe."""
     args, executables = _sequence(args, "args"), _sequence(executables, "executable_list")
     env = None if env is None else _sequence(env, "env")
+    cwd = None if cwd is None else _no_nul(os.fsencode(cwd))
     _check_kept(pass_fds)
     _unsupported(pass_fds, errpipe_write, gid, extra_groups, uid, umask, preexec_fn)
     if close_fds and errpipe_write < 3:
         raise ValueError("errpipe_write must be >= 3")
-    cwd = None if cwd is None else _no_nul(os.fsencode(cwd))
     try:
         return start(
             executables, args, env, cwd, (p2cread, c2pwrite, errwrite),
@@ -115,9 +114,7 @@ def _unsupported(pass_fds, errpipe_write, gid, groups, uid, umask, preexec_fn):
 
 
 def _pairs(env):
-    """Returns the variables for the child, or None for those of the component."""
-    if env is None:
-        return None
+    """Returns names and values."""
     pairs = []
     for entry in env:
         name, separator, value = entry.partition(b"=")
@@ -128,35 +125,28 @@ def _pairs(env):
 
 
 def _own_variables():
-    if _given_refused:
-        changed = {k: v for k, v in os.environ.items() if _given.get(k) != v}
-        return [(os.fsencode(k), os.fsencode(v)) for k, v in changed.items()]
-    return [(os.fsencode(k), os.fsencode(v)) for k, v in os.environ.items()]
+    """Returns the variables that the program has set or changed."""
+    changed = {name: value for name, value in os.environ.items() if _given.get(name) != value}
+    return [(os.fsencode(name), os.fsencode(value)) for name, value in changed.items()]
 
 
 def start(executables, args, env, cwd, streams, leader=False):
     """Starts a program with these descriptors as its streams. Returns its number.
 
-    `env` is a list of `NAME=value` or None: the component's variables, as far as the grant allows
-    them. A descriptor of -1 is inherited: an output goes to the component's own, and the input
-    is empty, since what a child leaves unread would be lost to the component.
+    `env` is a list of `NAME=value`, or None for the variables that the program has set. A
+    descriptor of -1 is inherited: an output goes to the component's own, and the input is empty,
+    since what a child leaves unread would be lost to the component.
     Raises `Refused` and OSError.
     """
-    global _given_refused
     if cwd is None and os.getcwd() != "/":
         # The program called os.chdir.
         cwd = os.fsencode(os.getcwd())
-    pairs = _pairs(env)
+    variables = _own_variables() if env is None else _pairs(env)
     request = _Request(executables, args, cwd, streams)
     try:
-        try:
-            spawned = request.start(_own_variables() if pairs is None else pairs)
-        except Refused as refusal:
-            refusal = _at_directory(refusal, cwd)
-            if refusal.item != "environment" or pairs is not None or _given_refused or not _given:
-                raise refusal from None
-            _given_refused = True
-            spawned = request.start(_own_variables())
+        spawned = request.start(variables)
+    except Refused as refusal:
+        raise _at_directory(refusal, cwd) from None
     finally:
         request.close()
     child = children.add(spawned, leader)
