@@ -182,7 +182,7 @@ class Options(unittest.TestCase):
         data = b"first\n" + b"x" * 100_000
         with self.assertRaises(TimeoutExpired):
             process.communicate(data, timeout=0.1)
-        output, _ = process.communicate(data)
+        output, _ = process.communicate()
         self.assertEqual(output, data)
 
     def test_variables(self):
@@ -227,6 +227,9 @@ class Options(unittest.TestCase):
 
     def test_which(self):
         self.assertIsNone(shutil.which("no-such-command"))
+        self.assertIsNone(shutil.which("./no-such-command"))
+        for name in ("git", "narrow", "/usr/bin/git"):
+            self.assertEqual(os.path.basename(shutil.which(name)), os.path.basename(name))
 
     def test_8_mb_go_both_ways(self):
         data = os.urandom(1 << 16) * 128

@@ -22,6 +22,14 @@ _modules = {}
 _data = {}
 
 
+# Encodings that programs name in strings. Others need `--include encodings.NAME`.
+_ENCODINGS = (
+    "ascii", "latin_1", "utf_8_sig", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "cp1252", "cp437",
+    "iso8859_1", "iso8859_15", "idna", "punycode", "unicode_escape", "raw_unicode_escape",
+    "hex_codec", "base64_codec", "rot_13",
+)  # fmt: skip
+
+
 class Loader:
     """Loads a module of the table."""
 
@@ -116,11 +124,13 @@ class _Collector:
 
     def run(self, source, file, package, include):
         self._scan(source, file, package, True)
+        for name in _ENCODINGS:
+            self._want(f"encodings.{name}")
         for name in include:
-            name, _, rest = name.partition(".*")
-            self._want(name)
-            if rest or _:
-                self._want_all(name)
+            package = name.removesuffix(".*")
+            self._want(package)
+            if package != name:
+                self._want_all(package)
         self._add_wanted()
         own = {name.partition(".")[0] for name, entry in _modules.items() if entry[3] is not None}
         for name in metadata.collect(self._roots, own):

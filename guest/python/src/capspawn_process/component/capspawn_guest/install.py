@@ -107,6 +107,7 @@ def _subprocess():
     # A write moves what fits, so one chunk may be as large as a pipe.
     subprocess._PIPE_BUF = 65536
     subprocess.Popen._wait = _wait
+    subprocess.Popen._communicate = _with_rest(subprocess.Popen._communicate)
     subprocess.Popen._get_handles = _with_paths(subprocess.Popen._get_handles)
     subprocess.Popen._execute_child = _with_reason(subprocess.Popen._execute_child)
 
@@ -142,6 +143,21 @@ def _with_reason(native):
             raise
 
     return _execute_child
+
+
+def _with_rest(native):
+    """Popen._communicate, which after a timeout also sends what is left of the input.
+
+    That of Python 3.14 sends input in the first call only, so a child that reads to the end of its
+    input never ends.
+    """
+
+    def _communicate(self, input, endtime, orig_timeout):
+        if input is None and self._communication_started and self.stdin and not self.stdin.closed:
+            input = self._input
+        return native(self, input, endtime, orig_timeout)
+
+    return _communicate
 
 
 def _wait(self, timeout):

@@ -228,17 +228,17 @@ def exit_now(code):
 def which(cmd, mode=os.F_OK | os.X_OK, path=None, *, _files=shutil.which):
     """shutil.which: a file that the component sees, or a command of the grant."""
     found = _files(cmd, mode, path)
-    if found is not None or not cmd:
+    if found is not None or not cmd or not mode & os.X_OK:
         return found
     if os.path.dirname(cmd):
         return cmd if programs.exists(cmd) else None
     if path is None:
         path = os.environ.get("PATH", os.defpath)
-    if not path or not programs.exists(cmd):
+    directories = [part for part in os.fsdecode(path).split(os.pathsep) if part]
+    if not directories or not programs.exists(cmd):
         return None
-    separator = os.pathsep
-    first = os.fsdecode(path).split(separator)[-1]
-    joined = os.path.join(first, os.fsdecode(cmd))
+    # Each command of the grant is in every directory of the path.
+    joined = os.path.join(directories[-1], os.fsdecode(cmd))
     return os.fsencode(joined) if isinstance(cmd, bytes) else joined
 
 

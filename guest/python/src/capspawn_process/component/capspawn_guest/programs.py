@@ -10,6 +10,7 @@ working directory if the program named one, and otherwise at the component's.
 import errno
 import os
 
+from . import border
 from .errors import Refused
 
 # Which candidate was a command, so that the others are not tried again: each try is a line in the
@@ -76,11 +77,44 @@ def start(executables, cwd, spawn):
     raise worst
 
 
-def exists(executable, path=None):
-    """Whether the host would find the program: see `which`."""
+# Whether a name is a command of the grant, as far as `exists` has found out.
+_known = {}
+# A command that no grant lists. Where it appears to exist, the grant allows any program (`name =
+# "*"`), and the answer is none.
+_NO_COMMAND = b"capspawn-no-such-command"
+# No directory, on any system: `/dev/null` is a file.
+_NOWHERE = b"/dev/null/capspawn-which"
+
+
+def exists(executable, cwd=None):
+    """Whether the grant has a command for this program.
+
+    The interface has no function for it, and starting the program is no way to find out. A request
+    with a working directory that cannot exist is refused in any case, and the answer states whether
+    the program was the reason. The operator's log has a line for it, once for each name.
+    """
+    for name in candidates([executable], cwd):
+        if name in _found.values():
+            return True
+        if _is_known(name) and not _is_known(_NO_COMMAND):
+            return True
     return False
 
 
-def visible(file):
-    """Whether the component itself sees an executable file at this path."""
-    return os.path.exists(file) and os.access(file, os.F_OK | os.X_OK) and not os.path.isdir(file)
+def _is_known(name):
+    if name not in _known:
+        _known[name] = _is_command(name)
+    return _known[name]
+
+
+def _is_command(name):
+    options = border.Options()
+    try:
+        options.set_streams("null", "null", "null")
+        options.set_directory(_NOWHERE)
+        options.spawn(name, []).close()
+    except Refused as refusal:
+        return refusal.item != "program" and (refusal.in_directory or refusal.errno != errno.ENOENT)
+    finally:
+        options.close()
+    return True
