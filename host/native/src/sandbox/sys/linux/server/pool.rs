@@ -23,6 +23,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::message::{receive, socket_pair};
 use super::process::{Server, send};
+use super::reply::reap;
 use crate::status::Signal;
 
 /// Free servers that are kept: 4, more than threads that usually spawn at once. Each takes some
@@ -57,6 +58,8 @@ struct State {
     count: u64,
     /// Servers that were ended and are not reaped yet.
     ended: Vec<Pid>,
+    /// Whether the owner of the first server reaps those that end from now on.
+    is_closed: bool,
 }
 
 impl Servers {
@@ -123,7 +126,13 @@ impl Servers {
                 state.count += 1;
                 Ok(Server::new(control, pid))
             }
-            (Some(Report::Refused { errno, .. }), _) => Err(io::Error::from_raw_os_error(errno)),
+            (Some(Report::Refused { errno, pid, .. }), _) => {
+                // It was forked, could not enter its domain, and exits at once.
+                if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                    reap(pid);
+                }
+                Err(io::Error::from_raw_os_error(errno))
+            }
             _ => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
@@ -131,7 +140,7 @@ impl Servers {
     fn give_back(&self, server: Arc<Server>) {
         let surplus = {
             let mut state = self.state.lock();
-            if state.free.len() < KEPT {
+            if state.free.len() < KEPT && !state.is_closed {
                 state.free.push(server);
                 None
             } else {
@@ -144,14 +153,17 @@ impl Servers {
     }
 
     /// Ends the first server and those that no tree has, and returns whether there are no
-    /// others.
+    /// others. The caller reaps all that are left, by their process group: a server that ends later is not waited for by
+    /// its number, which may be another process's by then.
     pub(crate) fn close(&self) -> bool {
         let _ = shutdown(&self.first, Shutdown::Both);
         let mut state = self.state.lock();
         let free = std::mem::take(&mut state.free);
         state.count -= free.len() as u64;
+        state.is_closed = true;
         // One that was ended may still start a child: it ends after that.
-        state.count == 0 && state.ended.is_empty()
+        let ended = std::mem::take(&mut state.ended);
+        state.count == 0 && ended.is_empty()
     }
 
     /// Ends a server, whose socket closes with the last reference to it, and reaps those that have
@@ -161,6 +173,9 @@ impl Servers {
         drop(server);
         let mut state = self.state.lock();
         state.count -= 1;
+        if state.is_closed {
+            return;
+        }
         state.ended.push(pid);
         // Those that ended first, a few at a time: a thousand may end at once.
         let mut looked_at = 0;
