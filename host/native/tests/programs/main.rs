@@ -14,6 +14,7 @@
 //!
 //! - `CAPSPAWN_PROGRAMS=all` runs all rows. Without it those that have `full = true` are left out.
 //! - `CAPSPAWN_PROGRAMS=outside` runs all rows without a sandbox: each has to do its job.
+//! - `CAPSPAWN_PROGRAMS_WALL=10min` is `limits.wall` of each grant, 110 s without it.
 //! - `CAPSPAWN_PROGRAMS_ROW=TEXT` runs the rows whose program or job contains the text.
 
 #![expect(

@@ -251,3 +251,36 @@ impl Drop for Claimed {
         }
     }
 }
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the test starts a process of its own"
+)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Its number may be another process's by then, which nobody but its owner may wait for.
+    #[test]
+    fn a_server_that_ends_after_the_first_is_left_to_whoever_reaps_them_all() {
+        let (first, _theirs) = socket_pair().expect("a socket");
+        let servers = Arc::new(Servers::new(first, false));
+        servers.state.lock().count = 1;
+        let mut child = Command::new("/bin/true").spawn().expect("it starts");
+        let pid = Pid::from_child(&child);
+        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).expect("it is ours");
+        let (control, _theirs) = socket_pair().expect("a socket");
+        let claimed = Claimed {
+            servers: Arc::clone(&servers),
+            server: Arc::new(Server::new(control, pid)),
+            is_last: true,
+            is_empty: AtomicBool::new(true),
+        };
+        assert!(!servers.close(), "one is claimed");
+        drop(claimed);
+        assert_eq!(servers.count(), 0);
+        assert!(child.wait().expect("it is not reaped yet").success());
+    }
+}
