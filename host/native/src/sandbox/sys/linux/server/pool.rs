@@ -270,7 +270,11 @@ mod tests {
         servers.state.lock().count = 1;
         let mut child = Command::new("/bin/true").spawn().expect("it starts");
         let pid = Pid::from_child(&child);
-        waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).expect("it is ours");
+        waitid(
+            WaitId::Pid(pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        )
+        .expect("it is ours");
         let (control, _theirs) = socket_pair().expect("a socket");
         let claimed = Claimed {
             servers: Arc::clone(&servers),
