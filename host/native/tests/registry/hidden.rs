@@ -10,9 +10,7 @@ use capspawn_native::confinement::{Confinement, Dimension, Enforced};
 use capspawn_native::launch::{Launcher as _, TreeUsage};
 use capspawn_native::sandbox::{NativeLauncher, Tier};
 use capspawn_native::{Command, ExitStatus, KillReason, Registry};
-use test_kit::{
-    SUITE_TIMEOUT, assert_passes_unprivileged, exit_status, is_root, required_tier, rerun_through,
-};
+use test_kit::{assert_passes_unprivileged, is_root, required_tier};
 
 use crate::support::*;
 
@@ -336,42 +334,6 @@ for _ in range(4):
     if os.fork() == 0: end()
 end()";
     ends(test_name!(), r#"memory = "192MiB""#, program, LIVES);
-}
-
-/// A process that has left the group of its leader is found by a limit on file locks, which is below that of the host.
-#[test]
-fn a_tree_that_leaves_its_group_counts_on_a_host_with_a_limit_on_file_locks() {
-    const LIMITED: &str = "CAPSPAWN_TEST_LIMITED_LOCKS";
-    let name = test_name!();
-    if std::env::var_os(LIMITED).is_none() {
-        let mut command = rerun_through(&["prlimit", "--locks=4096:4096"], name);
-        let status = exit_status(command.env(LIMITED, "1"), SUITE_TIMEOUT);
-        assert!(status.success(), "{status}");
-        return;
-    }
-    let hold = |processes: u32| {
-        format!(
-            "
-for _ in range({processes}):
-    if os.fork() == 0:
-        os.setsid(); x = b'x' * 40 * MIB
-        if {processes} > 1: hold()
-        end()
-os.wait(); end()"
-        )
-    };
-    for (processes, expected) in [(1, LIVES), (5, KILLED_MEMORY)] {
-        for tier in tiers() {
-            sampled_end(
-                name,
-                tier,
-                r#"memory = "128MiB""#,
-                &hold(processes),
-                expected,
-            );
-        }
-    }
-    as_ordinary_user(name);
 }
 
 /// One child makes its own measurement slow; another one's limit holds all the same.

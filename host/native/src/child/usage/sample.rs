@@ -100,7 +100,7 @@ impl Sample {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use rustix::process::{Resource, Rlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     use super::*;
 
@@ -121,36 +121,27 @@ pub(crate) mod tests {
     #[test]
     fn a_process_outside_the_group_is_found_by_its_mark() {
         let number = 0x5eed_0000_0000 + u64::from(std::process::id());
-        let uid = rustix::process::getuid().as_raw();
-        let mut child = marked(number);
-        let start = std::fs::read(format!("/proc/{}/stat", child.id())).expect("it runs");
-        let start = Stat::parse(&start).expect("a whole line").start_ticks;
-        let find = |number, uid, since| {
-            let mark = TreeMark::new([number; 2], uid, since);
-            let sample = taken(u32::MAX, Some(mark));
-            let members = sample.members(u32::MAX).iter();
-            members.map(|stat| stat.pid).collect::<Vec<_>>()
-        };
-        assert_eq!(find(number, uid, start), [child.id()]);
-        assert!(find(number + 1, uid, start).is_empty());
-        // Somebody has given the mark of the tree to a process of another user, or to one from before.
-        assert!(find(number, uid + 1, start).is_empty());
-        assert!(find(number, uid, start + 1).is_empty());
-        child.kill().and_then(|()| child.wait()).expect("it runs");
-    }
-
-    /// A process with the limit `number` on file locks.
-    #[expect(clippy::disallowed_types, reason = "the test needs a process")]
-    fn marked(number: u64) -> std::process::Child {
-        let child = std::process::Command::new("/bin/sleep").arg("600").spawn();
-        let child = child.expect("it starts");
+        let own = getrlimit(Resource::Locks);
         let limit = Rlimit {
             current: Some(number),
-            maximum: Some(number),
+            ..own
         };
-        let pid = rustix::process::Pid::from_child(&child);
-        rustix::process::prlimit(Some(pid), Resource::Locks, limit).expect("it runs");
-        child
+        setrlimit(Resource::Locks, limit).expect("the kernel does not apply it");
+        let locks = [number, own.maximum.unwrap_or(u64::MAX)];
+        let uid = rustix::process::getuid().as_raw();
+        let start = std::fs::read("/proc/self/stat").expect("it is mounted");
+        let start = Stat::parse(&start).expect("a whole line").start_ticks;
+        let finds_this = |locks, uid, since| {
+            let sample = taken(u32::MAX, Some(TreeMark::new(locks, uid, since)));
+            let mut members = sample.members(u32::MAX).iter();
+            members.any(|stat| stat.pid == std::process::id())
+        };
+        assert!(finds_this(locks, uid, start));
+        assert!(!finds_this([number + 1, locks[1]], uid, start));
+        // Somebody has given the mark of the tree to a process of another user, or to one from before.
+        assert!(!finds_this(locks, uid + 1, start));
+        assert!(!finds_this(locks, uid, start + 1));
+        setrlimit(Resource::Locks, own).expect("within the hard limit");
     }
 
     #[test]

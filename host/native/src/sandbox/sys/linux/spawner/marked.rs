@@ -60,13 +60,18 @@ pub(super) fn kill(mark: TreeMark) -> io::Result<()> {
         return Ok(());
     }
     let thread = std::thread::Builder::new().name("capspawn-end".into());
-    match thread.spawn(move || kill_rest(&mark)) {
+    match thread.spawn(move || kill_all(&mark)) {
         Ok(_) => Ok(()),
-        Err(_) => kill_rest(&mark),
+        Err(_) => kill_all(&mark),
     }
 }
 
-fn kill_rest(mark: &TreeMark) -> io::Result<()> {
+/// Kills all processes with `mark`, and returns once there are none.
+///
+/// # Errors
+///
+/// `/proc` cannot be read, or there are always more.
+pub(super) fn kill_all(mark: &TreeMark) -> io::Result<()> {
     let start = Instant::now();
     while signal(mark, Signal::Kill)? > 0 {
         if start.elapsed() > SEARCH {

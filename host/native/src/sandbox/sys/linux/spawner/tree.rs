@@ -121,6 +121,14 @@ impl Tree {
             .is_ok()
     }
 
+    /// Kills all processes that have the tree's mark, and returns once there are none.
+    pub(crate) fn end_marked(&self) {
+        let ended = self.mark.as_ref().map_or(Ok(()), marked::kill_all);
+        if let Err(error) = ended {
+            tracing::warn!(%error, "a tree cannot be ended");
+        }
+    }
+
     /// Returns what the kernel counts for the tree.
     pub(crate) fn counters(&self) -> TreeCounters {
         self.cgroup.as_ref().map(Leaf::counters).unwrap_or_default()

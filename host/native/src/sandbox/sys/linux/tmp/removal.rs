@@ -21,7 +21,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::base::random_name;
+use super::name::random_name;
 
 /// For how long a directory is emptied again and again, 5 min: somebody fills it meanwhile.
 const LONGEST: Duration = Duration::from_secs(300);
