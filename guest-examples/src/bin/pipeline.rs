@@ -2,22 +2,6 @@
 //!
 //! Usage: `pipeline PROGRAM [ARGS]... [: PROGRAM [ARGS]...]...`
 
-<<<<<<< HEAD
-use guest_examples::spawn::Child;
-use guest_examples::types::{ExitStatus, PipeReader, SpawnOptions, Stdio};
-use guest_examples::{Link, connect, ending, exit, reason};
-use wasip2::cli::stdout;
-
-fn main() {
-    let args: Vec<String> = std::env::args().skip(1).collect();
-    let commands: Vec<&[String]> = args.split(|arg| arg == ":").collect();
-    let last_command = commands.len() - 1;
-
-    let mut children: Vec<(&str, Child)> = Vec::new();
-    // The output of the child before, which nobody reads yet.
-    let mut before: Option<PipeReader> = None;
-    for (index, command) in commands.into_iter().enumerate() {
-=======
 use capspawn_guest::{Pipeline, exit};
 
 fn main() {
@@ -25,44 +9,10 @@ fn main() {
 
     let mut pipeline = Pipeline::new();
     for command in args.split(|arg| arg == ":") {
->>>>>>> guestrs
         let Some((program, args)) = command.split_first() else {
             eprintln!("usage: pipeline PROGRAM [ARGS]... [: PROGRAM [ARGS]...]...");
             exit(2);
         };
-<<<<<<< HEAD
-        let options = SpawnOptions::new();
-        options.set_stdout(Stdio::Piped);
-        if let Some(reader) = before.take() {
-            options.set_stdin_pipe(reader);
-        }
-        let child = match Child::spawn(program, args, Some(&options)) {
-            Ok(child) => child,
-            Err(error) => {
-                eprintln!("pipeline: {program}: {}", reason(&error));
-                // Dropping the children that were started kills them.
-                drop(children);
-                exit(1);
-            }
-        };
-        if index < last_command {
-            // From here on the bytes go from child to child: this component does not copy them.
-            before = Some(child.pass_stdout().expect("piped, and not taken before"));
-        }
-        children.push((program, child));
-    }
-
-    let last = Link {
-        from: children[last_command]
-            .1
-            .take_stdout()
-            .expect("piped, and not taken before"),
-        to: stdout::get_stdout(),
-    };
-    if let Err(error) = connect(Vec::new(), last) {
-        eprintln!("pipeline: {error}");
-        exit(1);
-=======
         pipeline = pipeline.command(program, args);
     }
 
@@ -72,7 +22,6 @@ fn main() {
         Ok(status) if status.success() => exit(0),
         Ok(status) => eprintln!("pipeline: {status}"),
         Err(error) => eprintln!("pipeline: {error}"),
->>>>>>> guestrs
     }
     exit(1);
 }
