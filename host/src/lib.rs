@@ -94,9 +94,9 @@ pub mod p2;
 pub mod p3;
 
 pub use capspawn_native::{
-    Answer, Approver, Captured, Child, ChildInfo, Command, Denial, DeniedItem, Event, EventKind,
-    ExitStatus, Grant, GrantError, Grants, Guest, KillReason, Question, Quota, Registry,
-    RegistryBuilder, Signal, SpawnError, Stdin, Stdio, Waiter,
+    Answer, Approver, Captured, Child, ChildInfo, Command, Cut, Denial, DeniedBy, DeniedItem,
+    Event, EventKind, ExitStatus, Grant, GrantError, Grants, Guest, KillReason, Question, Quota,
+    Registry, RegistryBuilder, Signal, SpawnError, Stdin, Stdio, Waiter,
 };
 pub use ctx::{
     MAX_OPTIONS_BYTES, Process, ProcessCtx, ProcessCtxBuilder, ProcessCtxView, ProcessView,

@@ -1,8 +1,9 @@
 //! `--ask`: the operator decides at the terminal on commands with `decision = "ask"`.
 
-use std::fmt::{self, Debug, Write as _};
+use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush};
 use tokio::sync::oneshot;
 
+use crate::confinement;
 use crate::output::quoted;
 
 /// How often an open question checks whether it was withdrawn: 100 ms.
@@ -119,7 +121,7 @@ fn text(question: &Question) -> String {
 
 fn describe(question: &Question, text: &mut String) -> fmt::Result {
     let rules = &question.confinement;
-    let component = quoted(&question.component);
+    let component = quoted(&*question.component);
     writeln!(text, "{RESET}capspawn: {component} requests a program")?;
     writeln!(text, "  command    {}", quoted(&question.command))?;
     writeln!(text, "  program    {}", quoted(&question.program))?;
@@ -129,7 +131,11 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
     }
     writeln!(text, "  directory  {}", quoted(&question.cwd))?;
     writeln!(text, "  variables  {}", list(&question.env_names))?;
-    writeln!(text, "  input      {} bytes", question.stdin_bytes)?;
+    match (question.stdin_piped, question.stdin_sha256) {
+        (true, _) => writeln!(text, "  input      piped: the component writes it later")?,
+        (false, Some(_)) => writeln!(text, "  input      {} bytes", question.stdin_bytes)?,
+        (false, None) => writeln!(text, "  input      none")?,
+    }
     let sandbox = rules.sandbox;
     if rules.sandbox == Sandbox::None {
         writeln!(
@@ -140,9 +146,21 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
         let network = rules.network;
         writeln!(text, "  sandbox    {sandbox}")?;
         writeln!(text, "  network    {network}")?;
-        writeln!(text, "  reads      {}", list(&rules.fs.read))?;
-        writeln!(text, "  writes     {}", list(&rules.fs.write))?;
-        writeln!(text, "  denies     {}", list(&rules.fs.deny))?;
+        writeln!(
+            text,
+            "  reads      {}",
+            list(&confinement::written(&rules.fs.read))
+        )?;
+        writeln!(
+            text,
+            "  writes     {}",
+            list(&confinement::written(&rules.fs.write))
+        )?;
+        writeln!(
+            text,
+            "  denies     {}",
+            list(&confinement::written(&rules.fs.deny))
+        )?;
     }
     // Repeats the program: a long list may have scrolled its line off the screen.
     let arguments = question.argv.len().saturating_sub(1);
@@ -154,7 +172,7 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
     )
 }
 
-fn list<T: Debug>(items: &[T]) -> String {
+fn list<T: AsRef<Path>>(items: &[T]) -> String {
     if items.is_empty() {
         return "none".to_owned();
     }
@@ -177,7 +195,9 @@ mod tests {
             argv: vec!["git".into(), "push".into()],
             cwd: "/srv".into(),
             env_names: vec!["GIT_AUTHOR_DATE".into()],
+            stdin_piped: false,
             stdin_bytes: 3,
+            stdin_sha256: Some([0; 32]),
             confinement: Arc::new(Confinement {
                 sandbox: Sandbox::Required,
                 network: Network::Loopback,

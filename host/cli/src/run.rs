@@ -41,7 +41,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
     let wasi = guest::wasi(args)?;
-    let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
+    let events = Arc::new(Events::new(args.events.as_deref(), args.grants.is_some())?);
 
     let engine = load::engine()?;
     bounds::start_clock(&engine)?;
@@ -50,7 +50,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .with_context(|| format!("cannot run {}", args.guest.display()))?;
 
     let registry = Registry::builder().launcher(launcher);
-    let mut registry = registry.on_event(move |event| events.record(event));
+    let receiver = Arc::clone(&events);
+    let mut registry = registry.on_event(move |event| receiver.record(event));
     if args.ask {
         registry = registry.approver(Arc::new(Terminal::default()));
     }
@@ -77,6 +78,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     });
     // The store has been dropped, and with it the guest's handles.
     registry.shutdown(SHUTDOWN_TIMEOUT);
+    events.finish();
     // Does not wait for a thread that still reads standard input.
     runtime.shutdown_background();
     code

@@ -11,4 +11,4 @@ mod queue;
 pub(crate) use hooks::{Hooks, denied};
 pub(crate) use question::Approved;
 pub use question::{Answer, Approver, Question};
-pub(crate) use queue::Approvals;
+pub(crate) use queue::{Approval, Approvals};

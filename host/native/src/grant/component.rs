@@ -267,7 +267,8 @@ impl Grant {
     fn unknown(&self, command: &Command) -> Denial {
         let names = self.rules.iter().map(|rule| rule.name.as_str());
         let name = suggestion::escaped(&command.program);
-        let reason = format!("component {:?} has no command {name}", self.component);
+        let component = suggestion::escaped(&self.component);
+        let reason = format!("component {component} has no command {name}");
         Denial {
             nearest: nearest(&command.program, names).map(str::to_owned),
             would_allow: suggestion::command(&self.component, command),

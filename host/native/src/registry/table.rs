@@ -177,12 +177,22 @@ impl<E: Entry> Table<E> {
         quotas: &Quotas,
         now: Instant,
     ) -> Result<Option<E>, Refusal> {
+        self.charge_rate(guest, quotas, now)?;
+        self.reserve(guest, quotas)
+    }
+
+    /// Counts a request against the owner's rate, whatever becomes of it.
+    pub(super) fn charge_rate(
+        &mut self,
+        guest: &GuestKey,
+        quotas: &Quotas,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::Shutdown);
         }
         let rate = self.usage(&guest.owner).charge_rate(quotas.rate, now);
-        rate.map_err(Refusal::Quota)?;
-        self.reserve(guest, quotas)
+        rate.map_err(Refusal::Quota)
     }
 
     /// Does what [`Table::admit`] does for a request whose rate is charged already.

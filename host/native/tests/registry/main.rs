@@ -19,6 +19,7 @@ mod capture;
 mod detached;
 mod endings;
 mod exhaustion;
+mod flood;
 mod hidden;
 mod hidden_files;
 mod leak_matrix;

@@ -237,7 +237,7 @@ impl Rule {
         if outside || is_denied(&entered.path, &self.deny) {
             let reason = format!(
                 "{} is not in the `cwd.roots` of both grants",
-                entered.path.display()
+                suggestion::escaped(&entered.path.to_string_lossy())
             );
             return Err(self.denied_cwd(reason, Some(&entered.path)).into());
         }
