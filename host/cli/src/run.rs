@@ -1,9 +1,10 @@
 //! `capspawn run`: runs one component to its end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use capspawn::{Grant, ProcessCtx, Registry};
 use sha2::{Digest as _, Sha256};
 
@@ -40,6 +41,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let launcher = Arc::new(launcher(&args.sandbox)?);
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
+    check_dirs(args, &grant)?;
     let wasi = guest::wasi(args)?;
     let events = Arc::new(Events::new(args.events.as_deref(), args.grants.is_some())?);
 
@@ -82,6 +84,22 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     // Does not wait for a thread that still reads standard input.
     runtime.shutdown_background();
     code
+}
+
+/// Refuses a directory in which the component itself could replace a program that it may run: a
+/// write root of its children is refused for that too.
+fn check_dirs(args: &RunArgs, grant: &Grant) -> Result<()> {
+    for dir in &args.dirs {
+        // A directory that does not exist is reported where it is opened.
+        if let Ok(Some(program)) = grant.program_below(Path::new(&dir.host)) {
+            bail!(
+                "--dir {}: the component could replace {}, which the grant lets it run: give it a directory without its programs",
+                dir.host,
+                program.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Waits for `timeout`; without one it never returns.

@@ -49,6 +49,14 @@ pub(super) fn patterns(patterns: impl Iterator<Item = Option<String>>) -> Option
     bounded(line)
 }
 
+/// Returns the line that allows this request alone, with the wider one as its comment.
+pub(super) fn with_alternative(line: Option<String>, wider: Option<String>) -> Option<String> {
+    match (line, wider) {
+        (Some(line), Some(wider)) => Some(format!("{line} # or for any such argument: {wider}")),
+        (line, wider) => line.or(wider),
+    }
+}
+
 /// Returns the line for a variable.
 pub(super) fn variable(name: &str) -> Option<String> {
     bounded(format!("env = {{ allow = [{}] }}", quoted(name)?))

@@ -190,10 +190,15 @@ impl CommandEntry {
         let sha256 = fields.string("sha256", out);
         let arg0 = fields.string("arg0", out).map(|text| text.value);
         let fixed = values(fields.strings("fixed", out));
-        let args = Pattern::take_all(&mut fields, "args", out);
+        let has_args = fields.has("args");
+        let mut args = Pattern::take_all(&mut fields, "args", out);
         let effect = fields
             .word("decision", Effect::ALL.map(|it| (it.name(), it)), out)
             .unwrap_or_default();
+        if effect == Effect::Deny && !has_args {
+            // Who denies a name and lists no arguments means all of them.
+            args = vec![Pattern::anything(node.at)];
+        }
         let interpreter = fields.flag("interpreter", out);
         let mut examples = read_examples(&mut fields, "match", out);
         examples.extend(read_examples(&mut fields, "not-match", out));

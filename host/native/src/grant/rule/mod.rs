@@ -11,3 +11,5 @@ mod root_check;
 pub(super) mod settings;
 pub(super) mod shebang;
 mod system_files;
+mod warnings;
+mod written;
