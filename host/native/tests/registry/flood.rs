@@ -172,7 +172,9 @@ fn events_name_the_tenant_and_the_guest_that_has_the_child() {
     let terms = "detach = { allow = true }";
     let first = registry.guest(grant("test", terms), "customer");
     let second = registry.guest(grant("test", terms), "customer");
-    let child = first.spawn(&sh("read line")).expect("the grant allows it");
+    let child = first
+        .spawn(&sh("exec sleep 600"))
+        .expect("the grant allows it");
     let key = child.detach().expect("the grant allows it");
     let attached = second.attach(&key).expect("the same owner");
     attached.kill(std::time::Duration::ZERO);
