@@ -94,11 +94,16 @@ impl Pollable for Output {
     async fn ready(&mut self) {}
 }
 
-/// A write waits until all bytes are written, like that of a program to a blocking stream.
+/// A write waits until all bytes are written, like that of a program to a blocking stream. A reader of standard error
+/// that is gone changes nothing for the component: what it writes there is lost, as the command's own notes are. The
+/// print macros of most languages would otherwise end it by a trap.
 #[async_trait]
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.write_all(&bytes).map_err(failure)
+        match (*self, self.write_all(&bytes)) {
+            (Self::Stderr, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            (_, written) => written.map_err(failure),
+        }
     }
 
     fn flush(&mut self) -> StreamResult<()> {

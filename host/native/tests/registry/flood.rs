@@ -69,6 +69,7 @@ fn one_request_of_a_guest_without_a_grant_adds_some_kilobytes_to_the_log() {
     for request in requests {
         guest.spawn(&request).expect_err("nothing is granted");
         let line = seen.events().pop().expect("an event").to_json();
+        println!("{} bytes", line.len());
         assert!(line.len() < 16 * 1024, "{} bytes", line.len());
         assert!(
             line.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
@@ -91,6 +92,7 @@ fn a_guest_whose_every_request_is_denied_does_not_fill_the_log() {
         seen.events().iter().filter(is_denial).count() as u64
     };
     assert!(reported(&seen) >= u64::from(MAX_REFUSALS_AT_ONCE));
+    println!("{requests} requests: {} bytes", seen.bytes());
     assert!(seen.bytes() < 2 << 20, "{} bytes", seen.bytes());
     // The operator learns how many there were, at the latest when the guest ends.
     drop(guest);
