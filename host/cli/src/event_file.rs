@@ -180,7 +180,7 @@ mod tests {
         // Ends with EAGAIN: the pipe is empty and has a writer.
         let _ = reader.read_to_end(&mut text);
         let text = String::from_utf8(text).expect("JSON is text");
-        let parsed = text.lines().map(|line| serde_json::from_str(line));
+        let parsed = text.lines().map(serde_json::from_str);
         parsed
             .collect::<Result<_, _>>()
             .expect("each line is whole")
