@@ -113,6 +113,7 @@ impl From<SpawnError> for ErrorCode {
             SpawnError::NotExecutable => Self::NotExecutable,
             SpawnError::WorkingDirectoryNotFound => Self::WorkingDirectoryNotFound,
             SpawnError::InvalidArgument(_) => Self::InvalidArgument,
+            SpawnError::InvalidState => Self::InvalidState,
             SpawnError::TooBig => Self::TooBig,
             SpawnError::OutOfMemory => Self::InsufficientMemory,
             SpawnError::SandboxUnavailable(_) => Self::SandboxUnavailable,

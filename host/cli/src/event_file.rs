@@ -137,6 +137,7 @@ fn no_reader(errno: Errno) -> io::Error {
 mod tests {
     use std::io::Read as _;
 
+    use capspawn_native::launch::Request;
     use rustix::fs::CWD;
     use serde_json::Value;
 
@@ -149,7 +150,10 @@ mod tests {
             "t".into(),
             7,
         );
-        event.about("p", &[arg.to_owned()])
+        event.about(&Request {
+            args: vec![arg.to_owned()],
+            ..Request::default()
+        })
     }
 
     /// A named pipe that is full of events, the number of events that it took, and of those lost.

@@ -89,7 +89,11 @@ fn refusal(event: &Event, has_grants: bool) -> Option<Vec<String>> {
                 next.map(|line| format!("the grant would allow it with: {line}")),
             )
         }
-        EventKind::Quota { quota } => ("refused".to_owned(), format!("quota {quota}"), None),
+        EventKind::Quota { quota, setting } => (
+            "refused".to_owned(),
+            format!("quota {quota} ({setting})"),
+            None,
+        ),
         EventKind::Failed { reason } => {
             let doctor = "run `capspawn doctor` to see what this host lacks";
             let next = reason.starts_with(NO_SANDBOX).then(|| doctor.to_owned());
@@ -123,13 +127,18 @@ fn request(event: &Event) -> String {
 #[cfg(test)]
 mod tests {
     use capspawn_native::SpawnError;
+    use capspawn_native::launch::Request;
     use capspawn_native::sandbox::{Confinement, Enforcement};
 
     use super::*;
 
     fn note_on(args: &[&str], kind: EventKind, has_grants: bool) -> Option<String> {
-        let args: Vec<_> = args.iter().map(ToString::to_string).collect();
-        let event = Event::new(kind, "exec".into(), "".into(), 1).about("git", &args);
+        let request = Request {
+            program: "git".to_owned(),
+            args: args.iter().map(ToString::to_string).collect(),
+            ..Request::default()
+        };
+        let event = Event::new(kind, "exec".into(), "".into(), 1).about(&request);
         Some(refusal(&event, has_grants)?.join("\n"))
     }
 

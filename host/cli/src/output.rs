@@ -4,8 +4,8 @@
 //! Everything passes through [`capspawn_native::escape`] on its way to the terminal, whatever
 //! it is made of: the name of an import, of a file or of a component is as foreign as an argument.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
-use std::path::Path;
 
 use anyhow::Context as _;
 use capspawn_native::escape;
@@ -52,8 +52,8 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// Returns a string or path of the guest in quotes. Characters that would move the
 /// cursor, break the line or change its direction are escaped.
-pub(crate) fn quoted<T: AsRef<Path> + ?Sized>(shown: &T) -> String {
-    escape::quoted(&shown.as_ref().to_string_lossy()).to_string()
+pub(crate) fn quoted<T: AsRef<OsStr> + ?Sized>(shown: &T) -> String {
+    escape::quoted(shown).to_string()
 }
 
 #[cfg(test)]

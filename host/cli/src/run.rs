@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use capspawn::{Grant, ProcessCtx, Registry};
+use capspawn_native::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_HELD_BYTES};
 use sha2::{Digest as _, Sha256};
 
 use crate::args::RunArgs;
@@ -14,7 +15,7 @@ use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
 use crate::signals::EndSignals;
-use crate::{bounds, load, output};
+use crate::{bounds, descriptors, load, output};
 
 /// The longest that the command waits at its end until its killed children are gone.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -51,7 +52,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let command = guest::link(&engine, &component)
         .with_context(|| format!("cannot run {}", args.guest.display()))?;
 
-    let registry = Registry::builder().launcher(launcher);
+    descriptors::raise();
+    // There is one guest: what its grant lets it hold, the host has.
+    let quotas = grant.quotas();
+    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let registry = Registry::builder()
+        .launcher(launcher)
+        .max_entries(whole(quotas.max_held_children.into()).max(DEFAULT_MAX_ENTRIES))
+        .max_held_bytes(whole(quotas.max_held_bytes).max(DEFAULT_MAX_HELD_BYTES));
     let receiver = Arc::clone(&events);
     let mut registry = registry.on_event(move |event| receiver.record(event));
     if args.ask {

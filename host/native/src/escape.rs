@@ -6,6 +6,7 @@
 //! the compiler and have no form for JSON; and escapes where each string is shown, of which one is forgotten.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fmt::{self, Display, Write as _};
 
 use serde::Serialize;
@@ -34,28 +35,33 @@ pub fn is_hidden(c: char) -> bool {
 
 /// A string between quotes; see [`quoted`].
 #[derive(Debug, Clone, Copy)]
-pub struct Quoted<'a>(&'a str);
+pub struct Quoted<'a>(&'a OsStr);
 
 /// Returns `text` for display between double quotes, on one line. Quotes and backslashes in it are escaped too, so
-/// that the string cannot end the quotes.
+/// that the string cannot end the quotes. Bytes that are not UTF-8 are shown as `\xNN`.
 ///
 /// ```
 /// use capspawn_native::escape::quoted;
 ///
 /// assert_eq!(quoted("a\u{1b}[2J\"b\n").to_string(), r#""a\u{1b}[2J\"b\n""#);
 /// ```
-pub fn quoted(text: &str) -> Quoted<'_> {
-    Quoted(text)
+pub fn quoted<S: AsRef<OsStr> + ?Sized>(text: &S) -> Quoted<'_> {
+    Quoted(text.as_ref())
 }
 
 impl Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        for c in self.0.chars() {
-            match c {
-                '"' => f.write_str("\\\"")?,
-                '\\' => f.write_str("\\\\")?,
-                c => write_char(c, f)?,
+        for chunk in self.0.as_encoded_bytes().utf8_chunks() {
+            for c in chunk.valid().chars() {
+                match c {
+                    '"' => f.write_str("\\\"")?,
+                    '\\' => f.write_str("\\\\")?,
+                    c => write_char(c, f)?,
+                }
+            }
+            for byte in chunk.invalid() {
+                write!(f, "\\x{byte:02x}")?;
             }
         }
         f.write_char('"')
@@ -67,18 +73,18 @@ impl Display for Quoted<'_> {
 pub struct QuotedList<'a, S>(&'a [S]);
 
 /// Returns `items` for display as a list of [`quoted`] strings: `["a", "b"]`.
-pub fn quoted_list<S: AsRef<str>>(items: &[S]) -> QuotedList<'_, S> {
+pub fn quoted_list<S: AsRef<OsStr>>(items: &[S]) -> QuotedList<'_, S> {
     QuotedList(items)
 }
 
-impl<S: AsRef<str>> Display for QuotedList<'_, S> {
+impl<S: AsRef<OsStr>> Display for QuotedList<'_, S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('[')?;
         for (index, item) in self.0.iter().enumerate() {
             if index > 0 {
                 f.write_str(", ")?;
             }
-            quoted(item.as_ref()).fmt(f)?;
+            quoted(item).fmt(f)?;
         }
         f.write_char(']')
     }
@@ -161,6 +167,8 @@ fn json_escaped(text: String) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStrExt as _;
+
     use super::*;
 
     /// One of each kind, and a tag character that would combine with a quote.
@@ -178,6 +186,8 @@ mod tests {
         assert!(shown.starts_with(r#""a\u{1b}[2J\r\n\t\u{7f}"#), "{shown}");
         assert!(shown.ends_with(r#"\u{e0041}\"\\""#), "{shown}");
         assert_eq!(quoted("Grüße, 世界").to_string(), "\"Grüße, 世界\"");
+        let bytes = OsStr::from_bytes(b"a\xff\x9b\x1b");
+        assert_eq!(quoted(bytes).to_string(), r#""a\xff\x9b\u{1b}""#);
         assert_eq!(quoted_list(&["a", "\n"]).to_string(), r#"["a", "\n"]"#);
     }
 

@@ -14,10 +14,10 @@ use std::time::SystemTime;
 use serde::{Serialize, Serializer};
 
 pub use self::cut::Cut;
-use self::cut::{cut_args, cut_command};
+use self::cut::{cut_args, cut_name};
 use crate::error::{Denial, Quota, SpawnError};
 use crate::escape;
-use crate::launch::TreeUsage;
+use crate::launch::{Request, TreeUsage};
 use crate::status::ExitStatus;
 
 /// One event; it serialises as one JSON object, see [`Event::to_json`].
@@ -38,12 +38,23 @@ pub struct Event {
     pub guest: u64,
     /// The command's name, as the guest asked for it: its first 256 bytes.
     pub command: String,
+    /// The `argv[0]` that the guest asked for, its first 256 bytes; none if it left it to the grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arg0: Option<String>,
     /// The arguments, as the guest asked for them: the first 1024 bytes of all together. If
-    /// there are more, the last one here may be incomplete, and `args_cut` has the rest.
+    /// there are more, the last one here may be incomplete, and `args_cut` has the rest. What is not UTF-8 is
+    /// replaced by U+FFFD.
     pub args: Vec<String>,
+    /// The arguments that are not UTF-8: the place in `args`, and the bytes; in JSON an object from
+    /// place to hexadecimal digits.
+    #[serde(serialize_with = "hex_bytes", skip_serializing_if = "Vec::is_empty")]
+    pub raw_args: Vec<(usize, Vec<u8>)>,
     /// The whole name of the command, if `command` is a part of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub command_cut: Option<Cut>,
+    /// The whole `argv[0]`, if `arg0` is a part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arg0_cut: Option<Cut>,
     /// The whole argument vector, if `args` is a part of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub args_cut: Option<Cut>,
@@ -59,17 +70,24 @@ impl Event {
             tenant,
             guest,
             command: String::new(),
+            arg0: None,
             args: Vec::new(),
+            raw_args: Vec::new(),
             command_cut: None,
+            arg0_cut: None,
             args_cut: None,
         }
     }
 
-    /// Returns the same event about a request for `command` with `args`, of which it keeps a bounded part.
+    /// Returns the same event about `request`, of which it keeps a bounded part.
     #[must_use]
-    pub fn about(mut self, command: &str, args: &[String]) -> Self {
-        (self.command, self.command_cut) = cut_command(command);
-        (self.args, self.args_cut) = cut_args(args);
+    pub fn about(mut self, request: &Request) -> Self {
+        (self.command, self.command_cut) = cut_name(&request.program);
+        if let Some(arg0) = &request.arg0 {
+            let (shown, cut) = cut_name(arg0);
+            (self.arg0, self.arg0_cut) = (Some(shown), cut);
+        }
+        (self.args, self.raw_args, self.args_cut) = cut_args(request);
         self
     }
 
@@ -90,6 +108,8 @@ pub enum EventKind {
     Spawn {
         /// Its number in the registry.
         id: u64,
+        /// Its number among the children of its guest, which is all that the guest sees.
+        number: u64,
         /// Its process id.
         pid: u32,
         /// How much of the demanded confinement is enforced.
@@ -120,6 +140,8 @@ pub enum EventKind {
     Quota {
         /// Which.
         quota: String,
+        /// Where its limit is set: a key of the grant, or options of the host.
+        setting: &'static str,
     },
     /// A request was allowed, but its launch failed.
     Failed {
@@ -149,6 +171,8 @@ pub enum EventKind {
     Attached {
         /// Its number in the registry.
         id: u64,
+        /// Its number among the children of the guest that attached.
+        number: u64,
     },
     /// A child ended.
     Exit {
@@ -157,15 +181,18 @@ pub enum EventKind {
         /// How it ended.
         #[serde(serialize_with = "exit_status")]
         status: ExitStatus,
+        /// The signal that ended it, by its number, whoever sent it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<u8>,
         /// How long it ran, in seconds.
         seconds: f64,
         /// Bytes of standard output.
         stdout_bytes: u64,
-        /// The part of these bytes that was not kept.
+        /// The part of these bytes that was neither kept nor read by the guest.
         stdout_dropped: u64,
         /// Bytes of standard error.
         stderr_bytes: u64,
-        /// The part of these bytes that was not kept.
+        /// The part of these bytes that was neither kept nor read by the guest.
         stderr_dropped: u64,
         /// What its tree used, as far as it was measured.
         #[serde(serialize_with = "tree_usage")]
@@ -204,6 +231,7 @@ impl EventKind {
     fn quota(quota: Quota) -> Self {
         Self::Quota {
             quota: quota.to_string(),
+            setting: quota.setting(),
         }
     }
 }
@@ -213,6 +241,16 @@ fn epoch_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::O
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     serializer.serialize_f64(since.as_secs_f64())
+}
+
+fn hex_bytes<S: Serializer>(args: &[(usize, Vec<u8>)], serializer: S) -> Result<S::Ok, S::Error> {
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    serializer.collect_map(args.iter().map(|(place, bytes)| (place, hex(bytes))))
 }
 
 fn exit_status<S: Serializer>(status: &ExitStatus, serializer: S) -> Result<S::Ok, S::Error> {
@@ -251,12 +289,21 @@ mod tests {
     use super::*;
     use crate::status::KillReason;
 
+    fn request(program: &str, args: Vec<String>) -> Request {
+        Request {
+            program: program.to_owned(),
+            args,
+            ..Request::default()
+        }
+    }
+
     #[test]
     fn an_exit_reads_as_documented() {
         let event = Event {
             kind: EventKind::Exit {
                 id: 7,
                 status: ExitStatus::Killed(KillReason::Timeout),
+                signal: Some(9),
                 seconds: 1.5,
                 stdout_bytes: 10,
                 stdout_dropped: 3,
@@ -273,10 +320,11 @@ mod tests {
             time: SystemTime::UNIX_EPOCH,
             ..Event::new(EventKind::Lost { count: 0 }, "c".into(), "t".into(), 3)
         };
-        let event = event.about("sleep", &["30".into()]);
+        let event = event.about(&request("sleep", vec!["30".into()]));
         let json = serde_json::to_value(&event).expect("an event is plain data");
         assert_eq!(json["event"], "exit");
         assert_eq!(json["status"]["killed"], "timeout");
+        assert_eq!(json["signal"], 9);
         assert_eq!(json["stdout_dropped"], 3);
         assert_eq!(json["args"][0], "30");
         assert_eq!((&json["tenant"], &json["guest"]), (&"t".into(), &3.into()));
@@ -290,7 +338,9 @@ mod tests {
     fn the_line_of_an_event_is_bounded_and_shows_no_hidden_character() {
         let args = vec!["\u{202e}\u{9b}\x1b\u{2028}".repeat(100_000); 4];
         let event = Event::new(EventKind::Lost { count: 1 }, "c\n".into(), "".into(), 1);
-        let line = event.about(&"\u{7f}".repeat(1 << 20), &args).to_json();
+        let line = event
+            .about(&request(&"\u{7f}".repeat(1 << 20), args))
+            .to_json();
         assert!(line.len() < 16 * 1024, "{}", line.len());
         assert!(
             line.bytes().all(|byte| (b' '..=b'~').contains(&byte)),

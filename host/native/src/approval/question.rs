@@ -1,5 +1,6 @@
 //! What an approver is asked, and what it answers.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::redirection::Redirection;
 use crate::child::owner::OwnerKey;
 use crate::confinement::Confinement;
 use crate::error::SpawnError;
@@ -32,7 +34,7 @@ pub struct Question {
     /// The absolute path of the program.
     pub program: PathBuf,
     /// The whole argument vector, `argv[0]` included.
-    pub argv: Vec<String>,
+    pub argv: Vec<OsString>,
     /// Where the child would start, symlinks resolved.
     pub cwd: PathBuf,
     /// The names of the variables that the guest sets.
@@ -43,6 +45,8 @@ pub struct Question {
     pub stdin_bytes: usize,
     /// The SHA-256 of these bytes; none if the request carries none.
     pub stdin_sha256: Option<[u8; 32]>,
+    /// The standard streams that lead to another child or to a file.
+    pub redirections: Vec<Redirection>,
     /// What the child would be confined to.
     pub confinement: Arc<Confinement>,
 }
@@ -61,8 +65,9 @@ impl Question {
             stdin_bytes: plan.streams.stdin.len(),
             stdin_sha256: match &plan.streams.stdin {
                 Stdin::Bytes(bytes) => Some(Sha256::digest(bytes).into()),
-                Stdin::Null | Stdin::Piped => None,
+                _ => None,
             },
+            redirections: Redirection::of(plan),
             confinement: Arc::clone(&plan.confinement),
         }
     }
@@ -107,12 +112,18 @@ impl Approved {
             add(&stamp.bytes());
         }
         // Each list with its length, so that the end of one is not the beginning of the next.
-        for list in [&question.argv, &question.env_names] {
-            add(&list.len().to_le_bytes());
-            list.iter().for_each(|text| add(text.as_bytes()));
-        }
+        add(&question.argv.len().to_le_bytes());
+        question
+            .argv
+            .iter()
+            .for_each(|it| add(it.as_encoded_bytes()));
+        add(&question.env_names.len().to_le_bytes());
+        question.env_names.iter().for_each(|it| add(it.as_bytes()));
         add(&[question.stdin_piped.into()]);
         add(question.stdin_sha256.as_ref().map_or(&[], |hash| &hash[..]));
+        for redirection in &question.redirections {
+            add(redirection.to_string().as_bytes());
+        }
         hash.finalize().into()
     }
 }
@@ -139,6 +150,7 @@ pub enum Answer {
 /// Decides on commands whose `decision` in the grant is `ask`.
 ///
 /// ```
+/// use std::ffi::OsString;
 /// use std::future::{self, Future};
 /// use std::pin::Pin;
 ///
@@ -152,7 +164,8 @@ pub enum Answer {
 ///         &'a self,
 ///         question: &'a Question,
 ///     ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
-///         let has_option = question.argv.iter().any(|argument| argument.starts_with('-'));
+///         let is_option = |it: &OsString| it.as_encoded_bytes().starts_with(b"-");
+///         let has_option = question.argv.iter().any(is_option);
 ///         let answer = if question.command == "git" && !has_option {
 ///             Answer::AllowOnce
 ///         } else {

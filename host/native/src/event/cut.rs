@@ -3,6 +3,7 @@
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use crate::launch::Request;
 use crate::limits::{MAX_EVENT_ARGUMENT_BYTES, MAX_EVENT_COMMAND_BYTES};
 
 /// The most arguments that an event shows: an empty one takes no bytes, and a place in the list all the same.
@@ -20,34 +21,43 @@ pub struct Cut {
 }
 
 impl Cut {
-    fn of<S: AsRef<str>>(strings: &[S]) -> Self {
+    fn of<'a>(strings: impl Iterator<Item = &'a [u8]>) -> Self {
         let mut hash = Sha256::new();
+        let (mut count, mut bytes) = (0, 0);
         for text in strings {
-            hash.update(text.as_ref());
+            hash.update(text);
             hash.update([0]);
+            count += 1;
+            bytes += text.len();
         }
         Self {
-            count: strings.len(),
-            bytes: total(strings),
+            count,
+            bytes,
             sha256: format!("{:x}", hash.finalize()),
         }
     }
 }
 
-/// Returns what an event shows of a command's name.
-pub(super) fn cut_command(name: &str) -> (String, Option<Cut>) {
+/// Returns what an event shows of a command's name, or of an `argv[0]`.
+pub(super) fn cut_name(name: &str) -> (String, Option<Cut>) {
     let shown = prefix(name, MAX_EVENT_COMMAND_BYTES);
-    let cut = (shown.len() < name.len()).then(|| Cut::of(&[name]));
+    let is_part = shown.len() < name.len();
+    let cut = is_part.then(|| Cut::of(std::iter::once(name.as_bytes())));
     (shown.to_owned(), cut)
 }
 
+/// The arguments that are not UTF-8: the place of each, and its bytes.
+type RawArgs = Vec<(usize, Vec<u8>)>;
+
 /// Returns what an event shows of an argument vector.
-pub(super) fn cut_args(args: &[String]) -> (Vec<String>, Option<Cut>) {
+pub(super) fn cut_args(request: &Request) -> (Vec<String>, RawArgs, Option<Cut>) {
+    let args = &request.args;
     if args.len() <= MAX_SHOWN && total(args) <= MAX_EVENT_ARGUMENT_BYTES {
-        return (args.to_vec(), None);
+        return (args.clone(), request.raw_args.clone(), None);
     }
     let mut left = MAX_EVENT_ARGUMENT_BYTES;
     let mut shown = Vec::new();
+    let mut whole = 0;
     for text in args.iter().take(MAX_SHOWN) {
         if left == 0 {
             break;
@@ -58,8 +68,16 @@ pub(super) fn cut_args(args: &[String]) -> (Vec<String>, Option<Cut>) {
         if part.len() < text.len() {
             break;
         }
+        whole += 1;
     }
-    (shown, Some(Cut::of(args)))
+    let raw = |place: usize| {
+        let found = request.raw_args.binary_search_by_key(&place, |(at, _)| *at);
+        found.ok().map(|index| &request.raw_args[index].1)
+    };
+    let bytes = args.iter().enumerate();
+    let bytes = bytes.map(|(place, text)| raw(place).map_or(text.as_bytes(), Vec::as_slice));
+    let shown_raw = request.raw_args.iter().filter(|(place, _)| *place < whole);
+    (shown, shown_raw.cloned().collect(), Some(Cut::of(bytes)))
 }
 
 fn total<S: AsRef<str>>(strings: &[S]) -> usize {
@@ -75,31 +93,55 @@ fn prefix(text: &str, bytes: usize) -> &str {
 mod tests {
     use super::*;
 
+    fn request(args: Vec<String>) -> Request {
+        Request {
+            args,
+            ..Request::default()
+        }
+    }
+
     #[test]
     fn a_request_within_the_bounds_is_shown_whole() {
-        let args = vec!["x".repeat(MAX_EVENT_ARGUMENT_BYTES)];
-        assert_eq!(cut_args(&args), (args, None));
-        let many = vec![String::new(); MAX_SHOWN];
-        assert_eq!(cut_args(&many), (many, None));
+        for args in [
+            vec!["x".repeat(MAX_EVENT_ARGUMENT_BYTES)],
+            vec![String::new(); MAX_SHOWN],
+        ] {
+            assert_eq!(cut_args(&request(args.clone())), (args, vec![], None));
+        }
         let name = "n".repeat(MAX_EVENT_COMMAND_BYTES);
-        assert_eq!(cut_command(&name), (name, None));
+        assert_eq!(cut_name(&name), (name, None));
     }
 
     #[test]
     fn a_longer_one_has_its_beginning_its_length_and_a_hash() {
-        let args = ["a".into(), "ü".repeat(1024), "c".into()];
-        let (shown, cut) = cut_args(&args);
+        let args = vec!["a".into(), "ü".repeat(1024), "c".into()];
+        let whole = Sha256::digest(format!("a\0{}\0c\0", args[1]));
+        let (shown, _, cut) = cut_args(&request(args));
         assert_eq!(shown, ["a".to_owned(), "ü".repeat(511)]);
         let cut = cut.expect("it is a part");
         assert_eq!((cut.count, cut.bytes), (3, 2050));
-        let whole = Sha256::digest(format!("a\0{}\0c\0", args[1]));
         assert_eq!(cut.sha256, format!("{whole:x}"));
-        let (shown, cut) = cut_args(&vec![String::new(); 100_000]);
+        let (shown, _, cut) = cut_args(&request(vec![String::new(); 100_000]));
         assert_eq!(
             (shown.len(), cut.expect("a part").count),
             (MAX_SHOWN, 100_000)
         );
-        let (shown, cut) = cut_command(&"n".repeat(1 << 20));
+        let (shown, cut) = cut_name(&"n".repeat(1 << 20));
         assert_eq!((shown.len(), cut.expect("a part").bytes), (256, 1 << 20));
+    }
+
+    #[test]
+    fn the_hash_is_of_the_bytes_and_the_bytes_of_a_part_are_left_out() {
+        let long = "\u{fffd}".repeat(1000);
+        let request = Request {
+            args: vec!["\u{fffd}".into(), long],
+            raw_args: vec![(0, vec![0xff]), (1, vec![0xfe; 1000])],
+            ..Request::default()
+        };
+        let (shown, raw, cut) = cut_args(&request);
+        assert_eq!((shown.len(), raw), (2, vec![(0, vec![0xff])]));
+        let whole = Sha256::digest([&[0xff, 0][..], &[0xfe; 1000], &[0]].concat());
+        let cut = cut.expect("it is a part");
+        assert_eq!((cut.bytes, cut.sha256), (1001, format!("{whole:x}")));
     }
 }

@@ -1,6 +1,8 @@
 //! The line of a grant that would allow a refused request.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::command::Command;
@@ -20,8 +22,13 @@ pub(super) fn command(component: &str, command: &Command) -> Option<String> {
 }
 
 /// Returns the line for an argument vector.
-pub(super) fn arguments(args: &[String]) -> Option<String> {
-    patterns(args.iter().map(|text| argument(text)))
+pub(super) fn arguments(args: &[OsString]) -> Option<String> {
+    // A grant has no literal that is not UTF-8.
+    let pattern = |text: &OsString| match text.to_str() {
+        Some(text) => argument(text),
+        None => Some("{ any = true }".to_owned()),
+    };
+    patterns(args.iter().map(pattern))
 }
 
 /// Returns the pattern that takes one argument and no other.
@@ -57,6 +64,29 @@ pub(super) fn with_alternative(line: Option<String>, wider: Option<String>) -> O
     }
 }
 
+/// Returns the line for an `argv[0]`.
+pub(super) fn arg0(arg0: &str) -> Option<String> {
+    bounded(format!("allow-arg0 = [{}]", quoted(arg0)?))
+}
+
+/// Returns the line for arguments and values that are not UTF-8.
+pub(super) fn bytes() -> String {
+    "allow-bytes = true".to_owned()
+}
+
+/// Returns the line for files as standard streams.
+pub(super) fn redirect() -> String {
+    "redirect = true".to_owned()
+}
+
+/// Returns the line for a file outside the roots of `key`, which is `read` or `write`.
+pub(super) fn root(key: &str, folder: &Path) -> Option<String> {
+    bounded(format!(
+        "fs = {{ {key} = [{}] }}",
+        quoted(folder.to_str()?)?
+    ))
+}
+
 /// Returns the line for a variable.
 pub(super) fn variable(name: &str) -> Option<String> {
     bounded(format!("env = {{ allow = [{}] }}", quoted(name)?))
@@ -90,6 +120,19 @@ pub(super) fn escaped(text: &str) -> String {
     }
 }
 
+/// Does what [`escaped`] does, for a string that need not be UTF-8.
+pub(super) fn escaped_os(text: &OsStr) -> String {
+    const MOST: usize = 200;
+    match text.to_str() {
+        Some(text) => escaped(text),
+        None if text.len() <= MOST => escape::quoted(text).to_string(),
+        None => format!(
+            "{}...",
+            escape::quoted(OsStr::from_bytes(&text.as_bytes()[..MOST]))
+        ),
+    }
+}
+
 /// Returns a TOML string in which hidden characters are escaped; none if it is longer than any suggestion.
 pub(super) fn quoted(text: &str) -> Option<String> {
     if text.len() > MAX_LINE {
@@ -118,8 +161,8 @@ mod tests {
 
     #[test]
     fn a_suggestion_is_toml_of_the_same_arguments() {
-        let args: Vec<String> = ["a\"b", "*", "c\\d\n", "\u{202e}x\u{e0041}"]
-            .map(str::to_owned)
+        let args: Vec<OsString> = ["a\"b", "*", "c\\d\n", "\u{202e}x\u{e0041}"]
+            .map(OsString::from)
             .into();
         let line = arguments(&args).expect("it is short");
         let table: toml::Table = line.parse().expect("it is TOML");
@@ -129,8 +172,8 @@ mod tests {
         assert_eq!(items[2].as_str(), Some("c\\d\n"));
         assert_eq!(items[3].as_str(), Some("\u{202e}x\u{e0041}"));
         assert!(!line.contains(is_hidden));
-        assert_eq!(arguments(&vec![String::new(); 100_000]), None);
-        assert_eq!(arguments(&["\x1b".repeat(MAX_LINE / 2)]), None);
-        assert_eq!(arguments(&["x".repeat(MAX_LINE + 1)]), None);
+        assert_eq!(arguments(&vec![OsString::new(); 100_000]), None);
+        assert_eq!(arguments(&["\x1b".repeat(MAX_LINE / 2).into()]), None);
+        assert_eq!(arguments(&["x".repeat(MAX_LINE + 1).into()]), None);
     }
 }

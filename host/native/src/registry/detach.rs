@@ -75,7 +75,6 @@ impl Core {
         let record = attached.ok_or(SpawnError::NoEntry)?;
         record.set_guest(guest.scope());
         record.set_lifetime(None);
-        self.emit_of(&record, || EventKind::Attached { id: record.id() });
         Ok(record)
     }
 }

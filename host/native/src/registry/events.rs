@@ -14,6 +14,7 @@ use super::refusals::Refusals;
 use crate::child::owner::OwnerKey;
 use crate::escape::{quoted, quoted_list};
 use crate::event::{Event, EventKind};
+use crate::launch::Request;
 
 /// The embedder's hook.
 pub(super) type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
@@ -32,19 +33,18 @@ impl Events {
         }
     }
 
-    /// Reports an event about a request of `guest` for `command` with `args`.
+    /// Reports an event about a request of `guest`.
     pub(super) fn emit(
         &self,
         owner: &OwnerKey,
         guest: u64,
-        command: &str,
-        args: &[String],
+        request: impl FnOnce() -> Request,
         kind: impl FnOnce() -> EventKind,
     ) {
         if self.on_event.is_some()
             || tracing::enabled!(target: "capspawn::event", tracing::Level::DEBUG)
         {
-            self.deliver(&event(owner, guest, kind()).about(command, args));
+            self.deliver(&event(owner, guest, kind()).about(&request()));
         }
     }
 
@@ -53,8 +53,7 @@ impl Events {
         &self,
         owner: &OwnerKey,
         guest: u64,
-        command: &str,
-        args: &[String],
+        request: impl FnOnce() -> Request,
         kind: impl FnOnce() -> EventKind,
     ) {
         if self.on_event.is_none()
@@ -66,7 +65,7 @@ impl Events {
             return;
         };
         self.report_suppressed(owner, guest, suppressed);
-        self.deliver(&event(owner, guest, kind()).about(command, args));
+        self.deliver(&event(owner, guest, kind()).about(&request()));
     }
 
     /// Reports how many refusals of `owner` were not reported: `guest` is gone, and no later one may come.
@@ -105,8 +104,8 @@ macro_rules! record {
         tracing::$level!(
             target: "capspawn::event",
             event = $name,
-            component = %quoted(&$event.component),
-            tenant = %quoted(&$event.tenant),
+            component = %quoted(&*$event.component),
+            tenant = %quoted(&*$event.tenant),
             guest = $event.guest,
             command = %quoted(&$event.command),
             args = %quoted_list(&$event.args),
@@ -119,10 +118,11 @@ fn log(event: &Event) {
     match &event.kind {
         EventKind::Spawn {
             id,
+            number,
             pid,
             confinement,
         } => {
-            record!(debug, event, "spawn", id, pid, confinement);
+            record!(debug, event, "spawn", id, number, pid, confinement);
         }
         EventKind::Approved { scope } => record!(debug, event, "approved", scope),
         EventKind::Denied {
@@ -130,7 +130,7 @@ fn log(event: &Event) {
         } => {
             record!(warn, event, "denied", by, item, reason = %quoted(reason));
         }
-        EventKind::Quota { quota } => record!(warn, event, "quota", quota),
+        EventKind::Quota { quota, .. } => record!(warn, event, "quota", quota),
         EventKind::Failed { reason } => record!(warn, event, "failed", reason = %quoted(reason)),
         EventKind::Suppressed { count } => record!(warn, event, "suppressed", count),
         EventKind::Lost { count } => record!(warn, event, "lost", count),
@@ -140,7 +140,7 @@ fn log(event: &Event) {
         } => {
             record!(debug, event, "detached", id, max_life_seconds);
         }
-        EventKind::Attached { id } => record!(debug, event, "attached", id),
+        EventKind::Attached { id, number } => record!(debug, event, "attached", id, number),
         EventKind::Exit {
             id,
             status,

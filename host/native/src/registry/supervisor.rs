@@ -173,8 +173,8 @@ fn span(record: &Record, pid: u32) -> Span {
     tracing::info_span!(
         target: "capspawn::child",
         "child",
-        component = %quoted(record.owner().component()),
-        tenant = %quoted(record.owner().tenant()),
+        component = %quoted(&**record.owner().component()),
+        tenant = %quoted(&**record.owner().tenant()),
         guest = record.guest().0,
         child = record.id(),
         command = %quoted(record.rule()),

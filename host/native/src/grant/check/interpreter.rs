@@ -1,6 +1,8 @@
 //! Programs that run what their arguments name, whatever else the arguments say.
 
-use super::names::names_of;
+use std::path::Path;
+
+use super::names::{is_one_of, names_of};
 
 /// Why a program is in the table.
 const SHELL: &str = "it runs commands that its arguments contain";
@@ -42,11 +44,11 @@ const INTERPRETERS: &[(&str, &[&str])] = &[
 ];
 
 /// Returns the name of a known interpreter that a path has, as it is written or resolved, and why it is one.
-pub(in crate::grant) fn interpreter(path: &std::path::Path) -> Option<(String, &'static str)> {
+pub(in crate::grant) fn interpreter(path: &Path) -> Option<(String, &'static str)> {
     let reason = |name: &str| {
         let known = INTERPRETERS
             .iter()
-            .find(|(_, known)| super::names::is_one_of(name, known));
+            .find(|(_, known)| is_one_of(name, known));
         known.map(|(reason, _)| *reason)
     };
     names_of(path)
@@ -54,10 +56,19 @@ pub(in crate::grant) fn interpreter(path: &std::path::Path) -> Option<(String, &
         .map(|(reason, name)| (name, reason))
 }
 
+/// Returns the interpreter that a program with this `argv[0]` acts as, where it has several in one
+/// file. A login shell has a dash first. A pattern could cover every name.
+pub(in crate::grant) fn acts_as(arg0: &str) -> Option<(String, &'static str)> {
+    if arg0.ends_with('*') {
+        let name = format!("a program whose argv[0] may be {arg0:?}");
+        return Some((name, "it acts as the program that argv[0] names"));
+    }
+    let name = arg0.strip_prefix('-').unwrap_or(arg0);
+    interpreter(Path::new(name))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     #[test]

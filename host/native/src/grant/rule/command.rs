@@ -1,6 +1,8 @@
 //! One command of a grant, compiled: its decision on a request.
 
 use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,15 +13,17 @@ use super::environment::Environment;
 use super::executable::Executable;
 use super::matcher::{self, Mismatch};
 use super::settings::Cwd;
+use super::stream_files;
 use super::written::written;
 use crate::command::Command;
-use crate::confinement::{Confinement, FsRoot, open_resolved};
+use crate::confinement::{Confinement, FsRoot, FsRules, open_resolved};
 use crate::error::{Denial, DeniedItem, SpawnError};
+use crate::grant::check::covers;
 use crate::grant::file::document::Effect;
 use crate::grant::file::pattern::{Pattern, PatternKind};
 use crate::grant::paths::{self, is_denied, is_under};
 use crate::grant::suggestion;
-use crate::launch::{LaunchError, Plan, Stage, WorkingDirectory};
+use crate::launch::{Identity, LaunchError, Plan, Stage, StreamFiles, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
 use crate::streams::{Stdin, Streams};
 
@@ -33,6 +37,8 @@ pub(in crate::grant) struct Rule {
     pub(in crate::grant) target: Target,
     /// `argv[0]`; if none, the program's path, or what the guest wrote for any program.
     pub(in crate::grant) arg0: Option<String>,
+    /// The names that the guest may use as `argv[0]`; `*` at the end covers any rest.
+    pub(in crate::grant) allow_arg0: Vec<String>,
     pub(in crate::grant) fixed: Vec<String>,
     pub(in crate::grant) args: Vec<Pattern>,
     pub(in crate::grant) environment: Environment,
@@ -47,6 +53,12 @@ pub(in crate::grant) struct Rule {
     pub(in crate::grant) confinement: Arc<Confinement>,
     pub(in crate::grant) disclose_pid: bool,
     pub(in crate::grant) allows_stdin: bool,
+    /// Whether the guest may connect standard streams with files below the roots.
+    pub(in crate::grant) allows_redirect: bool,
+    /// Whether arguments and values of variables need not be UTF-8.
+    pub(in crate::grant) allows_bytes: bool,
+    /// The user that children run as.
+    pub(in crate::grant) identity: Identity,
 }
 
 /// What a rule starts.
@@ -79,6 +91,8 @@ impl Rule {
         };
         self.match_args(&command.args, &cwd.path)
             .map_err(|mismatch| self.denied_argument(command, &mismatch, &cwd.path))?;
+        self.check_bytes(command)?;
+        self.check_arg0(command.arg0.as_deref())?;
         let env = self
             .environment
             .decide(&command.env)
@@ -86,6 +100,11 @@ impl Rule {
         if command.stdin != Stdin::Null && !self.allows_stdin {
             return Err(self.denied_stdin().into());
         }
+        let streams = Streams {
+            stdin: command.stdin.clone(),
+            stdout: command.stdout.clone(),
+            stderr: command.stderr.clone(),
+        };
         let mut confinement = self.confinement.clone();
         let (executable, named) = match &self.target {
             Target::File(loaded) => {
@@ -111,18 +130,18 @@ impl Rule {
             limits.wall = limits.wall.min(timeout);
         }
         let program = executable.program().clone();
-        let arg0 = self.arg0.clone().or(named);
-        let mut argv = vec![arg0.unwrap_or_else(|| program.path.to_string_lossy().into_owned())];
-        argv.extend(executable.leading());
-        argv.extend(self.fixed.iter().chain(&command.args).cloned());
+        let arg0 = command.arg0.clone().or(self.arg0.clone()).or(named);
+        let arg0 = arg0.map_or_else(|| program.path.clone().into_os_string(), OsString::from);
+        let mut argv = vec![arg0];
+        argv.extend(executable.leading().map(OsString::from));
+        argv.extend(self.fixed.iter().map(OsString::from));
+        argv.extend(command.args.iter().cloned());
+        let files = self.files(&streams, &cwd.path, &confinement.fs)?;
         let plan = Plan {
             name: self.name.clone(),
             request: command.request(),
-            streams: Streams {
-                stdin: command.stdin.clone(),
-                stdout: command.stdout,
-                stderr: command.stderr,
-            },
+            streams,
+            files,
             program,
             script: executable.script().cloned(),
             argv,
@@ -136,44 +155,113 @@ impl Rule {
         Ok((plan, executable))
     }
 
+    /// Returns the files of the streams, which must lie below the roots in `fs`.
+    pub(in crate::grant) fn files(
+        &self,
+        streams: &Streams,
+        cwd: &Path,
+        fs: &FsRules,
+    ) -> Result<StreamFiles, Denial> {
+        let files = stream_files::decide(streams, cwd, fs, self.identity);
+        let denied = |would_allow: Option<String>, reason: String| Denial {
+            nearest: Some(self.name.clone()),
+            would_allow,
+            ..Denial::new(DeniedItem::Stdio, reason)
+        };
+        let files = files.map_err(|refusal| denied(refusal.would_allow(), refusal.to_string()))?;
+        if files != StreamFiles::default() && !self.allows_redirect {
+            let reason = "the request names a file for a standard stream, and the command has redirect = false";
+            return Err(denied(Some(suggestion::redirect()), reason.to_owned()));
+        }
+        Ok(files)
+    }
+
+    /// Refuses arguments and values that are not UTF-8, unless the rule allows them.
+    fn check_bytes(&self, command: &Command) -> Result<(), Denial> {
+        if self.allows_bytes {
+            return Ok(());
+        }
+        let denied = |item, what: String| Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: Some(suggestion::bytes()),
+            ..Denial::new(item, format!("{what} is not UTF-8"))
+        };
+        let is_raw = |text: &OsString| text.to_str().is_none();
+        if let Some(place) = command.args.iter().position(is_raw) {
+            let what = format!("argument {}", place + 1);
+            return Err(denied(DeniedItem::Argument, what));
+        }
+        match command.env.iter().find(|(_, value)| is_raw(value)) {
+            Some((name, _)) => {
+                let what = format!("the value of variable {}", suggestion::escaped(name));
+                Err(denied(DeniedItem::Environment, what))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses an `argv[0]` that the rule does not list.
+    fn check_arg0(&self, arg0: Option<&str>) -> Result<(), Denial> {
+        let Some(arg0) = arg0 else { return Ok(()) };
+        if self.allow_arg0.iter().any(|allowed| covers(allowed, arg0)) {
+            return Ok(());
+        }
+        let reason = format!("argv[0] {} is not allowed", suggestion::escaped(arg0));
+        Err(Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: suggestion::arg0(arg0),
+            ..Denial::new(DeniedItem::Argument, reason)
+        })
+    }
+
     /// Matches arguments against the patterns; relative paths are relative to `cwd`.
-    pub(in crate::grant) fn match_args(&self, args: &[String], cwd: &Path) -> Result<(), Mismatch> {
+    pub(in crate::grant) fn match_args(
+        &self,
+        args: &[OsString],
+        cwd: &Path,
+    ) -> Result<(), Mismatch> {
         matcher::matches(&self.args, args, |pattern, token| {
             self.accepts(pattern, token, cwd)
         })
     }
 
-    fn accepts(&self, pattern: &Pattern, token: &str, cwd: &Path) -> bool {
+    fn accepts(&self, pattern: &Pattern, token: &OsStr, cwd: &Path) -> bool {
         // A rule that refuses matches options too: what it does not match, another rule may
         // allow.
-        let plain = self.effect == Effect::Deny || !token.starts_with(['-', '@']);
+        let plain = |token: &OsStr| {
+            self.effect == Effect::Deny || !matches!(token.as_bytes(), [b'-' | b'@', ..])
+        };
         match &pattern.kind {
-            PatternKind::Literal(text) => text == token,
-            PatternKind::Any { dash } => *dash || plain,
-            PatternKind::OneOf(texts) => texts.iter().any(|text| text == token),
+            PatternKind::Literal(text) => token == text.as_str(),
+            PatternKind::Any { dash } => *dash || plain(token),
+            PatternKind::OneOf(texts) => texts.iter().any(|text| token == text.as_str()),
             PatternKind::Int { min, max, prefix } => token
-                .strip_prefix(prefix.as_str())
+                .to_str()
+                .and_then(|token| token.strip_prefix(prefix.as_str()))
                 .and_then(|digits| Some((digits, digits.parse::<i64>().ok()?)))
                 // Each number has one spelling: without plus and leading zeros.
                 .is_some_and(|(digits, number)| {
                     (*min..=*max).contains(&number) && number.to_string() == digits
                 }),
             PatternKind::Path(path) => {
-                token
-                    .strip_prefix(path.prefix.as_str())
-                    .is_some_and(|rest| {
-                        let plain = self.effect == Effect::Deny || !rest.starts_with(['-', '@']);
-                        plain && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
-                    })
+                let rest = token.as_bytes().strip_prefix(path.prefix.as_bytes());
+                rest.map(OsStr::from_bytes).is_some_and(|rest| {
+                    plain(rest) && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
+                })
             }
-            PatternKind::Regex(pattern) => (pattern.dash || plain) && pattern.regex.is_match(token),
+            // An expression says nothing about what is not text: it allows none of it, and
+            // refuses all of it.
+            PatternKind::Regex(pattern) => match token.to_str() {
+                Some(text) => (pattern.dash || plain(token)) && pattern.regex.is_match(text),
+                None => self.effect == Effect::Deny,
+            },
         }
     }
 
     /// Returns whether a path leads below one of `under`. For a rule that allows, every place on it
     /// lies there too, or on the way there: the answer for any other path depends on nothing that
     /// the host can see and the guest cannot, and the path is not looked up further.
-    fn is_inside(&self, path: &str, under: &[PathBuf], cwd: &Path) -> bool {
+    fn is_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path) -> bool {
         let path = cwd.join(path);
         let is_below = |real: &Path| under.iter().any(|root| real.starts_with(root));
         let real = match self.effect {
@@ -323,12 +411,14 @@ impl Rule {
 
     /// Returns the patterns of this rule with `allow-dash` where the arguments need it; none if they
     /// are not allowed with it either.
-    fn with_dashes(&self, args: &[String], mismatch: &Mismatch, cwd: &Path) -> Option<String> {
+    fn with_dashes(&self, args: &[OsString], mismatch: &Mismatch, cwd: &Path) -> Option<String> {
         let mut patterns = self.args.clone();
         let mut mismatch = mismatch.clone();
         // Each turn changes one pattern.
         for _ in 0..self.args.len() {
-            args.get(mismatch.index)?.strip_prefix(['-', '@'])?;
+            if !matches!(args.get(mismatch.index)?.as_bytes(), [b'-' | b'@', ..]) {
+                return None;
+            }
             let mut tried = mismatch.tried.iter();
             let (number, changed) =
                 tried.find_map(|&number| Some((number, patterns[number].with_dash()?)))?;
@@ -366,7 +456,7 @@ impl Rule {
     /// Returns which argument no pattern takes, and what was expected there.
     pub(in crate::grant) fn explain_mismatch(
         &self,
-        args: &[String],
+        args: &[OsString],
         mismatch: &Mismatch,
     ) -> String {
         let tried: Vec<_> = mismatch
@@ -380,7 +470,7 @@ impl Rule {
         };
         match args.get(mismatch.index) {
             Some(token) => {
-                let token = suggestion::escaped(token);
+                let token = suggestion::escaped_os(token);
                 format!("argument {} is {token}: {expected}", mismatch.index + 1)
             }
             None => format!("after {} arguments: {expected}", mismatch.index),

@@ -12,7 +12,7 @@ use super::root_check::RootCheck;
 use super::settings::Settings;
 use super::warnings::{of_arguments, of_variables};
 use crate::confinement::{Confinement, FsRoot, Sandbox};
-use crate::grant::check::interpreter::interpreter;
+use crate::grant::check::interpreter::{acts_as, interpreter};
 use crate::grant::check::replaceable::Children;
 use crate::grant::check::{denied, planted, reachable, unlisted, write_roots};
 use crate::grant::file::diagnostics::Diagnostics;
@@ -167,6 +167,7 @@ impl Compiler<'_, '_> {
             effect: entry.effect,
             target,
             arg0: entry.arg0.clone(),
+            allow_arg0: allow_arg0(entry, self.out),
             fixed: entry.fixed.clone(),
             args,
             environment,
@@ -178,6 +179,9 @@ impl Compiler<'_, '_> {
             confinement,
             disclose_pid: settings.disclose_pid,
             allows_stdin: settings.stdin,
+            allows_redirect: settings.redirect,
+            allows_bytes: settings.allow_bytes,
+            identity: self.identity,
         };
         self.examples(entry, &rule, settings.default_cwd());
         Some(rule)
@@ -307,7 +311,12 @@ impl Compiler<'_, '_> {
         if entry.effect == Effect::Deny {
             return Some(Target::Nothing);
         }
-        if let Some((name, reason)) = interpreter(path)
+        let named = entry
+            .arg0
+            .iter()
+            .chain(entry.allow_arg0.iter().map(|it| &it.value));
+        let mut acts_as = named.filter_map(|name| acts_as(name));
+        if let Some((name, reason)) = interpreter(path).or_else(|| acts_as.next())
             && !entry.interpreter
             && entry.args.iter().any(Pattern::is_wild)
         {
@@ -363,6 +372,21 @@ impl Compiler<'_, '_> {
             }
         }
     }
+}
+
+/// Returns the names that the guest may use as `argv[0]`.
+fn allow_arg0(entry: &CommandEntry, out: &mut Diagnostics<'_>) -> Vec<String> {
+    for name in &entry.allow_arg0 {
+        let prefix = name.value.strip_suffix('*').unwrap_or(&name.value);
+        if prefix.contains('*') {
+            out.push(name.at, "`*` is only allowed at the end of a name");
+        }
+        if prefix.contains('\0') {
+            out.push(name.at, "`allow-arg0` contains a NUL");
+        }
+    }
+    let names = entry.allow_arg0.iter();
+    names.map(|name| name.value.clone()).collect()
 }
 
 /// Warns of write roots with which programs do not work as outside.

@@ -1,8 +1,10 @@
 //! The launcher: it chooses the mechanism that confines a child, a session in tier A and a
 //! single process in tiers B and C.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -37,7 +39,7 @@ use crate::launch::{
 pub struct NativeLauncher {
     /// The tier that the embedder requires.
     tier: Option<Tier>,
-    spawner: Spawner,
+    spawner: Arc<Spawner>,
     policies: PolicyCache,
     sessions: SessionPool,
     /// The temporary directories of guests without a session.
@@ -51,7 +53,7 @@ impl NativeLauncher {
     pub(super) fn over(spawner: Spawner, tier: Option<Tier>) -> Self {
         Self {
             tier,
-            spawner,
+            spawner: Arc::new(spawner),
             policies: PolicyCache::default(),
             sessions: SessionPool::default(),
             tmp_dirs: TmpDirs::default(),
@@ -154,11 +156,12 @@ impl NativeLauncher {
         let lease = self.lease(scope, plan, &policy)?;
         let mut env = CStrings::new();
         for (name, value) in &plan.env {
-            env.push(&[name, "=", value]).map_err(at(Stage::Spawn))?;
+            env.push(&[name.as_bytes(), b"=", value.as_bytes()])
+                .map_err(at(Stage::Spawn))?;
         }
         // A path that is no text was not chosen.
         if let Some(path) = tmp_path.and_then(Path::to_str) {
-            env.push(&[tmp::VARIABLE, "=", path])
+            env.push(&[tmp::VARIABLE.as_bytes(), b"=", path.as_bytes()])
                 .map_err(at(Stage::Spawn))?;
         }
         let null = null_device(stdio).map_err(at(Stage::Stdio))?;
@@ -183,7 +186,7 @@ impl NativeLauncher {
             .and_then(|mark| limits.push(mark));
         let mut start = Start {
             program: program.as_fd(),
-            argv: plan.argv.iter().map(String::as_str).collect(),
+            argv: plan.argv.iter().map(OsString::as_os_str).collect(),
             env,
             cwd: cwd.as_fd(),
             stdio: [&stdin, &stdout, &stderr].map(|stream| stream.as_fd().as_raw_fd()),
