@@ -43,7 +43,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
     check_dirs(args, &grant)?;
-    let wasi = guest::wasi(args)?;
+    let wasi = guest::wasi(args, &launcher)?;
     let events = Arc::new(Events::new(args.events.as_deref(), args.grants.is_some())?);
 
     let engine = load::engine()?;
@@ -97,7 +97,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
 /// Refuses a directory in which the component itself could replace a program that it may run: a
 /// write root of its children is refused for that too.
 fn check_dirs(args: &RunArgs, grant: &Grant) -> Result<()> {
-    for dir in &args.dirs {
+    for dir in args.dirs.iter().filter(|dir| !dir.read_only) {
         // A directory that does not exist is reported where it is opened.
         if let Ok(Some(program)) = grant.program_below(Path::new(&dir.host)) {
             bail!(

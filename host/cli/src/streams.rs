@@ -2,22 +2,25 @@
 //!
 //! `O_NONBLOCK` belongs to an open file that several processes share: a program that sets it for itself, on a terminal or
 //! on a pipe, sets it for all of them. Rust's standard streams then fail with `EAGAIN` in the middle of the data. These
-//! wait and go on. Rejected: to clear the flag, which breaks the program that has set it, and to open the file once more
+//! wait and continue. Rejected: to clear the flag, which breaks the program that has set it, and to open the file once more
 //! by `/proc/self/fd`, which is impossible for a socket and for another user's pipe.
 
 use std::io::{self, Write};
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use capspawn_native::escape;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
@@ -59,9 +62,18 @@ impl Output {
     }
 }
 
+/// A reader of standard error that is gone changes nothing for the component: what it writes there is lost, as the
+/// command's own notes are. The print macros of most languages would otherwise end it by a trap.
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.with_fd(|fd| until_ready(fd, PollFlags::OUT, || rustix::io::write(fd, bytes)))
+        let written =
+            self.with_fd(|fd| until_ready(fd, PollFlags::OUT, || rustix::io::write(fd, bytes)));
+        match (*self, written) {
+            (Self::Stderr, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(bytes.len())
+            }
+            (_, written) => written,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -76,12 +88,9 @@ impl IsTerminal for Output {
 }
 
 impl StdoutStream for Output {
-    /// Unused: the command links version 0.2 of WASI alone.
+    /// The stream of version 0.3.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        match self {
-            Self::Stdout => Box::new(tokio::io::stdout()),
-            Self::Stderr => Box::new(tokio::io::stderr()),
-        }
+        Box::new(*self)
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
@@ -94,16 +103,30 @@ impl Pollable for Output {
     async fn ready(&mut self) {}
 }
 
-/// A write waits until all bytes are written, like that of a program to a blocking stream. A reader of standard error
-/// that is gone changes nothing for the component: what it writes there is lost, as the command's own notes are. The
-/// print macros of most languages would otherwise end it by a trap.
+/// A write of version 0.3 waits until some bytes are written.
+impl AsyncWrite for Output {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Write::write(&mut *self, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// A write waits until all bytes are written, like that of a program to a blocking stream.
 #[async_trait]
 impl OutputStream for Output {
     fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
-        match (*self, self.write_all(&bytes)) {
-            (Self::Stderr, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            (_, written) => written.map_err(failure),
-        }
+        self.write_all(&bytes).map_err(failure)
     }
 
     fn flush(&mut self) -> StreamResult<()> {
@@ -187,7 +210,7 @@ pub(crate) struct Input(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    has_read: Notify,
+    has_read: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -226,6 +249,34 @@ impl Input {
             input.0.has_read.notify_waiters();
         });
     }
+
+    /// Returns what was read; nothing while a thread waits for input, which this starts if
+    /// there is none.
+    fn take(&self, state: &mut State, max_bytes: usize) -> StreamResult<Bytes> {
+        match mem::replace(state, State::Reading) {
+            State::Idle => {
+                self.start(max_bytes);
+                Ok(Bytes::new())
+            }
+            State::Reading => Ok(Bytes::new()),
+            State::Data(mut bytes) => {
+                let read = bytes.split_to(bytes.len().min(max_bytes));
+                *state = match bytes.is_empty() {
+                    true => State::Idle,
+                    false => State::Data(bytes),
+                };
+                Ok(read.freeze())
+            }
+            State::Failed(error) => {
+                *state = State::Closed;
+                Err(failure(error))
+            }
+            State::Closed => {
+                *state = State::Closed;
+                Err(StreamError::Closed)
+            }
+        }
+    }
 }
 
 impl IsTerminal for Input {
@@ -235,9 +286,12 @@ impl IsTerminal for Input {
 }
 
 impl StdinStream for Input {
-    /// Unused: the command links version 0.2 of WASI alone.
+    /// The stream of version 0.3.
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        Box::new(tokio::io::stdin())
+        Box::new(Reader {
+            input: self.clone(),
+            has_read: None,
+        })
     }
 
     fn p2_stream(&self) -> Box<dyn InputStream> {
@@ -272,28 +326,41 @@ impl InputStream for Input {
         if max_bytes == 0 {
             return Ok(Bytes::new());
         }
-        let mut state = self.state();
-        match mem::replace(&mut *state, State::Reading) {
-            State::Idle => {
-                self.start(max_bytes);
-                Ok(Bytes::new())
+        self.take(&mut self.state(), max_bytes)
+    }
+}
+
+/// A reader of [`Input`] for version 0.3.
+#[derive(Debug)]
+struct Reader {
+    input: Input,
+    /// Resolves when the thread that waits for input has read some.
+    has_read: Option<Pin<Box<OwnedNotified>>>,
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if let Some(has_read) = &mut self.has_read {
+                ready!(has_read.as_mut().poll(context));
+                self.has_read = None;
             }
-            State::Reading => Ok(Bytes::new()),
-            State::Data(mut bytes) => {
-                let read = bytes.split_to(bytes.len().min(max_bytes));
-                *state = match bytes.is_empty() {
-                    true => State::Idle,
-                    false => State::Data(bytes),
-                };
-                Ok(read.freeze())
-            }
-            State::Failed(error) => {
-                *state = State::Closed;
-                Err(failure(error))
-            }
-            State::Closed => {
-                *state = State::Closed;
-                Err(StreamError::Closed)
+            let input = self.input.clone();
+            let mut state = input.state();
+            // Created under the lock, so that the end of this read is not missed.
+            let has_read = Arc::clone(&input.0.has_read).notified_owned();
+            match input.take(&mut state, buffer.remaining()) {
+                Ok(bytes) if bytes.is_empty() => self.has_read = Some(Box::pin(has_read)),
+                Ok(bytes) => {
+                    buffer.put_slice(&bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(StreamError::Closed) => return Poll::Ready(Ok(())),
+                Err(error) => return Poll::Ready(Err(io::Error::other(error))),
             }
         }
     }

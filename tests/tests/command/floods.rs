@@ -264,14 +264,15 @@ fn a_directory_in_which_the_component_could_replace_a_program_is_refused() {
     let tool = own.join("tool");
     fs::copy(program("true"), &tool).expect("the folder is ours");
     let setup = Setup::new(&[("tool", &tool, "")]);
-    let run = |dir: &Path| {
-        let dir = format!("{}::/dir", dir.display());
+    let run = |dir: &Path, end: &str| {
+        let dir = format!("{}::/dir{end}", dir.display());
         outcome(&mut setup.command_with(&["--dir", &dir], &["tool"]))
     };
     for dir in [own.as_path(), folder.path(), Path::new("/")] {
-        let refused = run(dir);
+        let refused = run(dir, "");
         let complaint = refused.complaint();
         assert!(complaint.contains("bin/tool"), "{complaint}");
     }
-    assert_eq!(run(&folder.path().join("data")).code, Some(0));
+    assert_eq!(run(&folder.path().join("data"), "").code, Some(0));
+    assert_eq!(run(&own, ":ro").code, Some(0), "it may only read it");
 }

@@ -10,9 +10,11 @@ mod doctor;
 mod exit_codes;
 mod floods;
 mod grant_files;
+mod guest_files;
 mod harness;
 mod lifetime;
 mod nonblocking;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
+mod versions;

@@ -89,13 +89,7 @@ impl AloneServers {
         server.request(request).map_err(at)?;
         match server.reply(&self.announcements).map_err(at)? {
             Reply::Started(spawned) => Ok((spawned, server)),
-            Reply::Refused { step, errno } => {
-                let source = io::Error::from_raw_os_error(errno);
-                Err(LaunchError::new(
-                    step.map_or(Stage::Spawn, Stage::from),
-                    source,
-                ))
-            }
+            Reply::Refused { step, errno } => Err(Reply::refusal(step, errno)),
             Reply::Missing { timed_out } => {
                 // What the server is doing is unknown. When its socket is closed it kills what it has started.
                 server.end();
