@@ -368,6 +368,12 @@ impl Launcher for NativeLauncher {
             let child = self.sessions.launch(&self.spawner, scope, plan, &stdio)?;
             return Ok(Box::new(child));
         }
+        if plan.confinement.sandbox != Sandbox::None && self.spawner.keeps_root() {
+            let text = "outside a session a child with the user id 0 could change files everywhere: \
+                run children as another user";
+            let source = io::Error::new(io::ErrorKind::PermissionDenied, text);
+            return Err(LaunchError::new(Stage::Identity, source));
+        }
         Ok(Box::new(self.launch_alone(tier, scope, plan, &stdio)?))
     }
 
