@@ -14,6 +14,10 @@ use crate::launch::Request;
 use crate::limits::{MAX_ARGUMENT_BYTES, MAX_REQUEST_BYTES, MAX_STDIN_BYTES};
 use crate::streams::{Stdin, Stdio};
 
+/// How much of the arguments that are not UTF-8 an event has: 1 KiB of all together. They belong to
+/// the guest, and a log keeps every event.
+const MAX_SHOWN_BYTES: usize = 1024;
+
 /// A request to start a program.
 ///
 /// `program` is a command's *name* in a grant, not a path and nothing that is
@@ -78,13 +82,18 @@ impl Command {
         }
     }
 
-    /// The arguments that are not UTF-8, each with its place.
+    /// The arguments that are not UTF-8, each with its place: their first [`MAX_SHOWN_BYTES`] together.
     fn raw_args(&self) -> Vec<(usize, Vec<u8>)> {
-        let raw = |(place, arg): (usize, &OsString)| {
-            let is_raw = arg.to_str().is_none();
-            is_raw.then(|| (place, arg.as_bytes().to_vec()))
-        };
-        self.args.iter().enumerate().filter_map(raw).collect()
+        let mut room = MAX_SHOWN_BYTES;
+        let mut raw = Vec::new();
+        for (place, arg) in self.args.iter().enumerate() {
+            if room > 0 && arg.to_str().is_none() {
+                let shown = &arg.as_bytes()[..arg.len().min(room)];
+                room -= shown.len();
+                raw.push((place, shown.to_vec()));
+            }
+        }
+        raw
     }
 
     /// The paths of files for standard streams.
