@@ -143,7 +143,19 @@ fn events_show_which_bytes_were_sent() {
         ..Command::new("args").arg("--").arg(raw(b"a\xff"))
     };
     ended(&guest.spawn(&command).expect("the grant allows it"));
+    let long = raw(&[0xff; 100_000]);
+    let long = Command::new("args").arg("--").args(vec![long; 2]);
+    ended(&guest.spawn(&long).expect("the grant allows it"));
     let events = events.lock().expect("no test panics here");
+    let spawned = events
+        .iter()
+        .rfind(|it| it.raw_args.iter().any(|(_, bytes)| bytes.len() > 9));
+    let shown = &spawned.expect("it was started").raw_args;
+    let shown: Vec<_> = shown
+        .iter()
+        .map(|(place, bytes)| (*place, bytes.len()))
+        .collect();
+    assert_eq!(shown, [(1, 1024)], "an event is bounded");
     let json = serde_json::to_value(&events[0]).expect("an event is plain data");
     assert_eq!(json["args"], serde_json::json!(["--", "a\u{fffd}"]));
     assert_eq!(json["raw_args"], serde_json::json!({ "1": "61ff" }));
