@@ -9,6 +9,7 @@
     reason = "the tests start programs of their own"
 )]
 
+mod hands_over;
 mod p3;
 mod streams;
 
@@ -19,6 +20,7 @@ use capspawn::{Event, EventKind, ExitStatus, KillReason};
 use e2e::{End, GUESTS, Guest, Report, TestHost, guests};
 use test_kit::TEST_TIMEOUT;
 
+use hands_over::{hands_over, p3_hands_over};
 use p3::{
     both_versions, p3_cancel, p3_drain, p3_library, p3_pipe_through, p3_run, p3_streams,
     p3_two_at_once,

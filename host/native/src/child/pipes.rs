@@ -29,14 +29,23 @@ pub(crate) struct Pipes {
 /// The host's ends that the supervisor serves, all non-blocking.
 #[derive(Debug)]
 pub(crate) struct HostStdio {
-    /// The rest of the request's standard input, and the pipe to write it to.
-    pub(crate) stdin: Option<(OwnedFd, Bytes)>,
+    /// What is left of standard input, and the pipe to write it to.
+    pub(crate) stdin: Option<(OwnedFd, Input)>,
     /// Standard output to capture.
     pub(crate) stdout: Option<OwnedFd>,
     /// Standard error to capture.
     pub(crate) stderr: Option<OwnedFd>,
     /// Output that the guest reads: to see its end without keeping it open.
     pub(crate) piped: [Weak<OwnedFd>; 2],
+}
+
+/// Standard input that the host provides.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// The rest of the bytes of the request.
+    Bytes(Bytes),
+    /// A regular file, from its beginning.
+    File(OwnedFd),
 }
 
 impl Pipes {
@@ -63,13 +72,10 @@ impl Pipes {
         let mut untaken = UntakenPipes::default();
         let mut rest = None;
         let for_child = |end: &Option<TakenEnd>| end.as_ref().map(TakenEnd::for_child).transpose();
-        let [stdin_end, stdout_end, stderr_end] = &passed;
-        let given = [
-            for_child(stdin_end)?.or(files.stdin),
-            for_child(stdout_end)?.or(files.stdout),
-            for_child(stderr_end)?.or(files.stderr),
-        ];
-        let [given_stdin, given_stdout, given_stderr] = given;
+        let [stdin, stdout, stderr] = &passed;
+        let passed_stdin = for_child(stdin)?;
+        let given_stdout = for_child(stdout)?.or(files.stdout);
+        let given_stderr = for_child(stderr)?.or(files.stderr);
         let stdin = match &streams.stdin {
             Stdin::Piped => {
                 let (child, host) = input()?;
@@ -82,7 +88,17 @@ impl Pipes {
                 Some(child)
             }
             Stdin::Null | Stdin::Bytes(_) => None,
-            Stdin::Child(_) | Stdin::File(_) => given_stdin,
+            Stdin::Child(_) => passed_stdin,
+            // Not the file itself: a session could reopen the host's descriptor for writing, though
+            // its own mount of the root is read-only.
+            Stdin::File(_) => match files.stdin {
+                Some(file) => {
+                    let (child, host) = input()?;
+                    rest = Some((host, Input::File(file)));
+                    Some(child)
+                }
+                None => None,
+            },
         };
         let (mut stdout, mut read_stdout) = output(&streams.stdout, given_stdout)?;
         let (mut stderr, mut read_stderr) = output(&streams.stderr, given_stderr)?;
@@ -161,10 +177,10 @@ fn input() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Writes as much as the pipe takes now, usually everything, and returns the rest.
-fn fill(host: OwnedFd, bytes: &Bytes) -> Option<(OwnedFd, Bytes)> {
+fn fill(host: OwnedFd, bytes: &Bytes) -> Option<(OwnedFd, Input)> {
     let written = rustix::io::write(&host, bytes).unwrap_or(0);
     let rest = bytes.slice(written..);
-    (!rest.is_empty()).then_some((host, rest))
+    (!rest.is_empty()).then_some((host, Input::Bytes(rest)))
 }
 
 /// Returns the child's end, which is the `given` one where the stream needs no new pipe, and the

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::confinement::{Confinement, Sandbox};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::grant::is_denied;
-use crate::launch::{ChildStdio, LaunchError, Plan, Stage, StreamFile};
+use crate::launch::{ChildStdio, FileAccess, LaunchError, Plan, Stage, StreamFile};
 use crate::sandbox::sys::{FileFault, open_stream_file};
 
 /// Opens the files of `plan`. A file that is written is created, or truncated, by this.
@@ -47,8 +47,17 @@ const OWN: [&str; 5] = ["/dev", "/proc", "/tmp", "/etc/hosts", "/etc/hostname"];
 
 /// Returns why the file at `place` cannot be the stream, though it is below the root of `file`.
 fn refusal(place: &Path, file: &StreamFile, confinement: &Confinement) -> Option<&'static str> {
-    if is_denied(place, &confinement.fs.deny) {
+    let fs = &confinement.fs;
+    if is_denied(place, &fs.deny) {
         return Some("is in fs.deny");
+    }
+    // A link may lead from a write root into a read root inside it.
+    let around = fs.read.iter().chain(&fs.write);
+    let around = around.filter(|root| place.starts_with(&root.real));
+    let innermost = around.max_by_key(|root| root.real.components().count());
+    let is_written = file.access != FileAccess::Read;
+    if is_written && !innermost.is_some_and(|root| fs.write.contains(root)) {
+        return Some("is in no root of fs.write");
     }
     let hides = |own: &&str| place.starts_with(own) && !file.root.real.starts_with(own);
     let is_confined = confinement.sandbox != Sandbox::None;

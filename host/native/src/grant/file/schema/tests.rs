@@ -31,7 +31,7 @@ const ALL: &str = r#"
     name = "echo"
     program = "/bin/echo"
     arg0 = "echo"
-    allow-arg0 = [\"x\"]
+    allow-arg0 = ["x"]
     fixed = ["-n"]
     args = [
       { literal = "a" }, { any = true, allow-dash = true }, { one-of = ["a"] }, { re = "a" },
@@ -67,6 +67,8 @@ fn compare(schema: &Value, values: &[&Value], place: &str) {
                 "network",
                 "disclose-pid",
                 "stdin",
+                "redirect",
+                "allow-bytes",
                 "env",
                 "fs",
                 "limits",
