@@ -17,10 +17,6 @@ use crate::streams::{Stdin, Stdio};
 /// What a string takes beside its bytes: 24 for itself, and on average as many for its allocation.
 const STRING_OVERHEAD_BYTES: usize = 48;
 
-/// How much of the arguments that are not UTF-8 an event has: 1 KiB of all together. They belong to
-/// the guest, and a log keeps every event.
-const MAX_SHOWN_BYTES: usize = 1024;
-
 /// A request to start a program.
 ///
 /// `program` is a command's *name* in a grant, not a path and nothing that is
@@ -101,18 +97,13 @@ impl Command {
         bytes.map(|bytes| bytes + STRING_OVERHEAD_BYTES).sum()
     }
 
-    /// The arguments that are not UTF-8, each with its place: their first [`MAX_SHOWN_BYTES`] together.
+    /// The arguments that are not UTF-8, each with its place.
     fn raw_args(&self) -> Vec<(usize, Vec<u8>)> {
-        let mut room = MAX_SHOWN_BYTES;
-        let mut raw = Vec::new();
-        for (place, arg) in self.args.iter().enumerate() {
-            if room > 0 && arg.to_str().is_none() {
-                let shown = &arg.as_bytes()[..arg.len().min(room)];
-                room -= shown.len();
-                raw.push((place, shown.to_vec()));
-            }
-        }
-        raw
+        let raw = |(place, arg): (usize, &OsString)| {
+            let is_raw = arg.to_str().is_none();
+            is_raw.then(|| (place, arg.as_bytes().to_vec()))
+        };
+        self.args.iter().enumerate().filter_map(raw).collect()
     }
 
     /// The paths of files for standard streams.

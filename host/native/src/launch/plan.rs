@@ -83,8 +83,7 @@ pub struct Request {
     /// The arguments, without `argv[0]` and without what the grant adds. What is not UTF-8 is
     /// replaced by U+FFFD.
     pub args: Vec<String>,
-    /// The arguments that are not UTF-8: the place in `args`, and the bytes; the first 1 KiB of all
-    /// together.
+    /// The arguments that are not UTF-8: the place in `args`, and the bytes.
     pub raw_args: Vec<(usize, Vec<u8>)>,
     /// The names of the variables that the guest sets. Their values are in
     /// [`Plan::env`] alone.
