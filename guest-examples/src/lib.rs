@@ -41,7 +41,7 @@ pub fn ending(status: ExitStatus) -> String {
     match status {
         ExitStatus::Exited(code) => format!("exited with {code}"),
         ExitStatus::Signaled(signal) => format!("ended by signal {signal}"),
-        ExitStatus::Killed(reason) => format!("killed by the host: {reason:?}"),
+        ExitStatus::Killed(kill) => format!("killed by the host: {:?}", kill.reason),
     }
 }
 

@@ -116,6 +116,7 @@ impl From<SpawnError> for ErrorCode {
                 tracing::debug!(reason, "invalid spawn request");
                 Self::InvalidArgument
             }
+            SpawnError::InvalidState => Self::InvalidState,
             SpawnError::TooBig => Self::TooBig,
             SpawnError::OutOfMemory => Self::InsufficientMemory,
             SpawnError::SandboxUnavailable(enforcement) => {

@@ -3,47 +3,52 @@
 //! Usage: `pipeline PROGRAM [ARGS]... [: PROGRAM [ARGS]...]...`
 
 use guest_examples::spawn::Child;
-use guest_examples::types::{ExitStatus, SpawnOptions, Stdin, Stdio};
+use guest_examples::types::{ExitStatus, PipeReader, SpawnOptions, Stdio};
 use guest_examples::{Link, connect, ending, exit, reason};
 use wasip2::cli::stdout;
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let commands: Vec<&[String]> = args.split(|arg| arg == ":").collect();
+    let last_command = commands.len() - 1;
 
     let mut children: Vec<(&str, Child)> = Vec::new();
-    for command in commands {
+    // The output of the child before, which nobody reads yet.
+    let mut before: Option<PipeReader> = None;
+    for (index, command) in commands.into_iter().enumerate() {
         let Some((program, args)) = command.split_first() else {
             eprintln!("usage: pipeline PROGRAM [ARGS]... [: PROGRAM [ARGS]...]...");
             exit(2);
         };
         let options = SpawnOptions::new();
         options.set_stdout(Stdio::Piped);
-        if !children.is_empty() {
-            options.set_stdin(&Stdin::Piped);
+        if let Some(reader) = before.take() {
+            options.set_stdin_pipe(reader);
         }
-        match Child::spawn(program, args, Some(&options)) {
-            Ok(child) => children.push((program, child)),
+        let child = match Child::spawn(program, args, Some(&options)) {
+            Ok(child) => child,
             Err(error) => {
                 eprintln!("pipeline: {program}: {}", reason(&error));
                 // Dropping the children that were started kills them.
                 drop(children);
                 exit(1);
             }
+        };
+        if index < last_command {
+            // From here on the bytes go from child to child: this component does not copy them.
+            before = Some(child.pass_stdout().expect("piped, and not taken before"));
         }
+        children.push((program, child));
     }
 
-    let taken = "piped, and not taken before";
-    let links = children.windows(2).map(|pair| Link {
-        from: pair[0].1.take_stdout().expect(taken),
-        to: pair[1].1.take_stdin().expect(taken),
-    });
-    let links = links.collect();
     let last = Link {
-        from: children[children.len() - 1].1.take_stdout().expect(taken),
+        from: children[last_command]
+            .1
+            .take_stdout()
+            .expect("piped, and not taken before"),
         to: stdout::get_stdout(),
     };
-    if let Err(error) = connect(links, last) {
+    if let Err(error) = connect(Vec::new(), last) {
         eprintln!("pipeline: {error}");
         exit(1);
     }

@@ -21,7 +21,7 @@ fn main() {
         Ok(output) => match output.status {
             // Only an end by the host is `killed`, with the reason. A program that
             // exits with 124, or is ended by another signal, is distinct.
-            ExitStatus::Killed(KillReason::Timeout) => println!("too slow"),
+            ExitStatus::Killed(kill) if kill.reason == KillReason::Timeout => println!("too slow"),
             ExitStatus::Exited(0) => println!("in time"),
             other => println!("failed in time: {}", ending(other)),
         },

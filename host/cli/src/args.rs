@@ -1,5 +1,6 @@
 //! The command line and its manual.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -53,6 +54,10 @@ Files:
               of each stream.
   wasmtime's cache directory keeps compiled components: the first run of a large component
   takes seconds, the next one does not.
+
+Open files:
+  capspawn raises its own soft limit (`ulimit -n`) to the hard one, because each running child takes
+  up to five descriptors of it. Children have the limit of the grant (`limits.open-files`).
 
 Environment:
   CAPSPAWN_LOG    A filter for the log on standard error, such as `debug` or `capspawn=trace`.
@@ -231,6 +236,10 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "DIR", help_heading = "The request")]
     pub(crate) cwd: Option<String>,
 
+    /// The argv[0] that the request names
+    #[arg(long, value_name = "ARG0", help_heading = "The request")]
+    pub(crate) arg0: Option<String>,
+
     #[command(flatten)]
     pub(crate) run_as: RunAsArgs,
 
@@ -248,7 +257,7 @@ pub(crate) struct ExplainArgs {
 
     /// The command's arguments
     #[arg(value_name = "ARGS", last = true)]
-    pub(crate) args: Vec<String>,
+    pub(crate) args: Vec<OsString>,
 }
 
 /// `capspawn doctor`.

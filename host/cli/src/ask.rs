@@ -6,7 +6,7 @@ use std::io::{self, Read as _, Write as _};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use capspawn::{Answer, Approver, Question};
+use capspawn::{Answer, Approver, FileAccess, FileMode, Question, RedirectionTarget};
 use capspawn_native::sandbox::Sandbox;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -130,6 +130,10 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
     writeln!(text, "  directory  {}", quoted(&question.cwd))?;
     writeln!(text, "  variables  {}", list(&question.env_names))?;
     writeln!(text, "  input      {} bytes", question.stdin_bytes)?;
+    for redirection in &question.redirections {
+        let (stream, target) = (redirection.stream, target(&redirection.target));
+        writeln!(text, "  {stream:<10} {target}")?;
+    }
     let sandbox = rules.sandbox;
     if rules.sandbox == Sandbox::None {
         writeln!(
@@ -154,6 +158,21 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
     )
 }
 
+/// Returns where a redirected stream leads.
+fn target(target: &RedirectionTarget) -> String {
+    match target {
+        RedirectionTarget::Child => "another child of the component".to_owned(),
+        RedirectionTarget::File { path, access } => {
+            let verb = match access {
+                FileAccess::Read => "reads",
+                FileAccess::Write(FileMode::Truncate) => "replaces",
+                FileAccess::Write(FileMode::Append) => "appends to",
+            };
+            format!("{verb} the file {}", quoted(path))
+        }
+    }
+}
+
 fn list<T: Debug>(items: &[T]) -> String {
     if items.is_empty() {
         return "none".to_owned();
@@ -163,6 +182,7 @@ fn list<T: Debug>(items: &[T]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use capspawn::Redirection;
     use capspawn_native::sandbox::{Confinement, FsRules, Network};
 
     use super::*;
@@ -178,6 +198,13 @@ mod tests {
             cwd: "/srv".into(),
             env_names: vec!["GIT_AUTHOR_DATE".into()],
             stdin_bytes: 3,
+            redirections: vec![Redirection {
+                stream: "stdout",
+                target: RedirectionTarget::File {
+                    path: "/srv/log".into(),
+                    access: FileAccess::Write(FileMode::Append),
+                },
+            }],
             confinement: Arc::new(Confinement {
                 sandbox: Sandbox::Required,
                 network: Network::Loopback,
@@ -199,6 +226,13 @@ mod tests {
             argv: vec![HOSTILE.into(); 3],
             cwd: HOSTILE.into(),
             env_names: vec![HOSTILE.into()],
+            redirections: vec![Redirection {
+                stream: "stdin",
+                target: RedirectionTarget::File {
+                    path: HOSTILE.into(),
+                    access: FileAccess::Read,
+                },
+            }],
             confinement: Arc::new(Confinement {
                 fs: FsRules {
                     read: vec![HOSTILE.into()],
@@ -215,7 +249,7 @@ mod tests {
         assert_eq!(stray, None, "{text}");
         assert!(text.is_ascii(), "{text}");
         // One line for each item, three for the arguments, and one for the question.
-        assert_eq!(text.lines().count(), 15, "{text}");
+        assert_eq!(text.lines().count(), 16, "{text}");
     }
 
     #[test]
@@ -225,6 +259,7 @@ mod tests {
             "capspawn: \"exec\" requests a program\n",
             "  program    \"/usr/bin/git\"\n  argv[0]    \"git\"\n  argv[1]    \"push\"\n",
             "  directory  \"/srv\"\n  variables  \"GIT_AUTHOR_DATE\"\n  input      3 bytes\n",
+            "  stdout     appends to the file \"/srv/log\"\n",
             "  sandbox    required\n  network    loopback\n  reads      \"/usr\"\n",
             "  writes     \"/srv\" \"/var/a b\"\n  denies     none\n",
             "Start \"/usr/bin/git\" with 1 arguments?",

@@ -40,6 +40,14 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
         write!(text, ", {} in {:?}", rate.count, rate.per)?;
     }
     writeln!(text)?;
+    writeln!(
+        text,
+        "  the host holds at most {} children, running and ended, {} of their output, arguments and \
+         input, and {} descriptors",
+        quotas.max_held_children,
+        size(quotas.max_held_bytes),
+        quotas.max_held_descriptors
+    )?;
     for command in grant.commands() {
         write!(text, "  {} {:?}", command.decision, command.name)?;
         if let Some(program) = &command.program {
@@ -51,8 +59,17 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
         for pattern in &command.args {
             write!(text, " {pattern}")?;
         }
+        if !command.allow_arg0.is_empty() {
+            write!(text, "; argv[0] may be one of {:?}", command.allow_arg0)?;
+        }
+        if command.allow_bytes {
+            write!(text, "; arguments need not be UTF-8")?;
+        }
         if !command.stdin {
             write!(text, "; no standard input")?;
+        }
+        if command.redirect {
+            write!(text, "; files as standard streams")?;
         }
         writeln!(text, "; sandbox {}", command.confinement.sandbox)?;
     }
@@ -60,6 +77,16 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
         writeln!(text, "  warning: {line}")?;
     }
     Ok(())
+}
+
+/// Returns a size in the largest unit in which it is whole, as a grant file has it.
+fn size(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let whole = |(shift, _): &&(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;
+    match units.iter().find(whole) {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None => format!("{bytes}B"),
+    }
 }
 
 /// Returns one component of the JSON report.
@@ -74,7 +101,10 @@ fn object(grant: &Grant) -> Value {
             "program": command.program,
             "fixed": command.fixed,
             "args": command.args,
+            "allow_arg0": command.allow_arg0,
+            "allow_bytes": command.allow_bytes,
             "stdin": command.stdin,
+            "redirect": command.redirect,
             "rule": command.place.map(|(line, column)| json!({ "line": line, "column": column })),
             "sandbox": rules.sandbox.name(),
             "network": rules.network.name(),
@@ -85,8 +115,22 @@ fn object(grant: &Grant) -> Value {
         "component": grant.component(),
         "max_live": quotas.max_live,
         "max_total": quotas.max_total,
+        "max_held_children": quotas.max_held_children,
+        "max_held_bytes": quotas.max_held_bytes,
+        "max_held_descriptors": quotas.max_held_descriptors,
         "rate": rate.map(|rate| json!({ "count": rate.count, "seconds": rate.per.as_secs_f64() })),
         "commands": commands.collect::<Vec<_>>(),
         "warnings": grant.warnings(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_reads_as_a_grant_file_has_it() {
+        let sizes = [64 << 20, 1 << 40, 3 << 10, 1025, 0].map(size);
+        assert_eq!(sizes, ["64MiB", "1TiB", "3KiB", "1025B", "0B"]);
+    }
 }

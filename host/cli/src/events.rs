@@ -85,7 +85,11 @@ fn refusal(event: &Event, has_grants: bool) -> Option<String> {
                 next.map(|line| format!("the grant would allow it with: {line}")),
             )
         }
-        EventKind::Quota { quota } => ("refused".to_owned(), format!("quota {quota}"), None),
+        EventKind::Quota { quota, setting } => (
+            "refused".to_owned(),
+            format!("quota {quota} ({setting})"),
+            None,
+        ),
         EventKind::Failed { reason } => {
             let doctor = "run `capspawn doctor` to see what this host lacks";
             let next = reason.starts_with(NO_SANDBOX).then(|| doctor.to_owned());
@@ -125,7 +129,9 @@ mod tests {
             time: SystemTime::UNIX_EPOCH,
             component: "exec".into(),
             command: "git".into(),
+            arg0: None,
             args: vec!["push".into()],
+            raw_args: Vec::new(),
         };
         refusal(&event, has_grants)
     }

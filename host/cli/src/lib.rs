@@ -11,6 +11,7 @@ mod ask;
 mod bounds;
 mod check;
 mod confinement;
+mod descriptors;
 mod doctor;
 mod events;
 mod explain;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use capspawn::{Grant, ProcessCtx, Registry};
+use capspawn_native::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_HELD_BYTES};
 use sha2::{Digest as _, Sha256};
 
 use crate::args::RunArgs;
@@ -13,7 +14,7 @@ use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
 use crate::signals::EndSignals;
-use crate::{bounds, load, output};
+use crate::{bounds, descriptors, load, output};
 
 /// The longest that the command waits at its end until its killed children are gone.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -49,7 +50,14 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let command = guest::link(&engine, &component)
         .with_context(|| format!("cannot run {}", args.guest.display()))?;
 
-    let registry = Registry::builder().launcher(launcher);
+    descriptors::raise();
+    // There is one guest: what its grant lets it hold, the host has.
+    let quotas = grant.quotas();
+    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let registry = Registry::builder()
+        .launcher(launcher)
+        .max_entries(whole(quotas.max_held_children.into()).max(DEFAULT_MAX_ENTRIES))
+        .max_held_bytes(whole(quotas.max_held_bytes).max(DEFAULT_MAX_HELD_BYTES));
     let mut registry = registry.on_event(move |event| events.record(event));
     if args.ask {
         registry = registry.approver(Arc::new(Terminal::default()));

@@ -87,8 +87,29 @@ pub enum Quota {
     TotalChildren,
     /// Requests of the owner in a period.
     SpawnRate,
-    /// What the host as a whole can hold: entries, descriptors, processes.
+    /// Memory that the host holds for the owner: captured output, arguments, standard input.
+    HeldMemory,
+    /// Descriptors that the host holds for the owner: the pipes of its children, and streams
+    /// that it has not closed.
+    HeldDescriptors,
+    /// What the host as a whole can hold: entries, memory, descriptors, processes.
     HostCapacity,
+}
+
+impl Quota {
+    /// Returns where the operator sets the limit.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::LiveChildren => "grant: max-live",
+            Self::TotalChildren => "grant: max-total",
+            Self::SpawnRate => "grant: rate",
+            Self::HeldMemory => "grant: max-held-memory",
+            Self::HeldDescriptors => "grant: max-held-descriptors",
+            Self::HostCapacity => {
+                "host: max_entries, max_held_bytes, max_held_descriptors, or what the machine has"
+            }
+        }
+    }
 }
 
 impl fmt::Display for Quota {
@@ -97,6 +118,8 @@ impl fmt::Display for Quota {
             Self::LiveChildren => "live children",
             Self::TotalChildren => "total children",
             Self::SpawnRate => "spawn rate",
+            Self::HeldMemory => "held memory",
+            Self::HeldDescriptors => "held descriptors",
             Self::HostCapacity => "host capacity",
         })
     }
@@ -127,6 +150,9 @@ pub enum SpawnError {
     /// A request that no grant can allow. POSIX: `EINVAL`.
     #[error("invalid request: {0}")]
     InvalidArgument(&'static str),
+    /// Another child has received the end of a pipe that the request names.
+    #[error("the pipe was passed to another child")]
+    InvalidState,
     /// Arguments and environment are too large. POSIX: `E2BIG`.
     #[error("arguments and environment are too large")]
     TooBig,

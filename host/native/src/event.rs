@@ -26,8 +26,15 @@ pub struct Event {
     pub component: Arc<str>,
     /// The command's name, as the guest asked for it.
     pub command: String,
-    /// The arguments, as the guest asked for them.
+    /// The `argv[0]` that the guest asked for; none if it left it to the grant.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arg0: Option<String>,
+    /// The arguments, as the guest asked for them. What is not UTF-8 is replaced by U+FFFD.
     pub args: Vec<String>,
+    /// The arguments that are not UTF-8: the place in `args`, and the bytes; in JSON an object from
+    /// place to hexadecimal digits.
+    #[serde(serialize_with = "hex_bytes", skip_serializing_if = "Vec::is_empty")]
+    pub raw_args: Vec<(usize, Vec<u8>)>,
 }
 
 /// The kinds of [`Event`], each with its own fields.
@@ -39,6 +46,8 @@ pub enum EventKind {
     Spawn {
         /// Its number in the registry.
         id: u64,
+        /// Its number among the children of its guest, which is all that the guest sees.
+        number: u64,
         /// Its process id.
         pid: u32,
         /// How much of the demanded confinement is enforced.
@@ -61,6 +70,8 @@ pub enum EventKind {
     Quota {
         /// Which.
         quota: String,
+        /// Where its limit is set: a key of the grant, or options of the host.
+        setting: &'static str,
     },
     /// A request was allowed, but its launch failed.
     Failed {
@@ -78,6 +89,8 @@ pub enum EventKind {
     Attached {
         /// Its number in the registry.
         id: u64,
+        /// Its number among the children of the guest that attached.
+        number: u64,
     },
     /// A child ended.
     Exit {
@@ -86,15 +99,18 @@ pub enum EventKind {
         /// How it ended.
         #[serde(serialize_with = "exit_status")]
         status: ExitStatus,
+        /// The signal that ended it, by its number, whoever sent it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signal: Option<u8>,
         /// How long it ran, in seconds.
         seconds: f64,
         /// Bytes of standard output.
         stdout_bytes: u64,
-        /// The part of these bytes that was not kept.
+        /// The part of these bytes that was neither kept nor read by the guest.
         stdout_dropped: u64,
         /// Bytes of standard error.
         stderr_bytes: u64,
-        /// The part of these bytes that was not kept.
+        /// The part of these bytes that was neither kept nor read by the guest.
         stderr_dropped: u64,
         /// What its tree used, as far as it was measured.
         #[serde(serialize_with = "tree_usage")]
@@ -132,6 +148,7 @@ impl EventKind {
     fn quota(quota: Quota) -> Self {
         Self::Quota {
             quota: quota.to_string(),
+            setting: quota.setting(),
         }
     }
 }
@@ -141,6 +158,16 @@ fn epoch_seconds<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::O
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     serializer.serialize_f64(since.as_secs_f64())
+}
+
+fn hex_bytes<S: Serializer>(args: &[(usize, Vec<u8>)], serializer: S) -> Result<S::Ok, S::Error> {
+    let hex = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<String>()
+    };
+    serializer.collect_map(args.iter().map(|(place, bytes)| (place, hex(bytes))))
 }
 
 fn exit_status<S: Serializer>(status: &ExitStatus, serializer: S) -> Result<S::Ok, S::Error> {
@@ -185,6 +212,7 @@ mod tests {
             kind: EventKind::Exit {
                 id: 7,
                 status: ExitStatus::Killed(KillReason::Timeout),
+                signal: Some(9),
                 seconds: 1.5,
                 stdout_bytes: 10,
                 stdout_dropped: 3,
@@ -201,11 +229,14 @@ mod tests {
             time: SystemTime::UNIX_EPOCH,
             component: "c".into(),
             command: "sleep".into(),
+            arg0: None,
             args: vec!["30".into()],
+            raw_args: Vec::new(),
         };
         let json = serde_json::to_value(&event).expect("an event is plain data");
         assert_eq!(json["event"], "exit");
         assert_eq!(json["status"]["killed"], "timeout");
+        assert_eq!(json["signal"], 9);
         assert_eq!(json["stdout_dropped"], 3);
         assert_eq!(json["args"][0], "30");
         let measured = serde_json::json!({ "cpu_seconds": 1.25, "peak_tasks": 2 });

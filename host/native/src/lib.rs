@@ -58,7 +58,7 @@ pub mod sandbox;
 mod status;
 mod streams;
 
-pub use approval::{Answer, Approver, Question};
+pub use approval::{Answer, Approver, Question, Redirection, RedirectionTarget};
 pub use child::capture::Captured;
 pub use child::info::ChildInfo;
 pub use child::pipe::{PipeReader, PipeWriter};
@@ -69,7 +69,7 @@ pub use grant::{Decision, Grant, GrantError, Grants};
 pub use guest::Guest;
 pub use handle::{Child, Waiter};
 pub use launch::{LaunchError, Stage};
-pub use registry::Registry;
 pub use registry::builder::RegistryBuilder;
+pub use registry::{Holdings, HostHoldings, Registry};
 pub use status::{ExitStatus, KillReason, Receipt, Signal};
-pub use streams::{Stdin, Stdio, Streams};
+pub use streams::{FileMode, PassedReader, PassedWriter, Stdin, Stdio, Streams};

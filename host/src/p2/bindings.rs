@@ -8,6 +8,8 @@ mod generated {
         with: {
             "wasi:io": wasmtime_wasi::p2::bindings::io,
             "capspawn:process/types.spawn-options": crate::options::SpawnOptions,
+            "capspawn:process/types.pipe-reader": capspawn_native::PassedReader,
+            "capspawn:process/types.pipe-writer": capspawn_native::PassedWriter,
             "capspawn:process/spawn.child": crate::child::Child,
         },
         imports: {

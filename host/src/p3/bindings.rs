@@ -7,6 +7,8 @@ mod generated {
         world: "capspawn:process/imports",
         with: {
             "capspawn:process/types.spawn-options": crate::options::SpawnOptions,
+            "capspawn:process/types.pipe-reader": capspawn_native::PassedReader,
+            "capspawn:process/types.pipe-writer": capspawn_native::PassedWriter,
             "capspawn:process/spawn.child": crate::child::Child,
         },
         imports: {

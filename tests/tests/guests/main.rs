@@ -9,6 +9,7 @@
     reason = "the tests start programs of their own"
 )]
 
+mod hands_over;
 mod p3;
 mod streams;
 
@@ -19,6 +20,7 @@ use capspawn::{Event, EventKind, ExitStatus, KillReason};
 use e2e::{End, GUESTS, Guest, Report, TestHost, guests};
 use test_kit::TEST_TIMEOUT;
 
+use hands_over::{hands_over, p3_hands_over};
 use p3::{both_versions, p3_cancel, p3_drain, p3_run, p3_streams, p3_two_at_once};
 use streams::{
     fills_both_pipes, lsp, measures, pipe_through, pipeline, repl, streams_in_any_order,

@@ -72,7 +72,7 @@ fn begin<'new, 'old: 'new>(
         refuse(control, errno, own_pid());
         exit(1);
     }
-    if socket::send(control, &Report::Ready, None).is_err() {
+    if socket::send(control, &Report::Ready { pid_1: 0 }, None).is_err() {
         exit(0);
     }
     Server {
@@ -80,9 +80,11 @@ fn begin<'new, 'old: 'new>(
         pid_namespace: None,
         child_ruleset: starter.child_ruleset.take(),
         tmp: starter.tmp.take(),
+        files: None,
         control,
         has_domain,
         announcements: starter.announcements,
+        number: starter.number,
         stack_top: starter.stack_top,
         pointers: core::mem::take(&mut starter.pointers),
     }

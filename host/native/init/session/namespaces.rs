@@ -173,9 +173,9 @@ fn write(path: &CStr, bytes: &[u8]) -> Result<(), i32> {
     unsafe { call(number::WRITE, args) }.map(drop)
 }
 
-/// Forks pid 1, in a pid namespace of its own, as a child of the host. Returns a descriptor of that namespace to the caller,
-/// which itself stays in the host's, and none to pid 1.
-pub(super) fn fork() -> Result<Option<Descriptor>, i32> {
+/// Forks pid 1, in a pid namespace of its own, as a child of the host. Returns its number, as the host sees it, and a
+/// descriptor of that namespace to the caller, which itself stays in the host's, and none to pid 1.
+pub(super) fn fork() -> Result<Option<(u32, Descriptor)>, i32> {
     const CLONE_PARENT: usize = 0x8000;
     // Opened first: pid 1 makes another root for both.
     let proc = open(AT_FDCWD, c"/proc", O_DIRECTORY | O_CLOEXEC)?;
@@ -192,7 +192,8 @@ pub(super) fn fork() -> Result<Option<Descriptor>, i32> {
         *place = *byte;
     }
     let path = CStr::from_bytes_until_nul(&path).unwrap_or_default();
-    open(proc.arg(), path, O_CLOEXEC).map(Some)
+    let namespace = open(proc.arg(), path, O_CLOEXEC)?;
+    Ok(Some((pid as u32, namespace)))
 }
 
 fn open(directory: usize, path: &CStr, flags: usize) -> Result<Descriptor, i32> {

@@ -5,7 +5,7 @@ use super::failure::fail;
 use super::namespaces::Ipc;
 use super::pid1::{self, Pid1};
 use super::server::Server;
-use super::{confine, namespaces, network, root, serve, socket};
+use super::{confine, namespaces, network, root, serve, socket, state};
 use capspawn_raw::attributes;
 use capspawn_raw::confine::{become_user, close_on_exec};
 use capspawn_raw::step::{Failure, Fault, Step};
@@ -43,11 +43,11 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     let forked = network::own_namespaces()
         .and_then(|own| Ok((own, socket::pair()?)))
         .and_then(|own| Ok((namespaces::fork()?, own)));
-    let (pid_namespace, (namespaces, [pid1, server])) = match forked {
+    let (forked, (namespaces, [pid1, server])) = match forked {
         Ok(forked) => forked,
         Err(errno) => fail(&control, Step::Namespaces, errno, 0),
     };
-    let Some(pid_namespace) = pid_namespace else {
+    let Some((pid, pid_namespace)) = forked else {
         drop(pid1);
         drop(announcements);
         drop(mounts);
@@ -75,7 +75,8 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     let _ = socket::notify(&pid1);
     drop(mounts);
     let filter_pass = wire::filter_pass(mapped.bytes()).ok_or(EINVAL);
-    let server = filter_pass.and_then(|pass| Server::new(pass, &control, &announcements));
+    let server =
+        filter_pass.and_then(|pass| Server::new(pass, &control, &announcements, args.number));
     let mut server = match server {
         Ok(server) => server,
         Err(errno) => fail(&control, Step::Request, errno, 0),
@@ -91,13 +92,14 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
             Err((step, errno)) => fail(&control, step, errno, 0),
         };
     server.pid_namespace = Some(pid_namespace);
+    server.files = state::files(server.filter_pass).ok();
     drop(ruleset);
     // It contains the filter's pass, which stays only where the server's calls need it.
     drop(mapped);
     // Until pid 1 has closed and unmapped all that it does not keep. If it could not, it has reported why.
     let _ = socket::await_peer(&pid1);
     drop(pid1);
-    if socket::send(&control, &Report::Ready, None).is_err() {
+    if socket::send(&control, &Report::Ready { pid_1: pid }, None).is_err() {
         exit(0);
     }
     serve::serve(&mut server)

@@ -1,13 +1,16 @@
 //! What an approver is asked, and what it answers.
 
+use std::ffi::OsString;
 use std::future::Future;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::redirection::Redirection;
 use crate::child::owner::OwnerKey;
 use crate::confinement::Confinement;
 use crate::error::SpawnError;
@@ -31,13 +34,15 @@ pub struct Question {
     /// The absolute path of the program.
     pub program: PathBuf,
     /// The whole argument vector, `argv[0]` included.
-    pub argv: Vec<String>,
+    pub argv: Vec<OsString>,
     /// Where the child would start, symlinks resolved.
     pub cwd: PathBuf,
     /// The names of the variables that the guest sets.
     pub env_names: Vec<String>,
     /// How many bytes of standard input the request carries.
     pub stdin_bytes: usize,
+    /// The standard streams that lead to another child or to a file.
+    pub redirections: Vec<Redirection>,
     /// What the child would be confined to.
     pub confinement: Arc<Confinement>,
 }
@@ -53,6 +58,7 @@ impl Question {
             cwd: plan.cwd.path.clone(),
             env_names: plan.request.env_names.clone(),
             stdin_bytes: plan.streams.stdin.len(),
+            redirections: Redirection::of(plan),
             confinement: Arc::clone(&plan.confinement),
         }
     }
@@ -99,6 +105,9 @@ impl Approved {
         for argument in &question.argv {
             add(argument.as_bytes());
         }
+        for redirection in &question.redirections {
+            add(redirection.to_string().as_bytes());
+        }
         hash.finalize().into()
     }
 }
@@ -123,6 +132,7 @@ pub enum Answer {
 /// Decides on commands whose `decision` in the grant is `ask`.
 ///
 /// ```
+/// use std::ffi::OsString;
 /// use std::future::{self, Future};
 /// use std::pin::Pin;
 ///
@@ -136,7 +146,8 @@ pub enum Answer {
 ///         &'a self,
 ///         question: &'a Question,
 ///     ) -> Pin<Box<dyn Future<Output = Answer> + Send + 'a>> {
-///         let has_option = question.argv.iter().any(|argument| argument.starts_with('-'));
+///         let is_option = |it: &OsString| it.as_encoded_bytes().starts_with(b"-");
+///         let has_option = question.argv.iter().any(is_option);
 ///         let answer = if question.command == "git" && !has_option {
 ///             Answer::AllowOnce
 ///         } else {

@@ -4,7 +4,6 @@
 //! leader is unreaped: sending and reaping exclude each other, so no signal can
 //! reach an unrelated process that was given the process id later.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -12,7 +11,9 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, watch};
 
-use super::capture::{Capture, Captured, RetainedBytes};
+use super::account::{Charge, HeldFd, Need};
+use super::arguments::Arguments;
+use super::capture::{Capture, Captured};
 use super::ending::{Ending, Phase};
 use super::info::ChildInfo;
 use super::owner::OwnerKey;
@@ -27,7 +28,8 @@ use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 pub(crate) struct Record {
     id: u64,
     owner: OwnerKey,
-    request: Request,
+    program: String,
+    arguments: Mutex<Arguments>,
     disclosed_pid: Option<u32>,
     confinement: &'static str,
     started_at: SystemTime,
@@ -45,6 +47,8 @@ pub(crate) struct Record {
     /// None once it is reaped.
     process: Mutex<Option<Arc<dyn Process>>>,
     phase: watch::Sender<Phase>,
+    /// The signal that has ended the leader. Set before the phase that shows its end.
+    end_signal: Arc<OnceLock<u8>>,
     /// Why the launcher has ended it, or lost its status.
     reason: OnceLock<String>,
     /// Wakes threads that block in [`Record::block_until`]: cheaper than running
@@ -62,6 +66,10 @@ pub(crate) struct Started {
     pub(crate) plan: Box<Plan>,
     /// How much of the plan's confinement is enforced.
     pub(crate) confinement: &'static str,
+    /// The memory of the arguments, charged to the owner.
+    pub(crate) arguments: Charge,
+    /// The captures of standard output and standard error.
+    pub(crate) captures: [Capture; 2],
     /// Pipes for the guest to take.
     pub(crate) untaken: UntakenPipes,
     /// The running process.
@@ -73,21 +81,22 @@ impl Record {
         let Plan {
             request,
             limits,
-            capture,
             disclose_pid,
             ..
         } = *started.plan;
+        let [stdout, stderr] = started.captures;
         Self {
             id: started.id,
             owner: started.owner,
-            request,
+            arguments: Mutex::new(Arguments::new(&request, started.arguments)),
+            program: request.program,
             disclosed_pid: disclose_pid.then(|| started.process.pid()),
             confinement: started.confinement,
             started_at: SystemTime::now(),
             started: Instant::now(),
             tree_limits: Mutex::new(TreeLimits::new(&limits)),
-            stdout: Mutex::new(Capture::new(capture.stdout_bytes)),
-            stderr: Mutex::new(Capture::new(capture.stderr_bytes)),
+            stdout: Mutex::new(stdout),
+            stderr: Mutex::new(stderr),
             output_bytes: AtomicU64::new(0),
             max_output_bytes: limits.output_bytes,
             untaken: Mutex::new(started.untaken),
@@ -95,6 +104,7 @@ impl Record {
             deadline_changed: Notify::new(),
             process: Mutex::new(Some(started.process)),
             phase: watch::Sender::new(Phase::Running),
+            end_signal: Arc::default(),
             reason: OnceLock::new(),
             blocking: (Mutex::new(()), Condvar::new()),
         }
@@ -108,9 +118,16 @@ impl Record {
         &self.owner
     }
 
-    /// What the guest asked for.
-    pub(crate) fn request(&self) -> &Request {
-        &self.request
+    /// What the guest asked for, as far as events show it.
+    pub(crate) fn request(&self) -> Request {
+        let arguments = self.arguments.lock();
+        Request {
+            program: self.program.clone(),
+            arg0: arguments.arg0().map(str::to_owned),
+            args: arguments.to_vec(),
+            raw_args: arguments.raw().to_vec(),
+            env_names: Vec::new(),
+        }
     }
 
     /// How much of the demanded confinement is enforced, in one word.
@@ -143,6 +160,11 @@ impl Record {
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
+    }
+
+    /// The signal that has ended the leader, once the phase shows its end.
+    pub(crate) fn end_signal(&self) -> &Arc<OnceLock<u8>> {
+        &self.end_signal
     }
 
     /// Moves on to `next`. A status that is already written stays.
@@ -210,6 +232,12 @@ impl Record {
         self.deliver(signal, |process| process.signal(signal));
     }
 
+    /// Sends `signal` to the whole tree.
+    pub(crate) fn signal_tree(&self, signal: Signal) {
+        self.ending.lock().sent(signal, KillReason::Requested);
+        self.deliver(signal, |process| process.signal_tree(signal));
+    }
+
     /// Ends the tree: with SIGTERM first where there is a `grace`.
     pub(crate) fn kill(&self, reason: KillReason, grace: Duration) {
         let signal = if grace.is_zero() {
@@ -226,6 +254,9 @@ impl Record {
         }
         self.deliver(signal, |process| process.signal_tree(signal));
         if !grace.is_zero() {
+            // A stopped process receives SIGTERM when it is resumed.
+            let resume = Signal::Continue;
+            self.deliver(resume, |process| process.signal_tree(resume));
             self.deadline_changed.notify_one();
         }
     }
@@ -257,6 +288,9 @@ impl Record {
     /// something in the tree for its memory limit, the limit has ended the tree: a leader that
     /// survived that, and exited before the rest was killed, is no different.
     pub(crate) fn status_of(&self, exit: Exit) -> ExitStatus {
+        if let Exit::Signal(signal) = exit {
+            let _ = self.end_signal.set(signal);
+        }
         let limit = self.process.lock().as_deref().and_then(|it| self.count(it));
         match (limit, self.ending.lock().status_of(exit)) {
             (Some(reason), ExitStatus::Exited(_) | ExitStatus::Signaled(_)) => {
@@ -324,30 +358,48 @@ impl Record {
         }
     }
 
-    /// Drops what is kept of the output, and the pipes that nobody took.
-    pub(crate) fn discard_output(&self, retained: &RetainedBytes) {
-        self.stdout.lock().discard(retained);
-        self.stderr.lock().discard(retained);
+    /// No more output will come: gives back what was promised for it.
+    pub(crate) fn settle(&self) {
+        self.stdout.lock().settle();
+        self.stderr.lock().settle();
+    }
+
+    /// Drops what is held for the child: its output, its arguments, and the pipes that
+    /// nobody took.
+    pub(crate) fn discard(&self) {
+        self.stdout.lock().discard();
+        self.stderr.lock().discard();
+        *self.arguments.lock() = Arguments::default();
         *self.untaken.lock() = UntakenPipes::default();
     }
 
-    pub(crate) fn take_stdin(&self) -> Option<Arc<OwnedFd>> {
+    /// Returns what [`Record::discard`] gives back once no more output will come.
+    pub(crate) fn held(&self) -> Need {
+        let output = self.stdout.lock().kept() + self.stderr.lock().kept();
+        Need {
+            bytes: output + self.arguments.lock().bytes(),
+            promised: 0,
+            descriptors: self.untaken.lock().count(),
+        }
+    }
+
+    pub(crate) fn take_stdin(&self) -> Option<Arc<HeldFd>> {
         self.untaken.lock().stdin.take()
     }
 
-    pub(crate) fn take_stdout(&self) -> Option<Arc<OwnedFd>> {
+    pub(crate) fn take_stdout(&self) -> Option<Arc<HeldFd>> {
         self.untaken.lock().stdout.take()
     }
 
-    pub(crate) fn take_stderr(&self) -> Option<Arc<OwnedFd>> {
+    pub(crate) fn take_stderr(&self) -> Option<Arc<HeldFd>> {
         self.untaken.lock().stderr.take()
     }
 
     pub(crate) fn info(&self) -> ChildInfo {
         ChildInfo {
             id: self.id,
-            program: self.request.program.clone(),
-            args: self.request.args.clone(),
+            program: self.program.clone(),
+            args: self.arguments.lock().to_vec(),
             started_at: self.started_at,
             ended_at: self.phase().ended().map(|(_, at)| at),
             pid: self.disclosed_pid,
@@ -358,7 +410,7 @@ impl Record {
     pub(crate) fn receipt(&self) -> Option<Receipt> {
         self.phase().ended().map(|(status, ended_at)| Receipt {
             id: self.id,
-            program: self.request.program.clone(),
+            program: self.program.clone(),
             status,
             started_at: self.started_at,
             ended_at,

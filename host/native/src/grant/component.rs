@@ -43,8 +43,14 @@ pub struct CommandSummary {
     pub args: Vec<String>,
     /// `allow`, `ask` or `deny`.
     pub decision: &'static str,
+    /// The names that the guest may use as `argv[0]`; `*` at the end covers any rest.
+    pub allow_arg0: Vec<String>,
     /// Whether the guest may provide standard input.
     pub stdin: bool,
+    /// Whether the guest may connect standard streams with files below the roots.
+    pub redirect: bool,
+    /// Whether arguments and values of variables need not be UTF-8.
+    pub allow_bytes: bool,
     /// What the child is confined to.
     pub confinement: Arc<Confinement>,
 }
@@ -92,7 +98,10 @@ impl Grant {
             fixed: rule.fixed.clone(),
             args: rule.args.iter().map(ToString::to_string).collect(),
             decision: rule.effect.name(),
+            allow_arg0: rule.allow_arg0.clone(),
             stdin: rule.allows_stdin,
+            redirect: rule.allows_redirect,
+            allow_bytes: rule.allows_bytes,
             confinement: rule.confinement.clone(),
         })
     }
@@ -198,6 +207,12 @@ impl Grant {
         for other in &self.intersected {
             let theirs = other.pass_in(command, Some(&passed.plan.cwd))?;
             intersect::narrow(&mut passed, &theirs)?;
+        }
+        if !self.intersected.is_empty() {
+            // The roots may be narrower than those for which the rule decided.
+            let plan = &mut passed.plan;
+            let fs = &plan.confinement.fs;
+            plan.files = passed.rule.files(&plan.streams, &plan.cwd.path, fs)?;
         }
         Ok(passed)
     }

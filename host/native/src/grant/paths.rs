@@ -22,7 +22,7 @@ pub(super) fn denied(base: &Path, written: &str) -> io::Result<FsRoot> {
 
 /// Returns whether a resolved path is denied: at or below one of `denied` as it is written, as it
 /// resolved when the grant was loaded, or as it resolves now.
-pub(super) fn is_denied(path: &Path, denied: &[FsRoot]) -> bool {
+pub(crate) fn is_denied(path: &Path, denied: &[FsRoot]) -> bool {
     denied.iter().any(|denied| {
         path.starts_with(&denied.real)
             || path.starts_with(&denied.written)

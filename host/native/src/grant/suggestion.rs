@@ -1,6 +1,8 @@
 //! The line of a grant that would allow a refused request.
 
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::command::Command;
@@ -23,19 +25,41 @@ pub(super) fn command(component: &str, command: &Command) -> Option<String> {
 }
 
 /// Returns the line for an argument vector.
-pub(super) fn arguments(args: &[String]) -> Option<String> {
-    if args.iter().map(String::len).sum::<usize>() > MAX_LINE {
+pub(super) fn arguments(args: &[OsString]) -> Option<String> {
+    if args.iter().map(|text| text.len()).sum::<usize>() > MAX_LINE {
         return None;
     }
-    // The strings `*` and `**` would be patterns.
-    let token = |text: &String| match text.as_str() {
-        "*" | "**" => format!("{{ literal = {} }}", quoted(text)),
-        _ => quoted(text),
+    // The strings `*` and `**` would be patterns. A grant has no literal that is not UTF-8.
+    let token = |text: &OsString| match text.to_str() {
+        Some(text @ ("*" | "**")) => format!("{{ literal = {} }}", quoted(text)),
+        Some(text) => quoted(text),
+        None => "{ any = true }".to_owned(),
     };
     Some(format!(
         "args = [{}]",
         args.iter().map(token).collect::<Vec<_>>().join(", ")
     ))
+}
+
+/// Returns the line for an `argv[0]`.
+pub(super) fn arg0(arg0: &str) -> Option<String> {
+    (arg0.len() <= MAX_LINE).then(|| format!("allow-arg0 = [{}]", quoted(arg0)))
+}
+
+/// Returns the line for arguments and values that are not UTF-8.
+pub(super) fn bytes() -> String {
+    "allow-bytes = true".to_owned()
+}
+
+/// Returns the line for files as standard streams.
+pub(super) fn redirect() -> String {
+    "redirect = true".to_owned()
+}
+
+/// Returns the line for a file outside the roots of `key`, which is `read` or `write`.
+pub(super) fn root(key: &str, folder: &Path) -> Option<String> {
+    let folder = folder.to_string_lossy();
+    (folder.len() <= MAX_LINE).then(|| format!("fs = {{ {key} = [{}] }}", quoted(&folder)))
 }
 
 /// Returns the line for a variable.
@@ -69,6 +93,16 @@ pub(super) fn escaped(text: &str) -> String {
     }
 }
 
+/// Does what [`escaped`] does, for a string that need not be UTF-8.
+pub(super) fn escaped_os(text: &OsStr) -> String {
+    const MOST: usize = 200;
+    match text.to_str() {
+        Some(text) => escaped(text),
+        None if text.len() <= MOST => format!("{text:?}"),
+        None => format!("{:?}...", OsStr::from_bytes(&text.as_bytes()[..MOST])),
+    }
+}
+
 /// Returns a TOML string without characters that could confuse a terminal.
 fn quoted(text: &str) -> String {
     let mut quoted = String::from('"');
@@ -96,8 +130,8 @@ mod tests {
 
     #[test]
     fn a_suggestion_is_toml_of_the_same_arguments() {
-        let args: Vec<String> = ["a\"b", "*", "c\\d\n", "\u{202e}x"]
-            .map(str::to_owned)
+        let args: Vec<OsString> = ["a\"b", "*", "c\\d\n", "\u{202e}x"]
+            .map(OsString::from)
             .into();
         let line = arguments(&args).expect("it is short");
         let table: toml::Table = line.parse().expect("it is TOML");
@@ -106,6 +140,6 @@ mod tests {
         assert_eq!(items[1]["literal"].as_str(), Some("*"));
         assert_eq!(items[2].as_str(), Some("c\\d\n"));
         assert!(!line.contains('\u{202e}'));
-        assert_eq!(arguments(&["x".repeat(MAX_LINE + 1)]), None);
+        assert_eq!(arguments(&["x".repeat(MAX_LINE + 1).into()]), None);
     }
 }

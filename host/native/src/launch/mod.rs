@@ -14,6 +14,7 @@ mod plan;
 mod process;
 mod run_as;
 mod stamp;
+mod stream_file;
 mod usage;
 
 pub use error::{LaunchError, Stage};
@@ -27,4 +28,5 @@ pub use plan::{ChildStdio, Plan, Program, Request, WorkingDirectory};
 pub use process::{Exit, Process};
 pub use run_as::RunAs;
 pub(crate) use stamp::Stamp;
+pub use stream_file::{FileAccess, StreamFile, StreamFiles};
 pub use usage::{TreeCounters, TreeUsage};

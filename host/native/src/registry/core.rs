@@ -13,9 +13,10 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::heap::HeapReturn;
 use super::table::{Caps, Entry, GuestKey, Table};
 use crate::approval::Hooks;
-use crate::child::capture::RetainedBytes;
+use crate::child::account::{Need, Totals};
 use crate::child::owner::OwnerKey;
 use crate::child::record::Record;
 use crate::child::usage::TreeName;
@@ -32,6 +33,14 @@ impl Entry for Arc<Record> {
     fn receipt(&self) -> Option<Receipt> {
         Record::receipt(self)
     }
+
+    fn held(&self) -> Need {
+        Record::held(self)
+    }
+
+    fn discard(&self) {
+        Record::discard(self);
+    }
 }
 
 /// What [`super::RegistryBuilder`] collects.
@@ -42,7 +51,9 @@ pub(super) struct Settings {
     pub(super) on_event: Option<OnEvent>,
     pub(super) max_entries: usize,
     pub(super) max_receipts: usize,
-    pub(super) max_retained_bytes: usize,
+    pub(super) max_held_bytes: usize,
+    pub(super) max_held_descriptors: usize,
+    pub(super) return_memory: bool,
 }
 
 /// The shared state of a registry.
@@ -51,7 +62,9 @@ pub(crate) struct Core {
     launcher: Arc<dyn Launcher>,
     hooks: Hooks,
     on_event: Option<OnEvent>,
-    retained: RetainedBytes,
+    totals: Arc<Totals>,
+    heap_return: HeapReturn,
+    max_entries: usize,
     /// Where the supervisors, which share a thread, read output into.
     read_buffer: Mutex<Vec<u8>>,
     next_id: AtomicU64,
@@ -80,15 +93,18 @@ impl Core {
             receipts: settings.max_receipts,
             detached: MAX_DETACHED,
         };
+        let totals = Totals::new(settings.max_held_bytes, settings.max_held_descriptors);
         Self {
             handle: settings.handle,
             launcher: settings.launcher,
             hooks: settings.hooks,
             on_event: settings.on_event,
-            retained: RetainedBytes::new(settings.max_retained_bytes),
+            max_entries: settings.max_entries,
             read_buffer: Mutex::default(),
             next_id: AtomicU64::new(1),
-            table: Mutex::new(Table::new(caps)),
+            table: Mutex::new(Table::new(caps, Arc::clone(&totals))),
+            totals,
+            heap_return: HeapReturn::new(settings.return_memory),
             child_started: Notify::new(),
             idle: Notify::new(),
             idle_blocking: Condvar::new(),
@@ -109,9 +125,18 @@ impl Core {
         &self.hooks
     }
 
-    /// The bound on captured output, and what of it is in use.
-    pub(super) fn retained(&self) -> &RetainedBytes {
-        &self.retained
+    /// What the host holds for all owners.
+    pub(super) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    pub(super) fn heap_return(&self) -> &HeapReturn {
+        &self.heap_return
+    }
+
+    /// The bound on entries.
+    pub(super) fn max_entries(&self) -> usize {
+        self.max_entries
     }
 
     /// The supervisors' buffer for one read.
@@ -141,7 +166,7 @@ impl Core {
 
     /// Adds a guest of `owner`.
     pub(crate) fn enter(&self, owner: OwnerKey) -> GuestKey {
-        let guest = self.table.lock().enter(owner);
+        let guest = self.table.lock().enter(owner, Instant::now());
         let owner = Owner {
             component: guest.owner().component(),
             tenant: guest.owner().tenant(),
@@ -169,20 +194,16 @@ impl Core {
         }
     }
 
-    /// Takes a place and the quotas for one child; the rate is charged even where
-    /// the request is refused. [`Core::insert`] uses the place, [`Core::cancel`]
-    /// gives it back.
+    /// Takes the quotas of one child; the rate is charged even where the request is refused.
+    /// [`Core::cancel`] gives the rest back where nothing starts.
     pub(crate) fn admit(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
         let admitted = self.table.lock().admit(guest, quotas, Instant::now());
-        self.discard(admitted?);
-        Ok(())
+        Ok(admitted?)
     }
 
     /// Does what [`Core::admit`] does for a request whose rate is charged already.
     pub(crate) fn readmit(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
-        let admitted = self.table.lock().readmit(guest, quotas);
-        self.discard(admitted?);
-        Ok(())
+        Ok(self.table.lock().readmit(guest, quotas)?)
     }
 
     /// Gives back what [`Core::admit`] took.
@@ -213,13 +234,15 @@ impl Core {
     }
 
     /// The child's tree is gone and its output complete.
-    pub(super) fn complete(&self, record: &Record, status: ExitStatus, at: SystemTime) {
+    pub(super) fn complete(self: &Arc<Self>, record: &Record, status: ExitStatus, at: SystemTime) {
+        record.settle();
         self.emit_of(record, || exit_event(record, status, at));
         let mut table = self.table.lock();
         let removed = table.complete(record.id());
         let is_idle = table.is_idle();
         drop(table);
         self.discard(removed);
+        self.return_memory_soon();
         self.notify_if(is_idle);
     }
 
@@ -229,9 +252,10 @@ impl Core {
     }
 
     /// The child's handle is gone.
-    pub(crate) fn release(&self, record: &Record) {
+    pub(crate) fn release(self: &Arc<Self>, record: &Record) {
         let removed = self.table.lock().release(record.id());
         self.discard(removed);
+        self.return_memory_soon();
     }
 
     /// Runs `verb` on the table.
@@ -239,20 +263,10 @@ impl Core {
         verb(&mut self.table.lock())
     }
 
-    /// Evicts ended entries until `bytes` more of captured output fit.
-    pub(super) fn make_room(&self, bytes: usize) {
-        while self.retained.is_short_of(bytes) {
-            let Some(evicted) = self.table.lock().evict_oldest() else {
-                return;
-            };
-            self.discard(Some(evicted));
-        }
-    }
-
-    /// Drops what is kept of an entry that left the table.
+    /// Drops what is held for an entry that left the table.
     pub(super) fn discard(&self, removed: Option<Arc<Record>>) {
         if let Some(record) = removed {
-            record.discard_output(&self.retained);
+            record.discard();
         }
     }
 
@@ -333,9 +347,16 @@ impl Core {
         tokio::time::sleep(duration)
     }
 
+    /// Returns whether anybody sees events.
+    fn emits(&self) -> bool {
+        self.on_event.is_some() || tracing::enabled!(tracing::Level::DEBUG)
+    }
+
     /// Emits an event about `record`'s child.
     pub(crate) fn emit_of(&self, record: &Record, kind: impl FnOnce() -> EventKind) {
-        self.emit(record.owner(), record.request(), kind);
+        if self.emits() {
+            self.emit(record.owner(), &record.request(), kind);
+        }
     }
 
     /// Emits an event about a request of `owner`.
@@ -345,7 +366,7 @@ impl Core {
         request: &Request,
         kind: impl FnOnce() -> EventKind,
     ) {
-        if self.on_event.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
+        if !self.emits() {
             return;
         }
         let event = Event {
@@ -353,7 +374,9 @@ impl Core {
             time: SystemTime::now(),
             component: Arc::clone(owner.component()),
             command: request.program.clone(),
+            arg0: request.arg0.clone(),
             args: request.args.clone(),
+            raw_args: request.raw_args.clone(),
         };
         tracing::debug!(?event);
         let Some(on_event) = &self.on_event else {
@@ -372,6 +395,7 @@ fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind 
     EventKind::Exit {
         id: record.id(),
         status,
+        signal: record.end_signal().get().copied(),
         seconds: at
             .duration_since(record.started_at())
             .unwrap_or_default()

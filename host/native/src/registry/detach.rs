@@ -74,7 +74,6 @@ impl Core {
             .and_then(|key| self.with_table(|table| table.attach(guest, &key)));
         let record = attached.ok_or(SpawnError::NoEntry)?;
         record.set_lifetime(None);
-        self.emit_of(&record, || EventKind::Attached { id: record.id() });
         Ok(record)
     }
 }

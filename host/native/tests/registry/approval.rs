@@ -405,11 +405,14 @@ async fn a_request_whose_directory_changes_while_the_approver_decides_does_not_r
 async fn a_veto_denies_what_grant_and_approver_allow() {
     let approver = ScriptedApprover::new(Answer::AllowOnce);
     let builder = Registry::builder().approver(approver.clone());
-    let (registry, events) = build(builder.veto(|question| match question.argv[1].as_str() {
-        "bad" => Err("it is bad".into()),
-        "worse" => panic!("the test wants this panic"),
-        _ => Ok(()),
-    }));
+    let (registry, events) =
+        build(
+            builder.veto(|question| match question.argv[1].to_str().expect("text") {
+                "bad" => Err("it is bad".into()),
+                "worse" => panic!("the test wants this panic"),
+                _ => Ok(()),
+            }),
+        );
     let guest = registry.guest(grant("max-total = 2"), "");
     for request in [free("bad"), echo("bad")] {
         let reason = denied(guest.spawn_with_approval(&request).await, &events);

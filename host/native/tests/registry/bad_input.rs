@@ -22,7 +22,7 @@ const PLACES: [Place; 5] = [
         ..sh("true")
     }),
     ("variable value", |text| Command {
-        env: vec![("V".into(), text)],
+        env: vec![("V".into(), text.into())],
         ..sh("true")
     }),
     ("working directory", |text| Command {

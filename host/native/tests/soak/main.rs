@@ -21,6 +21,7 @@ mod tally;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use capspawn_native::Holdings;
 use capspawn_native::launch::Launcher as _;
 use capspawn_native::sandbox::{Confinement, NativeLauncher, Sandbox, Tier};
 use driver::Driver;
@@ -99,7 +100,9 @@ fn run(tier: Tier, operations: u64, seed: u64) -> Tally {
             tally += driver.join().expect("the driver does not panic");
         }
     });
-    eventually("return of all slots", || fixture.registry.is_empty());
+    eventually("return of all slots and all that was held", || {
+        fixture.registry.is_empty() && fixture.registry.host_holdings().held == Holdings::default()
+    });
     tally
 }
 

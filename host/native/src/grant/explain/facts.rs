@@ -1,5 +1,6 @@
 //! The facts of an explanation, in one list for people and programs.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
@@ -128,7 +129,7 @@ fn started(plan: &Plan, facts: &mut Vec<Fact>) {
         "arguments",
         format!("{:?}", plan.argv),
         "argv",
-        json!(plan.argv),
+        Value::Array(plan.argv.iter().map(|it| text_value(it)).collect()),
     ));
     for (name, value) in &plan.env {
         facts.push(Fact::line("env", format!("{name}={value:?}")));
@@ -136,7 +137,7 @@ fn started(plan: &Plan, facts: &mut Vec<Fact>) {
     let env: Map<_, _> = plan
         .env
         .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
+        .map(|(name, value)| (name.clone(), text_value(value)))
         .collect();
     facts.push(Fact::entry("env", json!(env)));
     let cwd = &plan.cwd.path;
@@ -232,7 +233,11 @@ fn confinement(plan: &Plan, allows_stdin: bool, facts: &mut Vec<Fact>) {
 
 /// Returns a path as a string. JSON has no strings that are not UTF-8.
 fn path_value(path: &Path) -> Value {
-    json!(path.to_string_lossy())
+    text_value(path.as_os_str())
+}
+
+fn text_value(text: &OsStr) -> Value {
+    json!(text.to_string_lossy())
 }
 
 fn words(list: &[FsRoot]) -> String {

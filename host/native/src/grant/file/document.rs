@@ -1,5 +1,7 @@
 //! A grant file as it is written: syntax and keys are checked, no file is opened yet.
 
+use std::ffi::OsString;
+
 use super::diagnostics::{Diagnostics, Offset};
 use super::layer::Layer;
 use super::pattern::Pattern;
@@ -57,6 +59,7 @@ pub(in crate::grant) struct CommandEntry {
     pub(in crate::grant) program: Text,
     pub(in crate::grant) sha256: Option<Text>,
     pub(in crate::grant) arg0: Option<String>,
+    pub(in crate::grant) allow_arg0: Vec<Text>,
     pub(in crate::grant) fixed: Vec<String>,
     pub(in crate::grant) args: Vec<Pattern>,
     pub(in crate::grant) effect: Effect,
@@ -70,7 +73,7 @@ pub(in crate::grant) struct CommandEntry {
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Example {
     pub(in crate::grant) at: Offset,
-    pub(in crate::grant) args: Vec<String>,
+    pub(in crate::grant) args: Vec<OsString>,
     pub(in crate::grant) matches: bool,
 }
 
@@ -126,6 +129,16 @@ impl Section {
             quotas.max_total = count;
         }
         quotas.rate = fields.with_unit("rate", units::rate, out);
+        quotas.max_held_children = Quotas::held_children_for(quotas.max_live);
+        if let Some(count) = fields.count("max-held-children", out) {
+            quotas.max_held_children = u32::try_from(count).unwrap_or(u32::MAX);
+        }
+        if let Some(bytes) = fields.with_unit("max-held-memory", units::bytes, out) {
+            quotas.max_held_bytes = bytes;
+        }
+        if let Some(count) = fields.count("max-held-descriptors", out) {
+            quotas.max_held_descriptors = u32::try_from(count).unwrap_or(u32::MAX);
+        }
         let detach = read_detach(&mut fields, out);
         let layer = Layer::take(&mut fields, out);
         let commands = match fields.take("command") {
@@ -189,6 +202,7 @@ impl CommandEntry {
         };
         let sha256 = fields.string("sha256", out);
         let arg0 = fields.string("arg0", out).map(|text| text.value);
+        let allow_arg0 = fields.strings("allow-arg0", out).unwrap_or_default();
         let fixed = values(fields.strings("fixed", out));
         let args = Pattern::take_all(&mut fields, "args", out);
         let effect = fields
@@ -205,6 +219,7 @@ impl CommandEntry {
             program: program?,
             sha256,
             arg0,
+            allow_arg0,
             fixed,
             args,
             effect,
@@ -232,7 +247,7 @@ fn read_examples(
         let args = tokens
             .iter()
             .filter_map(|token| table::string(token, key, out))
-            .map(|text| text.value)
+            .map(|text| text.value.into())
             .collect();
         examples.push(Example {
             at: item.at,

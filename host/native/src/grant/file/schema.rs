@@ -73,6 +73,12 @@ struct Settings {
     /// Whether the guest may provide standard input, which some programs run like an
     /// argument; true if absent.
     stdin: Option<bool>,
+    /// Whether the guest may connect the standard streams with files below `fs.read` and
+    /// `fs.write`; false if absent.
+    redirect: Option<bool>,
+    /// Whether the guest may use arguments, and values of variables, that are not UTF-8;
+    /// false if absent.
+    allow_bytes: Option<bool>,
     env: Option<Env>,
     fs: Option<Fs>,
     limits: Option<Limits>,
@@ -212,6 +218,15 @@ struct Component {
     /// Children per time, such as `20/min`.
     #[schemars(default)]
     rate: Option<String>,
+    /// Children that the host holds, running and ended.
+    #[schemars(default)]
+    max_held_children: Option<u32>,
+    /// Captured output, arguments and unread standard input that the host holds, such as `64MiB`.
+    #[schemars(default)]
+    max_held_memory: Option<String>,
+    /// Descriptors that the host holds: pipes, and streams that outlive their child.
+    #[schemars(default)]
+    max_held_descriptors: Option<u32>,
     #[schemars(default)]
     detach: Option<Detach>,
     #[schemars(flatten)]
@@ -244,6 +259,9 @@ struct Command {
     /// `argv[0]`; the program's path if absent.
     #[schemars(default)]
     arg0: Option<String>,
+    /// Names that the guest may use as `argv[0]` instead; a `*` at the end covers any rest.
+    #[schemars(default)]
+    allow_arg0: Vec<String>,
     /// Arguments before the guest's.
     #[schemars(default)]
     fixed: Vec<String>,

@@ -1,23 +1,26 @@
 //! One command of a grant, compiled: its decision on a request.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
 use super::any_program::{ChildFs, Found};
-use super::environment::Environment;
+use super::environment::{Environment, covers};
 use super::executable::Executable;
 use super::matcher::{self, Mismatch};
 use super::settings::Cwd;
+use super::stream_files;
 use crate::command::Command;
-use crate::confinement::{Confinement, FsRoot, open_resolved};
+use crate::confinement::{Confinement, FsRoot, FsRules, open_resolved};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::grant::file::document::Effect;
 use crate::grant::file::pattern::{Pattern, PatternKind};
 use crate::grant::paths::{self, is_denied, is_under};
 use crate::grant::suggestion;
-use crate::launch::{LaunchError, Plan, Stage, WorkingDirectory};
+use crate::launch::{Identity, LaunchError, Plan, Stage, StreamFiles, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
 use crate::streams::{Stdin, Streams};
 
@@ -31,6 +34,8 @@ pub(in crate::grant) struct Rule {
     pub(in crate::grant) target: Target,
     /// `argv[0]`; if none, the program's path, or what the guest wrote for any program.
     pub(in crate::grant) arg0: Option<String>,
+    /// The names that the guest may use as `argv[0]`; `*` at the end covers any rest.
+    pub(in crate::grant) allow_arg0: Vec<String>,
     pub(in crate::grant) fixed: Vec<String>,
     pub(in crate::grant) args: Vec<Pattern>,
     pub(in crate::grant) environment: Environment,
@@ -42,6 +47,12 @@ pub(in crate::grant) struct Rule {
     pub(in crate::grant) confinement: Arc<Confinement>,
     pub(in crate::grant) disclose_pid: bool,
     pub(in crate::grant) allows_stdin: bool,
+    /// Whether the guest may connect standard streams with files below the roots.
+    pub(in crate::grant) allows_redirect: bool,
+    /// Whether arguments and values of variables need not be UTF-8.
+    pub(in crate::grant) allows_bytes: bool,
+    /// The user that children run as.
+    pub(in crate::grant) identity: Identity,
 }
 
 /// What a rule starts.
@@ -74,6 +85,8 @@ impl Rule {
         };
         self.match_args(&command.args, &cwd.path)
             .map_err(|mismatch| self.denied_argument(command, &mismatch))?;
+        self.check_bytes(command)?;
+        self.check_arg0(command.arg0.as_deref())?;
         let env = self
             .environment
             .decide(&command.env)
@@ -88,6 +101,11 @@ impl Rule {
         if command.stdin != Stdin::Null && !self.allows_stdin {
             return Err(self.denied_stdin().into());
         }
+        let streams = Streams {
+            stdin: command.stdin.clone(),
+            stdout: command.stdout.clone(),
+            stderr: command.stderr.clone(),
+        };
         let mut confinement = self.confinement.clone();
         let (executable, named) = match &self.target {
             Target::File(loaded) => {
@@ -113,18 +131,18 @@ impl Rule {
             limits.wall = limits.wall.min(timeout);
         }
         let program = executable.program().clone();
-        let arg0 = self.arg0.clone().or(named);
-        let mut argv = vec![arg0.unwrap_or_else(|| program.path.to_string_lossy().into_owned())];
-        argv.extend(executable.leading());
-        argv.extend(self.fixed.iter().chain(&command.args).cloned());
+        let arg0 = command.arg0.clone().or(self.arg0.clone()).or(named);
+        let arg0 = arg0.map_or_else(|| program.path.clone().into_os_string(), OsString::from);
+        let mut argv = vec![arg0];
+        argv.extend(executable.leading().map(OsString::from));
+        argv.extend(self.fixed.iter().map(OsString::from));
+        argv.extend(command.args.iter().cloned());
+        let files = self.files(&streams, &cwd.path, &confinement.fs)?;
         let plan = Plan {
             name: self.name.clone(),
             request: command.request(),
-            streams: Streams {
-                stdin: command.stdin.clone(),
-                stdout: command.stdout,
-                stderr: command.stderr,
-            },
+            streams,
+            files,
             program,
             script: executable.script().cloned(),
             argv,
@@ -138,41 +156,110 @@ impl Rule {
         Ok((plan, executable))
     }
 
+    /// Returns the files of the streams, which must lie below the roots in `fs`.
+    pub(in crate::grant) fn files(
+        &self,
+        streams: &Streams,
+        cwd: &Path,
+        fs: &FsRules,
+    ) -> Result<StreamFiles, Denial> {
+        let files = stream_files::decide(streams, cwd, fs, self.identity);
+        let denied = |would_allow: Option<String>, reason: String| Denial {
+            nearest: Some(self.name.clone()),
+            would_allow,
+            ..Denial::new(DeniedItem::Stdio, reason)
+        };
+        let files = files.map_err(|refusal| denied(refusal.would_allow(), refusal.to_string()))?;
+        if files != StreamFiles::default() && !self.allows_redirect {
+            let reason = "the request names a file for a standard stream, and the command has redirect = false";
+            return Err(denied(Some(suggestion::redirect()), reason.to_owned()));
+        }
+        Ok(files)
+    }
+
+    /// Refuses arguments and values that are not UTF-8, unless the rule allows them.
+    fn check_bytes(&self, command: &Command) -> Result<(), Denial> {
+        if self.allows_bytes {
+            return Ok(());
+        }
+        let denied = |item, what: String| Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: Some(suggestion::bytes()),
+            ..Denial::new(item, format!("{what} is not UTF-8"))
+        };
+        let is_raw = |text: &OsString| text.to_str().is_none();
+        if let Some(place) = command.args.iter().position(is_raw) {
+            let what = format!("argument {}", place + 1);
+            return Err(denied(DeniedItem::Argument, what));
+        }
+        match command.env.iter().find(|(_, value)| is_raw(value)) {
+            Some((name, _)) => {
+                let what = format!("the value of variable {}", suggestion::escaped(name));
+                Err(denied(DeniedItem::Environment, what))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses an `argv[0]` that the rule does not list.
+    fn check_arg0(&self, arg0: Option<&str>) -> Result<(), Denial> {
+        let Some(arg0) = arg0 else { return Ok(()) };
+        if self.allow_arg0.iter().any(|allowed| covers(allowed, arg0)) {
+            return Ok(());
+        }
+        let reason = format!("argv[0] {} is not allowed", suggestion::escaped(arg0));
+        Err(Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: suggestion::arg0(arg0),
+            ..Denial::new(DeniedItem::Argument, reason)
+        })
+    }
+
     /// Matches arguments against the patterns; relative paths are relative to `cwd`.
-    pub(in crate::grant) fn match_args(&self, args: &[String], cwd: &Path) -> Result<(), Mismatch> {
+    pub(in crate::grant) fn match_args(
+        &self,
+        args: &[OsString],
+        cwd: &Path,
+    ) -> Result<(), Mismatch> {
         matcher::matches(&self.args, args, |pattern, token| {
             self.accepts(pattern, token, cwd)
         })
     }
 
-    fn accepts(&self, pattern: &Pattern, token: &str, cwd: &Path) -> bool {
+    fn accepts(&self, pattern: &Pattern, token: &OsStr, cwd: &Path) -> bool {
         // A rule that refuses matches options too: what it does not match, another rule may
         // allow.
-        let plain = self.effect == Effect::Deny || !token.starts_with(['-', '@']);
+        let plain = |token: &OsStr| {
+            self.effect == Effect::Deny || !matches!(token.as_bytes(), [b'-' | b'@', ..])
+        };
         match &pattern.kind {
-            PatternKind::Literal(text) => text == token,
-            PatternKind::Any { dash } => *dash || plain,
-            PatternKind::OneOf(texts) => texts.iter().any(|text| text == token),
+            PatternKind::Literal(text) => token == text.as_str(),
+            PatternKind::Any { dash } => *dash || plain(token),
+            PatternKind::OneOf(texts) => texts.iter().any(|text| token == text.as_str()),
             PatternKind::Int { min, max, prefix } => token
-                .strip_prefix(prefix.as_str())
+                .to_str()
+                .and_then(|token| token.strip_prefix(prefix.as_str()))
                 .and_then(|digits| Some((digits, digits.parse::<i64>().ok()?)))
                 // Each number has one spelling: without plus and leading zeros.
                 .is_some_and(|(digits, number)| {
                     (*min..=*max).contains(&number) && number.to_string() == digits
                 }),
             PatternKind::Path(path) => {
-                token
-                    .strip_prefix(path.prefix.as_str())
-                    .is_some_and(|rest| {
-                        let plain = self.effect == Effect::Deny || !rest.starts_with(['-', '@']);
-                        plain && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
-                    })
+                let rest = token.as_bytes().strip_prefix(path.prefix.as_bytes());
+                rest.map(OsStr::from_bytes).is_some_and(|rest| {
+                    plain(rest) && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
+                })
             }
-            PatternKind::Regex(_, regex) => regex.is_match(token),
+            // An expression says nothing about what is not text: it allows none of it, and
+            // refuses all of it.
+            PatternKind::Regex(_, regex) => match token.to_str() {
+                Some(token) => regex.is_match(token),
+                None => self.effect == Effect::Deny,
+            },
         }
     }
 
-    fn is_inside(&self, path: &str, under: &[PathBuf], cwd: &Path) -> bool {
+    fn is_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path) -> bool {
         paths::resolve(cwd, Path::new(path)).is_ok_and(|real| {
             under.iter().any(|root| real.starts_with(root)) && !is_denied(&real, &self.deny)
         })
@@ -284,7 +371,7 @@ impl Rule {
     /// Returns which argument no pattern takes, and what was expected there.
     pub(in crate::grant) fn explain_mismatch(
         &self,
-        args: &[String],
+        args: &[OsString],
         mismatch: &Mismatch,
     ) -> String {
         let tried: Vec<_> = mismatch
@@ -298,7 +385,7 @@ impl Rule {
         };
         match args.get(mismatch.index) {
             Some(token) => {
-                let token = suggestion::escaped(token);
+                let token = suggestion::escaped_os(token);
                 format!("argument {} is {token}: {expected}", mismatch.index + 1)
             }
             None => format!("after {} arguments: {expected}", mismatch.index),

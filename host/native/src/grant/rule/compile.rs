@@ -164,6 +164,7 @@ impl Compiler<'_, '_> {
             effect: entry.effect,
             target,
             arg0: entry.arg0.clone(),
+            allow_arg0: allow_arg0(entry, self.out),
             fixed: entry.fixed.clone(),
             args,
             environment,
@@ -174,6 +175,9 @@ impl Compiler<'_, '_> {
             confinement,
             disclose_pid: settings.disclose_pid,
             allows_stdin: settings.stdin,
+            allows_redirect: settings.redirect,
+            allows_bytes: settings.allow_bytes,
+            identity: self.identity,
         };
         self.examples(entry, &rule, settings.default_cwd());
         Some(rule)
@@ -287,7 +291,12 @@ impl Compiler<'_, '_> {
         if entry.effect == Effect::Deny {
             return Some(Target::Nothing);
         }
-        if let Some(name) = interpreter_name(path)
+        let named = entry
+            .arg0
+            .iter()
+            .chain(entry.allow_arg0.iter().map(|it| &it.value));
+        let mut acts_as = named.filter_map(|name| acts_as(name));
+        if let Some(name) = interpreter_name(path).or_else(|| acts_as.next())
             && !entry.interpreter
             && entry.args.iter().any(Pattern::is_wild)
         {
@@ -343,6 +352,31 @@ impl Compiler<'_, '_> {
             }
         }
     }
+}
+
+/// Returns the interpreter that a program with this `argv[0]` acts as, where it has several in one
+/// file. A login shell has a dash first. A pattern could cover every name.
+fn acts_as(arg0: &str) -> Option<String> {
+    if arg0.ends_with('*') {
+        return Some(format!("a program whose argv[0] may be {arg0:?}"));
+    }
+    let name = arg0.strip_prefix('-').unwrap_or(arg0);
+    interpreter_name(Path::new(name))
+}
+
+/// Returns the names that the guest may use as `argv[0]`.
+fn allow_arg0(entry: &CommandEntry, out: &mut Diagnostics<'_>) -> Vec<String> {
+    for name in &entry.allow_arg0 {
+        let prefix = name.value.strip_suffix('*').unwrap_or(&name.value);
+        if prefix.contains('*') {
+            out.push(name.at, "`*` is only allowed at the end of a name");
+        }
+        if prefix.contains('\0') {
+            out.push(name.at, "`allow-arg0` contains a NUL");
+        }
+    }
+    let names = entry.allow_arg0.iter();
+    names.map(|name| name.value.clone()).collect()
 }
 
 /// Warns of write roots with which programs do not work as outside.

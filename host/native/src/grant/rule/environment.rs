@@ -2,6 +2,7 @@
 //! `set`, then the guest's variables that `allow` names. Nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 
 use super::settings::Settings;
 
@@ -62,9 +63,12 @@ impl Environment {
     /// Returns the child's environment, or the first name that is not allowed.
     pub(in crate::grant) fn decide<'r>(
         &self,
-        request: &'r [(String, String)],
-    ) -> Result<Vec<(String, String)>, &'r str> {
-        let mut env = self.base.clone();
+        request: &'r [(String, OsString)],
+    ) -> Result<Vec<(String, OsString)>, &'r str> {
+        let base = self.base.iter();
+        let mut env: BTreeMap<_, OsString> = base
+            .map(|(name, value)| (name.clone(), value.into()))
+            .collect();
         for (name, value) in request {
             if !self.allows(name) {
                 return Err(name);
@@ -99,7 +103,7 @@ fn is_dangerous(name: &str) -> bool {
 }
 
 /// Returns whether a name, or a prefix followed by `*`, covers `name`.
-fn covers(pattern: &str, name: &str) -> bool {
+pub(super) fn covers(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(prefix) => name.starts_with(prefix),
         None => pattern == name,
@@ -118,8 +122,8 @@ mod tests {
         }
     }
 
-    fn request(name: &str) -> [(String, String); 1] {
-        [(name.to_owned(), "x".to_owned())]
+    fn request(name: &str) -> [(String, OsString); 1] {
+        [(name.to_owned(), "x".into())]
     }
 
     #[test]
@@ -138,10 +142,7 @@ mod tests {
 
     #[test]
     fn the_last_of_two_values_wins() {
-        let twice = [
-            ("A".to_owned(), "1".to_owned()),
-            ("A".to_owned(), "2".to_owned()),
-        ];
+        let twice = [("A".to_owned(), "1".into()), ("A".to_owned(), "2".into())];
         let env = environment(&["A"]).decide(&twice).expect("it is allowed");
         assert!(env.contains(&("A".into(), "2".into())) && env.len() == 2);
     }

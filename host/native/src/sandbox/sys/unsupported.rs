@@ -1,12 +1,14 @@
 //! The launcher on a system without a sandbox: it refuses every launch.
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::confinement::{Confinement, Enforcement, Tier};
 use crate::launch::{
     ChildStdio, Identity, LaunchError, Launcher, NoLauncher, OwnerUids, Plan, Process, RunAs,
-    Scope, Stage,
+    Scope, Stage, StreamFile,
 };
 
 /// Refuses every launch: this system has no sandbox.
@@ -97,4 +99,28 @@ impl DescriptorTable {
 /// Returns none.
 pub(crate) fn shared_memory_device() -> Option<u64> {
     None
+}
+
+/// Does nothing: no children run, so there is little to give back.
+pub(crate) fn return_free_memory() {}
+
+/// Why a file is not opened.
+#[derive(Debug)]
+pub(crate) enum FileFault {
+    /// Not on this system.
+    #[expect(dead_code, reason = "as on Linux")]
+    Refused(String),
+    /// Not on this system.
+    #[expect(dead_code, reason = "as on Linux")]
+    Missing,
+    /// This system has no launcher.
+    System(io::Error),
+}
+
+/// Opens nothing: no child is started.
+pub(crate) fn open_stream_file(
+    _file: &StreamFile,
+    _refusal: impl Fn(&Path) -> Option<&'static str> + Sync,
+) -> Result<OwnedFd, FileFault> {
+    Err(FileFault::System(io::Error::other(NoLauncher)))
 }

@@ -1,8 +1,10 @@
 //! The launcher: it chooses the mechanism that confines a child, a session in tier A and a
 //! single process in tiers B and C.
 
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, OnceLock};
 
 use super::fd::cstrings::CStrings;
@@ -32,7 +34,7 @@ use crate::launch::{
 pub struct NativeLauncher {
     /// The tier that the embedder requires.
     tier: Option<Tier>,
-    spawner: Spawner,
+    spawner: Arc<Spawner>,
     policies: PolicyCache,
     sessions: SessionPool,
     /// The temporary directories of guests without a session.
@@ -46,7 +48,7 @@ impl NativeLauncher {
     pub(super) fn over(spawner: Spawner, tier: Option<Tier>) -> Self {
         Self {
             tier,
-            spawner,
+            spawner: Arc::new(spawner),
             policies: PolicyCache::default(),
             sessions: SessionPool::default(),
             tmp_dirs: TmpDirs::default(),
@@ -139,11 +141,12 @@ impl NativeLauncher {
         let GuestPart { tmp, policy, lease } = self.guest_part(tier, scope, plan)?;
         let mut env = CStrings::new();
         for (name, value) in &plan.env {
-            env.push(&[name, "=", value]).map_err(at(Stage::Spawn))?;
+            env.push(&[name.as_bytes(), b"=", value.as_bytes()])
+                .map_err(at(Stage::Spawn))?;
         }
         // A path that is no text was not chosen.
         if let Some(path) = tmp.as_ref().and_then(|tmp| tmp.path().to_str()) {
-            env.push(&[tmp::VARIABLE, "=", path])
+            env.push(&[tmp::VARIABLE.as_bytes(), b"=", path.as_bytes()])
                 .map_err(at(Stage::Spawn))?;
         }
         let null = null_device(stdio).map_err(at(Stage::Stdio))?;
@@ -168,7 +171,7 @@ impl NativeLauncher {
             .and_then(|mark| limits.push(mark));
         let mut start = Start {
             program: program.as_fd(),
-            argv: plan.argv.iter().map(String::as_str).collect(),
+            argv: plan.argv.iter().map(OsString::as_os_str).collect(),
             env,
             cwd: cwd.as_fd(),
             stdio: [&stdin, &stdout, &stderr].map(|stream| stream.as_fd().as_raw_fd()),

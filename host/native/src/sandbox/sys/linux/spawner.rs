@@ -43,6 +43,7 @@ use self::watchdog::Watchdog;
 use super::cgroup::Cgroups;
 use super::fd::stdio::above_stdio;
 use super::owners::Owners;
+use super::server::Announcements;
 use super::spawned::Spawned;
 use crate::launch::{Identity, LaunchError, OwnerUids, Stage};
 use crate::limits::Limits;
@@ -59,6 +60,8 @@ pub(crate) struct Spawner {
     vfork: Vfork,
     /// The sealed memfd with `capspawn-init`.
     init_image: OnceLock<OwnedFd>,
+    /// Made by the first session, or the first server.
+    announcements: OnceLock<Arc<Announcements>>,
     watchdog: Mutex<Option<Arc<Watchdog>>>,
     alone: Mutex<Option<Arc<AloneServers>>>,
     tasks: UserTasks,
@@ -79,6 +82,7 @@ impl Spawner {
         Self {
             vfork: Vfork::new(legacy_clone),
             init_image: OnceLock::new(),
+            announcements: OnceLock::new(),
             watchdog: Mutex::new(None),
             alone: Mutex::new(None),
             tasks: UserTasks::default(),

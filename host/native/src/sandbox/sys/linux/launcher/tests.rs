@@ -52,6 +52,11 @@ fn launcher(run_as: Option<Identity>, legacy_clone: bool, fault: Fault) -> Nativ
     NativeLauncher::over(spawner, Some(Tier::B))
 }
 
+fn set_fault(launcher: &mut NativeLauncher, fault: Fault) {
+    let spawner = Arc::get_mut(&mut launcher.spawner);
+    spawner.expect("nothing else has it").set_fault(fault);
+}
+
 fn null() -> ChildStdio {
     ChildStdio::default()
 }
@@ -269,7 +274,7 @@ fn a_tree_whose_server_was_killed_ends_with_its_handle() {
     plan.argv = vec![
         "sh".into(),
         "-c".into(),
-        SCATTERED.replace("MARKER", &marker),
+        SCATTERED.replace("MARKER", &marker).into(),
     ];
     for run_as in identities() {
         // A cgroup of version 2 names the tree too.
@@ -403,7 +408,7 @@ fn a_probe_that_met_a_shortage_is_repeated_and_its_report_is_not_cached() {
         };
         assert!(!required(&launcher), "errno {errno}");
         assert!(launcher.findings().breaches.is_err(), "errno {errno}");
-        launcher.spawner.set_fault(Fault::NONE);
+        set_fault(&mut launcher, Fault::NONE);
         assert_eq!(required(&launcher), again, "errno {errno}");
         assert_eq!(
             launcher.findings().breaches.is_ok(),
@@ -428,10 +433,13 @@ fn a_shortage_does_not_select_a_weaker_tier() {
             .enforcement(&Confinement::default())
             .admits(Sandbox::Required)
     );
-    launcher.spawner.set_fault(Fault {
-        errno: libc::EPERM,
-        ..fault
-    });
+    set_fault(
+        &mut launcher,
+        Fault {
+            errno: libc::EPERM,
+            ..fault
+        },
+    );
     assert_eq!(launcher.findings().tier, Tier::B);
 }
 

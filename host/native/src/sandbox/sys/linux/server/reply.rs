@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     fn no_announcements() -> Announcements {
-        Announcements::new().expect("a socket").0
+        Announcements::new().expect("a socket")
     }
 
     /// Returns the reply of a server that sends `message` and ends.

@@ -97,7 +97,11 @@ impl Child {
         let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
         match waitid(WaitId::PidFd(self.spawned.pidfd.as_fd()), options) {
             // On ECHILD other code has reaped it.
-            Ok(_) | Err(Errno::CHILD) => Ok(true),
+            Ok(_) | Err(Errno::CHILD) => {
+                // Notes it, so that the tree's server kills nothing.
+                let _ = self.tree.is_empty();
+                Ok(true)
+            }
             Err(errno) => Err(errno.into()),
         }
     }

@@ -71,8 +71,8 @@ impl Tree {
         self
     }
 
-    /// Sends `signal` to all processes of the tree of `leader`. After the end of the leader a tree that
-    /// has never had another task is not searched.
+    /// Sends `signal` to all processes of the tree of `leader`. After the end of the leader a tree of
+    /// which nothing is left is not searched.
     ///
     /// # Errors
     ///
@@ -86,13 +86,10 @@ impl Tree {
     ) -> io::Result<()> {
         let in_group = || unless_gone(kill_process_group(leader.pid, raw(signal)));
         let is_kill = signal == Signal::Kill;
+        if is_kill && has_ended && self.is_empty() {
+            return Ok(());
+        }
         if is_kill && let Some(cgroup) = &self.cgroup {
-            if has_ended && cgroup.had_one_task() {
-                if let Some(server) = &self.server {
-                    server.mark_empty();
-                }
-                return Ok(());
-            }
             cgroup.kill();
         }
         let Some(server) = &self.server else {
@@ -126,6 +123,19 @@ impl Tree {
         let ended = self.mark.as_ref().map_or(Ok(()), marked::kill_all);
         if let Err(error) = ended {
             tracing::warn!(%error, "a tree cannot be ended");
+        }
+    }
+
+    /// Returns whether nothing is left of the tree, whose leader has ended; false where that would take a search.
+    pub(crate) fn is_empty(&self) -> bool {
+        let had_one_task = self.cgroup.as_ref().is_some_and(Leaf::had_one_task);
+        match &self.server {
+            Some(server) if had_one_task => {
+                server.mark_empty();
+                true
+            }
+            Some(server) => server.is_empty(),
+            None => had_one_task,
         }
     }
 
