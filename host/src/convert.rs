@@ -54,12 +54,15 @@ macro_rules! conversions {
             }
         }
 
-        impl From<capspawn_native::ExitStatus> for $types::ExitStatus {
-            fn from(status: capspawn_native::ExitStatus) -> Self {
-                match status {
+        impl From<crate::child::End> for $types::ExitStatus {
+            fn from(end: crate::child::End) -> Self {
+                match end.status {
                     capspawn_native::ExitStatus::Exited(code) => Self::Exited(code),
                     capspawn_native::ExitStatus::Signaled(signal) => Self::Signaled(signal),
-                    capspawn_native::ExitStatus::Killed(reason) => Self::Killed(reason.into()),
+                    capspawn_native::ExitStatus::Killed(reason) => Self::Killed($types::Kill {
+                        reason: reason.into(),
+                        signal: end.signal,
+                    }),
                 }
             }
         }
@@ -93,20 +96,20 @@ macro_rules! conversions {
 
         impl
             From<(
-                capspawn_native::ExitStatus,
+                crate::child::End,
                 capspawn_native::Captured,
                 capspawn_native::Captured,
             )> for $types::Output
         {
             fn from(
-                (status, stdout, stderr): (
-                    capspawn_native::ExitStatus,
+                (end, stdout, stderr): (
+                    crate::child::End,
                     capspawn_native::Captured,
                     capspawn_native::Captured,
                 ),
             ) -> Self {
                 Self {
-                    status: status.into(),
+                    status: end.into(),
                     stdout: stdout.into(),
                     stderr: stderr.into(),
                 }
@@ -162,6 +165,20 @@ macro_rules! conversions {
                     $types::Signal::Kill => Self::Kill,
                     $types::Signal::User1 => Self::User1,
                     $types::Signal::User2 => Self::User2,
+                    $types::Signal::Stop => Self::Stop,
+                    $types::Signal::Continue => Self::Continue,
+                    $types::Signal::WindowChange => Self::WindowChange,
+                    $types::Signal::Alarm => Self::Alarm,
+                    $types::Signal::BrokenPipe => Self::BrokenPipe,
+                }
+            }
+        }
+
+        impl From<$types::FileMode> for capspawn_native::FileMode {
+            fn from(mode: $types::FileMode) -> Self {
+                match mode {
+                    $types::FileMode::Truncate => Self::Truncate,
+                    $types::FileMode::Append => Self::Append,
                 }
             }
         }

@@ -4,6 +4,7 @@
 //! A guest can set megabytes of options and never spawn. Therefore each setter
 //! charges the guest's budget; a check at the spawn would come too late.
 
+use std::ffi::OsString;
 use std::time::Duration;
 
 use capspawn_native::{Command, Stdin, Stdio};
@@ -17,6 +18,8 @@ use crate::error::{ErrorCode, ProcessError};
 #[derive(Debug, Default)]
 pub struct SpawnOptions {
     template: Command,
+    /// The variables of `set-env-bytes`, which follow those of the template.
+    raw_env: Vec<(String, OsString)>,
     /// The bytes that the template holds, charged to the context.
     bytes: usize,
     /// A setter was called with more than the guest may hold. Every spawn with
@@ -26,7 +29,10 @@ pub struct SpawnOptions {
 
 /// The value that one setter sets.
 pub(crate) enum Setting {
-    Env(Vec<(String, String)>),
+    Env(Vec<(String, OsString)>),
+    EnvBytes(Vec<(String, OsString)>),
+    Args(Vec<OsString>),
+    Arg0(String),
     Cwd(String),
     Stdin(Stdin),
     Stdout(Stdio),
@@ -35,20 +41,30 @@ pub(crate) enum Setting {
 }
 
 impl Setting {
-    /// Returns the bytes of this value, and of the value in `template` that it
+    /// Returns the bytes of this value, and of the value in `options` that it
     /// replaces.
-    fn bytes(&self, template: &Command) -> (usize, usize) {
+    fn bytes(&self, options: &SpawnOptions) -> (usize, usize) {
+        let template = &options.template;
         match self {
             Self::Env(env) => (env_bytes(env), env_bytes(&template.env)),
+            Self::EnvBytes(env) => (env_bytes(env), env_bytes(&options.raw_env)),
+            Self::Args(args) => (args_bytes(args), args_bytes(&template.args)),
+            Self::Arg0(arg0) => (arg0.len(), template.arg0.as_ref().map_or(0, String::len)),
             Self::Cwd(path) => (path.len(), template.cwd.as_ref().map_or(0, String::len)),
             Self::Stdin(stdin) => (stdin_bytes(stdin), stdin_bytes(&template.stdin)),
-            Self::Stdout(_) | Self::Stderr(_) | Self::Timeout(_) => (0, 0),
+            Self::Stdout(stdio) => (stdio_bytes(stdio), stdio_bytes(&template.stdout)),
+            Self::Stderr(stdio) => (stdio_bytes(stdio), stdio_bytes(&template.stderr)),
+            Self::Timeout(_) => (0, 0),
         }
     }
 
-    fn apply(self, template: &mut Command) {
+    fn apply(self, options: &mut SpawnOptions) {
+        let template = &mut options.template;
         match self {
             Self::Env(env) => template.env = env,
+            Self::EnvBytes(env) => options.raw_env = env,
+            Self::Args(args) => template.args = args,
+            Self::Arg0(arg0) => template.arg0 = Some(arg0),
             Self::Cwd(path) => template.cwd = Some(path),
             Self::Stdin(stdin) => template.stdin = stdin,
             Self::Stdout(stdout) => template.stdout = stdout,
@@ -58,16 +74,30 @@ impl Setting {
     }
 }
 
-fn env_bytes(env: &[(String, String)]) -> usize {
+fn env_bytes(env: &[(String, OsString)]) -> usize {
     env.iter()
-        .map(|(name, value)| name.len() + value.len() + size_of::<(String, String)>())
+        .map(|(name, value)| name.len() + value.len() + size_of::<(String, OsString)>())
+        .sum()
+}
+
+fn args_bytes(args: &[OsString]) -> usize {
+    args.iter()
+        .map(|arg| arg.len() + size_of::<OsString>())
         .sum()
 }
 
 fn stdin_bytes(stdin: &Stdin) -> usize {
     match stdin {
         Stdin::Bytes(bytes) => bytes.len(),
-        Stdin::Null | Stdin::Piped => 0,
+        Stdin::File(path) => path.len(),
+        Stdin::Null | Stdin::Piped | Stdin::Child(_) => 0,
+    }
+}
+
+fn stdio_bytes(stdio: &Stdio) -> usize {
+    match stdio {
+        Stdio::File { path, .. } => path.len(),
+        _ => 0,
     }
 }
 
@@ -79,21 +109,22 @@ impl ProcessCtxView<'_> {
         args: Vec<String>,
         options: Option<Resource<SpawnOptions>>,
     ) -> Result<Command, ProcessError> {
-        let template = match options {
+        let mut command = match options {
             None => Command::default(),
             Some(options) => {
                 let options = self.table.get(&options)?;
                 if options.too_big {
                     return Err(ErrorCode::TooBig.into());
                 }
-                options.template.clone()
+                let mut command = options.template.clone();
+                command.env.extend_from_slice(&options.raw_env);
+                command
             }
         };
-        Ok(Command {
-            program,
-            args,
-            ..template
-        })
+        command.program = program;
+        let args = args.into_iter().map(OsString::from);
+        command.args.splice(0..0, args);
+        Ok(command)
     }
 
     /// Builds the command of `run`, which returns no child whose pipes the guest
@@ -118,7 +149,7 @@ impl ProcessCtxView<'_> {
         setting: Setting,
     ) -> wasmtime::Result<()> {
         let options = self.table.get_mut(options)?;
-        let (added, freed) = setting.bytes(&options.template);
+        let (added, freed) = setting.bytes(options);
         let total = self.ctx.options_bytes - freed + added;
         if total > MAX_OPTIONS_BYTES {
             options.too_big = true;
@@ -126,7 +157,7 @@ impl ProcessCtxView<'_> {
         }
         self.ctx.options_bytes = total;
         options.bytes = options.bytes - freed + added;
-        setting.apply(&mut options.template);
+        setting.apply(options);
         Ok(())
     }
 
@@ -156,7 +187,36 @@ macro_rules! host_spawn_options {
                 this: Resource<SpawnOptions>,
                 variables: Vec<(String, String)>,
             ) -> wasmtime::Result<()> {
+                let value = |(name, value): (String, String)| (name, value.into());
+                let variables = variables.into_iter().map(value).collect();
                 self.set_option(&this, Setting::Env(variables))
+            }
+
+            fn set_env_bytes(
+                &mut self,
+                this: Resource<SpawnOptions>,
+                variables: Vec<(String, Vec<u8>)>,
+            ) -> wasmtime::Result<()> {
+                let value = |(name, value): (String, Vec<u8>)| (name, OsString::from_vec(value));
+                let variables = variables.into_iter().map(value).collect();
+                self.set_option(&this, Setting::EnvBytes(variables))
+            }
+
+            fn set_args_bytes(
+                &mut self,
+                this: Resource<SpawnOptions>,
+                args: Vec<Vec<u8>>,
+            ) -> wasmtime::Result<()> {
+                let args = args.into_iter().map(OsString::from_vec).collect();
+                self.set_option(&this, Setting::Args(args))
+            }
+
+            fn set_arg0(
+                &mut self,
+                this: Resource<SpawnOptions>,
+                arg0: String,
+            ) -> wasmtime::Result<()> {
+                self.set_option(&this, Setting::Arg0(arg0))
             }
 
             fn set_cwd(
@@ -191,6 +251,61 @@ macro_rules! host_spawn_options {
                 self.set_option(&this, Setting::Stderr(stderr.into()))
             }
 
+            fn set_stdin_pipe(
+                &mut self,
+                this: Resource<SpawnOptions>,
+                reader: Resource<PassedReader>,
+            ) -> wasmtime::Result<()> {
+                let reader = self.table.delete(reader)?;
+                self.set_option(&this, Setting::Stdin(Stdin::Child(reader)))
+            }
+
+            fn set_stdout_pipe(
+                &mut self,
+                this: Resource<SpawnOptions>,
+                writer: Resource<PassedWriter>,
+            ) -> wasmtime::Result<()> {
+                let writer = self.table.delete(writer)?;
+                self.set_option(&this, Setting::Stdout(Stdio::Child(writer)))
+            }
+
+            fn set_stderr_pipe(
+                &mut self,
+                this: Resource<SpawnOptions>,
+                writer: Resource<PassedWriter>,
+            ) -> wasmtime::Result<()> {
+                let writer = self.table.delete(writer)?;
+                self.set_option(&this, Setting::Stderr(Stdio::Child(writer)))
+            }
+
+            fn set_stdin_file(
+                &mut self,
+                this: Resource<SpawnOptions>,
+                path: String,
+            ) -> wasmtime::Result<()> {
+                self.set_option(&this, Setting::Stdin(Stdin::File(path)))
+            }
+
+            fn set_stdout_file(
+                &mut self,
+                this: Resource<SpawnOptions>,
+                path: String,
+                mode: $types::FileMode,
+            ) -> wasmtime::Result<()> {
+                let mode = mode.into();
+                self.set_option(&this, Setting::Stdout(Stdio::File { path, mode }))
+            }
+
+            fn set_stderr_file(
+                &mut self,
+                this: Resource<SpawnOptions>,
+                path: String,
+                mode: $types::FileMode,
+            ) -> wasmtime::Result<()> {
+                let mode = mode.into();
+                self.set_option(&this, Setting::Stderr(Stdio::File { path, mode }))
+            }
+
             fn set_timeout(
                 &mut self,
                 this: Resource<SpawnOptions>,
@@ -206,4 +321,23 @@ macro_rules! host_spawn_options {
     };
 }
 
-pub(crate) use host_spawn_options;
+/// Implements the resources of passed pipes of one version, whose generated module is `$types`.
+macro_rules! host_passed_pipes {
+    ($types:ident) => {
+        impl $types::HostPipeReader for crate::ProcessCtxView<'_> {
+            fn drop(&mut self, this: Resource<PassedReader>) -> wasmtime::Result<()> {
+                self.table.delete(this)?;
+                Ok(())
+            }
+        }
+
+        impl $types::HostPipeWriter for crate::ProcessCtxView<'_> {
+            fn drop(&mut self, this: Resource<PassedWriter>) -> wasmtime::Result<()> {
+                self.table.delete(this)?;
+                Ok(())
+            }
+        }
+    };
+}
+
+pub(crate) use {host_passed_pipes, host_spawn_options};

@@ -35,12 +35,12 @@ fn main() {
         // Systems keep the low eight bits of an exit code.
         ExitStatus::Exited(code) => (code & 0xff) as u8,
         ExitStatus::Signaled(signal) => 128 + signal,
-        ExitStatus::Killed(reason) => {
+        ExitStatus::Killed(kill) => {
             eprintln!("exec: {program}: {}", ending(output.status));
-            if reason == KillReason::Timeout {
+            if kill.reason == KillReason::Timeout {
                 124
             } else {
-                128 + 9
+                128 + kill.signal.unwrap_or(9)
             }
         }
     });

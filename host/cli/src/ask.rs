@@ -1,18 +1,20 @@
 //! `--ask`: the operator decides at the terminal on commands with `decision = "ask"`.
 
-use std::fmt::{self, Debug, Write as _};
+use std::ffi::OsStr;
+use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use capspawn::{Answer, Approver, Question};
+use capspawn::{Answer, Approver, FileAccess, FileMode, Question, RedirectionTarget};
 use capspawn_native::sandbox::Sandbox;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush};
 use tokio::sync::oneshot;
 
+use crate::confinement;
 use crate::output::quoted;
 
 /// How often an open question checks whether it was withdrawn: 100 ms.
@@ -119,7 +121,7 @@ fn text(question: &Question) -> String {
 
 fn describe(question: &Question, text: &mut String) -> fmt::Result {
     let rules = &question.confinement;
-    let component = quoted(&question.component);
+    let component = quoted(&*question.component);
     writeln!(text, "{RESET}capspawn: {component} requests a program")?;
     writeln!(text, "  command    {}", quoted(&question.command))?;
     writeln!(text, "  program    {}", quoted(&question.program))?;
@@ -129,7 +131,15 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
     }
     writeln!(text, "  directory  {}", quoted(&question.cwd))?;
     writeln!(text, "  variables  {}", list(&question.env_names))?;
-    writeln!(text, "  input      {} bytes", question.stdin_bytes)?;
+    match (question.stdin_piped, question.stdin_sha256) {
+        (true, _) => writeln!(text, "  input      piped: the component writes it later")?,
+        (false, Some(_)) => writeln!(text, "  input      {} bytes", question.stdin_bytes)?,
+        (false, None) => writeln!(text, "  input      none")?,
+    }
+    for redirection in &question.redirections {
+        let (stream, target) = (redirection.stream, target(&redirection.target));
+        writeln!(text, "  {stream:<10} {target}")?;
+    }
     let sandbox = rules.sandbox;
     if rules.sandbox == Sandbox::None {
         writeln!(
@@ -140,9 +150,21 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
         let network = rules.network;
         writeln!(text, "  sandbox    {sandbox}")?;
         writeln!(text, "  network    {network}")?;
-        writeln!(text, "  reads      {}", list(&rules.fs.read))?;
-        writeln!(text, "  writes     {}", list(&rules.fs.write))?;
-        writeln!(text, "  denies     {}", list(&rules.fs.deny))?;
+        writeln!(
+            text,
+            "  reads      {}",
+            list(&confinement::written(&rules.fs.read))
+        )?;
+        writeln!(
+            text,
+            "  writes     {}",
+            list(&confinement::written(&rules.fs.write))
+        )?;
+        writeln!(
+            text,
+            "  denies     {}",
+            list(&confinement::written(&rules.fs.deny))
+        )?;
     }
     // Repeats the program: a long list may have scrolled its line off the screen.
     let arguments = question.argv.len().saturating_sub(1);
@@ -154,7 +176,22 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
     )
 }
 
-fn list<T: Debug>(items: &[T]) -> String {
+/// Returns where a redirected stream leads.
+fn target(target: &RedirectionTarget) -> String {
+    match target {
+        RedirectionTarget::Child => "another child of the component".to_owned(),
+        RedirectionTarget::File { path, access } => {
+            let verb = match access {
+                FileAccess::Read => "reads",
+                FileAccess::Write(FileMode::Truncate) => "replaces",
+                FileAccess::Write(FileMode::Append) => "appends to",
+            };
+            format!("{verb} the file {}", quoted(path))
+        }
+    }
+}
+
+fn list<T: AsRef<OsStr>>(items: &[T]) -> String {
     if items.is_empty() {
         return "none".to_owned();
     }
@@ -163,6 +200,7 @@ fn list<T: Debug>(items: &[T]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use capspawn::Redirection;
     use capspawn_native::sandbox::{Confinement, FsRules, Network};
 
     use super::*;
@@ -177,7 +215,16 @@ mod tests {
             argv: vec!["git".into(), "push".into()],
             cwd: "/srv".into(),
             env_names: vec!["GIT_AUTHOR_DATE".into()],
+            stdin_piped: false,
             stdin_bytes: 3,
+            stdin_sha256: Some([0; 32]),
+            redirections: vec![Redirection {
+                stream: "stdout",
+                target: RedirectionTarget::File {
+                    path: "/srv/log".into(),
+                    access: FileAccess::Write(FileMode::Append),
+                },
+            }],
             confinement: Arc::new(Confinement {
                 sandbox: Sandbox::Required,
                 network: Network::Loopback,
@@ -199,6 +246,13 @@ mod tests {
             argv: vec![HOSTILE.into(); 3],
             cwd: HOSTILE.into(),
             env_names: vec![HOSTILE.into()],
+            redirections: vec![Redirection {
+                stream: "stdin",
+                target: RedirectionTarget::File {
+                    path: HOSTILE.into(),
+                    access: FileAccess::Read,
+                },
+            }],
             confinement: Arc::new(Confinement {
                 fs: FsRules {
                     read: vec![HOSTILE.into()],
@@ -215,7 +269,7 @@ mod tests {
         assert_eq!(stray, None, "{text}");
         assert!(text.is_ascii(), "{text}");
         // One line for each item, three for the arguments, and one for the question.
-        assert_eq!(text.lines().count(), 15, "{text}");
+        assert_eq!(text.lines().count(), 16, "{text}");
     }
 
     #[test]
@@ -225,6 +279,7 @@ mod tests {
             "capspawn: \"exec\" requests a program\n",
             "  program    \"/usr/bin/git\"\n  argv[0]    \"git\"\n  argv[1]    \"push\"\n",
             "  directory  \"/srv\"\n  variables  \"GIT_AUTHOR_DATE\"\n  input      3 bytes\n",
+            "  stdout     appends to the file \"/srv/log\"\n",
             "  sandbox    required\n  network    loopback\n  reads      \"/usr\"\n",
             "  writes     \"/srv\" \"/var/a b\"\n  denies     none\n",
             "Start \"/usr/bin/git\" with 1 arguments?",

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use capspawn_native::Grant;
+use capspawn_native::escape::quoted;
 use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
@@ -14,7 +15,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8> {
     let grants = load::grants(&args.file, args.run_as.identity())?;
     if args.json {
         let components: Vec<Value> = grants.components().map(|grant| object(&grant)).collect();
-        output::print(&format!("{:#}\n", json!({ "components": components })))?;
+        output::print_json(&json!({ "components": components }))?;
         return Ok(0);
     }
     let mut text = String::new();
@@ -33,8 +34,8 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
     let (live, total) = (quotas.max_live, quotas.max_total);
     write!(
         text,
-        "{:?}: at most {live} children at once, {total} in total",
-        grant.component()
+        "{}: at most {live} children at once, {total} in total",
+        quoted(grant.component())
     )?;
     if let Some(rate) = quotas.rate {
         write!(text, ", {} in {:?}", rate.count, rate.per)?;
@@ -49,18 +50,27 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
         quotas.max_held_descriptors
     )?;
     for command in grant.commands() {
-        write!(text, "  {} {:?}", command.decision, command.name)?;
+        write!(text, "  {} {}", command.decision, quoted(&command.name))?;
         if let Some(program) = &command.program {
             write!(text, " = {}", program.display())?;
         }
         for argument in &command.fixed {
-            write!(text, " {argument:?}")?;
+            write!(text, " {}", quoted(argument))?;
         }
         for pattern in &command.args {
             write!(text, " {pattern}")?;
         }
+        if !command.allow_arg0.is_empty() {
+            write!(text, "; argv[0] may be one of {:?}", command.allow_arg0)?;
+        }
+        if command.allow_bytes {
+            write!(text, "; arguments need not be UTF-8")?;
+        }
         if !command.stdin {
             write!(text, "; no standard input")?;
+        }
+        if command.redirect {
+            write!(text, "; files as standard streams")?;
         }
         writeln!(text, "; sandbox {}", command.confinement.sandbox)?;
     }
@@ -92,7 +102,10 @@ fn object(grant: &Grant) -> Value {
             "program": command.program,
             "fixed": command.fixed,
             "args": command.args,
+            "allow_arg0": command.allow_arg0,
+            "allow_bytes": command.allow_bytes,
             "stdin": command.stdin,
+            "redirect": command.redirect,
             "rule": command.place.map(|(line, column)| json!({ "line": line, "column": column })),
             "sandbox": rules.sandbox.name(),
             "network": rules.network.name(),

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use capspawn_native::{Command, Decision};
-use serde_json::json;
 
 use crate::args::ExplainArgs;
 use crate::{load, output};
@@ -18,15 +17,16 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
     let grants = load::grants(&args.file, args.run_as.identity())?;
     let mut request = Command::new(&args.name).args(&args.args);
     request.cwd.clone_from(&args.cwd);
+    request.arg0.clone_from(&args.arg0);
     request.env = args
         .env
         .iter()
-        .map(|it| (it.name.clone(), it.value.clone()))
+        .map(|it| (it.name.clone(), it.value.clone().into()))
         .collect();
 
     let explanation = grants.component(&args.component).explain(&request);
     if args.json {
-        output::print(&format!("{:#}\n", json!(explanation)))?;
+        output::print_json(&explanation)?;
     } else {
         output::print(&explanation.to_string())?;
     }

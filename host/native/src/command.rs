@@ -5,6 +5,8 @@
 //! a second time: such filters are usually defeated because they check one
 //! field and execute another.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use crate::error::SpawnError;
@@ -24,10 +26,13 @@ const STRING_OVERHEAD_BYTES: usize = 48;
 pub struct Command {
     /// The name under which the grant lists the program.
     pub program: String,
-    /// The arguments, without `argv[0]`.
-    pub args: Vec<String>,
-    /// Variables that the guest asks for, later ones winning.
-    pub env: Vec<(String, String)>,
+    /// `argv[0]`; `None` is the grant's.
+    pub arg0: Option<String>,
+    /// The arguments, without `argv[0]`. Those that are not UTF-8 need the grant's `allow-bytes`.
+    pub args: Vec<OsString>,
+    /// Variables that the guest asks for, later ones winning. Values that are not UTF-8 need the
+    /// grant's `allow-bytes`.
+    pub env: Vec<(String, OsString)>,
     /// The working directory; `None` is the grant's.
     pub cwd: Option<String>,
     /// Standard input; nothing by default.
@@ -53,14 +58,14 @@ impl Command {
 
     /// Appends one argument.
     #[must_use]
-    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+    pub fn arg(mut self, arg: impl Into<OsString>) -> Self {
         self.args.push(arg.into());
         self
     }
 
     /// Appends arguments.
     #[must_use]
-    pub fn args<S: Into<String>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
+    pub fn args<S: Into<OsString>>(mut self, args: impl IntoIterator<Item = S>) -> Self {
         self.args.extend(args.into_iter().map(Into::into));
         self
     }
@@ -69,20 +74,51 @@ impl Command {
     pub(crate) fn request(&self) -> Request {
         Request {
             program: self.program.clone(),
-            args: self.args.clone(),
+            arg0: self.arg0.clone(),
+            args: self.args.iter().map(|arg| lossy(arg)).collect(),
+            raw_args: self.raw_args(),
             env_names: self.env.iter().map(|(name, _)| name.clone()).collect(),
         }
     }
 
     /// Returns the bytes that the request takes in the host's memory.
     pub(crate) fn bytes(&self) -> usize {
-        let variables = self.env.iter().flat_map(|(name, value)| [name, value]);
-        let strings = std::iter::once(&self.program)
-            .chain(&self.args)
-            .chain(variables)
-            .chain(&self.cwd);
-        let bytes = strings.map(|text| text.len() + STRING_OVERHEAD_BYTES);
-        bytes.sum::<usize>() + self.stdin.len()
+        let texts = std::iter::once(&self.program)
+            .chain(&self.cwd)
+            .chain(self.env.iter().map(|(name, _)| name))
+            .chain(&self.arg0)
+            .chain(self.files());
+        let bytes = texts.map(String::len);
+        let raw = self
+            .args
+            .iter()
+            .chain(self.env.iter().map(|(_, value)| value));
+        let bytes = bytes.chain(raw.map(|text| text.len()));
+        let strings: usize = bytes.map(|bytes| bytes + STRING_OVERHEAD_BYTES).sum();
+        strings + self.stdin.len()
+    }
+
+    /// The arguments that are not UTF-8, each with its place.
+    fn raw_args(&self) -> Vec<(usize, Vec<u8>)> {
+        let raw = |(place, arg): (usize, &OsString)| {
+            let is_raw = arg.to_str().is_none();
+            is_raw.then(|| (place, arg.as_bytes().to_vec()))
+        };
+        self.args.iter().enumerate().filter_map(raw).collect()
+    }
+
+    /// The paths of files for standard streams.
+    fn files(&self) -> impl Iterator<Item = &String> {
+        let input = match &self.stdin {
+            Stdin::File(path) => Some(path),
+            _ => None,
+        };
+        let outputs = [&self.stdout, &self.stderr];
+        let outputs = outputs.into_iter().filter_map(|stdio| match stdio {
+            Stdio::File { path, .. } => Some(path),
+            _ => None,
+        });
+        input.into_iter().chain(outputs)
     }
 
     /// Refuses what no grant can allow.
@@ -90,7 +126,7 @@ impl Command {
     /// # Errors
     ///
     /// - [`SpawnError::InvalidArgument`]: a NUL byte anywhere, an empty program,
-    ///   an empty variable name or one with `=`, `merged` for standard output.
+    ///   an empty variable name or one with `=`, `merged` for both outputs.
     /// - [`SpawnError::TooBig`]: a string over [`MAX_ARGUMENT_BYTES`], arguments
     ///   and environment together over [`MAX_REQUEST_BYTES`], or standard input
     ///   over [`MAX_STDIN_BYTES`].
@@ -98,18 +134,19 @@ impl Command {
         if self.program.is_empty() {
             return Err(SpawnError::InvalidArgument("the program is empty"));
         }
-        if self.stdout == Stdio::Merged {
+        if self.stdout == Stdio::Merged && self.stderr == Stdio::Merged {
             return Err(SpawnError::InvalidArgument(
-                "standard output cannot be merged into itself",
+                "standard output and standard error are merged into each other",
             ));
         }
-        let variables = self.env.iter().flat_map(|(name, value)| [name, value]);
-        let strings = std::iter::once(&self.program)
-            .chain(&self.args)
-            .chain(variables)
-            .chain(&self.cwd);
+        let variables = self.env.iter();
+        let variables = variables.flat_map(|(name, value)| [OsStr::new(name), value]);
+        let texts = std::iter::once(&self.program).chain(&self.arg0);
+        let texts = texts.chain(&self.cwd).chain(self.files());
+        let strings = texts.map(OsStr::new);
+        let strings = strings.chain(self.args.iter().map(OsString::as_os_str));
         let mut total = 0usize;
-        for text in strings {
+        for text in strings.chain(variables) {
             if text.len() > MAX_ARGUMENT_BYTES {
                 return Err(SpawnError::TooBig);
             }
@@ -136,6 +173,11 @@ impl Command {
     }
 }
 
+/// Returns the text of an argument, with U+FFFD for what is not UTF-8.
+fn lossy(arg: &OsStr) -> String {
+    arg.to_string_lossy().into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,11 +197,19 @@ mod tests {
             Command::new(nul()),
             Command::new("p").arg(nul()),
             Command {
-                env: vec![(nul(), String::new())],
+                arg0: Some(nul()),
                 ..Command::new("p")
             },
             Command {
-                env: vec![("V".into(), nul())],
+                stdin: Stdin::File(nul()),
+                ..Command::new("p")
+            },
+            Command {
+                env: vec![(nul(), OsString::new())],
+                ..Command::new("p")
+            },
+            Command {
+                env: vec![("V".into(), nul().into())],
                 ..Command::new("p")
             },
             Command {
@@ -189,6 +239,7 @@ mod tests {
             },
             Command {
                 stdout: Stdio::Merged,
+                stderr: Stdio::Merged,
                 ..Command::new("p")
             },
         ] {

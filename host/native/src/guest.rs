@@ -1,14 +1,17 @@
 //! One guest's authority: its grant, its owner and its children.
 
 mod attach;
+mod files;
 mod spawn;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::approval::Approvals;
 use crate::child::info::ChildInfo;
 use crate::child::owner::OwnerKey;
 use crate::grant::Grant;
+use crate::handle::Holder;
 use crate::registry::{GuestKey, Registry};
 use crate::status::KillReason;
 
@@ -24,6 +27,8 @@ pub struct Guest {
     grant: Arc<Grant>,
     key: GuestKey,
     approvals: Approvals,
+    /// How many children it has started or attached to.
+    children: AtomicU64,
 }
 
 impl Registry {
@@ -36,6 +41,7 @@ impl Registry {
             grant,
             key: self.core().enter(owner),
             approvals: Approvals::default(),
+            children: AtomicU64::new(0),
         }
     }
 }
@@ -44,6 +50,21 @@ impl Guest {
     /// Returns the grant that decides on this guest's requests.
     pub fn grant(&self) -> &Arc<Grant> {
         &self.grant
+    }
+
+    /// Returns the guest's number in its registry, by which events and the log name it. It is not used again while
+    /// the registry lives.
+    pub fn id(&self) -> u64 {
+        self.key.scope().0
+    }
+
+    /// Returns what the handle of this guest's next child knows of the guest.
+    fn holder(&self) -> Holder {
+        Holder {
+            guest: self.key.scope().0,
+            number: self.children.fetch_add(1, Ordering::Relaxed) + 1,
+            detach: self.grant.detach(),
+        }
     }
 
     /// Returns the children that run now, detached ones excepted.

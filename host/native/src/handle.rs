@@ -5,8 +5,8 @@
 //! because it runs wherever an embedder drops its store.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -24,6 +24,7 @@ use crate::launch::TreeUsage;
 use crate::limits::RELEASE_TIMEOUT;
 use crate::registry::{DetachKey, Registry};
 use crate::status::{ExitStatus, KillReason, Signal};
+use crate::streams::{PassedEnd, PassedReader, PassedWriter};
 
 /// A child process, and its slot in the registry.
 ///
@@ -62,20 +63,30 @@ use crate::status::{ExitStatus, KillReason, Signal};
 pub struct Child {
     record: Arc<Record>,
     registry: Registry,
-    /// Whether and for how long the grant lets it outlive its guest.
-    terms: Detach,
+    holder: Holder,
     /// The key, if this handle has detached the child.
     key: Mutex<Option<DetachKey>>,
     /// The registry knows that this handle has observed the end.
     observed: AtomicBool,
 }
 
+/// The guest that holds a child, as far as its handle must know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Holder {
+    /// The number of the guest's scope.
+    pub(crate) guest: u64,
+    /// The child's number among those of the guest.
+    pub(crate) number: u64,
+    /// Whether and for how long the grant lets the child outlive the guest.
+    pub(crate) detach: Detach,
+}
+
 impl Child {
-    pub(crate) fn new(record: Arc<Record>, registry: Registry, terms: Detach) -> Self {
+    pub(crate) fn new(record: Arc<Record>, registry: Registry, holder: Holder) -> Self {
         Self {
             record,
             registry,
-            terms,
+            holder,
             key: Mutex::default(),
             observed: AtomicBool::new(false),
         }
@@ -84,6 +95,12 @@ impl Child {
     /// Returns the child's number, unique in its registry; not a process id.
     pub fn id(&self) -> u64 {
         self.record.id()
+    }
+
+    /// Returns the child's number among those of its guest: 1 for the first that the guest started
+    /// or attached to. Unlike [`Child::id`] it tells a guest nothing about the others.
+    pub fn number(&self) -> u64 {
+        self.holder.number
     }
 
     /// Returns what the child is, without its output.
@@ -105,10 +122,18 @@ impl Child {
         self.seen(self.record.phase())
     }
 
+    /// Returns the number of the signal that has ended the child, whoever sent it; none while
+    /// the child runs, where it exited by itself, and where its status was lost. Similar to
+    /// `WTERMSIG`.
+    pub fn end_signal(&self) -> Option<u8> {
+        self.waiter().end_signal()
+    }
+
     /// Returns a waiter, which may outlive the handle.
     pub fn waiter(&self) -> Waiter {
         Waiter {
             phase: self.record.subscribe(),
+            end_signal: Arc::clone(self.record.end_signal()),
         }
     }
 
@@ -171,9 +196,16 @@ impl Child {
         self.record.signal(signal);
     }
 
-    /// Sends `SIGTERM` to the child and everything that it started, and kills after
-    /// `grace` what still runs; a grace of zero kills at once. Returns immediately,
-    /// and does nothing once the child has ended.
+    /// Sends `signal` to the child and to everything that it started, as [`Child::signal`] does to
+    /// the child alone. Similar to `killpg`, but a process that has left the group is reached too
+    /// where the confinement names it.
+    pub fn signal_tree(&self, signal: Signal) {
+        self.record.signal_tree(signal);
+    }
+
+    /// Sends `SIGTERM` to the child and everything that it started, resumes what is stopped
+    /// (`SIGCONT`), and kills after `grace` what still runs; a grace of zero kills at once. Returns
+    /// immediately, and does nothing once the child has ended.
     pub fn kill(&self, grace: Duration) {
         self.record.kill(KillReason::Requested, grace);
     }
@@ -220,6 +252,44 @@ impl Child {
         self.reader(taken, Record::stderr)
     }
 
+    /// Takes the writing end of standard input for another child of the same guest, which then
+    /// writes into it without the host. It can be taken or passed once, and only where the command
+    /// has [`Stdin::Piped`](crate::Stdin::Piped).
+    ///
+    /// # Errors
+    ///
+    /// The flags of the pipe cannot be changed; it is closed then.
+    pub fn pass_stdin(&self) -> io::Result<Option<PassedWriter>> {
+        let passed = self.pass(self.record.take_stdin())?;
+        Ok(passed.map(PassedWriter))
+    }
+
+    /// Takes the reading end of standard output for another child of the same guest, like
+    /// [`Child::pass_stdin`]. What that child reads does not count as output of this one.
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::pass_stdin`].
+    pub fn pass_stdout(&self) -> io::Result<Option<PassedReader>> {
+        let passed = self.pass(self.record.take_stdout())?;
+        Ok(passed.map(PassedReader))
+    }
+
+    /// Takes the reading end of standard error, like [`Child::pass_stdout`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Child::pass_stdin`].
+    pub fn pass_stderr(&self) -> io::Result<Option<PassedReader>> {
+        let passed = self.pass(self.record.take_stderr())?;
+        Ok(passed.map(PassedReader))
+    }
+
+    fn pass(&self, taken: Option<Arc<HeldFd>>) -> io::Result<Option<PassedEnd>> {
+        let guest = self.holder.guest;
+        taken.map(|fd| PassedEnd::new(guest, fd)).transpose()
+    }
+
     /// Makes the reader of a taken pipe, whose reads count as output of the child.
     fn reader(
         &self,
@@ -260,7 +330,7 @@ impl Child {
     /// for others, or where its key was used.
     pub fn detach(&self) -> Result<String, SpawnError> {
         let core = self.registry.core();
-        let key = core.detach(&self.record, self.terms, &self.key)?;
+        let key = core.detach(&self.record, self.holder.detach, &self.key)?;
         Ok(key.to_string())
     }
 
@@ -316,6 +386,7 @@ impl Drop for Child {
 #[derive(Debug, Clone)]
 pub struct Waiter {
     phase: watch::Receiver<Phase>,
+    end_signal: Arc<OnceLock<u8>>,
 }
 
 impl Waiter {
@@ -328,6 +399,12 @@ impl Waiter {
     /// Waits until the child has ended, its tree is gone and its output complete.
     pub async fn completed(&mut self) -> ExitStatus {
         self.until(|phase| phase.is_complete()).await
+    }
+
+    /// Returns what [`Child::end_signal`] returns.
+    pub fn end_signal(&self) -> Option<u8> {
+        self.phase.borrow().ended()?;
+        self.end_signal.get().copied()
     }
 
     async fn until(&mut self, done: fn(&Phase) -> bool) -> ExitStatus {

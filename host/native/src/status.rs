@@ -85,6 +85,16 @@ pub enum Signal {
     User1,
     /// `SIGUSR2`
     User2,
+    /// `SIGSTOP`
+    Stop,
+    /// `SIGCONT`
+    Continue,
+    /// `SIGWINCH`
+    WindowChange,
+    /// `SIGALRM`
+    Alarm,
+    /// `SIGPIPE`
+    BrokenPipe,
 }
 
 impl Signal {
@@ -97,7 +107,12 @@ impl Signal {
             Self::Kill => 9,
             Self::User1 => 10,
             Self::User2 => 12,
+            Self::BrokenPipe => 13,
+            Self::Alarm => 14,
             Self::Terminate => 15,
+            Self::Continue => 18,
+            Self::Stop => 19,
+            Self::WindowChange => 28,
         }
     }
 }

@@ -3,11 +3,13 @@
 #[expect(missing_docs, reason = "generated code; the WIT has the documentation")]
 mod generated {
     wasmtime::component::bindgen!({
-        path: "../wit/p2",
+        path: "wit/p2",
         world: "capspawn:process/imports",
         with: {
             "wasi:io": wasmtime_wasi::p2::bindings::io,
             "capspawn:process/types.spawn-options": crate::options::SpawnOptions,
+            "capspawn:process/types.pipe-reader": capspawn_native::PassedReader,
+            "capspawn:process/types.pipe-writer": capspawn_native::PassedWriter,
             "capspawn:process/spawn.child": crate::child::Child,
         },
         imports: {

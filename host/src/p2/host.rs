@@ -1,9 +1,12 @@
 //! The host methods of version 0.2. Each looks a handle up, calls the native core
 //! and converts the result.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use capspawn_native as native;
+use capspawn_native::{PassedReader, PassedWriter, Stdin, Stdio};
 use wasmtime::component::Resource;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, DynPollable, IoError, Pollable};
@@ -13,7 +16,7 @@ use super::streams::{PipeInput, PipeOutput};
 use crate::child::{Child, require_pipe};
 use crate::ctx::ProcessCtxView;
 use crate::error::{ErrorCode, ProcessError};
-use crate::options::{Setting, SpawnOptions, host_spawn_options};
+use crate::options::{Setting, SpawnOptions, host_passed_pipes, host_spawn_options};
 
 /// The source of a child's pollable. It does not hold the child, so that the guest
 /// may drop either of them first.
@@ -33,6 +36,7 @@ impl types::Host for ProcessCtxView<'_> {
 }
 
 host_spawn_options!(types);
+host_passed_pipes!(types);
 
 impl run::Host for ProcessCtxView<'_> {
     async fn run(
@@ -45,7 +49,7 @@ impl run::Host for ProcessCtxView<'_> {
         // Cancelling this call drops the approval request, or the child, which
         // kills it.
         let child = self.ctx.guest.spawn_with_approval(&command).await?;
-        Ok(child.output().await.into())
+        Ok(Child(child).output().await.into())
     }
 }
 
@@ -76,11 +80,11 @@ impl spawn::HostChild for ProcessCtxView<'_> {
     }
 
     fn id(&mut self, this: Resource<Child>) -> wasmtime::Result<u64> {
-        Ok(self.child(&this)?.id())
+        Ok(self.child(&this)?.number())
     }
 
     fn info(&mut self, this: Resource<Child>) -> wasmtime::Result<types::ChildInfo> {
-        Ok(self.child(&this)?.info().into())
+        Ok(self.child_info(&this)?.into())
     }
 
     fn usage(&mut self, this: Resource<Child>) -> wasmtime::Result<types::Usage> {
@@ -88,7 +92,7 @@ impl spawn::HostChild for ProcessCtxView<'_> {
     }
 
     fn poll(&mut self, this: Resource<Child>) -> wasmtime::Result<Option<types::ExitStatus>> {
-        Ok(self.child(&this)?.poll().map(Into::into))
+        Ok(self.poll_child(&this)?.map(Into::into))
     }
 
     fn subscribe(&mut self, this: Resource<Child>) -> wasmtime::Result<Resource<DynPollable>> {
@@ -103,11 +107,41 @@ impl spawn::HostChild for ProcessCtxView<'_> {
         timeout: Option<types::Duration>,
     ) -> wasmtime::Result<Option<types::ExitStatus>> {
         let timeout = timeout.map(Duration::from_nanos);
-        Ok(self.child(&this)?.wait(timeout).await.map(Into::into))
+        self.child(&this)?.wait(timeout).await;
+        Ok(self.poll_child(&this)?.map(Into::into))
     }
 
     fn signal(&mut self, this: Resource<Child>, signal: types::Signal) -> Result<(), ProcessError> {
         self.signal_child(&this, signal)
+    }
+
+    fn signal_tree(
+        &mut self,
+        this: Resource<Child>,
+        signal: types::Signal,
+    ) -> Result<(), ProcessError> {
+        self.signal_child_tree(&this, signal)
+    }
+
+    fn pass_stdin(
+        &mut self,
+        this: Resource<Child>,
+    ) -> Result<Resource<PassedWriter>, ProcessError> {
+        self.pass_stdin(&this)
+    }
+
+    fn pass_stdout(
+        &mut self,
+        this: Resource<Child>,
+    ) -> Result<Resource<PassedReader>, ProcessError> {
+        self.pass_stdout(&this)
+    }
+
+    fn pass_stderr(
+        &mut self,
+        this: Resource<Child>,
+    ) -> Result<Resource<PassedReader>, ProcessError> {
+        self.pass_stderr(&this)
     }
 
     fn kill(&mut self, this: Resource<Child>, grace: types::Duration) -> wasmtime::Result<()> {
@@ -152,7 +186,7 @@ impl spawn::HostChild for ProcessCtxView<'_> {
     }
 
     async fn release(&mut self, this: Resource<Child>) -> wasmtime::Result<types::ExitStatus> {
-        let Child(child) = self.table.delete(this)?;
+        let child = self.table.delete(this)?;
         Ok(child.release().await.into())
     }
 

@@ -225,7 +225,7 @@ async fn wait_returns_after_its_timeout_and_the_child_continues() {
     let status = HostChild::wait(&mut view, borrow(&child), None)
         .await
         .unwrap();
-    let requested = types::ExitStatus::Killed(types::KillReason::Requested);
+    let requested = killed(types::KillReason::Requested);
     assert_eq!(format!("{status:?}"), format!("{:?}", Some(requested)));
     let status = HostChild::release(&mut view, child).await.unwrap();
     assert_eq!(format!("{status:?}"), format!("{requested:?}"));
@@ -243,7 +243,7 @@ async fn the_timeout_counts_in_nanoseconds() {
         .run("sleep".to_owned(), args, Some(options))
         .await
         .unwrap();
-    let timeout = types::ExitStatus::Killed(types::KillReason::Timeout);
+    let timeout = killed(types::KillReason::Timeout);
     assert_eq!(format!("{:?}", output.status), format!("{timeout:?}"));
 }
 
@@ -352,4 +352,10 @@ async fn detach_and_attach_fail_as_values() {
         let unknown = HostChild::attach(&mut guest.view(), key.to_owned());
         assert_eq!(code(unknown), ErrorCode::NoEntry);
     }
+}
+
+/// A kill by SIGKILL.
+fn killed(reason: types::KillReason) -> types::ExitStatus {
+    let signal = Some(9);
+    types::ExitStatus::Killed(types::Kill { reason, signal })
 }

@@ -3,10 +3,12 @@
 #[expect(missing_docs, reason = "generated code; the WIT has the documentation")]
 mod generated {
     wasmtime::component::bindgen!({
-        path: "../wit/p3",
+        path: "wit/p3",
         world: "capspawn:process/imports",
         with: {
             "capspawn:process/types.spawn-options": crate::options::SpawnOptions,
+            "capspawn:process/types.pipe-reader": capspawn_native::PassedReader,
+            "capspawn:process/types.pipe-writer": capspawn_native::PassedWriter,
             "capspawn:process/spawn.child": crate::child::Child,
         },
         imports: {

@@ -4,10 +4,12 @@
 //! A waiting future holds neither the store nor a child's handle. The other tasks
 //! of the guest run meanwhile, and dropping the future loses nothing.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
 use capspawn_native as native;
-use capspawn_native::Command;
+use capspawn_native::{Command, PassedReader, PassedWriter, Stdin, Stdio};
 use wasmtime::component::{Access, Accessor, FutureReader, Resource, StreamReader};
 
 use super::bindings::{run, spawn, types};
@@ -15,7 +17,7 @@ use super::streams;
 use crate::child::Child;
 use crate::ctx::{Process, ProcessCtxView};
 use crate::error::ProcessError;
-use crate::options::{Setting, SpawnOptions, host_spawn_options};
+use crate::options::{Setting, SpawnOptions, host_passed_pipes, host_spawn_options};
 
 /// Resolves to the result of a stream once the stream has ended.
 type StreamEnd = FutureReader<streams::EndResult>;
@@ -39,6 +41,7 @@ impl types::Host for ProcessCtxView<'_> {
 }
 
 host_spawn_options!(types);
+host_passed_pipes!(types);
 
 impl run::Host for ProcessCtxView<'_> {}
 
@@ -51,7 +54,7 @@ impl<T: Send> run::HostWithStore<T> for Process {
     ) -> Result<types::Output, ProcessError> {
         let command = store.with(|mut store| store.get().command_to_run(program, args, options))?;
         let child = start(store, &command).await?;
-        Ok(child.output().await.into())
+        Ok(Child(child).output().await.into())
     }
 }
 
@@ -88,7 +91,7 @@ impl<T: Send + 'static> spawn::HostChildWithStore<T> for Process {
             wasmtime::error::Ok(child.ended_within(timeout))
         })?;
         ended.await;
-        store.with(|mut store| Ok(store.get().child(&this)?.poll().map(Into::into)))
+        store.with(|mut store| Ok(store.get().poll_child(&this)?.map(Into::into)))
     }
 
     fn write_stdin(
@@ -126,7 +129,7 @@ impl<T: Send + 'static> spawn::HostChildWithStore<T> for Process {
         store: &Accessor<T, Self>,
         this: Resource<Child>,
     ) -> wasmtime::Result<types::ExitStatus> {
-        let Child(child) = store.with(|mut store| store.get().table.delete(this))?;
+        let child = store.with(|mut store| store.get().table.delete(this))?;
         Ok(child.release().await.into())
     }
 
@@ -140,11 +143,11 @@ impl<T: Send + 'static> spawn::HostChildWithStore<T> for Process {
 
 impl spawn::HostChild for ProcessCtxView<'_> {
     fn id(&mut self, this: Resource<Child>) -> wasmtime::Result<u64> {
-        Ok(self.child(&this)?.id())
+        Ok(self.child(&this)?.number())
     }
 
     fn info(&mut self, this: Resource<Child>) -> wasmtime::Result<types::ChildInfo> {
-        Ok(self.child(&this)?.info().into())
+        Ok(self.child_info(&this)?.into())
     }
 
     fn usage(&mut self, this: Resource<Child>) -> wasmtime::Result<types::Usage> {
@@ -152,11 +155,40 @@ impl spawn::HostChild for ProcessCtxView<'_> {
     }
 
     fn poll(&mut self, this: Resource<Child>) -> wasmtime::Result<Option<types::ExitStatus>> {
-        Ok(self.child(&this)?.poll().map(Into::into))
+        Ok(self.poll_child(&this)?.map(Into::into))
     }
 
     fn signal(&mut self, this: Resource<Child>, signal: types::Signal) -> Result<(), ProcessError> {
         self.signal_child(&this, signal)
+    }
+
+    fn signal_tree(
+        &mut self,
+        this: Resource<Child>,
+        signal: types::Signal,
+    ) -> Result<(), ProcessError> {
+        self.signal_child_tree(&this, signal)
+    }
+
+    fn pass_stdin(
+        &mut self,
+        this: Resource<Child>,
+    ) -> Result<Resource<PassedWriter>, ProcessError> {
+        self.pass_stdin(&this)
+    }
+
+    fn pass_stdout(
+        &mut self,
+        this: Resource<Child>,
+    ) -> Result<Resource<PassedReader>, ProcessError> {
+        self.pass_stdout(&this)
+    }
+
+    fn pass_stderr(
+        &mut self,
+        this: Resource<Child>,
+    ) -> Result<Resource<PassedReader>, ProcessError> {
+        self.pass_stderr(&this)
     }
 
     fn kill(&mut self, this: Resource<Child>, grace: types::Duration) -> wasmtime::Result<()> {

@@ -173,10 +173,13 @@ async fn a_cancelled_wait_loses_nothing() {
         });
         for _ in 0..2 {
             let status = wait(store, &child, None).await;
-            let requested = types::KillReason::Requested;
+            let hangup = types::Kill {
+                reason: types::KillReason::Requested,
+                signal: Some(1),
+            };
             assert_eq!(
                 format!("{status:?}"),
-                format!("{:?}", Some(types::ExitStatus::Killed(requested)))
+                format!("{:?}", Some(types::ExitStatus::Killed(hangup)))
             );
         }
     })

@@ -20,8 +20,14 @@ const TURNS: usize = 7;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
+    // `-- pipeline` measures that alone.
+    if std::env::args().any(|arg| arg == "pipeline") {
+        p2::pipeline().await;
+        return Ok(());
+    }
     p2::read().await?;
     p2::both_ways().await;
+    p2::pipeline().await;
     p2::spawn().await?;
     p2::call().await;
     p3::read().await

@@ -29,6 +29,10 @@ const GRANT: &str = r#"
     name = "head"
     program = "/usr/bin/head"
     args = [{ literal = "-c" }, "*", "/dev/zero"]
+    [[component.guest.command]]
+    name = "wc"
+    program = "/usr/bin/wc"
+    args = [{ literal = "-c" }]
 "#;
 
 /// Runs one mode of the guest `measures` and returns the time that it reports.
@@ -62,6 +66,26 @@ pub(crate) async fn both_ways() {
     let rate = bytes as f64 / 1e6 / seconds;
     println!("through `cat` and back, 1 GiB with a checksum on both sides, once:");
     println!("  guest                        {rate:8.0} MB/s");
+}
+
+/// A pipeline of two children, with a pump in the guest and without.
+pub(crate) async fn pipeline() {
+    let modes = ["copied", "spliced", "passed"];
+    let mut times = modes.map(|_| Vec::new());
+    for _ in 0..TURNS {
+        for (mode, times) in modes.iter().zip(&mut times) {
+            times.push(measure(mode, BYTES).await);
+        }
+    }
+    println!("`head -c 256M /dev/zero | wc -c`, median of {TURNS} turns:");
+    let [copied, spliced, passed] = times.map(|times| BYTES as f64 / 1e6 / median(times));
+    println!("  guest reads and writes       {copied:8.0} MB/s");
+    println!("  guest splices                {spliced:8.0} MB/s");
+    println!("  child to child               {passed:8.0} MB/s");
+    println!(
+        "  ratio to the faster pump     {:8.2}",
+        passed / spliced.max(copied)
+    );
 }
 
 pub(crate) async fn spawn() -> Result<()> {

@@ -24,7 +24,10 @@ pub struct Captured {
 pub(crate) struct Capture {
     data: Vec<u8>,
     cap: usize,
+    /// Bytes that arrived here or that the guest read.
     seen: u64,
+    /// Bytes that the guest read.
+    passed: u64,
     complete: bool,
     /// What is kept, charged to the owner; none where nothing is.
     charge: Option<Charge>,
@@ -36,6 +39,14 @@ impl Capture {
         Self {
             cap: charge.promised(),
             charge: Some(charge),
+            ..Self::default()
+        }
+    }
+
+    /// Returns the capture of a stream that is not captured.
+    pub(crate) fn none() -> Self {
+        Self {
+            complete: true,
             ..Self::default()
         }
     }
@@ -81,6 +92,7 @@ impl Capture {
     /// Counts bytes that the guest reads itself.
     pub(crate) fn pass(&mut self, bytes: u64) {
         self.seen += bytes;
+        self.passed += bytes;
     }
 
     /// The stream ended.
@@ -95,14 +107,14 @@ impl Capture {
         self.charge = None;
     }
 
-    /// Bytes that arrived in all.
+    /// Bytes that arrived in all, those that the guest read included.
     pub(crate) fn seen(&self) -> u64 {
         self.seen
     }
 
-    /// Bytes that arrived and are not kept.
+    /// Bytes that arrived and are neither kept nor read by the guest.
     pub(crate) fn dropped(&self) -> u64 {
-        self.seen - self.data.len() as u64
+        self.seen - self.passed - self.data.len() as u64
     }
 
     /// Returns what is kept from `offset` on.
@@ -153,6 +165,18 @@ mod tests {
         assert!(!capture.read(0).complete);
         capture.finish();
         assert!(capture.read(0).complete);
+    }
+
+    #[test]
+    fn a_stream_that_is_not_captured_is_complete_and_drops_nothing() {
+        let mut capture = Capture::none();
+        capture.pass(7);
+        assert_eq!(capture.seen(), 7);
+        let complete = Captured {
+            complete: true,
+            ..Captured::default()
+        };
+        assert_eq!(capture.read(0), complete);
     }
 
     #[test]

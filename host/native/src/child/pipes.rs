@@ -10,8 +10,9 @@ use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::account::{Charge, Descriptors, HeldFd};
 use super::pipe::UntakenPipes;
+use crate::error::SpawnError;
 use crate::launch::{ChildStdio, LaunchError, Stage};
-use crate::streams::{Stdin, Stdio, Streams};
+use crate::streams::{PassedEnd, PassedReader, PassedWriter, Stdin, Stdio, Streams, TakenEnd};
 
 /// The host's descriptors of one running child, its pipes left out: its pidfd, which the launcher has,
 /// and the copy of it that the registry waits for. What a launcher keeps for several children is not
@@ -27,12 +28,14 @@ pub(crate) struct Pipes {
     pub(crate) host: HostStdio,
     /// The host's ends that the guest may take.
     pub(crate) untaken: UntakenPipes,
+    /// The ends of other children's pipes that the child gets.
+    pub(crate) passed: Vec<TakenEnd>,
 }
 
 /// The host's ends that the supervisor serves, all non-blocking.
 #[derive(Debug)]
 pub(crate) struct HostStdio {
-    /// The rest of the request's standard input, and the pipe to write it to.
+    /// What is left of standard input, and the pipe to write it to.
     pub(crate) stdin: Option<Input>,
     /// Standard output to capture.
     pub(crate) stdout: Option<OwnedFd>,
@@ -48,22 +51,36 @@ pub(crate) struct HostStdio {
 #[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) fd: OwnedFd,
-    pub(crate) rest: Bytes,
+    pub(crate) rest: Rest,
     pub(crate) _charge: Charge,
+}
+
+/// What is left to write of standard input.
+#[derive(Debug)]
+pub(crate) enum Rest {
+    /// Bytes of the request.
+    Bytes(Bytes),
+    /// A regular file, from its beginning.
+    File(OwnedFd),
 }
 
 /// Returns how many of the host's descriptors a child with these streams takes while it runs.
 pub(crate) fn descriptors_of(streams: &Streams) -> usize {
-    let is_open = [
-        streams.stdin == Stdin::Piped || !streams.stdin.is_empty(),
-        streams.stdout != Stdio::Null,
-        !matches!(streams.stderr, Stdio::Null | Stdio::Merged),
-    ];
-    PROCESS_DESCRIPTORS + is_open.into_iter().filter(|it| *it).count()
+    let stdin = match &streams.stdin {
+        Stdin::Null | Stdin::Child(_) => 0,
+        Stdin::Bytes(bytes) => usize::from(!bytes.is_empty()),
+        Stdin::Piped => 1,
+        // The file, and the pipe to which the host copies it.
+        Stdin::File(_) => 2,
+    };
+    let outputs = [&streams.stdout, &streams.stderr];
+    let is_open = |it: &&&Stdio| matches!(it, Stdio::Piped | Stdio::Captured);
+    PROCESS_DESCRIPTORS + stdin + outputs.iter().filter(is_open).count()
 }
 
 impl Pipes {
-    /// Makes the pipes for `streams`, and writes as much of standard input as fits. `descriptors`
+    /// Makes the pipes for `streams`, and writes as much of standard input as fits. `files` are the
+    /// open files among the streams, `passed` the ends of other children's pipes. `descriptors`
     /// are those of [`descriptors_of`] these streams, and `input` is the charge for standard input.
     ///
     /// # Errors
@@ -71,20 +88,29 @@ impl Pipes {
     /// The system has no pipe left.
     pub(crate) fn new(
         streams: &Streams,
+        files: ChildStdio,
+        passed: PassedEnds,
         descriptors: Descriptors,
         input: Charge,
     ) -> Result<Self, LaunchError> {
-        Self::try_new(streams, descriptors, input)
-            .map_err(|error| LaunchError::new(Stage::Pipe, error))
+        let made = Self::try_new(streams, files, passed, descriptors, input);
+        made.map_err(|error| LaunchError::new(Stage::Pipe, error))
     }
 
     fn try_new(
         streams: &Streams,
+        files: ChildStdio,
+        PassedEnds(passed): PassedEnds,
         mut descriptors: Descriptors,
         input_charge: Charge,
     ) -> io::Result<Self> {
         let mut untaken = UntakenPipes::default();
         let mut rest = None;
+        let for_child = |end: &Option<TakenEnd>| end.as_ref().map(TakenEnd::for_child).transpose();
+        let [stdin, stdout, stderr] = &passed;
+        let passed_stdin = for_child(stdin)?;
+        let given_stdout = for_child(stdout)?.or(files.stdout);
+        let given_stderr = for_child(stderr)?.or(files.stderr);
         let stdin = match &streams.stdin {
             Stdin::Piped => {
                 let (child, host) = input()?;
@@ -97,12 +123,30 @@ impl Pipes {
                 Some(child)
             }
             Stdin::Null | Stdin::Bytes(_) => None,
+            Stdin::Child(_) => passed_stdin,
+            // Not the file itself: a session could reopen the host's descriptor for writing, though
+            // its own mount of the root is read-only.
+            Stdin::File(_) => match files.stdin {
+                Some(file) => {
+                    let (child, host) = input()?;
+                    rest = Some(Input {
+                        fd: host,
+                        rest: Rest::File(file),
+                        _charge: input_charge,
+                    });
+                    Some(child)
+                }
+                None => None,
+            },
         };
-        let (stdout, mut read_stdout) = output(streams.stdout)?;
-        let (stderr, mut read_stderr) = match streams.stderr {
-            Stdio::Merged => (stdout.as_ref().map(OwnedFd::try_clone).transpose()?, None),
-            other => output(other)?,
-        };
+        let (mut stdout, mut read_stdout) = output(&streams.stdout, given_stdout)?;
+        let (mut stderr, mut read_stderr) = output(&streams.stderr, given_stderr)?;
+        // One description for both, so that the kernel keeps the order of what is written.
+        if streams.stderr == Stdio::Merged {
+            stderr = stdout.as_ref().map(OwnedFd::try_clone).transpose()?;
+        } else if streams.stdout == Stdio::Merged {
+            stdout = stderr.as_ref().map(OwnedFd::try_clone).transpose()?;
+        }
         if streams.stdout == Stdio::Piped {
             untaken.stdout = take_held(&mut read_stdout, &mut descriptors);
         }
@@ -125,7 +169,43 @@ impl Pipes {
                 _descriptors: descriptors,
             },
             untaken,
+            passed: passed.into_iter().flatten().collect(),
         })
+    }
+}
+
+/// The ends of other children's pipes for the three streams, taken for one launch.
+#[derive(Debug)]
+pub(crate) struct PassedEnds([Option<TakenEnd>; 3]);
+
+impl PassedEnds {
+    /// Takes the ends that `streams` names, which children of `guest` have passed.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::InvalidState`] where another child has received an end, and
+    /// [`SpawnError::InvalidArgument`] where another guest passed it.
+    pub(crate) fn take(streams: &Streams, guest: u64) -> Result<Self, SpawnError> {
+        let take = |end: &PassedEnd| {
+            if end.guest() != guest {
+                let reason = "the pipe of another guest's child";
+                return Err(SpawnError::InvalidArgument(reason));
+            }
+            end.take().map(Some).ok_or(SpawnError::InvalidState)
+        };
+        let output = |stdio: &Stdio| match stdio {
+            Stdio::Child(PassedWriter(end)) => take(end),
+            _ => Ok(None),
+        };
+        let stdin = match &streams.stdin {
+            Stdin::Child(PassedReader(end)) => take(end)?,
+            _ => None,
+        };
+        Ok(Self([
+            stdin,
+            output(&streams.stdout)?,
+            output(&streams.stderr)?,
+        ]))
     }
 }
 
@@ -142,7 +222,7 @@ fn fill(fd: OwnedFd, bytes: &Bytes, charge: Charge) -> Option<Input> {
     let rest = bytes.slice(written..);
     (!rest.is_empty()).then_some(Input {
         fd,
-        rest,
+        rest: Rest::Bytes(rest),
         _charge: charge,
     })
 }
@@ -152,14 +232,18 @@ fn take_held(end: &mut Option<OwnedFd>, descriptors: &mut Descriptors) -> Option
     end.take().map(|fd| Arc::new(descriptors.with(fd)))
 }
 
-/// Returns the child's end and the host's end.
-fn output(stdio: Stdio) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
-    if stdio == Stdio::Null {
-        return Ok((None, None));
+/// Returns the child's end, which is the `given` one where the stream needs no new pipe, and the
+/// host's end.
+fn output(stdio: &Stdio, given: Option<OwnedFd>) -> io::Result<(Option<OwnedFd>, Option<OwnedFd>)> {
+    match stdio {
+        Stdio::Null | Stdio::Merged => Ok((None, None)),
+        Stdio::Child(_) | Stdio::File { .. } => Ok((given, None)),
+        Stdio::Piped | Stdio::Captured => {
+            let (host, child) = pipe_with(PipeFlags::CLOEXEC)?;
+            set_nonblocking(&host)?;
+            Ok((Some(child), Some(host)))
+        }
     }
-    let (host, child) = pipe_with(PipeFlags::CLOEXEC)?;
-    set_nonblocking(&host)?;
-    Ok((Some(child), Some(host)))
 }
 
 fn set_nonblocking(fd: &OwnedFd) -> io::Result<()> {

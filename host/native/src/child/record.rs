@@ -20,7 +20,7 @@ use super::owner::OwnerKey;
 use super::pipe::UntakenPipes;
 use super::tree::{TreeLimits, Verdict};
 use super::usage::{Sample, TreeName};
-use crate::launch::{Exit, Plan, Process, Request, TreeUsage};
+use crate::launch::{Exit, Plan, Process, Request, Scope, TreeUsage};
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 
 /// The state of one child.
@@ -28,6 +28,10 @@ use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 pub(crate) struct Record {
     id: u64,
     owner: OwnerKey,
+    /// The number of the guest that started it or last attached to it.
+    guest: AtomicU64,
+    /// The name of the grant's rule that allowed it.
+    rule: String,
     program: String,
     arguments: Mutex<Arguments>,
     disclosed_pid: Option<u32>,
@@ -47,6 +51,8 @@ pub(crate) struct Record {
     /// None once it is reaped.
     process: Mutex<Option<Arc<dyn Process>>>,
     phase: watch::Sender<Phase>,
+    /// The signal that has ended the leader. Set before the phase that shows its end.
+    end_signal: Arc<OnceLock<u8>>,
     /// Why the launcher has ended it, or lost its status.
     reason: OnceLock<String>,
     /// Wakes threads that block in [`Record::block_until`]: cheaper than running
@@ -60,6 +66,8 @@ pub(crate) struct Started {
     pub(crate) id: u64,
     /// Whose quotas it counts against.
     pub(crate) owner: OwnerKey,
+    /// The guest that starts it.
+    pub(crate) guest: Scope,
     /// What was launched.
     pub(crate) plan: Box<Plan>,
     /// How much of the plan's confinement is enforced.
@@ -77,6 +85,7 @@ pub(crate) struct Started {
 impl Record {
     pub(crate) fn new(started: Started) -> Self {
         let Plan {
+            name,
             request,
             limits,
             disclose_pid,
@@ -86,7 +95,9 @@ impl Record {
         Self {
             id: started.id,
             owner: started.owner,
-            arguments: Mutex::new(Arguments::new(&request.args, started.arguments)),
+            guest: AtomicU64::new(started.guest.0),
+            rule: name,
+            arguments: Mutex::new(Arguments::new(&request, started.arguments)),
             program: request.program,
             disclosed_pid: disclose_pid.then(|| started.process.pid()),
             confinement: started.confinement,
@@ -102,6 +113,7 @@ impl Record {
             deadline_changed: Notify::new(),
             process: Mutex::new(Some(started.process)),
             phase: watch::Sender::new(Phase::Running),
+            end_signal: Arc::default(),
             reason: OnceLock::new(),
             blocking: (Mutex::new(()), Condvar::new()),
         }
@@ -115,11 +127,29 @@ impl Record {
         &self.owner
     }
 
+    /// The guest that started it or last attached to it.
+    pub(crate) fn guest(&self) -> Scope {
+        Scope(self.guest.load(Ordering::Relaxed))
+    }
+
+    /// From now on it is the child of `guest`.
+    pub(crate) fn set_guest(&self, guest: Scope) {
+        self.guest.store(guest.0, Ordering::Relaxed);
+    }
+
+    /// The name of the grant's rule that allowed it.
+    pub(crate) fn rule(&self) -> &str {
+        &self.rule
+    }
+
     /// What the guest asked for, as far as events show it.
     pub(crate) fn request(&self) -> Request {
+        let arguments = self.arguments.lock();
         Request {
             program: self.program.clone(),
-            args: self.arguments.lock().to_vec(),
+            arg0: arguments.arg0().map(str::to_owned),
+            args: arguments.to_vec(),
+            raw_args: arguments.raw().to_vec(),
             env_names: Vec::new(),
         }
     }
@@ -154,6 +184,11 @@ impl Record {
 
     pub(crate) fn subscribe(&self) -> watch::Receiver<Phase> {
         self.phase.subscribe()
+    }
+
+    /// The signal that has ended the leader, once the phase shows its end.
+    pub(crate) fn end_signal(&self) -> &Arc<OnceLock<u8>> {
+        &self.end_signal
     }
 
     /// Moves on to `next`. A status that is already written stays.
@@ -221,6 +256,12 @@ impl Record {
         self.deliver(signal, |process| process.signal(signal));
     }
 
+    /// Sends `signal` to the whole tree.
+    pub(crate) fn signal_tree(&self, signal: Signal) {
+        self.ending.lock().sent(signal, KillReason::Requested);
+        self.deliver(signal, |process| process.signal_tree(signal));
+    }
+
     /// Ends the tree: with SIGTERM first where there is a `grace`.
     pub(crate) fn kill(&self, reason: KillReason, grace: Duration) {
         let signal = if grace.is_zero() {
@@ -237,6 +278,9 @@ impl Record {
         }
         self.deliver(signal, |process| process.signal_tree(signal));
         if !grace.is_zero() {
+            // A stopped process receives SIGTERM when it is resumed.
+            let resume = Signal::Continue;
+            self.deliver(resume, |process| process.signal_tree(resume));
             self.deadline_changed.notify_one();
         }
     }
@@ -268,6 +312,9 @@ impl Record {
     /// something in the tree for its memory limit, the limit has ended the tree: a leader that
     /// survived that, and exited before the rest was killed, is no different.
     pub(crate) fn status_of(&self, exit: Exit) -> ExitStatus {
+        if let Exit::Signal(signal) = exit {
+            let _ = self.end_signal.set(signal);
+        }
         let limit = self.process.lock().as_deref().and_then(|it| self.count(it));
         match (limit, self.ending.lock().status_of(exit)) {
             (Some(reason), ExitStatus::Exited(_) | ExitStatus::Signaled(_)) => {

@@ -39,4 +39,5 @@ pub use file::diagnostics::{Diagnostic, GrantError};
 pub use file::schema::schema;
 pub use file::units::duration as parse_duration;
 pub use grants::Grants;
+pub(crate) use paths::is_denied;
 pub use quotas::{Detach, Quotas, Rate};

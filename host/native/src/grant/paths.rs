@@ -1,7 +1,8 @@
 //! Paths of the file system: the roots of a grant, and what a guest's path resolves to.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -22,7 +23,7 @@ pub(super) fn denied(base: &Path, written: &str) -> io::Result<FsRoot> {
 
 /// Returns whether a resolved path is denied: at or below one of `denied` as it is written, as it
 /// resolved when the grant was loaded, or as it resolves now.
-pub(super) fn is_denied(path: &Path, denied: &[FsRoot]) -> bool {
+pub(crate) fn is_denied(path: &Path, denied: &[FsRoot]) -> bool {
     denied.iter().any(|denied| {
         path.starts_with(&denied.real)
             || path.starts_with(&denied.written)
@@ -53,6 +54,33 @@ pub(super) fn resolve(cwd: &Path, path: &Path) -> io::Result<PathBuf> {
 /// refuses, before looking at it.
 pub(super) fn resolve_within(path: &Path, may: impl FnMut(&Path) -> bool) -> io::Result<PathBuf> {
     walk(Path::new("/"), path, may, |_| ())
+}
+
+/// Returns the places on the ways to `roots`: the directories above them, and the links by which a
+/// grant names them. Who knows the roots knows that these exist.
+pub(super) fn ways<'a>(roots: impl IntoIterator<Item = &'a FsRoot>) -> BTreeSet<PathBuf> {
+    let mut ways = BTreeSet::new();
+    for root in roots {
+        // No path leads to a root that can no longer be resolved.
+        let trail = trail(&root.written).unwrap_or_default();
+        for place in trail.iter().chain([&root.real]) {
+            ways.extend(place.ancestors().map(Path::to_owned));
+        }
+    }
+    ways
+}
+
+/// Returns what an absolute path names if no part of it is a link.
+pub(super) fn without_links(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => drop(plain.pop()),
+            _ => {}
+        }
+    }
+    plain
 }
 
 /// Returns whether the error is a lack of descriptors or memory, whatever the path.

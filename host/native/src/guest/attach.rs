@@ -1,7 +1,10 @@
 //! Taking over a detached child.
 
+use std::sync::Arc;
+
 use super::Guest;
 use crate::error::SpawnError;
+use crate::event::EventKind;
 use crate::handle::Child;
 
 impl Guest {
@@ -21,11 +24,13 @@ impl Guest {
     /// one that is used up, another owner's, that of a child which made room after its
     /// end, or a text that is not a key.
     pub fn attach(&self, key: &str) -> Result<Child, SpawnError> {
-        let record = self.registry.core().attach(&self.key, key)?;
-        Ok(Child::new(
-            record,
-            self.registry.clone(),
-            self.grant.detach(),
-        ))
+        let core = self.registry.core();
+        let record = core.attach(&self.key, key)?;
+        let child = Child::new(Arc::clone(&record), self.registry.clone(), self.holder());
+        core.emit_of(&record, || EventKind::Attached {
+            id: child.id(),
+            number: child.number(),
+        });
+        Ok(child)
     }
 }

@@ -10,13 +10,13 @@ use std::sync::Arc;
 
 use rustix::io::{DupFlags, Errno, dup3, retry_on_intr};
 
-use super::Guest;
-use crate::approval::{self, Approved};
+use super::{Guest, files};
+use crate::approval::{self, Approval, Approved};
 use crate::child::account::{Charge, Descriptors, Need};
 use crate::child::arguments::Arguments;
 use crate::child::capture::Capture;
 use crate::child::pipe::UntakenPipes;
-use crate::child::pipes::{HostStdio, Pipes, descriptors_of};
+use crate::child::pipes::{HostStdio, PassedEnds, Pipes, descriptors_of};
 use crate::child::record::{Record, Started};
 use crate::command::Command;
 use crate::error::SpawnError;
@@ -26,7 +26,7 @@ use crate::handle::Child;
 use crate::launch::{LaunchError, Plan, Process, Stage, errno_within};
 use crate::registry::Core;
 use crate::registry::supervisor::Supervised;
-use crate::streams::Stdio;
+use crate::streams::{Stdio, TakenEnd};
 
 /// The descriptors that a spawn opens at most, those for a moment included: 16.
 const SPAWN_DESCRIPTORS: usize = 16;
@@ -48,7 +48,7 @@ impl Guest {
     /// # Errors
     ///
     /// Each [`SpawnError`] says which; on an error nothing runs, and nothing is used
-    /// up but the rate.
+    /// up but the rate, against which every request counts: also a denied and an invalid one.
     ///
     /// # Examples
     ///
@@ -106,17 +106,30 @@ impl Guest {
         result: Result<Child, SpawnError>,
     ) -> Result<Child, SpawnError> {
         if let Err(error) = &result {
-            let core = self.registry.core();
-            core.emit(self.key.owner(), &command.request(), || {
-                EventKind::refused(error)
-            });
+            self.registry.core().emit_refusal(&self.key, command, error);
         }
         result
     }
 
+    /// Refuses a request that no grant can allow. It takes no place, and counts against the rate as
+    /// every other: over the rate it is refused for that.
+    fn validate(&self, command: &Command) -> Result<(), SpawnError> {
+        command.validate().or_else(|error| {
+            let core = self.registry.core();
+            core.charge_rate(&self.key, self.grant.quotas())?;
+            Err(error)
+        })
+    }
+
+    fn report_approval(&self, command: &Command, approval: Approval) {
+        let kind = || EventKind::Approved {
+            scope: approval.scope(),
+        };
+        self.registry.core().emit(&self.key, command, kind);
+    }
+
     fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
-        // First: a request that no grant can allow costs its owner nothing.
-        command.validate()?;
+        self.validate(command)?;
         let permit = Permit::admit(self)?;
         match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => start(permit, plan),
@@ -128,13 +141,14 @@ impl Guest {
     }
 
     async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
-        command.validate()?;
+        self.validate(command)?;
         let permit = Permit::admit(self)?;
         let approved = match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => return start(permit, plan),
             Decision::Ask(plan) => {
                 let approved = Approved::new(self.key.owner(), &plan)?;
                 if self.approvals.allows(&approved) {
+                    self.report_approval(command, Approval::Remembered);
                     return start(permit, plan);
                 }
                 approved
@@ -146,7 +160,8 @@ impl Guest {
         let bytes = command.bytes();
         let waits = core.hold(&self.key, self.grant.quotas(), bytes)?;
         let sleep = |timeout| core.sleep(timeout);
-        self.approvals.ask(core.hooks(), sleep, &approved).await?;
+        let approval = self.approvals.ask(core.hooks(), sleep, &approved).await?;
+        self.report_approval(command, approval);
         drop(waits);
         let permit = Permit::readmit(self)?;
         // The program and the directory may have changed meanwhile.
@@ -179,12 +194,14 @@ fn start(mut permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         exit_fd,
         host,
         untaken,
+        passed,
         captures,
         arguments,
     } = launched.map_err(SpawnError::from)?;
     let record = Arc::new(Record::new(Started {
         id: core.next_id(),
         owner: guest.key.owner().clone(),
+        guest: guest.key.scope(),
         plan,
         confinement: enforcement.summary(),
         arguments,
@@ -193,10 +210,13 @@ fn start(mut permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         process: Arc::clone(&process),
     }));
     permit.hand_over(&record);
-    let terms = guest.grant.detach();
-    let child = Child::new(Arc::clone(&record), guest.registry.clone(), terms);
+    for end in passed {
+        end.given();
+    }
+    let child = Child::new(Arc::clone(&record), guest.registry.clone(), guest.holder());
     core.emit_of(&record, || EventKind::Spawn {
         id: record.id(),
+        number: child.number(),
         pid: process.pid(),
         confinement: record.confinement(),
     });
@@ -211,6 +231,7 @@ struct Launched {
     exit_fd: rustix::io::Result<OwnedFd>,
     host: HostStdio,
     untaken: UntakenPipes,
+    passed: Vec<TakenEnd>,
     captures: [Capture; 2],
     arguments: Charge,
 }
@@ -240,22 +261,29 @@ impl From<Failure> for SpawnError {
 fn launch(permit: &mut Permit<'_>, plan: &Plan) -> Result<Launched, Failure> {
     let streams = &plan.streams;
     let caps = [
-        (streams.stdout, plan.capture.stdout_bytes),
-        (streams.stderr, plan.capture.stderr_bytes),
+        (&streams.stdout, plan.capture.stdout_bytes),
+        (&streams.stderr, plan.capture.stderr_bytes),
     ];
     let caps = caps.map(|(stdio, cap_bytes)| match stdio {
-        Stdio::Captured => usize::try_from(cap_bytes).unwrap_or(usize::MAX),
-        _ => 0,
+        Stdio::Captured => Some(usize::try_from(cap_bytes).unwrap_or(usize::MAX)),
+        _ => None,
     });
+    let promised = caps.iter().flatten();
     let need = Need {
-        bytes: Arguments::bytes_of(&plan.request.args).saturating_add(streams.stdin.len()),
-        promised: caps[0].saturating_add(caps[1]),
+        bytes: Arguments::bytes_of(&plan.request).saturating_add(streams.stdin.len()),
+        promised: promised.fold(0, |sum: usize, cap| sum.saturating_add(*cap)),
         descriptors: descriptors_of(streams),
     };
     let (mut charge, descriptors) = permit.take(need).map_err(Failure::Refused)?;
     let stdin = charge.split(streams.stdin.len(), 0);
-    let captures = caps.map(|cap_bytes| Capture::new(charge.split(0, cap_bytes)));
-    let pipes = Pipes::new(streams, descriptors, stdin)?;
+    let captures = caps.map(|cap_bytes| match cap_bytes {
+        Some(cap_bytes) => Capture::new(charge.split(0, cap_bytes)),
+        None => Capture::none(),
+    });
+    // Before the files: a file is not truncated for a request that fails here.
+    let passed = PassedEnds::take(streams, permit.guest.key.scope().0).map_err(Failure::Refused)?;
+    let files = files::open(plan).map_err(Failure::Refused)?;
+    let pipes = Pipes::new(streams, files, passed, descriptors, stdin)?;
     let mut exit_fd = reserve_descriptor(&plan.program.file)?;
     let (scope, launcher) = (permit.guest.key.scope(), permit.core.launcher());
     let process: Arc<dyn Process> = launcher.launch(scope, plan, pipes.child)?.into();
@@ -266,6 +294,7 @@ fn launch(permit: &mut Permit<'_>, plan: &Plan) -> Result<Launched, Failure> {
         exit_fd,
         host: pipes.host,
         untaken: pipes.untaken,
+        passed: pipes.passed,
         captures,
         arguments: charge,
     })

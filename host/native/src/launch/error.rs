@@ -10,6 +10,8 @@ pub enum Stage {
     Key,
     /// Making the pipes of the standard streams.
     Pipe,
+    /// Opening a file for a standard stream.
+    OpenFile,
     /// Opening the program.
     OpenProgram,
     /// Creating the process.
@@ -53,6 +55,7 @@ impl fmt::Display for Stage {
         f.write_str(match self {
             Self::Key => "making a key",
             Self::Pipe => "making the pipes",
+            Self::OpenFile => "opening a file for a standard stream",
             Self::OpenProgram => "opening the program",
             Self::Spawn => "creating the process",
             Self::Signals => "resetting the signals",

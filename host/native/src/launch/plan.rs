@@ -1,5 +1,6 @@
 //! A decided request, complete.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,6 +11,7 @@ use rustix::fs::{Mode, OFlags, open};
 
 use super::error::{LaunchError, Stage};
 use super::stamp::Stamp;
+use super::stream_file::StreamFiles;
 use crate::confinement::Confinement;
 use crate::limits::{CaptureCaps, Limits};
 use crate::streams::Streams;
@@ -76,8 +78,13 @@ pub struct Request {
     /// The command's name. Under a rule for any program it is the program's path or
     /// name, and [`Plan::name`] is that rule's.
     pub program: String,
-    /// The arguments, without `argv[0]` and without what the grant adds.
+    /// The `argv[0]` that the guest sets; none if it leaves it to the grant.
+    pub arg0: Option<String>,
+    /// The arguments, without `argv[0]` and without what the grant adds. What is not UTF-8 is
+    /// replaced by U+FFFD.
     pub args: Vec<String>,
+    /// The arguments that are not UTF-8: the place in `args`, and the bytes.
+    pub raw_args: Vec<(usize, Vec<u8>)>,
     /// The names of the variables that the guest sets. Their values are in
     /// [`Plan::env`] alone.
     pub env_names: Vec<String>,
@@ -97,14 +104,16 @@ pub struct Plan {
     /// opens it again by its path, which is in `argv`.
     pub script: Option<Arc<Program>>,
     /// The argument vector, `argv[0]` included.
-    pub argv: Vec<String>,
+    pub argv: Vec<OsString>,
     /// The environment. A launcher adds a `TMPDIR` where the child has no private `/tmp` and this
     /// names none.
-    pub env: Vec<(String, String)>,
+    pub env: Vec<(String, OsString)>,
     /// Where the child starts.
     pub cwd: WorkingDirectory,
     /// Where the standard streams lead.
     pub streams: Streams,
+    /// The files among them. The registry opens them before the launch.
+    pub files: StreamFiles,
     /// The limits in force, the guest's own narrowing included.
     pub limits: Limits,
     /// How much output is kept.
@@ -127,12 +136,13 @@ impl Plan {
                 program: name.to_owned(),
                 ..Request::default()
             },
-            argv: vec![name.to_owned()],
+            argv: vec![name.into()],
             program: Arc::new(program),
             script: None,
             env: Vec::new(),
             cwd,
             streams: Streams::default(),
+            files: StreamFiles::default(),
             limits: Limits::default(),
             capture: CaptureCaps::default(),
             confinement: Arc::default(),

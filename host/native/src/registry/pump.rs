@@ -2,16 +2,20 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
+use rustix::io::Errno;
+use rustix::pipe::{SpliceFlags, splice};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::core::Core;
 use crate::child::account::Need;
 use crate::child::capture::Capture;
-use crate::child::pipes::Input;
+use crate::child::pipes::{Input, Rest};
 use crate::child::record::Record;
 use crate::sandbox::sys::register_fd;
 
@@ -22,14 +26,21 @@ const READ_BYTES: usize = 64 * 1024;
 /// Bounds how long a grandchild that keeps writing can delay the status.
 const DRAIN_BYTES: u64 = 2 * 64 * 1024;
 
-/// Writes the rest of the request's standard input. The descriptor is dropped when
+/// Writes what the host provides of standard input. The descriptor is dropped when
 /// all is written, which is the child's end of file.
 pub(super) async fn feed(stdin: Option<Input>) {
     let Some(input) = stdin else { return };
     let Ok(writer) = register_fd(input.fd, Interest::WRITABLE) else {
         return;
     };
-    let mut rest = &input.rest[..];
+    match input.rest {
+        Rest::Bytes(bytes) => feed_bytes(&writer, &bytes).await,
+        Rest::File(file) => feed_file(writer, file).await,
+    }
+}
+
+async fn feed_bytes(writer: &AsyncFd<OwnedFd>, bytes: &Bytes) {
+    let mut rest = &bytes[..];
     while !rest.is_empty() {
         let Ok(mut ready) = writer.writable().await else {
             return;
@@ -39,6 +50,29 @@ pub(super) async fn feed(stdin: Option<Input>) {
             // The child has closed its end.
             Ok(Err(_)) => return,
             Err(_would_block) => {}
+        }
+    }
+}
+
+/// Moves a file into the pipe, inside the kernel. The disk may be slow, so that a thread that may
+/// block does it, for one pipe of bytes at a time: it never waits for the child.
+async fn feed_file(writer: AsyncFd<OwnedFd>, file: OwnedFd) {
+    let (writer, file) = (Arc::new(writer), Arc::new(file));
+    loop {
+        let Ok(mut ready) = writer.writable().await else {
+            return;
+        };
+        let (to, from) = (Arc::clone(&writer), Arc::clone(&file));
+        let moved = tokio::task::spawn_blocking(move || {
+            let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
+            splice(&*from, None, to.get_ref(), None, READ_BYTES, flags)
+        });
+        match moved.await {
+            Ok(Ok(0)) => return,
+            Ok(Ok(_)) | Ok(Err(Errno::INTR)) => {}
+            Ok(Err(Errno::AGAIN)) => ready.clear_ready(),
+            // The child has closed its end, or the disk has failed.
+            Ok(Err(_)) | Err(_) => return,
         }
     }
 }

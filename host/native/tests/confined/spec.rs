@@ -118,11 +118,12 @@ impl Spec {
         }
         let program = Program::open(&self.program).expect("it exists");
         let cwd = WorkingDirectory::open(&self.cwd).expect("it exists");
+        let env = self.env.clone().into_iter();
         let mut argv = vec![self.program.display().to_string()];
         argv.extend(self.args.iter().cloned());
         Plan {
-            argv,
-            env: self.env.clone().into_iter().collect(),
+            argv: argv.into_iter().map(Into::into).collect(),
+            env: env.map(|(name, value)| (name, value.into())).collect(),
             limits: self.limits.clone(),
             confinement: Arc::new(confinement),
             ..Plan::new("test", program, cwd)

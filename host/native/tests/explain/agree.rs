@@ -1,8 +1,11 @@
 //! The property: for any grant and any request, the explanation and the spawn
 //! agree, and the child gets what the explanation shows.
 
+use std::ffi::OsStr;
+
 use std::cell::Cell;
 
+use capspawn_native::escape::{quoted, quoted_list};
 use capspawn_native::{Decision, DeniedItem, SpawnError};
 use proptest::test_runner::{Config, TestRunner};
 
@@ -52,19 +55,20 @@ fn check(case: &Case, launcher: &Counting, registry: &capspawn_native::Registry)
             let env: Vec<_> = plan
                 .env
                 .iter()
-                .map(|(name, value)| format!("{name}={value}"))
+                .map(|(name, value)| format!("{name}={}", text(value)))
                 .collect();
-            assert_eq!(report.argv, plan.argv);
+            let argv: Vec<_> = plan.argv.iter().map(|it| text(it)).collect();
+            assert_eq!(report.argv, argv);
             assert_eq!(report.env, env);
             assert_eq!(report.cwd, plan.cwd.path);
             assert_eq!(report.program, plan.program.path);
             assert!(
-                report.argv.ends_with(&case.request.args),
+                plan.argv.ends_with(&case.request.args),
                 "the arguments of the request are unchanged"
             );
             for line in [
-                format!("arguments  {:?}\n", report.argv),
-                format!("cwd        {:?}\n", report.cwd),
+                format!("arguments  {}\n", quoted_list(&report.argv)),
+                format!("cwd        {}\n", quoted(&report.cwd)),
             ] {
                 assert!(shown.contains(&line), "{line} is not in\n{shown}");
             }
@@ -96,4 +100,9 @@ fn check(case: &Case, launcher: &Counting, registry: &capspawn_native::Registry)
             false
         }
     }
+}
+
+/// These requests are text.
+fn text(text: &OsStr) -> &str {
+    text.to_str().expect("it is UTF-8")
 }

@@ -157,7 +157,8 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
                 command["arg0"] = json!(arg0);
             }
             let mut request = Command::new("probe").args(tokens(&pieces));
-            request.env = variables;
+            let value = |(name, value): (String, String)| (name, value.into());
+            request.env = variables.into_iter().map(value).collect();
             request.cwd = requested_folder;
             let must_pass = matches!(spoiler, Spoiler::None);
             spoil(spoiler, &mut command, &mut request);
@@ -181,16 +182,16 @@ fn spoil(spoiler: Spoiler, command: &mut Value, request: &mut Command) {
     let args = &mut request.args;
     match spoiler {
         Spoiler::None => {}
-        Spoiler::Insert(at, token) => args.insert(at.index(args.len() + 1), token),
+        Spoiler::Insert(at, token) => args.insert(at.index(args.len() + 1), token.into()),
         Spoiler::Replace(at, token) if !args.is_empty() => {
             let at = at.index(args.len());
-            args[at] = token;
+            args[at] = token.into();
         }
         Spoiler::Remove(at) if !args.is_empty() => {
             args.remove(at.index(args.len()));
         }
-        Spoiler::Replace(..) | Spoiler::Remove(_) => args.push("-x".to_owned()),
-        Spoiler::Variable(name) => request.env.push((name.to_owned(), String::new())),
+        Spoiler::Replace(..) | Spoiler::Remove(_) => args.push("-x".into()),
+        Spoiler::Variable(name) => request.env.push((name.to_owned(), "".into())),
         Spoiler::Folder(path) => request.cwd = Some(path.to_owned()),
         Spoiler::Program(name) => request.program = name,
         Spoiler::Decision(word) => command["decision"] = json!(word),

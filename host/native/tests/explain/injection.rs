@@ -89,7 +89,7 @@ fn a_denial_has_one_word_for_the_guest_and_the_reason_for_the_operator() {
     }]);
     let guest = registry.guest(grant(json!({ "sandbox": "none" }), secret), "");
     let right = Command::new("probe-secret").arg("secret-argument");
-    let wrong_env = vec![("OTHER".to_owned(), "value".to_owned())];
+    let wrong_env = vec![("OTHER".to_owned(), "value".into())];
     let cases = [
         (Command::new("probe-secre"), "program"),
         (Command::new("probe-secret").arg("guess"), "argument"),

@@ -163,7 +163,7 @@ impl Party {
 
     fn spawn(&mut self, stdin: In, stdout: Out, args: usize) -> Answer {
         let command = Command {
-            args: (0..args / 4).map(|_| "arg".to_owned()).collect(),
+            args: (0..args / 4).map(|_| "arg".into()).collect(),
             stdin: match stdin {
                 In::Null => Stdin::Null,
                 In::Piped => Stdin::Piped,

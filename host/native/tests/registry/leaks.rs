@@ -4,17 +4,6 @@ use capspawn_native::{Command, ExitStatus};
 
 use crate::support::*;
 
-/// The number of open descriptors, once 200 readings in a row are equal.
-fn settled_descriptors() -> usize {
-    let mut last = (descriptors(), 0);
-    eventually("a number of descriptors that stays the same", || {
-        let now = descriptors();
-        last = (now, if now == last.0 { last.1 + 1 } else { 0 });
-        last.1 > 200
-    });
-    last.0
-}
-
 #[test]
 fn ten_thousand_children_leave_no_descriptor_zombie_or_slot() {
     if !is_alone(test_name!()) {

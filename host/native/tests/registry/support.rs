@@ -97,3 +97,14 @@ pub(crate) fn stdout(child: &Child) -> Vec<u8> {
 pub(crate) fn output(child: &Child) -> (ExitStatus, Captured, Captured) {
     bare_runtime().block_on(child.output())
 }
+
+/// The number of open descriptors, once 200 readings in a row are equal.
+pub(crate) fn settled_descriptors() -> usize {
+    let mut last = (descriptors(), 0);
+    eventually("a number of descriptors that stays the same", || {
+        let now = descriptors();
+        last = (now, if now == last.0 { last.1 + 1 } else { 0 });
+        last.1 > 200
+    });
+    last.0
+}

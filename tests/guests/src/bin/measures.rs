@@ -1,15 +1,17 @@
 //! Measures the cost of calls between guest and host, for the benchmarks. Each mode
 //! prints how many nanoseconds its work took, as one number.
 //!
-//! Usage: `measures spawn COUNT | read BYTES | both-ways BYTES | poll COUNT | nothing COUNT`
+//! Usage: `measures spawn COUNT | read BYTES | both-ways BYTES | copied BYTES | spliced BYTES |
+//! passed BYTES | poll COUNT | nothing COUNT`
 
 use std::time::Instant;
 
 use guest_examples::spawn::Child;
 use guest_examples::types::{SpawnOptions, Stdin, Stdio};
+use guest_examples::{Link, connect};
 use wasip2::clocks::monotonic_clock;
 use wasip2::io::poll::poll;
-use wasip2::io::streams::StreamError;
+use wasip2::io::streams::{InputStream, OutputStream, StreamError};
 
 fn main() {
     let mut args = std::env::args().skip(1);
@@ -33,6 +35,10 @@ fn main() {
         }
         "both-ways" => {
             both_ways(count);
+            started.elapsed()
+        }
+        "copied" | "spliced" | "passed" => {
+            pipeline(&mode, count);
             started.elapsed()
         }
         "poll" => {
@@ -77,6 +83,47 @@ fn read(bytes: u64) {
         }
     }
     assert_eq!(read, bytes);
+}
+
+/// Runs `head -c BYTES /dev/zero | wc -c`. The bytes are read and written by this component, or
+/// copied by the host for it, or go from child to child.
+fn pipeline(mode: &str, bytes: u64) {
+    let options = SpawnOptions::new();
+    options.set_stdout(Stdio::Piped);
+    let args = ["-c".to_owned(), bytes.to_string(), "/dev/zero".to_owned()];
+    let head = Child::spawn("head", &args, Some(&options)).expect("the grant allows it");
+    let options = SpawnOptions::new();
+    match mode {
+        "passed" => options.set_stdin_pipe(head.pass_stdout().expect("piped")),
+        _ => options.set_stdin(&Stdin::Piped),
+    }
+    let count = Child::spawn("wc", &["-c".to_owned()], Some(&options));
+    let count = count.expect("the grant allows it");
+    if mode != "passed" {
+        let from = head.take_stdout().expect("piped");
+        let to = count.take_stdin().expect("piped");
+        match mode {
+            "spliced" => connect(Vec::new(), Link { from, to }).expect("both run to the end"),
+            _ => copy(&from, &to),
+        }
+    }
+    count.wait(None);
+    let counted = count.captured(0, 0).0.data;
+    assert_eq!(counted.trim_ascii(), bytes.to_string().as_bytes());
+}
+
+/// Copies a stream through the memory of this component.
+fn copy(from: &InputStream, to: &OutputStream) {
+    loop {
+        match from.blocking_read(64 * 1024) {
+            // The most that one call takes.
+            Ok(bytes) => bytes
+                .chunks(4096)
+                .for_each(|it| to.blocking_write_and_flush(it).expect("it is read")),
+            Err(StreamError::Closed) => return,
+            Err(StreamError::LastOperationFailed(error)) => panic!("{}", error.to_debug_string()),
+        }
+    }
 }
 
 /// Writes numbers to `cat` while it reads them back, and compares checksums.

@@ -1,11 +1,13 @@
 //! The facts of an explanation, in one list for people and programs.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
 
 use crate::confinement::FsRoot;
 use crate::error::SpawnError;
+use crate::escape::{line, quoted, quoted_list};
 use crate::launch::Plan;
 
 /// One fact of an explanation, for people, for programs, or for both.
@@ -77,11 +79,11 @@ fn rule(plan: &Plan, place: Option<(usize, usize)>, facts: &mut Vec<Fact>) {
     facts.push(match place {
         Some((line, column)) => Fact::new(
             "rule",
-            format!("{:?} at {line}:{column}", plan.name),
+            format!("{} at {line}:{column}", quoted(&plan.name)),
             "rule",
             json!({ "line": line, "column": column }),
         ),
-        None => Fact::line("rule", format!("{:?}", plan.name)),
+        None => Fact::line("rule", quoted(&plan.name)),
     });
 }
 
@@ -99,7 +101,7 @@ pub(super) fn refused(error: &SpawnError, facts: &mut Vec<Fact>) {
     facts.push(Fact::entry("item", json!(denial.item.to_string())));
     let shown = format!("{}: {}", denial.item, denial.reason);
     facts.push(Fact::new("refused", shown, "reason", json!(denial.reason)));
-    let nearest = denial.nearest.as_ref().map(|name| format!("{name:?}"));
+    let nearest = denial.nearest.as_ref().map(|name| quoted(name).to_string());
     facts.push(Fact::optional(
         "nearest",
         nearest,
@@ -120,27 +122,30 @@ fn started(plan: &Plan, facts: &mut Vec<Fact>) {
     let program = &plan.program.path;
     facts.push(Fact::new(
         "program",
-        format!("{program:?}"),
+        quoted_path(program),
         "program",
         path_value(program),
     ));
     facts.push(Fact::new(
         "arguments",
-        format!("{:?}", plan.argv),
+        quoted_list(&plan.argv),
         "argv",
-        json!(plan.argv),
+        Value::Array(plan.argv.iter().map(|it| text_value(it)).collect()),
     ));
     for (name, value) in &plan.env {
-        facts.push(Fact::line("env", format!("{name}={value:?}")));
+        facts.push(Fact::line(
+            "env",
+            format!("{}={}", line(name), quoted(value)),
+        ));
     }
     let env: Map<_, _> = plan
         .env
         .iter()
-        .map(|(name, value)| (name.clone(), json!(value)))
+        .map(|(name, value)| (name.clone(), text_value(value)))
         .collect();
     facts.push(Fact::entry("env", json!(env)));
     let cwd = &plan.cwd.path;
-    facts.push(Fact::new("cwd", format!("{cwd:?}"), "cwd", path_value(cwd)));
+    facts.push(Fact::new("cwd", quoted_path(cwd), "cwd", path_value(cwd)));
     if !plan.cwd.named {
         facts.push(Fact::line(
             "",
@@ -232,13 +237,21 @@ fn confinement(plan: &Plan, allows_stdin: bool, facts: &mut Vec<Fact>) {
 
 /// Returns a path as a string. JSON has no strings that are not UTF-8.
 fn path_value(path: &Path) -> Value {
-    json!(path.to_string_lossy())
+    text_value(path.as_os_str())
+}
+
+fn text_value(text: &OsStr) -> Value {
+    json!(text.to_string_lossy())
+}
+
+fn quoted_path(path: &Path) -> String {
+    quoted(path).to_string()
 }
 
 fn words(list: &[FsRoot]) -> String {
     if list.is_empty() {
         return "-".to_owned();
     }
-    let words: Vec<_> = list.iter().map(|path| format!("{path:?}")).collect();
+    let words: Vec<_> = list.iter().map(|it| quoted_path(&it.written)).collect();
     words.join(" ")
 }

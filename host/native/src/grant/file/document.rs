@@ -1,5 +1,7 @@
 //! A grant file as it is written: syntax and keys are checked, no file is opened yet.
 
+use std::ffi::OsString;
+
 use super::diagnostics::{Diagnostics, Offset};
 use super::layer::Layer;
 use super::pattern::Pattern;
@@ -57,6 +59,7 @@ pub(in crate::grant) struct CommandEntry {
     pub(in crate::grant) program: Text,
     pub(in crate::grant) sha256: Option<Text>,
     pub(in crate::grant) arg0: Option<String>,
+    pub(in crate::grant) allow_arg0: Vec<Text>,
     pub(in crate::grant) fixed: Vec<String>,
     pub(in crate::grant) args: Vec<Pattern>,
     pub(in crate::grant) effect: Effect,
@@ -70,7 +73,7 @@ pub(in crate::grant) struct CommandEntry {
 #[derive(Debug, Clone)]
 pub(in crate::grant) struct Example {
     pub(in crate::grant) at: Offset,
-    pub(in crate::grant) args: Vec<String>,
+    pub(in crate::grant) args: Vec<OsString>,
     pub(in crate::grant) matches: bool,
 }
 
@@ -199,11 +202,17 @@ impl CommandEntry {
         };
         let sha256 = fields.string("sha256", out);
         let arg0 = fields.string("arg0", out).map(|text| text.value);
+        let allow_arg0 = fields.strings("allow-arg0", out).unwrap_or_default();
         let fixed = values(fields.strings("fixed", out));
-        let args = Pattern::take_all(&mut fields, "args", out);
+        let has_args = fields.has("args");
+        let mut args = Pattern::take_all(&mut fields, "args", out);
         let effect = fields
             .word("decision", Effect::ALL.map(|it| (it.name(), it)), out)
             .unwrap_or_default();
+        if effect == Effect::Deny && !has_args {
+            // Who denies a name and lists no arguments means all of them.
+            args = vec![Pattern::anything(node.at)];
+        }
         let interpreter = fields.flag("interpreter", out);
         let mut examples = read_examples(&mut fields, "match", out);
         examples.extend(read_examples(&mut fields, "not-match", out));
@@ -215,6 +224,7 @@ impl CommandEntry {
             program: program?,
             sha256,
             arg0,
+            allow_arg0,
             fixed,
             args,
             effect,
@@ -242,7 +252,7 @@ fn read_examples(
         let args = tokens
             .iter()
             .filter_map(|token| table::string(token, key, out))
-            .map(|text| text.value)
+            .map(|text| text.value.into())
             .collect();
         examples.push(Example {
             at: item.at,

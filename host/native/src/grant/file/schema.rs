@@ -73,6 +73,12 @@ struct Settings {
     /// Whether the guest may provide standard input, which some programs run like an
     /// argument; true if absent.
     stdin: Option<bool>,
+    /// Whether the guest may connect the standard streams with files below `fs.read` and
+    /// `fs.write`; false if absent.
+    redirect: Option<bool>,
+    /// Whether the guest may use arguments, and values of variables, that are not UTF-8;
+    /// false if absent.
+    allow_bytes: Option<bool>,
     env: Option<Env>,
     fs: Option<Fs>,
     limits: Option<Limits>,
@@ -253,6 +259,9 @@ struct Command {
     /// `argv[0]`; the program's path if absent.
     #[schemars(default)]
     arg0: Option<String>,
+    /// Names that the guest may use as `argv[0]` instead; a `*` at the end covers any rest.
+    #[schemars(default)]
+    allow_arg0: Vec<String>,
     /// Arguments before the guest's.
     #[schemars(default)]
     fixed: Vec<String>,
@@ -302,7 +311,7 @@ struct PatternTable {
     /// How many arguments the pattern takes: `m..n`, both included, or `m..`.
     repeat: Option<String>,
     optional: Option<bool>,
-    /// With `any` or `rest`: also takes arguments that begin with `-` or `@`.
+    /// With `any`, `rest` or `re`: also takes arguments that begin with `-` or `@`.
     allow_dash: Option<bool>,
 }
 

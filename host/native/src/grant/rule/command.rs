@@ -1,5 +1,8 @@
 //! One command of a grant, compiled: its decision on a request.
 
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -10,14 +13,17 @@ use super::environment::Environment;
 use super::executable::Executable;
 use super::matcher::{self, Mismatch};
 use super::settings::Cwd;
+use super::stream_files;
+use super::written::written;
 use crate::command::Command;
-use crate::confinement::{Confinement, FsRoot, open_resolved};
+use crate::confinement::{Confinement, FsRoot, FsRules, open_resolved};
 use crate::error::{Denial, DeniedItem, SpawnError};
+use crate::grant::check::covers;
 use crate::grant::file::document::Effect;
 use crate::grant::file::pattern::{Pattern, PatternKind};
 use crate::grant::paths::{self, is_denied, is_under};
 use crate::grant::suggestion;
-use crate::launch::{LaunchError, Plan, Stage, WorkingDirectory};
+use crate::launch::{Identity, LaunchError, Plan, Stage, StreamFiles, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
 use crate::streams::{Stdin, Streams};
 
@@ -31,10 +37,15 @@ pub(in crate::grant) struct Rule {
     pub(in crate::grant) target: Target,
     /// `argv[0]`; if none, the program's path, or what the guest wrote for any program.
     pub(in crate::grant) arg0: Option<String>,
+    /// The names that the guest may use as `argv[0]`; `*` at the end covers any rest.
+    pub(in crate::grant) allow_arg0: Vec<String>,
     pub(in crate::grant) fixed: Vec<String>,
     pub(in crate::grant) args: Vec<Pattern>,
     pub(in crate::grant) environment: Environment,
     pub(in crate::grant) cwd: Option<Cwd>,
+    /// The places on the ways to all roots of the rule. A guest's path may lead through them, and
+    /// through the roots that it is allowed to name; it is refused at any other place, unseen.
+    pub(in crate::grant) ways: BTreeSet<PathBuf>,
     pub(in crate::grant) deny: Vec<FsRoot>,
     pub(in crate::grant) limits: Limits,
     pub(in crate::grant) capture: CaptureCaps,
@@ -42,6 +53,12 @@ pub(in crate::grant) struct Rule {
     pub(in crate::grant) confinement: Arc<Confinement>,
     pub(in crate::grant) disclose_pid: bool,
     pub(in crate::grant) allows_stdin: bool,
+    /// Whether the guest may connect standard streams with files below the roots.
+    pub(in crate::grant) allows_redirect: bool,
+    /// Whether arguments and values of variables need not be UTF-8.
+    pub(in crate::grant) allows_bytes: bool,
+    /// The user that children run as.
+    pub(in crate::grant) identity: Identity,
 }
 
 /// What a rule starts.
@@ -73,21 +90,21 @@ impl Rule {
             None => self.enter(command.cwd.as_deref())?,
         };
         self.match_args(&command.args, &cwd.path)
-            .map_err(|mismatch| self.denied_argument(command, &mismatch))?;
+            .map_err(|mismatch| self.denied_argument(command, &mismatch, &cwd.path))?;
+        self.check_bytes(command)?;
+        self.check_arg0(command.arg0.as_deref())?;
         let env = self
             .environment
             .decide(&command.env)
-            .map_err(|name| Denial {
-                nearest: Some(self.name.clone()),
-                would_allow: suggestion::variable(name),
-                ..Denial::new(
-                    DeniedItem::Environment,
-                    format!("variable {} is not allowed", suggestion::escaped(name)),
-                )
-            })?;
+            .map_err(|name| self.denied_variable(name))?;
         if command.stdin != Stdin::Null && !self.allows_stdin {
             return Err(self.denied_stdin().into());
         }
+        let streams = Streams {
+            stdin: command.stdin.clone(),
+            stdout: command.stdout.clone(),
+            stderr: command.stderr.clone(),
+        };
         let mut confinement = self.confinement.clone();
         let (executable, named) = match &self.target {
             Target::File(loaded) => {
@@ -113,18 +130,18 @@ impl Rule {
             limits.wall = limits.wall.min(timeout);
         }
         let program = executable.program().clone();
-        let arg0 = self.arg0.clone().or(named);
-        let mut argv = vec![arg0.unwrap_or_else(|| program.path.to_string_lossy().into_owned())];
-        argv.extend(executable.leading());
-        argv.extend(self.fixed.iter().chain(&command.args).cloned());
+        let arg0 = command.arg0.clone().or(self.arg0.clone()).or(named);
+        let arg0 = arg0.map_or_else(|| program.path.clone().into_os_string(), OsString::from);
+        let mut argv = vec![arg0];
+        argv.extend(executable.leading().map(OsString::from));
+        argv.extend(self.fixed.iter().map(OsString::from));
+        argv.extend(command.args.iter().cloned());
+        let files = self.files(&streams, &cwd.path, &confinement.fs)?;
         let plan = Plan {
             name: self.name.clone(),
             request: command.request(),
-            streams: Streams {
-                stdin: command.stdin.clone(),
-                stdout: command.stdout,
-                stderr: command.stderr,
-            },
+            streams,
+            files,
             program,
             script: executable.script().cloned(),
             argv,
@@ -138,44 +155,138 @@ impl Rule {
         Ok((plan, executable))
     }
 
+    /// Returns the files of the streams, which must lie below the roots in `fs`.
+    pub(in crate::grant) fn files(
+        &self,
+        streams: &Streams,
+        cwd: &Path,
+        fs: &FsRules,
+    ) -> Result<StreamFiles, Denial> {
+        let files = stream_files::decide(streams, cwd, fs, self.identity);
+        let denied = |would_allow: Option<String>, reason: String| Denial {
+            nearest: Some(self.name.clone()),
+            would_allow,
+            ..Denial::new(DeniedItem::Stdio, reason)
+        };
+        let files = files.map_err(|refusal| denied(refusal.would_allow(), refusal.to_string()))?;
+        if files != StreamFiles::default() && !self.allows_redirect {
+            let reason = "the request names a file for a standard stream, and the command has redirect = false";
+            return Err(denied(Some(suggestion::redirect()), reason.to_owned()));
+        }
+        Ok(files)
+    }
+
+    /// Refuses arguments and values that are not UTF-8, unless the rule allows them.
+    fn check_bytes(&self, command: &Command) -> Result<(), Denial> {
+        if self.allows_bytes {
+            return Ok(());
+        }
+        let denied = |item, what: String| Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: Some(suggestion::bytes()),
+            ..Denial::new(item, format!("{what} is not UTF-8"))
+        };
+        let is_raw = |text: &OsString| text.to_str().is_none();
+        if let Some(place) = command.args.iter().position(is_raw) {
+            let what = format!("argument {}", place + 1);
+            return Err(denied(DeniedItem::Argument, what));
+        }
+        match command.env.iter().find(|(_, value)| is_raw(value)) {
+            Some((name, _)) => {
+                let what = format!("the value of variable {}", suggestion::escaped(name));
+                Err(denied(DeniedItem::Environment, what))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses an `argv[0]` that the rule does not list.
+    fn check_arg0(&self, arg0: Option<&str>) -> Result<(), Denial> {
+        let Some(arg0) = arg0 else { return Ok(()) };
+        if self.allow_arg0.iter().any(|allowed| covers(allowed, arg0)) {
+            return Ok(());
+        }
+        let reason = format!("argv[0] {} is not allowed", suggestion::escaped(arg0));
+        Err(Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: suggestion::arg0(arg0),
+            ..Denial::new(DeniedItem::Argument, reason)
+        })
+    }
+
     /// Matches arguments against the patterns; relative paths are relative to `cwd`.
-    pub(in crate::grant) fn match_args(&self, args: &[String], cwd: &Path) -> Result<(), Mismatch> {
+    pub(in crate::grant) fn match_args(
+        &self,
+        args: &[OsString],
+        cwd: &Path,
+    ) -> Result<(), Mismatch> {
         matcher::matches(&self.args, args, |pattern, token| {
             self.accepts(pattern, token, cwd)
         })
     }
 
-    fn accepts(&self, pattern: &Pattern, token: &str, cwd: &Path) -> bool {
+    fn accepts(&self, pattern: &Pattern, token: &OsStr, cwd: &Path) -> bool {
         // A rule that refuses matches options too: what it does not match, another rule may
         // allow.
-        let plain = self.effect == Effect::Deny || !token.starts_with(['-', '@']);
+        let plain = |token: &OsStr| {
+            self.effect == Effect::Deny || !matches!(token.as_bytes(), [b'-' | b'@', ..])
+        };
         match &pattern.kind {
-            PatternKind::Literal(text) => text == token,
-            PatternKind::Any { dash } => *dash || plain,
-            PatternKind::OneOf(texts) => texts.iter().any(|text| text == token),
+            PatternKind::Literal(text) => token == text.as_str(),
+            PatternKind::Any { dash } => *dash || plain(token),
+            PatternKind::OneOf(texts) => texts.iter().any(|text| token == text.as_str()),
             PatternKind::Int { min, max, prefix } => token
-                .strip_prefix(prefix.as_str())
+                .to_str()
+                .and_then(|token| token.strip_prefix(prefix.as_str()))
                 .and_then(|digits| Some((digits, digits.parse::<i64>().ok()?)))
                 // Each number has one spelling: without plus and leading zeros.
                 .is_some_and(|(digits, number)| {
                     (*min..=*max).contains(&number) && number.to_string() == digits
                 }),
             PatternKind::Path(path) => {
-                token
-                    .strip_prefix(path.prefix.as_str())
-                    .is_some_and(|rest| {
-                        let plain = self.effect == Effect::Deny || !rest.starts_with(['-', '@']);
-                        plain && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
-                    })
+                let rest = token.as_bytes().strip_prefix(path.prefix.as_bytes());
+                rest.map(OsStr::from_bytes).is_some_and(|rest| {
+                    plain(rest) && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
+                })
             }
-            PatternKind::Regex(_, regex) => regex.is_match(token),
+            // An expression says nothing about what is not text: it allows none of it, and
+            // refuses all of it.
+            PatternKind::Regex(pattern) => match token.to_str() {
+                Some(text) => (pattern.dash || plain(token)) && pattern.regex.is_match(text),
+                None => self.effect == Effect::Deny,
+            },
         }
     }
 
-    fn is_inside(&self, path: &str, under: &[PathBuf], cwd: &Path) -> bool {
-        paths::resolve(cwd, Path::new(path)).is_ok_and(|real| {
-            under.iter().any(|root| real.starts_with(root)) && !is_denied(&real, &self.deny)
-        })
+    /// Returns whether a path leads below one of `under`. For a rule that allows, every place on it
+    /// lies there too, or on the way there: the answer for any other path depends on nothing that
+    /// the host can see and the guest cannot, and the path is not looked up further.
+    fn is_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path) -> bool {
+        let path = cwd.join(path);
+        let is_below = |real: &Path| under.iter().any(|root| real.starts_with(root));
+        let real = match self.effect {
+            Effect::Deny => {
+                // What such a rule does not match, another may allow: the path is followed wherever it
+                // leads, and one that cannot be followed counts as it is written.
+                if is_below(&paths::without_links(&path)) {
+                    return true;
+                }
+                paths::resolve(cwd, &path)
+            }
+            Effect::Allow | Effect::Ask => {
+                paths::resolve_within(&path, |place| self.may_pass(place, is_below(place), cwd))
+            }
+        };
+        real.is_ok_and(|real| is_below(&real) && !is_denied(&real, &self.deny))
+    }
+
+    /// Returns whether a guest's path may lead through `place`: it lies in a root that the guest is
+    /// allowed to name, or on the way to one or to the directory `cwd`, and it is not denied.
+    fn may_pass(&self, place: &Path, is_in_root: bool, cwd: &Path) -> bool {
+        let is_shown = is_in_root || cwd.starts_with(place) || self.ways.contains(place);
+        let hides =
+            |denied: &FsRoot| place.starts_with(&denied.real) || place.starts_with(&denied.written);
+        is_shown && !self.deny.iter().any(hides)
     }
 
     /// Opens the directory in which the child starts: the requested one if it is allowed.
@@ -198,16 +309,27 @@ impl Rule {
             }
             (Some(cwd), None) => cwd.default.real.clone(),
             (Some(cwd), Some(path)) => {
-                let real = paths::resolve(&cwd.default.real, Path::new(path))
-                    .map_err(|_| SpawnError::WorkingDirectoryNotFound)?;
-                if !is_under(&real, &cwd.roots) || is_denied(&real, &self.deny) {
-                    let reason = format!(
-                        "{} leads outside `cwd.roots`, or into `fs.deny`",
-                        suggestion::escaped(path)
-                    );
-                    return Err(self.denied_cwd(reason, Some(&real)).into());
+                let mut left = false;
+                let found = paths::resolve_within(&cwd.default.real.join(path), |place| {
+                    let is_in_root = is_under(place, &cwd.roots);
+                    let may = self.may_pass(place, is_in_root, &cwd.default.real);
+                    left = !may;
+                    may
+                });
+                match found {
+                    Ok(real) if is_under(&real, &cwd.roots) && !is_denied(&real, &self.deny) => {
+                        real
+                    }
+                    Err(_) if !left => return Err(SpawnError::WorkingDirectoryNotFound),
+                    _ => {
+                        let reason = format!(
+                            "{} leads outside `cwd.roots`, or into `fs.deny`",
+                            suggestion::escaped(path)
+                        );
+                        let written = paths::without_links(&cwd.default.real.join(path));
+                        return Err(self.denied_cwd(reason, Some(&written)).into());
+                    }
                 }
-                real
             }
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -237,7 +359,7 @@ impl Rule {
         if outside || is_denied(&entered.path, &self.deny) {
             let reason = format!(
                 "{} is not in the `cwd.roots` of both grants",
-                entered.path.display()
+                suggestion::escaped(&entered.path.to_string_lossy())
             );
             return Err(self.denied_cwd(reason, Some(&entered.path)).into());
         }
@@ -252,6 +374,18 @@ impl Rule {
         }
     }
 
+    fn denied_variable(&self, name: &str) -> Denial {
+        let mut reason = format!("variable {} is not allowed", suggestion::escaped(name));
+        if let Some(danger) = self.environment.danger(name) {
+            reason += &format!(": {danger}, and `env.allow` needs its full name");
+        }
+        Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: suggestion::variable(name),
+            ..Denial::new(DeniedItem::Environment, reason)
+        }
+    }
+
     fn denied_stdin(&self) -> Denial {
         Denial {
             nearest: Some(self.name.clone()),
@@ -263,13 +397,41 @@ impl Rule {
         }
     }
 
-    fn denied_argument(&self, command: &Command, mismatch: &Mismatch) -> Denial {
+    fn denied_argument(&self, command: &Command, mismatch: &Mismatch, cwd: &Path) -> Denial {
         let reason = self.explain_mismatch(&command.args, mismatch);
         Denial {
             nearest: Some(self.name.clone()),
-            would_allow: suggestion::arguments(&command.args),
+            would_allow: suggestion::with_alternative(
+                suggestion::arguments(&command.args),
+                self.with_dashes(&command.args, mismatch, cwd),
+            ),
             ..Denial::new(DeniedItem::Argument, reason)
         }
+    }
+
+    /// Returns the patterns of this rule with `allow-dash` where the arguments need it; none if they
+    /// are not allowed with it either.
+    fn with_dashes(&self, args: &[OsString], mismatch: &Mismatch, cwd: &Path) -> Option<String> {
+        let mut patterns = self.args.clone();
+        let mut mismatch = mismatch.clone();
+        // Each turn changes one pattern.
+        for _ in 0..self.args.len() {
+            if !matches!(args.get(mismatch.index)?.as_bytes(), [b'-' | b'@', ..]) {
+                return None;
+            }
+            let mut tried = mismatch.tried.iter();
+            let (number, changed) =
+                tried.find_map(|&number| Some((number, patterns[number].with_dash()?)))?;
+            patterns[number] = changed;
+            let matched = matcher::matches(&patterns, args, |pattern, token| {
+                self.accepts(pattern, token, cwd)
+            });
+            match matched {
+                Ok(()) => return suggestion::patterns(patterns.iter().map(written)),
+                Err(next) => mismatch = next,
+            }
+        }
+        None
     }
 
     /// Returns the program's path as the grant names it; none for any program, and for a
@@ -281,10 +443,20 @@ impl Rule {
         }
     }
 
+    /// Returns the files that the rule starts: the program, or a script and its interpreter. None for
+    /// any program.
+    pub(in crate::grant) fn program_files(&self) -> impl Iterator<Item = &PathBuf> {
+        let executable = match &self.target {
+            Target::File(executable) => Some(executable),
+            Target::Any(_) | Target::Nothing => None,
+        };
+        executable.into_iter().flat_map(Executable::paths)
+    }
+
     /// Returns which argument no pattern takes, and what was expected there.
     pub(in crate::grant) fn explain_mismatch(
         &self,
-        args: &[String],
+        args: &[OsString],
         mismatch: &Mismatch,
     ) -> String {
         let tried: Vec<_> = mismatch
@@ -298,7 +470,7 @@ impl Rule {
         };
         match args.get(mismatch.index) {
             Some(token) => {
-                let token = suggestion::escaped(token);
+                let token = suggestion::escaped_os(token);
                 format!("argument {} is {token}: {expected}", mismatch.index + 1)
             }
             None => format!("after {} arguments: {expected}", mismatch.index),

@@ -10,14 +10,15 @@ use super::environment::Environment;
 use super::executable::{Executable, ProgramPolicy};
 use super::root_check::RootCheck;
 use super::settings::Settings;
+use super::warnings::{of_arguments, of_variables};
 use crate::confinement::{Confinement, FsRoot, Sandbox};
-use crate::grant::check::interpreter::interpreter_name;
+use crate::grant::check::interpreter::{acts_as, interpreter};
 use crate::grant::check::replaceable::Children;
 use crate::grant::check::{denied, planted, reachable, unlisted, write_roots};
 use crate::grant::file::diagnostics::Diagnostics;
 use crate::grant::file::document::{CommandEntry, Document, Effect, Section, parse_sha256};
 use crate::grant::file::pattern::{Pattern, PatternKind};
-use crate::grant::paths::{is_under, root};
+use crate::grant::paths::{is_under, root, ways};
 use crate::grant::quotas::{Detach, Quotas};
 use crate::launch::Identity;
 
@@ -153,6 +154,8 @@ impl Compiler<'_, '_> {
         let environment = Environment::new(settings);
         let target = self.target(entry, settings, environment.path())?;
         warn(entry, settings, &target, &environment, warnings);
+        warnings.extend(of_arguments(entry));
+        warnings.extend(of_variables(entry, settings));
         self.warn_of_unreadable_roots(settings, warnings);
         self.warn_of_denied(settings, warnings);
         warn_of_write_roots(settings, warnings);
@@ -164,19 +167,40 @@ impl Compiler<'_, '_> {
             effect: entry.effect,
             target,
             arg0: entry.arg0.clone(),
+            allow_arg0: allow_arg0(entry, self.out),
             fixed: entry.fixed.clone(),
             args,
             environment,
             cwd: settings.cwd.clone(),
+            ways: self.ways(entry, settings),
             deny: settings.deny.clone(),
             limits: settings.limits.clone(),
             capture: settings.capture,
             confinement,
             disclose_pid: settings.disclose_pid,
             allows_stdin: settings.stdin,
+            allows_redirect: settings.redirect,
+            allows_bytes: settings.allow_bytes,
+            identity: self.identity,
         };
         self.examples(entry, &rule, settings.default_cwd());
         Some(rule)
+    }
+
+    /// Returns the places on the ways to all roots of a command, those of its patterns included.
+    fn ways(&self, entry: &CommandEntry, settings: &Settings) -> BTreeSet<PathBuf> {
+        let of_patterns = entry.args.iter().filter_map(|pattern| match &pattern.kind {
+            PatternKind::Path(path) => Some(&path.under),
+            _ => None,
+        });
+        let of_patterns = of_patterns.flatten();
+        let named: Vec<_> = of_patterns
+            .filter_map(|text| root(self.base, &text.value).ok())
+            .collect();
+        let cwd = settings.cwd.iter();
+        let cwd = cwd.flat_map(|cwd| cwd.roots.iter().chain([&cwd.default]));
+        let shown = settings.read.iter().chain(&settings.write);
+        ways(shown.chain(cwd).chain(&named))
     }
 
     /// Resolves the roots of a path pattern, which must lie below the sandbox's roots.
@@ -287,12 +311,17 @@ impl Compiler<'_, '_> {
         if entry.effect == Effect::Deny {
             return Some(Target::Nothing);
         }
-        if let Some(name) = interpreter_name(path)
+        let named = entry
+            .arg0
+            .iter()
+            .chain(entry.allow_arg0.iter().map(|it| &it.value));
+        let mut acts_as = named.filter_map(|name| acts_as(name));
+        if let Some((name, reason)) = interpreter(path).or_else(|| acts_as.next())
             && !entry.interpreter
             && entry.args.iter().any(Pattern::is_wild)
         {
             let reason = format!(
-                "{name} can run other programs that its arguments name: a command with `*` or `**` needs `interpreter = true`"
+                "{name} is an interpreter: {reason}. With `*`, `**` or an expression that matches any text it needs `interpreter = true`"
             );
             self.out.push(at, reason);
         }
@@ -343,6 +372,21 @@ impl Compiler<'_, '_> {
             }
         }
     }
+}
+
+/// Returns the names that the guest may use as `argv[0]`.
+fn allow_arg0(entry: &CommandEntry, out: &mut Diagnostics<'_>) -> Vec<String> {
+    for name in &entry.allow_arg0 {
+        let prefix = name.value.strip_suffix('*').unwrap_or(&name.value);
+        if prefix.contains('*') {
+            out.push(name.at, "`*` is only allowed at the end of a name");
+        }
+        if prefix.contains('\0') {
+            out.push(name.at, "`allow-arg0` contains a NUL");
+        }
+    }
+    let names = entry.allow_arg0.iter();
+    names.map(|name| name.value.clone()).collect()
 }
 
 /// Warns of write roots with which programs do not work as outside.

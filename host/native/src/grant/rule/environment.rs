@@ -2,27 +2,11 @@
 //! `set`, then the guest's variables that `allow` names. Nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 
 use super::settings::Settings;
-
-/// Variables that make a program load or run something else. A pattern does not cover them:
-/// a grant has to write their names in full.
-const DANGEROUS: [&str; 14] = [
-    "LD_*",
-    "DYLD_*",
-    "PATH",
-    "IFS",
-    "BASH_ENV",
-    "BASH_FUNC_*",
-    "ENV",
-    "NODE_OPTIONS",
-    "PYTHON*",
-    "PERL5*",
-    "RUBY*",
-    "GIT_SSH*",
-    "GCONV_PATH",
-    "GLIBC_TUNABLES",
-];
+use crate::grant::check::covers;
+use crate::grant::check::dangerous_variable::danger;
 
 /// The `PATH` of a child whose grant gives it none: programs such as `gcc` find their parts only by it. The folders are
 /// those of a login without privileges.
@@ -62,9 +46,12 @@ impl Environment {
     /// Returns the child's environment, or the first name that is not allowed.
     pub(in crate::grant) fn decide<'r>(
         &self,
-        request: &'r [(String, String)],
-    ) -> Result<Vec<(String, String)>, &'r str> {
-        let mut env = self.base.clone();
+        request: &'r [(String, OsString)],
+    ) -> Result<Vec<(String, OsString)>, &'r str> {
+        let base = self.base.iter();
+        let mut env: BTreeMap<_, OsString> = base
+            .map(|(name, value)| (name.clone(), value.into()))
+            .collect();
         for (name, value) in request {
             if !self.allows(name) {
                 return Err(name);
@@ -88,21 +75,16 @@ impl Environment {
         if self.allow.contains(name) {
             return true;
         }
-        let by_pattern = self.allow.iter().any(|pattern| covers(pattern, name));
-        by_pattern && !is_dangerous(name)
+        self.is_covered(name) && danger(name).is_none()
     }
-}
 
-/// Returns whether `name` has to be written in full.
-fn is_dangerous(name: &str) -> bool {
-    DANGEROUS.iter().any(|pattern| covers(pattern, name))
-}
+    /// Returns why no pattern admits the variable; none if no pattern covers it either.
+    pub(in crate::grant) fn danger(&self, name: &str) -> Option<&'static str> {
+        danger(name).filter(|_| self.is_covered(name))
+    }
 
-/// Returns whether a name, or a prefix followed by `*`, covers `name`.
-fn covers(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => pattern == name,
+    fn is_covered(&self, name: &str) -> bool {
+        self.allow.iter().any(|pattern| covers(pattern, name))
     }
 }
 
@@ -118,8 +100,8 @@ mod tests {
         }
     }
 
-    fn request(name: &str) -> [(String, String); 1] {
-        [(name.to_owned(), "x".to_owned())]
+    fn request(name: &str) -> [(String, OsString); 1] {
+        [(name.to_owned(), "x".into())]
     }
 
     #[test]
@@ -138,10 +120,7 @@ mod tests {
 
     #[test]
     fn the_last_of_two_values_wins() {
-        let twice = [
-            ("A".to_owned(), "1".to_owned()),
-            ("A".to_owned(), "2".to_owned()),
-        ];
+        let twice = [("A".to_owned(), "1".into()), ("A".to_owned(), "2".into())];
         let env = environment(&["A"]).decide(&twice).expect("it is allowed");
         assert!(env.contains(&("A".into(), "2".into())) && env.len() == 2);
     }
@@ -172,7 +151,11 @@ mod tests {
                 .decide(&request(name))
                 .expect("it is written in full");
         }
-        let by_prefix = environment(&["LD_*"]);
-        assert_eq!(by_prefix.decide(&request("LD_PRELOAD")), Err("LD_PRELOAD"));
+        for prefix in ["LD_*", "LD_PRELOA*"] {
+            let by_prefix = environment(&[prefix]);
+            assert_eq!(by_prefix.decide(&request("LD_PRELOAD")), Err("LD_PRELOAD"));
+            assert!(by_prefix.danger("LD_PRELOAD").is_some());
+        }
+        assert_eq!(environment(&["A"]).danger("LD_PRELOAD"), None);
     }
 }

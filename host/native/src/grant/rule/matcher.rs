@@ -5,6 +5,8 @@
 //! proportional to tokens times patterns. Backtracking was rejected: with repeated patterns
 //! it takes exponential time, and the guest chooses the vector.
 
+use std::ffi::{OsStr, OsString};
+
 use crate::grant::file::pattern::Pattern;
 
 /// Where a vector that does not match fails.
@@ -21,8 +23,8 @@ pub(in crate::grant) struct Mismatch {
 /// takes one token.
 pub(in crate::grant) fn matches(
     patterns: &[Pattern],
-    tokens: &[String],
-    mut accepts: impl FnMut(&Pattern, &str) -> bool,
+    tokens: &[OsString],
+    mut accepts: impl FnMut(&Pattern, &OsStr) -> bool,
 ) -> Result<(), Mismatch> {
     let end = tokens.len();
     // reached[t]: the patterns so far can take exactly the first t tokens.

@@ -10,4 +10,7 @@ pub(super) mod matcher;
 mod root_check;
 pub(super) mod settings;
 pub(super) mod shebang;
+mod stream_files;
 mod system_files;
+mod warnings;
+mod written;

@@ -20,6 +20,8 @@ pub(in crate::grant) struct Settings {
     pub(in crate::grant) network: Network,
     pub(in crate::grant) disclose_pid: bool,
     pub(in crate::grant) stdin: bool,
+    pub(in crate::grant) redirect: bool,
+    pub(in crate::grant) allow_bytes: bool,
     pub(in crate::grant) set: BTreeMap<String, String>,
     pub(in crate::grant) inherit: BTreeSet<String>,
     pub(in crate::grant) allow: BTreeSet<String>,
@@ -57,6 +59,8 @@ impl Settings {
             network: Network::default(),
             disclose_pid: false,
             stdin: true,
+            redirect: false,
+            allow_bytes: false,
             set: BTreeMap::new(),
             inherit: BTreeSet::new(),
             allow: BTreeSet::new(),
@@ -97,6 +101,8 @@ impl Settings {
         replace(&mut self.network, layer.network);
         replace(&mut self.disclose_pid, layer.disclose_pid);
         replace(&mut self.stdin, layer.stdin);
+        replace(&mut self.redirect, layer.redirect);
+        replace(&mut self.allow_bytes, layer.allow_bytes);
         self.add_env(layer, out);
         let fs = [
             (&mut self.read, &layer.fs.read),

@@ -1,12 +1,14 @@
 //! The launcher on a system without a sandbox: it refuses every launch.
 
 use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::confinement::{Confinement, Enforcement, Tier};
 use crate::launch::{
     ChildStdio, Identity, LaunchError, Launcher, NoLauncher, OwnerUids, Plan, Process, RunAs,
-    Scope, Stage,
+    Scope, Stage, StreamFile,
 };
 
 /// Refuses every launch: this system has no sandbox.
@@ -27,6 +29,15 @@ impl NativeLauncher {
     /// Returns the host's user: no child is started.
     pub fn run_as(&self) -> RunAs {
         RunAs::One(Identity::host())
+    }
+
+    /// Returns none: no child is started.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn shared_directory(&self, _path: &Path) -> io::Result<Option<OwnedFd>> {
+        Ok(None)
     }
 
     /// Returns a builder of a launcher that refuses every launch.
@@ -101,3 +112,24 @@ pub(crate) fn shared_memory_device() -> Option<u64> {
 
 /// Does nothing: no children run, so there is little to give back.
 pub(crate) fn return_free_memory() {}
+
+/// Why a file is not opened.
+#[derive(Debug)]
+pub(crate) enum FileFault {
+    /// Not on this system.
+    #[expect(dead_code, reason = "as on Linux")]
+    Refused(String),
+    /// Not on this system.
+    #[expect(dead_code, reason = "as on Linux")]
+    Missing,
+    /// This system has no launcher.
+    System(io::Error),
+}
+
+/// Opens nothing: no child is started.
+pub(crate) fn open_stream_file(
+    _file: &StreamFile,
+    _refusal: impl Fn(&Path) -> Option<&'static str> + Sync,
+) -> Result<OwnedFd, FileFault> {
+    Err(FileFault::System(io::Error::other(NoLauncher)))
+}

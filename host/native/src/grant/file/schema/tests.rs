@@ -15,6 +15,8 @@ const ALL: &str = r#"
     network = "none"
     disclose-pid = true
     stdin = false
+    redirect = true
+    allow-bytes = true
     env = { set = { LANG = "C" }, inherit = ["TZ"], allow = ["X"] }
     fs = { read = ["/usr", "/bin"], write = ["/dev/null"], deny = ["/etc/passwd"] }
     limits = { wall = "1s", cpu = "1s", memory = "1MiB", processes = 1, open-files = "unlimited", file-size = "unlimited", tmpfs = "1MiB", output = "1B" }
@@ -32,6 +34,7 @@ const ALL: &str = r#"
     name = "echo"
     program = "/bin/echo"
     arg0 = "echo"
+    allow-arg0 = ["x"]
     fixed = ["-n"]
     args = [
       { literal = "a" }, { any = true, allow-dash = true }, { one-of = ["a"] }, { re = "a" },
@@ -67,6 +70,8 @@ fn compare(schema: &Value, values: &[&Value], place: &str) {
                 "network",
                 "disclose-pid",
                 "stdin",
+                "redirect",
+                "allow-bytes",
                 "env",
                 "fs",
                 "limits",

@@ -1,5 +1,7 @@
 //! Patterns and vectors, and the matcher compared with a slow and obvious one.
 
+use std::ffi::{OsStr, OsString};
+
 use super::*;
 use crate::error::DeniedItem;
 use crate::grant::file::pattern::PatternKind;
@@ -141,7 +143,7 @@ fn a_hostile_vector_does_not_take_exponential_time() {
 
 /// Matches in a slow and obvious way: each pattern takes some tokens, the other patterns
 /// take the rest.
-fn backtrack(patterns: &[Pattern], tokens: &[String]) -> bool {
+fn backtrack(patterns: &[Pattern], tokens: &[OsString]) -> bool {
     let Some((first, rest)) = patterns.split_first() else {
         return tokens.is_empty();
     };
@@ -151,9 +153,9 @@ fn backtrack(patterns: &[Pattern], tokens: &[String]) -> bool {
     })
 }
 
-fn takes(pattern: &Pattern, token: &str) -> bool {
+fn takes(pattern: &Pattern, token: &OsStr) -> bool {
     match &pattern.kind {
-        PatternKind::Literal(text) => text == token,
+        PatternKind::Literal(text) => token == text.as_str(),
         _ => true,
     }
 }
@@ -176,11 +178,11 @@ fn every_short_vector_is_decided_as_backtracking_would() {
         }
     }
     // Every vector of up to four tokens, encoded in the bits after the leading one.
-    let vectors: Vec<Vec<String>> = (1..32u32)
+    let vectors: Vec<Vec<OsString>> = (1..32u32)
         .map(|bits| {
             let length = 31 - bits.leading_zeros();
             let token = |place| if bits >> place & 1 == 0 { "a" } else { "b" };
-            (0..length).map(|place| token(place).to_owned()).collect()
+            (0..length).map(|place| token(place).into()).collect()
         })
         .collect();
     for first in &patterns {
@@ -210,7 +212,10 @@ fn a_denial_names_the_argument_and_the_line_that_would_allow_it() {
         denial.reason
     );
     assert_eq!(denial.nearest.as_deref(), Some("echo"));
-    let line = r#"args = ["log", "-n5", "a", "--upload-pack=x"]"#;
+    let line = concat!(
+        r#"args = ["log", "-n5", "a", "--upload-pack=x"] # or for any such argument: "#,
+        r#"args = ["log", { int = [1, 9], prefix = "-n" }, { rest = true, allow-dash = true }]"#
+    );
     assert_eq!(denial.would_allow.as_deref(), Some(line));
     let denial = denied(&grant, &request(&["log"]));
     assert!(

@@ -69,7 +69,7 @@ fn lists_add_up_and_values_replace() {
         plan.env
             .iter()
             .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+            .and_then(|(_, v)| v.to_str())
     };
     assert_eq!(
         (set("A"), set("B"), set("LANG")),

@@ -3,6 +3,7 @@
 
 mod builder;
 mod cgroup;
+mod deferred;
 mod descriptors;
 mod fd;
 mod heap;
@@ -15,9 +16,11 @@ mod session;
 mod signal;
 mod spawned;
 mod spawner;
+mod stream_file;
 mod tmp;
 
 pub use builder::NativeLauncherBuilder;
 pub(crate) use descriptors::{DescriptorTable, shared_memory_device};
 pub(crate) use heap::return_free_memory;
 pub use launcher::NativeLauncher;
+pub(crate) use stream_file::{FileFault, open_stream_file};

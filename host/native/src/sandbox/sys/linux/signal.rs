@@ -25,5 +25,10 @@ pub(crate) fn raw(signal: Signal) -> RawSignal {
         Signal::Kill => RawSignal::KILL,
         Signal::User1 => RawSignal::USR1,
         Signal::User2 => RawSignal::USR2,
+        Signal::Stop => RawSignal::STOP,
+        Signal::Continue => RawSignal::CONT,
+        Signal::WindowChange => RawSignal::WINCH,
+        Signal::Alarm => RawSignal::ALARM,
+        Signal::BrokenPipe => RawSignal::PIPE,
     }
 }

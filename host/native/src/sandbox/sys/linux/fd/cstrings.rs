@@ -29,14 +29,14 @@ impl CStrings {
     /// # Errors
     ///
     /// `EINVAL` if a part contains a NUL.
-    pub(crate) fn push(&mut self, parts: &[&str]) -> io::Result<()> {
+    pub(crate) fn push(&mut self, parts: &[&[u8]]) -> io::Result<()> {
         let start = self.bytes.len();
         for part in parts {
-            if part.as_bytes().contains(&0) {
+            if part.contains(&0) {
                 self.bytes.truncate(start);
                 return Err(io::Error::from_raw_os_error(libc::EINVAL));
             }
-            self.bytes.extend_from_slice(part.as_bytes());
+            self.bytes.extend_from_slice(part);
         }
         self.bytes.push(0);
         self.starts.push(start);
@@ -67,10 +67,10 @@ mod tests {
     fn strings_come_back_in_their_order_and_none_with_a_nul() {
         let mut strings = CStrings::new();
         assert_eq!(strings.array().iter().count(), 0);
-        strings.push(&["a", "=", "b"]).expect("no NUL");
-        strings.push(&["c\0d"]).expect_err("a NUL");
-        strings.push(&[""]).expect("no NUL");
+        strings.push(&[b"a", b"=", b"\xff"]).expect("no NUL");
+        strings.push(&[b"c\0d"]).expect_err("a NUL");
+        strings.push(&[b""]).expect("no NUL");
         let array: Vec<_> = strings.array().iter().collect();
-        assert_eq!(array, [c"a=b", c""]);
+        assert_eq!(array, [c"a=\xff", c""]);
     }
 }

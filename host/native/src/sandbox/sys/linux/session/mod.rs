@@ -17,6 +17,7 @@
 mod child;
 mod configuration;
 mod foundation;
+mod idle;
 mod instance;
 mod masks;
 mod own_files;
@@ -29,6 +30,8 @@ mod profile;
 mod promptness;
 mod root_layout;
 mod roots;
+mod slots;
+mod spares;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -36,6 +39,7 @@ mod user;
 mod watch;
 
 pub(super) use self::instance::Session;
+pub(super) use self::owner_mounts::as_childrens;
 pub(super) use self::pool::SessionPool;
 pub(super) use self::profile::Profile;
 pub(super) use self::user::can_be_owners;

@@ -1,8 +1,10 @@
 //! What a child executes, and with what.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use capspawn_raw::child::{ChildArgs, FailureSlot};
 use capspawn_raw::limit::Limit;
@@ -17,7 +19,7 @@ use crate::sandbox::sys::linux::fd::stdio::{above_stdio, null};
 /// A program with its arguments and its surroundings. Every descriptor is 3 or higher.
 pub(crate) struct Start<'a> {
     pub(crate) program: BorrowedFd<'a>,
-    pub(crate) argv: Vec<&'a str>,
+    pub(crate) argv: Vec<&'a OsStr>,
     pub(crate) env: CStrings,
     pub(crate) cwd: BorrowedFd<'a>,
     pub(crate) stdio: [i32; 3],
@@ -59,10 +61,10 @@ impl Start<'_> {
     /// Returns the arguments, after those of `capspawn-init` if it is to execute the program.
     pub(crate) fn arguments(&self, init: Option<InitArgs>) -> Result<CStrings, LaunchError> {
         let init = init.map(|args| args.encode());
-        let first = init.iter().map(|args| args.as_str());
+        let first = init.iter().map(|args| OsStr::new(args.as_str()));
         let mut arguments = CStrings::new();
         for argument in first.chain(self.argv.iter().copied()) {
-            let pushed = arguments.push(&[argument]);
+            let pushed = arguments.push(&[argument.as_bytes()]);
             pushed.map_err(|source| LaunchError::new(Stage::Spawn, source))?;
         }
         Ok(arguments)
