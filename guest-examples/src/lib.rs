@@ -19,7 +19,10 @@ mod bindings {
     });
 }
 
+mod link;
+
 pub use bindings::capspawn::process::{run, spawn, types};
+pub use link::{Link, connect};
 
 use std::io::Write as _;
 

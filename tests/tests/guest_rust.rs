@@ -3,6 +3,7 @@
 
 #![expect(clippy::disallowed_types, reason = "the tests run cargo")]
 
+#[expect(dead_code, reason = "these tests need the command and the root alone")]
 mod support;
 
 use std::process::Command;

@@ -81,3 +81,11 @@ fn each_crate_builds_from_its_own_archive() {
     // The library alone: the command's program belongs to other tests.
     succeed(build.arg("--lib").env("CARGO_TARGET_DIR", target()));
 }
+
+/// The library for components, whose archive cargo itself can build.
+#[test]
+fn the_library_for_components_builds_from_its_own_archive() {
+    let folder = root().join("guest/rust");
+    let mut package = cargo(&folder, &["package", "--allow-dirty", "--all-features"]);
+    succeed(package.env("CARGO_TARGET_DIR", target().join("guests-build")));
+}

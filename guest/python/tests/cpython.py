@@ -44,7 +44,7 @@ def _copy(tests):
     folder = TARGET / "cpython"
     wanted = ["__init__.py", "support", "test_subprocess.py"]
     wanted += [f"test_asyncio/{name}.py" for name in ("__init__", "utils", "test_subprocess")]
-    with locked():
+    with locked("cpython"):
         stamp = digest(tests / "test_subprocess.py", words=(str(tests),))
         if not (folder / stamp).exists():
             shutil.rmtree(folder, ignore_errors=True)

@@ -40,10 +40,10 @@ def digest(*files, words=()):
 
 
 @contextmanager
-def locked():
-    """One test at a time installs or builds."""
-    TARGET.mkdir(parents=True, exist_ok=True)
-    with open(TARGET / "lock", "w") as lock:
+def locked(name):
+    """One test at a time makes the same thing."""
+    TARGET.joinpath("locks").mkdir(parents=True, exist_ok=True)
+    with open(TARGET / "locks" / name, "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -81,7 +81,7 @@ def environment():
             shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("build", "*.egg-info"))
             _call(pip, "install", "--quiet", "--no-deps", "--no-build-isolation", package)
 
-    with locked():
+    with locked("environment"):
         _stamped(folder, digest(pins, PACKAGE / "pyproject.toml", *sources()), make)
     return folder
 
@@ -95,7 +95,7 @@ def programs():
     def make():
         _call(tool, "install", "--quiet", "--require-hashes", "--no-deps", "--target", folder, "-r", pins)
 
-    with locked():
+    with locked("programs"):
         _stamped(folder, digest(pins), make)
     return folder
 
@@ -109,7 +109,7 @@ def component(script, path=(), include=(), plain=False):
     files = [script, *(file for folder in path for file in sorted(Path(folder).rglob("*.py")))]
     name = Path(script).stem
     wasm = TARGET / "components" / digest(*sources(), *files, words=(*include, plain)) / f"{name}.wasm"
-    with locked():
+    with locked(wasm.parent.name):
         if not wasm.exists():
             wasm.parent.mkdir(parents=True, exist_ok=True)
             half = wasm.with_suffix(".half")

@@ -72,7 +72,8 @@ impl Child {
         u32::try_from(self.handle.id()).unwrap_or(u32::MAX)
     }
 
-    /// Returns how the child ended; none while it runs. Never blocks.
+    /// Returns how the child ended; none while it runs. Blocks only after the child's end, until
+    /// the rest of its inherited output is copied.
     ///
     /// # Errors
     ///

@@ -28,6 +28,8 @@ pub(crate) enum Kind {
     Captured,
     Merged,
     Inherit,
+    OwnStdout,
+    OwnStderr,
     HostFile(String, Access),
     File(File),
     Stdin(ChildStdin),
@@ -103,6 +105,8 @@ impl Stdio {
             Kind::Captured => Kind::Captured,
             Kind::Merged => Kind::Merged,
             Kind::Inherit => Kind::Inherit,
+            Kind::OwnStdout => Kind::OwnStdout,
+            Kind::OwnStderr => Kind::OwnStderr,
             Kind::HostFile(ref path, access) => Kind::HostFile(path.clone(), access),
             Kind::File(_) | Kind::Stdin(_) | Kind::Stdout(_) | Kind::Stderr(_) => return None,
         }))
@@ -137,7 +141,7 @@ impl Stdio {
                 None => linked(pipe.into_parts()?),
             },
             Kind::Captured | Kind::Merged | Kind::Stdin(_) => return Err(misplaced()),
-            Kind::HostFile(..) => return Err(misplaced()),
+            Kind::HostFile(..) | Kind::OwnStdout | Kind::OwnStderr => return Err(misplaced()),
         };
         options.set_stdin(&types::Stdin::Piped);
         Ok(plan)
@@ -168,6 +172,8 @@ impl Stdio {
             }
             Kind::Piped => Plan::Pipe,
             Kind::Inherit => Plan::Link(Sink::Stream((stream.own)()), None),
+            Kind::OwnStdout => Plan::Link(Sink::Stream(cli::stdout::get_stdout()), None),
+            Kind::OwnStderr => Plan::Link(Sink::Stream(cli::stderr::get_stderr()), None),
             Kind::File(file) => Plan::Link(Sink::File(file), None),
             Kind::Stdin(mut pipe) => match pipe.pass()? {
                 Some((writer, child)) => {
@@ -256,12 +262,12 @@ impl From<ChildStderr> for Stdio {
 
 impl From<io::Stdout> for Stdio {
     fn from(_: io::Stdout) -> Self {
-        Self::inherit()
+        Self(Kind::OwnStdout)
     }
 }
 
 impl From<io::Stderr> for Stdio {
     fn from(_: io::Stderr) -> Self {
-        Self::inherit()
+        Self(Kind::OwnStderr)
     }
 }

@@ -202,6 +202,24 @@ fn stdio_from_a_pipe_into_which_another_child_writes() -> Result {
     Ok(())
 }
 
+/// Standard output of the child may be standard error of the component.
+#[test]
+fn stdio_from_the_components_own_streams() -> Result {
+    let mut echo = Command::new("echo");
+    let status = echo
+        .arg("copied")
+        .stdout(std::io::stderr())
+        .stderr(std::io::stdout())
+        .status()?;
+    assert!(status.success());
+    let refused = Command::new("cat").stdin(std::io::stdout()).spawn();
+    assert_eq!(
+        refused.expect_err("no source").kind(),
+        ErrorKind::InvalidInput
+    );
+    Ok(())
+}
+
 #[test]
 fn exit_status_and_errors() -> Result {
     assert!(ExitStatus::default().success());

@@ -45,8 +45,7 @@ pub struct Event {
     /// there are more, the last one here may be incomplete, and `args_cut` has the rest. What is not UTF-8 is
     /// replaced by U+FFFD.
     pub args: Vec<String>,
-    /// The arguments that are not UTF-8: the place in `args`, and the bytes; in JSON an object from
-    /// place to hexadecimal digits.
+    /// The arguments that are not UTF-8 and that `args` shows whole: the place there, and the bytes. In JSON an object from place to hexadecimal digits.
     #[serde(serialize_with = "hex_bytes", skip_serializing_if = "Vec::is_empty")]
     pub raw_args: Vec<(usize, Vec<u8>)>,
     /// The whole name of the command, if `command` is a part of it.

@@ -11,12 +11,15 @@ because they have no such effects and the program then starts without their cost
 
 import importlib.machinery
 import importlib.util
+import marshal
 import os
 import sys
+import zlib
 
 from . import metadata
 
-# Name: (code, file, is a package, source or None).
+# Name: (code, file, is a package, source or None). The code is marshalled and packed: a program can
+# reach many more modules than it imports.
 _modules = {}
 # Data files of packages, by path.
 _data = {}
@@ -28,6 +31,8 @@ _ENCODINGS = (
     "iso8859_1", "iso8859_15", "idna", "punycode", "unicode_escape", "raw_unicode_escape",
     "hex_codec", "base64_codec", "rot_13",
 )  # fmt: skip
+# What `sysconfig` imports by a name that it computes.
+_CONFIGURATION = "_sysconfigdata__wasi_wasm32-wasi"
 
 
 class Loader:
@@ -49,7 +54,7 @@ class Loader:
             raise ImportError(f"no module named {name!r} in this component", name=name) from None
 
     def get_code(self, name):
-        return self._entry(name)[0]
+        return marshal.loads(zlib.decompress(self._entry(name)[0]))
 
     def get_filename(self, name):
         return self._entry(name)[1]
@@ -106,6 +111,25 @@ def main_code(file, source):
     return compile(source, file, "exec", dont_inherit=True)
 
 
+def forget_loaded():
+    """Removes the code of modules that the snapshot has, and the traces of building it.
+
+    Memory that was used and freed is part of the snapshot; memory of zeros takes no space in it.
+    """
+    import gc
+
+    for name in [name for name, entry in _modules.items() if name in sys.modules and not entry[3]]:
+        del _modules[name]
+    gc.collect()
+    zeros = [bytearray(_PIECE) for _ in range(_USED // _PIECE)]
+    del zeros
+
+
+# What building uses at most, about, and the pieces in which it is overwritten, in bytes.
+_USED = 32 * 1024 * 1024
+_PIECE = 128 * 1024
+
+
 def collect(source, file, package, roots, include=()):
     """Adds every module that a source can reach.
 
@@ -126,6 +150,7 @@ class _Collector:
         self._scan(source, file, package, True)
         for name in _ENCODINGS:
             self._want(f"encodings.{name}")
+        self._want(_CONFIGURATION)
         for name in include:
             package = name.removesuffix(".*")
             self._want(package)
@@ -196,7 +221,8 @@ class _Collector:
             return
         is_package = spec.submodule_search_locations is not None
         text = source.decode("utf-8", "replace") if own else None
-        _modules[name] = (code, spec.origin, is_package, text)
+        packed = zlib.compress(marshal.dumps(code), 6)
+        _modules[name] = (packed, spec.origin, is_package, text)
         if own and is_package:
             self._add_data(os.path.dirname(spec.origin))
         package = name if is_package else name.rpartition(".")[0]

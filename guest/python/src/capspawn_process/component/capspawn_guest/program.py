@@ -29,6 +29,7 @@ def prepare(file, source, include=(), roots=()):
         except Exception:
             # The program meets the same error, when it runs.
             continue
+    frozen.forget_loaded()
 
 
 def _restore_path():
