@@ -82,6 +82,12 @@ impl fmt::Display for Error {
             Self::QuotaExceeded(Quota::TotalChildren) => "too many children were started",
             Self::QuotaExceeded(Quota::SpawnRate) => "too many requests in a short time",
             Self::QuotaExceeded(Quota::HostCapacity) => "the host has no room for a child",
+            Self::QuotaExceeded(Quota::HeldMemory) => {
+                "the host keeps too many bytes for this component"
+            }
+            Self::QuotaExceeded(Quota::HeldDescriptors) => {
+                "the component keeps too many streams open"
+            }
             Self::NotFound => "no such program",
             Self::NotExecutable => "the program has changed, or is for another machine",
             Self::WorkingDirectoryNotFound => "no such working directory",
