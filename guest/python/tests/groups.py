@@ -24,13 +24,14 @@ def package(bounded):
     copies = PACKAGE / "src/capspawn_process/wit/deps"
     for copy, original in (
         ("process/process.wit", "process.wit"),
+        ("process/types.wit", "types.wit"),
         ("io/io.wit", "deps/io/io.wit"),
     ):
         same = (copies / copy).read_bytes() == (ROOT / "wit/p2" / original).read_bytes()
         check(same, f"{copies / copy} differs from wit/p2/{original}: copy it")
     folder = environment()
     found = sorted(folder.glob("lib/python3*/site-packages/capspawn_process/wit/deps/*/*.wit"))
-    check(len(found) == 4, f"the installed package lacks interfaces: {found}")
+    check(len(found) == 5, f"the installed package lacks interfaces: {found}")
     return ["`pip install ./guest/python` installs the library, its command and the interfaces."]
 
 
