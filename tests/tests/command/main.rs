@@ -8,10 +8,13 @@
 mod ask;
 mod doctor;
 mod exit_codes;
+mod floods;
 mod grant_files;
+mod guest_files;
 mod harness;
 mod lifetime;
 mod nonblocking;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
+mod versions;

@@ -1,25 +1,37 @@
 //! What the children of a session have left that a later child would find: files in the session's own file
-//! systems, objects of System V IPC, and POSIX message queues.
+//! systems, and objects of System V and POSIX IPC.
 
 use core::ffi::CStr;
 
-use super::descriptor::Descriptor;
 use super::mount;
 use super::server::Server;
 use capspawn_raw::child::PassArguments;
 use capspawn_raw::syscall::{call, number};
 
+const ENOENT: i32 = 2;
 const EOPNOTSUPP: i32 = 95;
 
 /// The inodes in use in each of the session's own file systems that children may write to. A child cannot remove one that
 /// the session began with: the root of a file system, and places with mounts on them.
 #[derive(PartialEq, Eq)]
-pub(super) struct Files([u64; 2]);
+pub(super) struct Files {
+    inodes: [u64; 2],
+    /// The size of the directory of POSIX message queues, which grows with each queue.
+    queues: usize,
+}
 
 /// Returns how many files there are now.
 pub(super) fn files(pass: PassArguments) -> Result<Files, i32> {
     let count = |path| inodes(path, pass);
-    Ok(Files([count(c"/tmp")?, count(c"/dev/shm")?]))
+    Ok(Files {
+        inodes: [count(c"/tmp")?, count(c"/dev/shm")?],
+        queues: match mount::inside(c"/dev/mqueue", true, pass) {
+            Ok(directory) => directory.stat()?.size,
+            // This kernel has no such queues.
+            Err(ENOENT) => 0,
+            Err(errno) => return Err(errno),
+        },
+    })
 }
 
 /// Returns whether anything is left, or whether that cannot be found out.
@@ -28,32 +40,7 @@ pub(super) fn is_found(server: &Server<'_>) -> bool {
         (Some(before), Ok(now)) => *before == now,
         _ => false,
     };
-    !as_before || has_ipc() || has_message_queues(server).unwrap_or(true)
-}
-
-/// Returns whether there is a POSIX message queue: a file of their file system. True also where that is not shown and nothing
-/// else keeps children from making one.
-fn has_message_queues(server: &Server<'_>) -> Result<bool, i32> {
-    const AT_FDCWD: usize = -100isize as usize;
-    const O_DIRECTORY_CLOEXEC: usize = 0o2_200_000;
-    /// The `struct linux_dirent64` of `.` and of `..`.
-    const WITHOUT_FILES: usize = 48;
-    let device = |path| mount::inside(path, true, server.filter_pass)?.stat();
-    let path = c"/dev/mqueue";
-    if device(path)?.device == device(c"/dev")?.device {
-        // Where it could not be mounted, Landlock denies queues.
-        return Ok(server.child_ruleset.is_none());
-    }
-    let path = path.as_ptr().expose_provenance();
-    let args = [AT_FDCWD, path, O_DIRECTORY_CLOEXEC, 0, 0, 0];
-    // SAFETY: the kernel reads a C string.
-    let directory = Descriptor::new(unsafe { call(number::OPENAT, args) })?;
-    let mut entries = [0u64; 128];
-    let room = (&raw mut entries).expose_provenance();
-    let args = [directory.arg(), room, size_of_val(&entries), 0, 0, 0];
-    // SAFETY: the kernel stores no more bytes than are passed as the size.
-    let bytes = unsafe { call(number::GETDENTS64, args) }?;
-    Ok(bytes > WITHOUT_FILES)
+    !as_before || has_ipc()
 }
 
 /// Returns the number of inodes in use in the file system at `path`.

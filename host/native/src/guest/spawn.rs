@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::io::{DupFlags, Errno, dup3, retry_on_intr};
 
 use super::{Guest, files};
-use crate::approval::{self, Approved};
+use crate::approval::{self, Approval, Approved};
 use crate::child::account::{Charge, Descriptors, Need};
 use crate::child::arguments::Arguments;
 use crate::child::capture::Capture;
@@ -48,7 +48,7 @@ impl Guest {
     /// # Errors
     ///
     /// Each [`SpawnError`] says which; on an error nothing runs, and nothing is used
-    /// up but the rate.
+    /// up but the rate, against which every request counts: also a denied and an invalid one.
     ///
     /// # Examples
     ///
@@ -106,17 +106,30 @@ impl Guest {
         result: Result<Child, SpawnError>,
     ) -> Result<Child, SpawnError> {
         if let Err(error) = &result {
-            let core = self.registry.core();
-            core.emit(self.key.owner(), &command.request(), || {
-                EventKind::refused(error)
-            });
+            self.registry.core().emit_refusal(&self.key, command, error);
         }
         result
     }
 
+    /// Refuses a request that no grant can allow. It takes no place, and counts against the rate as
+    /// every other: over the rate it is refused for that.
+    fn validate(&self, command: &Command) -> Result<(), SpawnError> {
+        command.validate().or_else(|error| {
+            let core = self.registry.core();
+            core.charge_rate(&self.key, self.grant.quotas())?;
+            Err(error)
+        })
+    }
+
+    fn report_approval(&self, command: &Command, approval: Approval) {
+        let kind = || EventKind::Approved {
+            scope: approval.scope(),
+        };
+        self.registry.core().emit(&self.key, command, kind);
+    }
+
     fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
-        // First: a request that no grant can allow costs its owner nothing.
-        command.validate()?;
+        self.validate(command)?;
         let permit = Permit::admit(self)?;
         match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => start(permit, plan),
@@ -128,13 +141,14 @@ impl Guest {
     }
 
     async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
-        command.validate()?;
+        self.validate(command)?;
         let permit = Permit::admit(self)?;
         let approved = match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => return start(permit, plan),
             Decision::Ask(plan) => {
                 let approved = Approved::new(self.key.owner(), &plan)?;
                 if self.approvals.allows(&approved) {
+                    self.report_approval(command, Approval::Remembered);
                     return start(permit, plan);
                 }
                 approved
@@ -146,7 +160,8 @@ impl Guest {
         let bytes = command.bytes();
         let waits = core.hold(&self.key, self.grant.quotas(), bytes)?;
         let sleep = |timeout| core.sleep(timeout);
-        self.approvals.ask(core.hooks(), sleep, &approved).await?;
+        let approval = self.approvals.ask(core.hooks(), sleep, &approved).await?;
+        self.report_approval(command, approval);
         drop(waits);
         let permit = Permit::readmit(self)?;
         // The program and the directory may have changed meanwhile.
@@ -186,6 +201,7 @@ fn start(mut permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
     let record = Arc::new(Record::new(Started {
         id: core.next_id(),
         owner: guest.key.owner().clone(),
+        guest: guest.key.scope(),
         plan,
         confinement: enforcement.summary(),
         arguments,

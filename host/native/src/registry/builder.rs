@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::core::{Core, OnEvent, Settings};
+use super::core::{Core, Settings};
+use super::events::OnEvent;
 use super::{Registry, sampler, thread};
 use crate::approval::{Approver, Hooks, Question};
 use crate::event::Event;

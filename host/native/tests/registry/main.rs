@@ -21,6 +21,7 @@ mod detached;
 mod endings;
 mod exhaustion;
 mod files;
+mod flood;
 mod held;
 mod hidden;
 mod hidden_files;

@@ -99,8 +99,6 @@ pub const MODIFY_LDT: usize = 154;
 pub const SCHED_SETAFFINITY: usize = 203;
 /// `sched_getaffinity(2)`
 pub const SCHED_GETAFFINITY: usize = 204;
-/// `getdents64(2)`
-pub const GETDENTS64: usize = 217;
 /// `exit_group(2)`
 pub const EXIT_GROUP: usize = 231;
 /// `waitid(2)`

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use super::fd::cstrings::CStrings;
@@ -18,7 +19,7 @@ use super::probe::owners::Users;
 use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
-use super::session::{SessionPool, can_be_owners};
+use super::session::{SessionPool, as_childrens, can_be_owners};
 use super::spawner::Spawner;
 use super::spawner::process::Child;
 use super::spawner::rlimits;
@@ -67,6 +68,28 @@ impl NativeLauncher {
                 files,
             },
             None => RunAs::One(files),
+        }
+    }
+
+    /// Returns the directory at `path`, for files that a host which is root makes for its children:
+    /// what root makes below it belongs to the user and group of the children's files
+    /// ([`run_as`](Self::run_as)), and what belongs to them is root's there. None if the host's own
+    /// files are its children's already.
+    ///
+    /// The directory is on an idmapped mount of its own, which ends with the last descriptor into it.
+    /// Rejected: `chown` after each creation, which comes too late for a child that already runs, and
+    /// the file system's user id of a thread, which would take the host's rights from what it does
+    /// for other children.
+    ///
+    /// # Errors
+    ///
+    /// Linux is older than 5.12, the host lacks CAP_SYS_ADMIN in the initial user namespace, or the
+    /// file system has no idmapped mounts, such as overlayfs and NFS.
+    pub fn shared_directory(&self, path: &Path) -> io::Result<Option<OwnedFd>> {
+        let (files, _) = self.spawner.user();
+        match Identity::host().is_root() && !files.is_root() {
+            true => as_childrens(&self.spawner, path, files).map(Some),
+            false => Ok(None),
         }
     }
 
@@ -344,6 +367,12 @@ impl Launcher for NativeLauncher {
         if tier == Tier::A {
             let child = self.sessions.launch(&self.spawner, scope, plan, &stdio)?;
             return Ok(Box::new(child));
+        }
+        if plan.confinement.sandbox != Sandbox::None && self.spawner.keeps_root() {
+            let text = "outside a session a child with the user id 0 could change files everywhere: \
+                run children as another user";
+            let source = io::Error::new(io::ErrorKind::PermissionDenied, text);
+            return Err(LaunchError::new(Stage::Identity, source));
         }
         Ok(Box::new(self.launch_alone(tier, scope, plan, &stdio)?))
     }

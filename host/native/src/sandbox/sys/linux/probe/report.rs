@@ -27,7 +27,12 @@ pub(crate) fn report(findings: &Findings, confinement: &Confinement) -> Enforcem
         (Tier::A, Some(breaches)) => (name, in_session(name, findings, breaches, confinement)),
         _ => (name, level(name, findings, breaches, confinement)),
     });
-    let report = Enforcement::new(confinement, levels.into());
+    let mut report = Enforcement::new(confinement, levels.into());
+    // Outside a session the rights of the user id 0 over files reach every file that Landlock does not cover, and
+    // its metadata everywhere.
+    if findings.keeps_root && tier != Tier::A && breaches.is_some() {
+        report = report.refusing();
+    }
     match breaches {
         Some(_) => report.in_tier(tier),
         None => report,
@@ -220,6 +225,12 @@ fn level(
             gap: "signals reach other processes of the same user",
         },
         Dimension::CrossProcess => unless(SIGNAL, "Landlock scope, seccomp", LANDLOCK_HINT),
+        Dimension::Privileges if findings.keeps_root && findings.tier != Tier::A => {
+            Enforced::None {
+                reason: "the user id 0 keeps its rights over files, and outside a session these reach every file",
+                hint: "run children as another user: omit --run-as, or name one that is not root",
+            }
+        }
         Dimension::Privileges if findings.keeps_root => Enforced::Partial {
             mechanism: "no_new_privs, no capabilities, securebits",
             gap: "the user id 0 keeps its rights over files",

@@ -179,18 +179,18 @@ impl Servers {
     }
 
     fn give_back(self: &Arc<Self>, server: Arc<Server>) {
-        let count = {
+        {
             let mut state = self.state.lock();
-            if state.is_closed {
-                drop(state);
-                return self.end(server);
+            if !state.is_closed {
+                state.free.push(server);
+                if state.free.len() > KEPT {
+                    drop(state);
+                    self.trim.request(self, Self::trim);
+                }
+                return;
             }
-            state.free.push(server);
-            state.free.len()
-        };
-        if count > KEPT {
-            self.trim.request(self, Self::trim);
         }
+        self.end(server);
     }
 
     /// Ends the free servers that are not kept: those that have been free for the longest time.

@@ -106,6 +106,19 @@ impl Tree {
         of_tree.and(of_leader)
     }
 
+    /// Returns whether nothing is left of the tree, whose leader has ended; false where that would take a search.
+    pub(crate) fn is_empty(&self) -> bool {
+        let had_one_task = self.cgroup.as_ref().is_some_and(Leaf::had_one_task);
+        match &self.server {
+            Some(server) if had_one_task => {
+                server.mark_empty();
+                true
+            }
+            Some(server) => server.is_empty(),
+            None => had_one_task,
+        }
+    }
+
     /// Sends `signal` to all processes that have the tree's mark. Returns false where that names none.
     pub(crate) fn signal_marked(&self, signal: Signal) -> bool {
         let Some(mark) = self.mark else { return false };
@@ -123,19 +136,6 @@ impl Tree {
         let ended = self.mark.as_ref().map_or(Ok(()), marked::kill_all);
         if let Err(error) = ended {
             tracing::warn!(%error, "a tree cannot be ended");
-        }
-    }
-
-    /// Returns whether nothing is left of the tree, whose leader has ended; false where that would take a search.
-    pub(crate) fn is_empty(&self) -> bool {
-        let had_one_task = self.cgroup.as_ref().is_some_and(Leaf::had_one_task);
-        match &self.server {
-            Some(server) if had_one_task => {
-                server.mark_empty();
-                true
-            }
-            Some(server) => server.is_empty(),
-            None => had_one_task,
         }
     }
 

@@ -15,8 +15,8 @@ fn an_idle_session_in_which_nothing_is_left_ends() {
     for text in [
         "true",
         "echo > /tmp/file; rm /tmp/file; mkdir /dev/shm/dir; rmdir /dev/shm/dir",
-        "ipcrm -m $(ipcmk -M 4096 | tr -dc 0-9)",
         "touch /dev/mqueue/queue; rm /dev/mqueue/queue",
+        "ipcrm -m $(ipcmk -M 4096 | tr -dc 0-9)",
     ] {
         let pool = Pool::new();
         let plan = confined(&format!("{text}; echo end"));
@@ -35,9 +35,9 @@ fn a_session_in_which_something_is_left_stays() {
         "ln -s nowhere /tmp/link",
         "echo > /dev/shm/file",
         "ipcmk -M 4096",
-        "touch /dev/mqueue/queue",
         "ipcmk -S 1",
         "ipcmk -Q",
+        "touch /dev/mqueue/queue",
     ] {
         let pool = Pool::new();
         let output = pool.output(&confined(&format!("{text} > /dev/null && echo end")));
