@@ -109,7 +109,19 @@ def behaviour(bounded):
     check(result.returncode == 0, report(result))
     count = result.stderr.count(b"... ok") or result.stderr.count(b"ok\n")
     check(b"FAILED" not in result.stderr and count > 30, report(result))
-    return [f"{count} tests of the documented uses of `subprocess`, `os` and `asyncio` pass."]
+    for way, code, out, error in (
+        ("end", 0, b"at exit\n", b""),
+        ("exit", 3, b"at exit\n", b""),
+        ("text", 1, b"at exit\n", b"an error in words"),
+        ("uncaught", 1, b"at exit\n", b"KeyError: 'uncaught'"),
+        ("at once", 5, b"", b""),
+        ("exec", 7, b"replaced\n", b""),
+        ("signal", 137, b"", b""),
+    ):
+        result = _script("in_exits.py", [way])
+        same = (result.returncode, result.stdout) == (code, out) and error in result.stderr
+        check(same, f"{way}: {report(result)}")
+    return [f"{count} tests of the documented uses of `subprocess`, `os` and `asyncio` pass, and seven ways to end."]
 
 
 def border(bounded):
