@@ -47,6 +47,8 @@ macro_rules! conversions {
                     capspawn_native::Quota::LiveChildren => Self::LiveChildren,
                     capspawn_native::Quota::TotalChildren => Self::TotalChildren,
                     capspawn_native::Quota::SpawnRate => Self::SpawnRate,
+                    capspawn_native::Quota::HeldMemory => Self::HeldMemory,
+                    capspawn_native::Quota::HeldDescriptors => Self::HeldDescriptors,
                     capspawn_native::Quota::HostCapacity => Self::HostCapacity,
                 }
             }

@@ -254,8 +254,20 @@ fn the_limits_are_the_constants() {
             limits::DEFAULT_MAX_ENTRIES.to_string(),
         ),
         (
-            "Captured output of the host, together",
-            size(limits::DEFAULT_MAX_RETAINED_BYTES),
+            "Children of one owner, running and ended",
+            limits::DEFAULT_MAX_HELD_CHILDREN.to_string(),
+        ),
+        (
+            "Output, arguments and input that the host holds for one owner",
+            bytes(limits::DEFAULT_MAX_HELD_BYTES_OF_OWNER),
+        ),
+        (
+            "Descriptors that the host holds for one owner",
+            limits::DEFAULT_MAX_HELD_DESCRIPTORS.to_string(),
+        ),
+        (
+            "Output, arguments and input that the host holds, together",
+            size(limits::DEFAULT_MAX_HELD_BYTES),
         ),
         (
             "Receipts of ended children that made room",

@@ -34,8 +34,11 @@ fn main() {
             println!("denied ({}): {advice}", item_name(*item));
             exit(0);
         }
-        // The host never queues a request. Three of the four quotas may have room later.
+        // The host never queues a request. All quotas but one may have room later.
         ErrorCode::QuotaExceeded(Quota::LiveChildren) => println!("release a child, try again"),
+        ErrorCode::QuotaExceeded(Quota::HeldMemory | Quota::HeldDescriptors) => {
+            println!("drop ended children and their streams, try again");
+        }
         ErrorCode::QuotaExceeded(Quota::SpawnRate | Quota::HostCapacity) => println!("try later"),
         ErrorCode::QuotaExceeded(Quota::TotalChildren) => println!("no more children"),
         // The host is not set up for this grant; nothing was started.

@@ -82,6 +82,12 @@ impl fmt::Display for Error {
             Self::QuotaExceeded(Quota::TotalChildren) => "too many children were started",
             Self::QuotaExceeded(Quota::SpawnRate) => "too many requests in a short time",
             Self::QuotaExceeded(Quota::HostCapacity) => "the host has no room for a child",
+            Self::QuotaExceeded(Quota::HeldMemory) => {
+                "the host already holds as much for this component's children as the grant allows"
+            }
+            Self::QuotaExceeded(Quota::HeldDescriptors) => {
+                "this component's children and streams take as many descriptors as the grant allows"
+            }
             Self::NotFound => "no such program",
             Self::NotExecutable => "the program has changed, or is for another machine",
             Self::WorkingDirectoryNotFound => "no such working directory",

@@ -49,11 +49,16 @@ Exit codes:
 
 Files:
   GRANTS      TOML, described in the README. A component without a section in it may run nothing.
-  EVENTS      One JSON object a line: event (spawn, denied, quota, failed, detached, attached,
-              exit), time, component, command, args; an exit also has the status and the bytes
-              of each stream.
+  EVENTS      One JSON object a line: event (spawn, approved, denied, quota, failed, suppressed,
+              lost, detached, attached, exit), time, component, tenant, guest, command, args; an exit
+              also has the status and the bytes of each stream. Long requests are cut. It may be a
+              pipe: events that cannot be written at once are lost, and counted.
   wasmtime's cache directory keeps compiled components: the first run of a large component
   takes seconds, the next one does not.
+
+Open files:
+  capspawn raises its own soft limit (`ulimit -n`) to the hard one, because each running child takes
+  up to five descriptors of it. Children have the limit of the grant (`limits.open-files`).
 
 Environment:
   CAPSPAWN_LOG    A filter for the log on standard error, such as `debug` or `capspawn=trace`.
@@ -153,8 +158,9 @@ pub(crate) struct RunArgs {
     /// Ask on the terminal about commands with `decision = "ask"`; without this they are denied
     ///
     /// The question shows the program, its arguments and its confinement. `y` starts the program;
-    /// `a` also allows the same request later in this run. Any other line, no answer within a
-    /// minute, or no terminal (/dev/tty) denies the request.
+    /// `a` also allows the same request later in this run: with the same arguments, directory, names
+    /// of variables and standard input. Any other line, no answer within a minute, or no terminal
+    /// (/dev/tty) denies the request.
     #[arg(long, requires = "grants", help_heading = "Commands of the component")]
     pub(crate) ask: bool,
 
@@ -164,6 +170,9 @@ pub(crate) struct RunArgs {
     /// component makes there belong to the user and group of `--run-as`, as those of its children
     /// do, so that both can change them. Where the file system does not support that, a message
     /// states it.
+    ///
+    /// One that it may write must not contain a program that the grant names: the component could
+    /// replace it.
     #[arg(
         long = "dir",
         value_name = "HOST[::GUEST][:ro]",
@@ -191,7 +200,7 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) timeout: Option<Duration>,
 
-    /// Append every spawn, denial, quota refusal, failed start, detach, attach and exit to FILE
+    /// Append every spawn, approval, denial, quota refusal, failed start, detach, attach and exit to FILE
     #[arg(long, value_name = "FILE", help_heading = "Events")]
     pub(crate) events: Option<PathBuf>,
 

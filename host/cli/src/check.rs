@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use capspawn_native::Grant;
+use capspawn_native::escape::quoted;
 use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
@@ -14,7 +15,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8> {
     let grants = load::grants(&args.file, args.run_as.identity())?;
     if args.json {
         let components: Vec<Value> = grants.components().map(|grant| object(&grant)).collect();
-        output::print(&format!("{:#}\n", json!({ "components": components })))?;
+        output::print_json(&json!({ "components": components }))?;
         return Ok(0);
     }
     let mut text = String::new();
@@ -33,20 +34,28 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
     let (live, total) = (quotas.max_live, quotas.max_total);
     write!(
         text,
-        "{:?}: at most {live} children at once, {total} in total",
-        grant.component()
+        "{}: at most {live} children at once, {total} in total",
+        quoted(grant.component())
     )?;
     if let Some(rate) = quotas.rate {
         write!(text, ", {} in {:?}", rate.count, rate.per)?;
     }
     writeln!(text)?;
+    writeln!(
+        text,
+        "  the host holds at most {} children, running and ended, {} of their output, arguments and \
+         input, and {} descriptors",
+        quotas.max_held_children,
+        size(quotas.max_held_bytes),
+        quotas.max_held_descriptors
+    )?;
     for command in grant.commands() {
-        write!(text, "  {} {:?}", command.decision, command.name)?;
+        write!(text, "  {} {}", command.decision, quoted(&command.name))?;
         if let Some(program) = &command.program {
             write!(text, " = {}", program.display())?;
         }
         for argument in &command.fixed {
-            write!(text, " {argument:?}")?;
+            write!(text, " {}", quoted(argument))?;
         }
         for pattern in &command.args {
             write!(text, " {pattern}")?;
@@ -69,6 +78,16 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
         writeln!(text, "  warning: {line}")?;
     }
     Ok(())
+}
+
+/// Returns a size in the largest unit in which it is whole, as a grant file has it.
+fn size(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let whole = |(shift, _): &&(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;
+    match units.iter().find(whole) {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None => format!("{bytes}B"),
+    }
 }
 
 /// Returns one component of the JSON report.
@@ -97,8 +116,22 @@ fn object(grant: &Grant) -> Value {
         "component": grant.component(),
         "max_live": quotas.max_live,
         "max_total": quotas.max_total,
+        "max_held_children": quotas.max_held_children,
+        "max_held_bytes": quotas.max_held_bytes,
+        "max_held_descriptors": quotas.max_held_descriptors,
         "rate": rate.map(|rate| json!({ "count": rate.count, "seconds": rate.per.as_secs_f64() })),
         "commands": commands.collect::<Vec<_>>(),
         "warnings": grant.warnings(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_reads_as_a_grant_file_has_it() {
+        let sizes = [64 << 20, 1 << 40, 3 << 10, 1025, 0].map(size);
+        assert_eq!(sizes, ["64MiB", "1TiB", "3KiB", "1025B", "0B"]);
+    }
 }

@@ -21,12 +21,10 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
         launcher.enforcement(&Confinement::default()),
         launcher.run_as(),
     );
-    let text = if args.json {
-        format!("{:#}\n", object(&report, run_as))
-    } else {
-        table(&report, run_as)?
-    };
-    output::print(&text)?;
+    match args.json {
+        true => output::print_json(&object(&report, run_as))?,
+        false => output::print(&table(&report, run_as)?)?,
+    }
     Ok(if report.admits(Sandbox::Required) {
         0
     } else {

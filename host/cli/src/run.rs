@@ -1,10 +1,12 @@
 //! `capspawn run`: runs one component to its end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use capspawn::{Grant, ProcessCtx, Registry};
+use capspawn_native::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_HELD_BYTES};
 use sha2::{Digest as _, Sha256};
 
 use crate::args::RunArgs;
@@ -13,7 +15,7 @@ use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
 use crate::signals::EndSignals;
-use crate::{bounds, load, output};
+use crate::{bounds, descriptors, load, output};
 
 /// The longest that the command waits at its end until its killed children are gone.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,8 +42,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let launcher = Arc::new(launcher(&args.sandbox)?);
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
+    check_dirs(args, &grant)?;
     let wasi = guest::wasi(args, &launcher)?;
-    let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
+    let events = Arc::new(Events::new(args.events.as_deref(), args.grants.is_some())?);
 
     let engine = load::engine()?;
     bounds::start_clock(&engine)?;
@@ -49,8 +52,16 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let command = guest::link(&engine, &component)
         .with_context(|| format!("cannot run {}", args.guest.display()))?;
 
-    let registry = Registry::builder().launcher(launcher);
-    let mut registry = registry.on_event(move |event| events.record(event));
+    descriptors::raise();
+    // There is one guest: what its grant lets it hold, the host has.
+    let quotas = grant.quotas();
+    let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let registry = Registry::builder()
+        .launcher(launcher)
+        .max_entries(whole(quotas.max_held_children.into()).max(DEFAULT_MAX_ENTRIES))
+        .max_held_bytes(whole(quotas.max_held_bytes).max(DEFAULT_MAX_HELD_BYTES));
+    let receiver = Arc::clone(&events);
+    let mut registry = registry.on_event(move |event| receiver.record(event));
     if args.ask {
         registry = registry.approver(Arc::new(Terminal::default()));
     }
@@ -77,9 +88,26 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     });
     // The store has been dropped, and with it the guest's handles.
     registry.shutdown(SHUTDOWN_TIMEOUT);
+    events.finish();
     // Does not wait for a thread that still reads standard input.
     runtime.shutdown_background();
     code
+}
+
+/// Refuses a directory in which the component itself could replace a program that it may run: a
+/// write root of its children is refused for that too.
+fn check_dirs(args: &RunArgs, grant: &Grant) -> Result<()> {
+    for dir in args.dirs.iter().filter(|dir| !dir.read_only) {
+        // A directory that does not exist is reported where it is opened.
+        if let Ok(Some(program)) = grant.program_below(Path::new(&dir.host)) {
+            bail!(
+                "--dir {}: the component could replace {}, which the grant lets it run: give it a directory without its programs",
+                dir.host,
+                program.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Waits for `timeout`; without one it never returns.

@@ -9,11 +9,14 @@ use std::io::{self, Write};
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use rustix::event::{PollFd, PollFlags, poll};
+use capspawn_native::escape;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
@@ -59,9 +62,18 @@ impl Output {
     }
 }
 
+/// A reader of standard error that is gone changes nothing for the component: what it writes there is lost, as the
+/// command's own notes are. The print macros of most languages would otherwise end it by a trap.
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.with_fd(|fd| until_ready(fd, PollFlags::OUT, || rustix::io::write(fd, bytes)))
+        let written =
+            self.with_fd(|fd| until_ready(fd, PollFlags::OUT, || rustix::io::write(fd, bytes)));
+        match (*self, written) {
+            (Self::Stderr, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(bytes.len())
+            }
+            (_, written) => written,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -123,6 +135,71 @@ impl OutputStream for Output {
 
     fn check_write(&mut self) -> StreamResult<usize> {
         Ok(MAX_BYTES)
+    }
+}
+
+/// The longest that a note or a record of the log waits for a reader: 1 s. Once it has waited in vain, the next ones do
+/// not wait until there is room again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The most bytes that one write adds to a pipe that has room without blocking (`PIPE_BUF`).
+const PIPE_BUF: usize = 4096;
+
+/// The command's own lines on standard error. A reader that does not read does not stop the command, and one that is
+/// gone changes nothing: the lines are lost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Notes;
+
+impl Write for Notes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        static IS_STALLED: AtomicBool = AtomicBool::new(false);
+        let patience = match IS_STALLED.load(Ordering::Relaxed) {
+            true => Duration::ZERO,
+            false => PATIENCE,
+        };
+        let has_room = Output::Stderr.with_fd(|fd| wait_for_room(fd, patience))?;
+        IS_STALLED.store(!has_room, Ordering::Relaxed);
+        if !has_room {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let part = &bytes[..bytes.len().min(PIPE_BUF)];
+        Output::Stderr.with_fd(|fd| Ok(rustix::io::write(fd, part)?))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Waits until `fd` takes bytes, for at most `patience`, and returns whether it does.
+pub(crate) fn wait_for_room(fd: impl AsFd, patience: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap_or_default();
+        match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&left)) {
+            Ok(count) => return Ok(count > 0),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// The log on standard error, one line for each record: a record of a dependency may contain strings of a component.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(record);
+        let line = escape::line(text.trim_end_matches('\n')).into_owned() + "\n";
+        // The record is lost if nobody reads it.
+        let _ = Notes.write_all(line.as_bytes());
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

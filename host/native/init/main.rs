@@ -76,7 +76,8 @@ extern "C" fn main(stack: *const usize) -> ! {
         InitArgs::Serve {
             control,
             announcements,
-        } => session::serve_alone(control, announcements),
+            number,
+        } => session::serve_alone(control, announcements, number),
     }
 }
 

@@ -14,6 +14,9 @@ use crate::launch::Request;
 use crate::limits::{MAX_ARGUMENT_BYTES, MAX_REQUEST_BYTES, MAX_STDIN_BYTES};
 use crate::streams::{Stdin, Stdio};
 
+/// What a string takes beside its bytes: 24 for itself, and on average as many for its allocation.
+const STRING_OVERHEAD_BYTES: usize = 48;
+
 /// A request to start a program.
 ///
 /// `program` is a command's *name* in a grant, not a path and nothing that is
@@ -76,6 +79,22 @@ impl Command {
             raw_args: self.raw_args(),
             env_names: self.env.iter().map(|(name, _)| name.clone()).collect(),
         }
+    }
+
+    /// Returns the bytes that the request takes in the host's memory.
+    pub(crate) fn bytes(&self) -> usize {
+        let texts = std::iter::once(&self.program)
+            .chain(&self.cwd)
+            .chain(self.env.iter().map(|(name, _)| name))
+            .chain(&self.arg0)
+            .chain(self.files());
+        let bytes = texts.map(String::len);
+        let raw = self
+            .args
+            .iter()
+            .chain(self.env.iter().map(|(_, value)| value));
+        let bytes = bytes.chain(raw.map(|text| text.len()));
+        bytes.map(|bytes| bytes + STRING_OVERHEAD_BYTES).sum()
     }
 
     /// The arguments that are not UTF-8, each with its place.

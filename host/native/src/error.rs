@@ -37,12 +37,37 @@ impl fmt::Display for DeniedItem {
     }
 }
 
-/// A refusal by the grant, complete, for the operator.
+/// Who refuses a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeniedBy {
+    /// The grant.
+    #[default]
+    Grant,
+    /// The embedder's approver, or the lack of one.
+    Approver,
+    /// The embedder's veto.
+    Veto,
+}
+
+impl DeniedBy {
+    /// Returns the word that events use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Approver => "approver",
+            Self::Veto => "veto",
+        }
+    }
+}
+
+/// A refusal, complete, for the operator.
 ///
 /// The guest receives [`Denial::item`] only: the rest would describe the policy to
 /// the component that it restricts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
+    /// Who refuses.
+    pub by: DeniedBy,
     /// What was refused.
     pub item: DeniedItem,
     /// Why, as a sentence fragment.
@@ -54,9 +79,10 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// Returns a denial without a nearest rule and without a line that would allow it.
+    /// Returns a denial by the grant, without a nearest rule and without a line that would allow it.
     pub fn new(item: DeniedItem, reason: impl Into<String>) -> Self {
         Self {
+            by: DeniedBy::Grant,
             item,
             reason: reason.into(),
             nearest: None,
@@ -87,8 +113,29 @@ pub enum Quota {
     TotalChildren,
     /// Requests of the owner in a period.
     SpawnRate,
-    /// What the host as a whole can hold: entries, descriptors, processes.
+    /// Memory that the host holds for the owner: captured output, arguments, standard input.
+    HeldMemory,
+    /// Descriptors that the host holds for the owner: the pipes of its children, and streams
+    /// that it has not closed.
+    HeldDescriptors,
+    /// What the host as a whole can hold: entries, memory, descriptors, processes.
     HostCapacity,
+}
+
+impl Quota {
+    /// Returns where the operator sets the limit.
+    pub fn setting(self) -> &'static str {
+        match self {
+            Self::LiveChildren => "grant: max-live",
+            Self::TotalChildren => "grant: max-total",
+            Self::SpawnRate => "grant: rate",
+            Self::HeldMemory => "grant: max-held-memory",
+            Self::HeldDescriptors => "grant: max-held-descriptors",
+            Self::HostCapacity => {
+                "host: max_entries, max_held_bytes, max_held_descriptors, or what the machine has"
+            }
+        }
+    }
 }
 
 impl fmt::Display for Quota {
@@ -97,6 +144,8 @@ impl fmt::Display for Quota {
             Self::LiveChildren => "live children",
             Self::TotalChildren => "total children",
             Self::SpawnRate => "spawn rate",
+            Self::HeldMemory => "held memory",
+            Self::HeldDescriptors => "held descriptors",
             Self::HostCapacity => "host capacity",
         })
     }

@@ -52,6 +52,12 @@ impl Guest {
         &self.grant
     }
 
+    /// Returns the guest's number in its registry, by which events and the log name it. It is not used again while
+    /// the registry lives.
+    pub fn id(&self) -> u64 {
+        self.key.scope().0
+    }
+
     /// Returns what the handle of this guest's next child knows of the guest.
     fn holder(&self) -> Holder {
         Holder {

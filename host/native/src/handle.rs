@@ -5,7 +5,6 @@
 //! because it runs wherever an embedder drops its store.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,6 +12,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::child::account::HeldFd;
 use crate::child::capture::{Capture, Captured};
 use crate::child::ending::Phase;
 use crate::child::info::ChildInfo;
@@ -210,7 +210,8 @@ impl Child {
         self.record.kill(KillReason::Requested, grace);
     }
 
-    /// Returns the output captured so far, from these byte offsets on.
+    /// Returns the output captured so far, from these byte offsets on. It is gone, and counts as
+    /// dropped, once the child has ended and made room for others of its owner.
     pub fn captured(&self, stdout_offset: u64, stderr_offset: u64) -> (Captured, Captured) {
         self.record.captured(stdout_offset, stderr_offset)
     }
@@ -284,7 +285,7 @@ impl Child {
         Ok(passed.map(PassedReader))
     }
 
-    fn pass(&self, taken: Option<Arc<OwnedFd>>) -> io::Result<Option<PassedEnd>> {
+    fn pass(&self, taken: Option<Arc<HeldFd>>) -> io::Result<Option<PassedEnd>> {
         let guest = self.holder.guest;
         taken.map(|fd| PassedEnd::new(guest, fd)).transpose()
     }
@@ -292,7 +293,7 @@ impl Child {
     /// Makes the reader of a taken pipe, whose reads count as output of the child.
     fn reader(
         &self,
-        taken: Option<Arc<OwnedFd>>,
+        taken: Option<Arc<HeldFd>>,
         capture: fn(&Record) -> &Mutex<Capture>,
     ) -> io::Result<Option<PipeReader>> {
         let Some(fd) = taken else { return Ok(None) };

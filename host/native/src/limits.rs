@@ -33,9 +33,26 @@ pub const DEFAULT_MAX_TOTAL: u64 = 10_000;
 /// each.
 pub const DEFAULT_MAX_RECEIPTS: usize = 1024;
 
-/// Captured bytes that the whole registry keeps: 256 MiB. Stops many small captures
-/// from adding up; beyond it the oldest ended entries are evicted.
-pub const DEFAULT_MAX_RETAINED_BYTES: usize = 256 * 1024 * 1024;
+/// Bytes that a registry holds for all owners together: 1 GiB, the shares of sixteen owners, as
+/// [`DEFAULT_MAX_ENTRIES`] are the live children of sixteen. Bounds the memory of the host
+/// against any number of guests; beyond it no child starts.
+pub const DEFAULT_MAX_HELD_BYTES: usize = 1024 * 1024 * 1024;
+
+/// Bytes that the host holds for one owner: 64 MiB, which is [`DEFAULT_CAPTURE_STDOUT_BYTES`] for each of
+/// [`DEFAULT_MAX_LIVE`] children. Stops an owner from taking the host's memory by output,
+/// arguments, or standard input that no child reads; a grant's `max-held-memory` replaces it.
+pub const DEFAULT_MAX_HELD_BYTES_OF_OWNER: u64 = 64 * 1024 * 1024;
+
+/// Descriptors that the host holds for one owner: 512, five for each of [`DEFAULT_MAX_LIVE`] children and the
+/// three pipes of as many more. Stops an owner from taking all descriptors of the host by streams that
+/// it never closes; a grant's `max-held-descriptors` replaces it.
+pub const DEFAULT_MAX_HELD_DESCRIPTORS: u32 = 512;
+
+/// Children of one owner that the host holds, running and ended: 256, a quarter of
+/// [`DEFAULT_MAX_ENTRIES`], or twice `max-live` where that is more. Beyond it the owner's oldest ended child
+/// makes room. Stops an owner from filling the registry with its results; a grant's
+/// `max-held-children` replaces it.
+pub const DEFAULT_MAX_HELD_CHILDREN: u32 = 256;
 
 /// How long a child may run: 30 s, measured on the wall clock.
 pub const DEFAULT_WALL: Duration = Duration::from_secs(30);
@@ -70,6 +87,22 @@ pub const MAX_WAITING_QUESTIONS: usize = 64;
 /// Approvals that are remembered for one guest: 1024, 32 bytes each. Beyond it the
 /// oldest is forgotten, and its command is asked about again.
 pub const MAX_REMEMBERED_APPROVALS: usize = 1024;
+
+/// The arguments that one event or line of the log shows, in bytes: 1 KiB. Of a longer vector it has the number of
+/// arguments and bytes, and a hash. Stops a guest from filling the operator's disk with one request.
+pub const MAX_EVENT_ARGUMENT_BYTES: usize = 1024;
+
+/// The name of a command that one event or line of the log shows, in bytes: 256.
+pub const MAX_EVENT_COMMAND_BYTES: usize = 256;
+
+/// Refused requests of one owner that are reported one by one if they come at once: 64. Beyond it they are counted,
+/// and the number is reported.
+pub const MAX_REFUSALS_AT_ONCE: u32 = 64;
+
+/// How many more refused requests of an owner are reported one by one in each second: 10. With
+/// [`MAX_REFUSALS_AT_ONCE`] it stops a guest whose every request is refused, and which no `rate` limits, from filling
+/// the log.
+pub const REFUSALS_PER_SECOND: u32 = 10;
 
 /// The limits of one child, as the grant sets them.
 ///

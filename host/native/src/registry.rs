@@ -4,15 +4,22 @@
 //! A slot and the quotas are taken before anything starts, and a request over a cap
 //! is refused at once. Rejected: queueing it, because the guest that would free a
 //! slot may be the one that waits. An ended entry may be
-//! evicted for a new one; a running one never is. The table's lock is not held across a launch or the
+//! evicted for a new one of its own owner; a running one never is. The table's lock is not held across a launch or the
 //! embedder's code.
 
 pub(crate) mod builder;
 mod core;
 mod detach;
 mod ended;
+mod events;
+mod heap;
+mod holdings;
 mod key;
+mod owners;
 mod pump;
+mod rate;
+mod receipts;
+mod refusals;
 mod sampler;
 mod shutdown;
 pub(crate) mod supervisor;
@@ -27,6 +34,7 @@ use crate::child::owner::OwnerKey;
 use crate::status::Receipt;
 
 pub(crate) use self::core::Core;
+pub use self::holdings::{Holdings, HostHoldings};
 pub(crate) use self::key::DetachKey;
 pub(crate) use self::table::GuestKey;
 

@@ -8,6 +8,7 @@
 mod ask;
 mod doctor;
 mod exit_codes;
+mod floods;
 mod grant_files;
 mod guest_files;
 mod harness;

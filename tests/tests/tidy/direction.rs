@@ -32,7 +32,7 @@ const LAYERS: [(&str, &[&[&str]]); 1] = [(
         &["sandbox"],
         &["launch"],
         &["confinement"],
-        &["limits", "status", "streams"],
+        &["escape", "limits", "status", "streams"],
     ],
 )];
 

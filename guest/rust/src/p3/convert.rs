@@ -19,7 +19,7 @@ macro_rules! same {
 }
 
 same!(item, p3::DeniedItem => p2, [Program, Argument, Environment, WorkingDirectory, Stdio, Detach]);
-same!(quota, p3::Quota => p2, [LiveChildren, TotalChildren, SpawnRate, HostCapacity]);
+same!(quota, p3::Quota => p2, [LiveChildren, TotalChildren, SpawnRate, HostCapacity, HeldMemory, HeldDescriptors]);
 same!(reason, p3::KillReason => p2, [
     Requested, Released, Timeout, CpuTime, Memory, Processes, FileSize, Output, Lifetime, Host,
 ]);

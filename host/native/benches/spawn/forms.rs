@@ -54,6 +54,9 @@ version = 1
 [component.bench]
 max-live = 2000
 max-total = 1000000000
+max-held-children = 20000
+max-held-descriptors = 20000
+max-held-memory = "4GiB"
 [component.bench.limits]
 wall = "1h"
 cpu = "unlimited"
@@ -80,6 +83,7 @@ impl Form {
     pub(crate) fn registry(&self) -> RegistryBuilder {
         Registry::builder()
             .max_entries(20_000)
+            .max_held_bytes(4 << 30)
             .launcher(Arc::clone(&self.launcher))
     }
 

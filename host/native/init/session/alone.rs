@@ -21,7 +21,7 @@ const REFER: u64 = 1 << 13;
 const SIGNAL: u64 = 2;
 
 /// Serves. A server that could not start ends, which closes its socket.
-pub(crate) fn run(control: i32, announcements: i32) -> ! {
+pub(crate) fn run(control: i32, announcements: i32, number: u32) -> ! {
     let (control, announcements) = (Descriptor(control), Descriptor(announcements));
     // The children inherit both, and the attributes.
     let is_ready = close_on_exec()
@@ -33,14 +33,14 @@ pub(crate) fn run(control: i32, announcements: i32) -> ! {
         child_ruleset([REFER, 0, SIGNAL], &root, REFER)
     });
     let server = ruleset.and_then(|ruleset| {
-        let server = Server::new([0; 2], &control, &announcements)?;
+        let server = Server::new([0; 2], &control, &announcements, number)?;
         Ok(Server {
             child_ruleset: Some(ruleset),
             ..server
         })
     });
     let Ok(mut server) = server else { exit(1) };
-    if socket::send(&control, &Report::Ready, None).is_err() {
+    if socket::send(&control, &Report::Ready { pid_1: 0 }, None).is_err() {
         exit(0);
     }
     serve::serve(&mut server)

@@ -27,6 +27,7 @@ mod server;
 mod socket;
 mod spawn;
 mod start;
+mod state;
 
 pub(super) use alone::run as serve_alone;
 pub(super) use start::run;

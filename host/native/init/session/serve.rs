@@ -13,7 +13,8 @@ use super::schedule::Schedule;
 use super::server::Server;
 use super::socket::{self, MAX_DESCRIPTORS};
 use super::spawn;
-use capspawn_raw::wire::{MAX_DATAGRAM, ServerRequest};
+use super::state;
+use capspawn_raw::wire::{MAX_DATAGRAM, Report, ServerRequest};
 
 const EINTR: i32 = 4;
 
@@ -42,8 +43,17 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
                 start_server(server, has_domain, descriptors);
             }
             Some(ServerRequest::SignalDomain(signal)) => domain::signal(server, signal as usize),
+            Some(ServerRequest::FindState) => report_state(server, descriptors),
             None => domain::end(server, 1),
         }
+    }
+}
+
+/// Reports whether children have left anything, on the socket that came along.
+fn report_state(server: &Server<'_>, descriptors: [Option<Descriptor>; MAX_DESCRIPTORS]) {
+    if let Some(reply) = descriptors.into_iter().flatten().next() {
+        let found = state::is_found(server);
+        let _ = socket::send(&reply, &Report::State { found }, None);
     }
 }
 

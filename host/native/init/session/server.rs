@@ -3,6 +3,7 @@
 use core::ffi::c_char;
 
 use super::descriptor::{Descriptor, guard, memory};
+use super::state::Files;
 use capspawn_raw::child::PassArguments;
 use capspawn_raw::wire::MAX_STRINGS;
 
@@ -21,12 +22,16 @@ pub(super) struct Server<'a> {
     pub(super) child_ruleset: Option<Descriptor>,
     /// `/tmp`, once a child has started there.
     pub(super) tmp: Option<Descriptor>,
+    /// The files of the session's own file systems before any child has started; none outside a session.
+    pub(super) files: Option<Files>,
     /// Where requests come from, and where replies go.
     pub(super) control: &'a Descriptor,
     /// Whether the server is in a Landlock domain of its own, with a scope for signals.
     pub(super) has_domain: bool,
     /// Where children announce themselves.
     pub(super) announcements: &'a Descriptor,
+    /// The number that they send there.
+    pub(super) number: u32,
     /// The upper end of the stack for the vfork child.
     pub(super) stack_top: usize,
     /// Room for the pointers of `execveat(2)`.
@@ -39,6 +44,7 @@ impl<'a> Server<'a> {
         filter_pass: [u64; 2],
         control: &'a Descriptor,
         announcements: &'a Descriptor,
+        number: u32,
     ) -> Result<Self, i32> {
         let stack = memory(PAGE + STACK)?;
         guard(stack)?;
@@ -53,9 +59,11 @@ impl<'a> Server<'a> {
             pid_namespace: None,
             child_ruleset: None,
             tmp: None,
+            files: None,
             control,
             has_domain: false,
             announcements,
+            number,
             stack_top: stack + PAGE + STACK,
             pointers,
         })

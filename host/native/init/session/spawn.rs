@@ -8,7 +8,7 @@ use super::mount;
 use super::passed_fds;
 use super::server::{STACK, Server};
 use super::socket::{self, MAX_DESCRIPTORS};
-use capspawn_raw::child::{ChildArgs, FailureSlot, PassArguments};
+use capspawn_raw::child::{Announce, ChildArgs, FailureSlot, PassArguments};
 use capspawn_raw::clone::{CLONE_INTO_CGROUP, CloneArgs, trampoline};
 use capspawn_raw::confine::Confine;
 use capspawn_raw::filter::{FilterProgram, INSTRUCTION_BYTES};
@@ -142,7 +142,10 @@ fn start(
         limits: &request.limits,
         keep: &[],
         filter_pass: server.filter_pass,
-        announce: Some(server.announcements.number()),
+        announce: Some(Announce {
+            socket: server.announcements.number(),
+            session: Some(server.number as usize),
+        }),
         cgroups: match request.cgroup {
             CgroupEntry::Write(_) => cgroups,
             CgroupEntry::None | CgroupEntry::Clone => &[],

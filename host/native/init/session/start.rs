@@ -2,9 +2,10 @@
 
 use super::descriptor::{Descriptor, Mapped};
 use super::failure::fail;
+use super::namespaces::Ipc;
 use super::pid1::{self, Pid1};
 use super::server::Server;
-use super::{confine, namespaces, network, root, serve, socket};
+use super::{confine, namespaces, network, root, serve, socket, state};
 use capspawn_raw::attributes;
 use capspawn_raw::confine::{become_user, close_on_exec};
 use capspawn_raw::step::{Failure, Fault, Step};
@@ -31,32 +32,39 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
         fail(&control, Step::Request, EINVAL, 0)
     };
     let fault = args.fault;
-    let ipc_is_limited = match enter(&configuration, fault) {
-        Ok(limited) => limited,
+    let Ipc {
+        is_limited,
+        queues,
+        mounts,
+    } = match enter(&configuration, fault) {
+        Ok(ipc) => ipc,
         Err((step, errno)) => fail(&control, step, errno, 0),
     };
     let forked = network::own_namespaces()
         .and_then(|own| Ok((own, socket::pair()?)))
         .and_then(|own| Ok((namespaces::fork()?, own)));
-    let (pid_namespace, (namespaces, [pid1, server])) = match forked {
+    let (forked, (namespaces, [pid1, server])) = match forked {
         Ok(forked) => forked,
         Err(errno) => fail(&control, Step::Namespaces, errno, 0),
     };
-    let Some(pid_namespace) = pid_namespace else {
+    let Some((pid, pid_namespace)) = forked else {
         drop(pid1);
         drop(announcements);
+        drop(mounts);
         pid1::run(Pid1 {
             control,
             ruleset,
             lifeline,
             server,
             namespaces,
+            queues,
             configuration: mapped,
             fault,
         })
     };
     drop(server);
     drop(lifeline);
+    drop(queues);
     root::close_mounts(&configuration);
     drop(namespaces);
     // Pid 1 makes the root meanwhile.
@@ -65,8 +73,10 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     }
     // If pid 1 has ended, it has reported why.
     let _ = socket::notify(&pid1);
+    drop(mounts);
     let filter_pass = wire::filter_pass(mapped.bytes()).ok_or(EINVAL);
-    let server = filter_pass.and_then(|pass| Server::new(pass, &control, &announcements));
+    let server =
+        filter_pass.and_then(|pass| Server::new(pass, &control, &announcements, args.number));
     let mut server = match server {
         Ok(server) => server,
         Err(errno) => fail(&control, Step::Request, errno, 0),
@@ -77,25 +87,25 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
         exit(127);
     }
     server.child_ruleset =
-        match confine::server(&configuration, ruleset.as_ref(), ipc_is_limited, fault) {
+        match confine::server(&configuration, ruleset.as_ref(), is_limited, fault) {
             Ok(ruleset) => ruleset,
             Err((step, errno)) => fail(&control, step, errno, 0),
         };
     server.pid_namespace = Some(pid_namespace);
+    server.files = state::files(server.filter_pass).ok();
     drop(ruleset);
     // It contains the filter's pass, which stays only where the server's calls need it.
     drop(mapped);
     // Until pid 1 has closed and unmapped all that it does not keep. If it could not, it has reported why.
     let _ = socket::await_peer(&pid1);
     drop(pid1);
-    if socket::send(&control, &Report::Ready, None).is_err() {
+    if socket::send(&control, &Report::Ready { pid_1: pid }, None).is_err() {
         exit(0);
     }
     serve::serve(&mut server)
 }
 
-/// Returns whether System V IPC is limited.
-fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<bool, Failure> {
+fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<Ipc, Failure> {
     fault.guard(Step::Signals, block_signals)?;
     // The children inherit them. Before the change of the user, which takes the right to lower the nice value away.
     attributes::reset();

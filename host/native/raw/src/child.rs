@@ -24,6 +24,16 @@ use crate::wire::GroupChange;
 /// filter lets the call pass. Without a filter they are zero.
 pub type PassArguments = [usize; 2];
 
+/// How a child announces itself before it leaves the process group of its parent.
+#[derive(Clone, Copy, Debug)]
+pub struct Announce {
+    /// The socket to which it sends a number.
+    pub socket: i32,
+    /// The number of its session, where the reader learns the sender from the kernel. `None` for the child's
+    /// pid, which is also the process group that it will lead.
+    pub session: Option<usize>,
+}
+
 /// Everything the child reads, and the one place to which it writes.
 ///
 /// Every descriptor is 3 or higher: `dup3(2)` onto 0, 1 and 2 must overwrite none of them.
@@ -45,8 +55,8 @@ pub struct ChildArgs<'a> {
     pub keep: &'a [i32],
     /// What the clone, `setsid(2)` and `prlimit(2)` carry for the filter.
     pub filter_pass: PassArguments,
-    /// The socket on which the child announces its pid.
-    pub announce: Option<i32>,
+    /// How the child announces itself.
+    pub announce: Option<Announce>,
     /// The files by which the child enters its cgroup, one for each hierarchy.
     pub cgroups: &'a [i32],
     /// The user that the child becomes. `None` for the parent's, and always in the host's own vfork child, whose
@@ -138,7 +148,7 @@ fn prepare(args: &ChildArgs<'_>) -> Result<(), Failure> {
     })?;
     // Before `setsid`: a child that has not announced itself is still in its parent's process group.
     fault.guard(Step::Announce, || match args.announce {
-        Some(socket) => announce(socket),
+        Some(how) => announce(how),
         None => Ok(()),
     })?;
     fault.guard(Step::Cgroup, || {
@@ -206,17 +216,20 @@ fn prepare(args: &ChildArgs<'_>) -> Result<(), Failure> {
     }
 }
 
-/// Sends the child's pid, which is also the process group that it will lead.
-fn announce(socket: i32) -> Result<(), i32> {
+/// Sends the announcement.
+fn announce(Announce { socket, session }: Announce) -> Result<(), i32> {
     const MSG_NOSIGNAL: usize = 0x4000;
-    // SAFETY: the call takes no pointer.
-    let pid = unsafe { call(number::GETPID, [0; 6]) }?;
+    let number = match session {
+        Some(session) => session,
+        // SAFETY: the call takes no pointer.
+        None => unsafe { call(number::GETPID, [0; 6]) }?,
+    };
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_possible_wrap,
-        reason = "a pid has 22 bits"
+        reason = "a pid has 22 bits, and the number of a session 31"
     )]
-    let message = GroupChange::Started(pid as i32).to_bytes();
+    let message = GroupChange::Started(number as i32).to_bytes();
     let bytes = (&raw const message).expose_provenance();
     let args = [descriptor(socket), bytes, message.len(), MSG_NOSIGNAL, 0, 0];
     // SAFETY: the kernel reads the bytes of `message`.

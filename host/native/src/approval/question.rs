@@ -3,7 +3,6 @@
 use std::ffi::OsString;
 use std::future::Future;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use crate::child::owner::OwnerKey;
 use crate::confinement::Confinement;
 use crate::error::SpawnError;
 use crate::launch::{LaunchError, Plan, Program, Stage, Stamp};
+use crate::streams::Stdin;
 
 /// A hash over what an approval covers.
 pub(crate) type Fingerprint = [u8; 32];
@@ -39,8 +39,12 @@ pub struct Question {
     pub cwd: PathBuf,
     /// The names of the variables that the guest sets.
     pub env_names: Vec<String>,
+    /// Whether the guest writes standard input while the child runs: nobody knows its content yet.
+    pub stdin_piped: bool,
     /// How many bytes of standard input the request carries.
     pub stdin_bytes: usize,
+    /// The SHA-256 of these bytes; none if the request carries none.
+    pub stdin_sha256: Option<[u8; 32]>,
     /// The standard streams that lead to another child or to a file.
     pub redirections: Vec<Redirection>,
     /// What the child would be confined to.
@@ -57,7 +61,12 @@ impl Question {
             argv: plan.argv.clone(),
             cwd: plan.cwd.path.clone(),
             env_names: plan.request.env_names.clone(),
+            stdin_piped: plan.streams.stdin == Stdin::Piped,
             stdin_bytes: plan.streams.stdin.len(),
+            stdin_sha256: match &plan.streams.stdin {
+                Stdin::Bytes(bytes) => Some(Sha256::digest(bytes).into()),
+                _ => None,
+            },
             redirections: Redirection::of(plan),
             confinement: Arc::clone(&plan.confinement),
         }
@@ -102,9 +111,16 @@ impl Approved {
         for stamp in &self.files {
             add(&stamp.bytes());
         }
-        for argument in &question.argv {
-            add(argument.as_bytes());
-        }
+        // Each list with its length, so that the end of one is not the beginning of the next.
+        add(&question.argv.len().to_le_bytes());
+        question
+            .argv
+            .iter()
+            .for_each(|it| add(it.as_encoded_bytes()));
+        add(&question.env_names.len().to_le_bytes());
+        question.env_names.iter().for_each(|it| add(it.as_bytes()));
+        add(&[question.stdin_piped.into()]);
+        add(question.stdin_sha256.as_ref().map_or(&[], |hash| &hash[..]));
         for redirection in &question.redirections {
             add(redirection.to_string().as_bytes());
         }
@@ -118,9 +134,11 @@ pub enum Answer {
     /// Start this child.
     AllowOnce,
     /// Start this child, and do not ask again when this guest requests the same
-    /// command name, program, argument vector and working directory. The values of
-    /// its environment and its standard input may differ the next time. If the program
-    /// or the script has been written or replaced since, the question is put again.
+    /// command name, program, argument vector, working directory, names of variables and
+    /// standard input: the same bytes, or piped both times. The values of its variables
+    /// and the content of piped standard input, which no question shows, may differ the
+    /// next time. If the program or the script has been written or replaced since, the
+    /// question is put again.
     AllowForThisGuest,
     /// Do not start it.
     Deny {

@@ -25,6 +25,26 @@ pub(crate) struct Approvals {
     remembered: Mutex<VecDeque<Fingerprint>>,
 }
 
+/// How a request was approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Approval {
+    Once,
+    ForThisGuest,
+    /// By an earlier answer for this guest.
+    Remembered,
+}
+
+impl Approval {
+    /// Returns the word that events use.
+    pub(crate) const fn scope(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::ForThisGuest => "guest",
+            Self::Remembered => "remembered",
+        }
+    }
+}
+
 impl Default for Approvals {
     fn default() -> Self {
         Self {
@@ -51,7 +71,7 @@ impl Approvals {
         hooks: &Hooks,
         sleep: impl FnOnce(Duration) -> S,
         subject: &Approved,
-    ) -> Result<(), SpawnError> {
+    ) -> Result<Approval, SpawnError> {
         let question = &subject.question;
         let Some(approver) = hooks.approver() else {
             return Err(denied(
@@ -65,7 +85,7 @@ impl Approvals {
         // The semaphore is never closed, so this cannot fail.
         let _turn = self.turn.acquire().await;
         if self.allows(subject) {
-            return Ok(());
+            return Ok(Approval::Remembered);
         }
         let timeout = hooks.approval_timeout();
         let answer = tokio::select! {
@@ -77,14 +97,14 @@ impl Approvals {
             answer = answer(approver, question) => answer,
         };
         match answer {
-            Answer::AllowOnce => Ok(()),
+            Answer::AllowOnce => Ok(Approval::Once),
             Answer::AllowForThisGuest => {
                 let mut remembered = self.remembered.lock();
                 if remembered.len() >= MAX_REMEMBERED_APPROVALS {
                     remembered.pop_front();
                 }
                 remembered.push_back(subject.fingerprint());
-                Ok(())
+                Ok(Approval::ForThisGuest)
             }
             Answer::Deny { reason } => {
                 Err(denied(&question.command, format!("not approved: {reason}")))

@@ -4,7 +4,7 @@
 //! memory: what exceeds the cap is read, counted and discarded. Bytes are not
 //! decoded: decoding would destroy what is not text and make offsets meaningless.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use super::account::Charge;
 
 /// A part of a captured stream.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,47 +19,6 @@ pub struct Captured {
     pub complete: bool,
 }
 
-/// The captured bytes of a whole registry, against one bound.
-#[derive(Debug)]
-pub(crate) struct RetainedBytes {
-    used: AtomicUsize,
-    max: usize,
-}
-
-impl RetainedBytes {
-    pub(crate) fn new(max: usize) -> Self {
-        Self {
-            used: AtomicUsize::new(0),
-            max,
-        }
-    }
-
-    pub(crate) fn used(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
-    }
-
-    /// Whether `bytes` more would be over the bound, which could hold them if it were empty.
-    pub(crate) fn is_short_of(&self, bytes: usize) -> bool {
-        self.used().saturating_add(bytes.min(self.max)) > self.max
-    }
-
-    /// Takes as much of `wanted` as the bound leaves.
-    fn take(&self, wanted: usize) -> usize {
-        let mut taken = 0;
-        let _ = self
-            .used
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
-                taken = wanted.min(self.max.saturating_sub(used));
-                Some(used + taken)
-            });
-        taken
-    }
-
-    fn give_back(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-}
-
 /// What is kept of one stream.
 #[derive(Debug, Default)]
 pub(crate) struct Capture {
@@ -70,13 +29,16 @@ pub(crate) struct Capture {
     /// Bytes that the guest read.
     passed: u64,
     complete: bool,
+    /// What is kept, charged to the owner; none where nothing is.
+    charge: Option<Charge>,
 }
 
 impl Capture {
-    /// Returns an empty capture that keeps `cap_bytes` at most.
-    pub(crate) fn new(cap_bytes: u64) -> Self {
+    /// Returns an empty capture that keeps as many bytes as `charge` promises.
+    pub(crate) fn new(charge: Charge) -> Self {
         Self {
-            cap: usize::try_from(cap_bytes).unwrap_or(usize::MAX),
+            cap: charge.promised(),
+            charge: Some(charge),
             ..Self::default()
         }
     }
@@ -90,10 +52,10 @@ impl Capture {
     }
 
     /// Keeps as much of `bytes` as fits, and counts the rest.
-    pub(crate) fn append(&mut self, bytes: &[u8], retained: &RetainedBytes) {
+    pub(crate) fn append(&mut self, bytes: &[u8]) {
         self.seen += bytes.len() as u64;
-        let room = self.cap - self.data.len();
-        let kept = retained.take(bytes.len().min(room));
+        let room = bytes.len().min(self.cap - self.data.len());
+        let kept = self.charge.as_mut().map_or(0, |charge| charge.keep(room));
         if self.data.len() + kept > self.data.capacity() {
             // Doubling, but never past the cap.
             let target = (self.data.capacity() * 2).clamp(self.data.len() + kept, self.cap);
@@ -106,9 +68,25 @@ impl Capture {
         }
     }
 
-    /// Returns how many of `bytes` the cap lets it keep.
-    pub(crate) fn room_for(&self, bytes: usize) -> usize {
-        bytes.min(self.cap - self.data.len())
+    /// Returns how many of `bytes` the cap lets it keep and the owner's share lacks.
+    pub(crate) fn shortfall(&self, bytes: usize) -> usize {
+        let wanted = bytes.min(self.cap - self.data.len());
+        let charge = self.charge.as_ref().filter(|_| wanted > 0);
+        charge.map_or(0, |charge| charge.shortfall(wanted))
+    }
+
+    /// Nothing more will be kept: gives back the rest of the promise.
+    pub(crate) fn settle(&mut self) {
+        self.cap = self.data.len();
+        self.data.shrink_to_fit();
+        if let Some(charge) = &mut self.charge {
+            charge.settle();
+        }
+    }
+
+    /// Returns how many bytes are kept.
+    pub(crate) fn kept(&self) -> usize {
+        self.data.len()
     }
 
     /// Counts bytes that the guest reads itself.
@@ -123,10 +101,10 @@ impl Capture {
     }
 
     /// Drops the bytes, keeps the counts. They count as dropped from now on.
-    pub(crate) fn discard(&mut self, retained: &RetainedBytes) {
-        retained.give_back(self.data.len());
+    pub(crate) fn discard(&mut self) {
         self.data = Vec::new();
         self.cap = 0;
+        self.charge = None;
     }
 
     /// Bytes that arrived in all, those that the guest read included.
@@ -154,15 +132,34 @@ impl Capture {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::account::{Account, Need, Share, Totals};
     use super::*;
+
+    const SHARE: Share = Share {
+        bytes: 1000,
+        descriptors: 0,
+    };
+
+    fn account(bytes: usize) -> Arc<Account> {
+        Account::new(Totals::new(bytes, 0))
+    }
+
+    fn capture(account: &Arc<Account>, cap_bytes: usize) -> Capture {
+        let need = Need {
+            promised: cap_bytes,
+            ..Need::default()
+        };
+        Capture::new(account.take(SHARE, need).expect("there is room").0)
+    }
 
     #[test]
     fn bytes_survive_unchanged_and_offsets_read_what_is_new() {
-        let retained = RetainedBytes::new(1000);
-        let mut capture = Capture::new(100);
-        capture.append(b"a\xffb", &retained);
+        let mut capture = capture(&account(1000), 100);
+        capture.append(b"a\xffb");
         assert_eq!(capture.read(0).data, b"a\xffb");
-        capture.append(b"cd", &retained);
+        capture.append(b"cd");
         assert_eq!(capture.read(3).data, b"cd");
         assert_eq!(capture.read(99).data, b"");
         assert!(!capture.read(0).complete);
@@ -184,31 +181,45 @@ mod tests {
 
     #[test]
     fn what_comes_after_the_cap_is_counted() {
-        let retained = RetainedBytes::new(1000);
-        let mut capture = Capture::new(4);
-        capture.append(b"abcdef", &retained);
-        capture.append(b"gh", &retained);
+        let account = account(1000);
+        let mut capture = capture(&account, 4);
+        capture.append(b"abcdef");
+        capture.append(b"gh");
         assert_eq!(capture.read(0).data, b"abcd");
         assert_eq!(capture.read(0).dropped, 4);
-        assert_eq!(retained.used(), 4);
+        assert_eq!(account.held().0, 4);
         assert!(capture.data.capacity() <= 4);
     }
 
     #[test]
-    fn the_bound_of_the_registry_holds_over_all_captures() {
-        let retained = RetainedBytes::new(5);
-        let (mut a, mut b) = (Capture::new(100), Capture::new(100));
-        a.append(b"abc", &retained);
-        b.append(b"abc", &retained);
+    fn the_owners_share_holds_over_all_its_captures() {
+        let account = account(5);
+        let [mut a, mut b] = [(); 2].map(|()| capture(&account, 100));
+        a.append(b"abc");
+        assert_eq!(b.shortfall(3), 1);
+        b.append(b"abc");
         assert_eq!(
             (b.read(0).data.as_slice(), b.read(0).dropped),
             (&b"ab"[..], 1)
         );
-        assert!(retained.is_short_of(1));
-        a.discard(&retained);
-        assert_eq!(retained.used(), 2);
+        a.discard();
+        assert_eq!(account.held().0, 2);
         assert_eq!(a.read(0).dropped, 3);
-        b.append(b"z", &retained);
+        b.append(b"z");
         assert_eq!(b.read(0).data, b"ab", "no byte is kept after a gap");
+    }
+
+    #[test]
+    fn a_settled_capture_gives_back_what_it_did_not_use() {
+        let account = account(100);
+        let mut first = capture(&account, 100);
+        first.append(b"abc");
+        first.settle();
+        let mut second = capture(&account, 97);
+        second.append(&[b'x'; 97]);
+        assert_eq!(second.read(0).dropped, 0);
+        first.append(b"late");
+        assert_eq!(first.read(0).data, b"abc");
+        assert_eq!(first.read(0).dropped, 4);
     }
 }

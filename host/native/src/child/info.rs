@@ -9,7 +9,8 @@ pub struct ChildInfo {
     pub id: u64,
     /// The command's name in the grant.
     pub program: String,
-    /// The arguments, as they were asked for.
+    /// The arguments, as they were asked for; none once the child has ended and made room
+    /// for others of its owner.
     pub args: Vec<String>,
     /// When it was started.
     pub started_at: SystemTime,

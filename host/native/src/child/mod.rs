@@ -1,5 +1,7 @@
 //! One child: its record, its streams and what its tree uses. Knows no registry.
 
+pub(crate) mod account;
+pub(crate) mod arguments;
 pub(crate) mod capture;
 pub(crate) mod ending;
 pub(crate) mod info;

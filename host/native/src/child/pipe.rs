@@ -10,7 +10,6 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -21,6 +20,7 @@ use rustix::pipe::PIPE_BUF;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::runtime::Handle;
 
+use super::account::HeldFd;
 use super::pipe_end::{Direction, PipeEnd, poll_now};
 
 /// The reading end of a child's standard output or standard error.
@@ -52,16 +52,24 @@ pub struct PipeWriter {
 /// The ends that the guest has not taken yet.
 #[derive(Debug, Default)]
 pub(crate) struct UntakenPipes {
-    pub(super) stdin: Option<Arc<OwnedFd>>,
-    pub(super) stdout: Option<Arc<OwnedFd>>,
-    pub(super) stderr: Option<Arc<OwnedFd>>,
+    pub(super) stdin: Option<Arc<HeldFd>>,
+    pub(super) stdout: Option<Arc<HeldFd>>,
+    pub(super) stderr: Option<Arc<HeldFd>>,
+}
+
+impl UntakenPipes {
+    /// Returns how many there are.
+    pub(crate) fn count(&self) -> usize {
+        let all = [&self.stdin, &self.stdout, &self.stderr];
+        all.into_iter().flatten().count()
+    }
 }
 
 impl PipeReader {
     /// Returns the reader of `fd`, which calls `on_read` with the number of bytes of
     /// each read.
     pub(crate) fn new(
-        fd: Arc<OwnedFd>,
+        fd: Arc<HeldFd>,
         on_read: impl Fn(u64) + Send + Sync + 'static,
         registry: &Handle,
     ) -> io::Result<Self> {
@@ -171,7 +179,7 @@ impl AsyncRead for PipeReader {
 }
 
 impl PipeWriter {
-    pub(crate) fn new(fd: Arc<OwnedFd>, registry: &Handle) -> io::Result<Self> {
+    pub(crate) fn new(fd: Arc<HeldFd>, registry: &Handle) -> io::Result<Self> {
         let pipe = PipeEnd::new(fd, Direction::Write, registry)?;
         Ok(Self { pipe })
     }

@@ -6,7 +6,7 @@
 
 use std::cell::Cell;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
@@ -15,6 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Handle;
 
+use super::account::HeldFd;
 use crate::sandbox::sys::register_fd;
 
 /// What an end is for.
@@ -43,7 +44,7 @@ impl Direction {
 /// One end of a pipe, non-blocking and registered with a runtime.
 #[derive(Debug)]
 pub(super) struct PipeEnd {
-    fd: AsyncFd<Arc<OwnedFd>>,
+    fd: AsyncFd<Arc<HeldFd>>,
     direction: Direction,
 }
 
@@ -51,7 +52,7 @@ impl PipeEnd {
     /// Registers `fd` with the caller's runtime, which wakes a waiting task without
     /// a change of thread, or with `registry` where the caller has none.
     pub(super) fn new(
-        fd: Arc<OwnedFd>,
+        fd: Arc<HeldFd>,
         direction: Direction,
         registry: &Handle,
     ) -> io::Result<Self> {
@@ -128,7 +129,7 @@ pub(super) fn poll_now(fd: BorrowedFd<'_>, events: PollFlags) -> io::Result<Poll
 }
 
 /// Waits until no process has the writing end of a pipe that the guest reads.
-pub(crate) async fn writers_gone(pipe: Weak<OwnedFd>) {
+pub(crate) async fn writers_gone(pipe: Weak<HeldFd>) {
     let Some(pipe) = pipe.upgrade() else { return };
     let Ok(registered) = register_fd(pipe, Interest::READABLE) else {
         return;

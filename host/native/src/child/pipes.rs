@@ -8,10 +8,16 @@ use bytes::Bytes;
 use rustix::fs::OFlags;
 use rustix::pipe::{PipeFlags, pipe_with};
 
+use super::account::{Charge, Descriptors, HeldFd};
 use super::pipe::UntakenPipes;
 use crate::error::SpawnError;
 use crate::launch::{ChildStdio, LaunchError, Stage};
 use crate::streams::{PassedEnd, PassedReader, PassedWriter, Stdin, Stdio, Streams, TakenEnd};
+
+/// The host's descriptors of one running child, its pipes left out: its pidfd, which the launcher has,
+/// and the copy of it that the registry waits for. What a launcher keeps for several children is not
+/// charged to one.
+const PROCESS_DESCRIPTORS: usize = 2;
 
 /// All pipes of one child.
 #[derive(Debug)]
@@ -30,27 +36,52 @@ pub(crate) struct Pipes {
 #[derive(Debug)]
 pub(crate) struct HostStdio {
     /// What is left of standard input, and the pipe to write it to.
-    pub(crate) stdin: Option<(OwnedFd, Input)>,
+    pub(crate) stdin: Option<Input>,
     /// Standard output to capture.
     pub(crate) stdout: Option<OwnedFd>,
     /// Standard error to capture.
     pub(crate) stderr: Option<OwnedFd>,
     /// Output that the guest reads: to see its end without keeping it open.
-    pub(crate) piped: [Weak<OwnedFd>; 2],
+    pub(crate) piped: [Weak<HeldFd>; 2],
+    /// The descriptors of the child's supervision: these pipes, and those of the process.
+    pub(crate) _descriptors: Descriptors,
 }
 
-/// Standard input that the host provides.
+/// Standard input that the child has not read, charged to its owner.
 #[derive(Debug)]
-pub(crate) enum Input {
-    /// The rest of the bytes of the request.
+pub(crate) struct Input {
+    pub(crate) fd: OwnedFd,
+    pub(crate) rest: Rest,
+    pub(crate) _charge: Charge,
+}
+
+/// What is left to write of standard input.
+#[derive(Debug)]
+pub(crate) enum Rest {
+    /// Bytes of the request.
     Bytes(Bytes),
     /// A regular file, from its beginning.
     File(OwnedFd),
 }
 
+/// Returns how many of the host's descriptors a child with these streams takes while it runs.
+pub(crate) fn descriptors_of(streams: &Streams) -> usize {
+    let stdin = match &streams.stdin {
+        Stdin::Null | Stdin::Child(_) => 0,
+        Stdin::Bytes(bytes) => usize::from(!bytes.is_empty()),
+        Stdin::Piped => 1,
+        // The file, and the pipe to which the host copies it.
+        Stdin::File(_) => 2,
+    };
+    let outputs = [&streams.stdout, &streams.stderr];
+    let is_open = |it: &&&Stdio| matches!(it, Stdio::Piped | Stdio::Captured);
+    PROCESS_DESCRIPTORS + stdin + outputs.iter().filter(is_open).count()
+}
+
 impl Pipes {
     /// Makes the pipes for `streams`, and writes as much of standard input as fits. `files` are the
-    /// open files among the streams, `passed` the ends of other children's pipes.
+    /// open files among the streams, `passed` the ends of other children's pipes. `descriptors`
+    /// are those of [`descriptors_of`] these streams, and `input` is the charge for standard input.
     ///
     /// # Errors
     ///
@@ -59,8 +90,10 @@ impl Pipes {
         streams: &Streams,
         files: ChildStdio,
         passed: PassedEnds,
+        descriptors: Descriptors,
+        input: Charge,
     ) -> Result<Self, LaunchError> {
-        let made = Self::try_new(streams, files, passed);
+        let made = Self::try_new(streams, files, passed, descriptors, input);
         made.map_err(|error| LaunchError::new(Stage::Pipe, error))
     }
 
@@ -68,6 +101,8 @@ impl Pipes {
         streams: &Streams,
         files: ChildStdio,
         PassedEnds(passed): PassedEnds,
+        mut descriptors: Descriptors,
+        input_charge: Charge,
     ) -> io::Result<Self> {
         let mut untaken = UntakenPipes::default();
         let mut rest = None;
@@ -79,12 +114,12 @@ impl Pipes {
         let stdin = match &streams.stdin {
             Stdin::Piped => {
                 let (child, host) = input()?;
-                untaken.stdin = Some(Arc::new(host));
+                untaken.stdin = Some(Arc::new(descriptors.with(host)));
                 Some(child)
             }
             Stdin::Bytes(bytes) if !bytes.is_empty() => {
                 let (child, host) = input()?;
-                rest = fill(host, bytes);
+                rest = fill(host, bytes, input_charge);
                 Some(child)
             }
             Stdin::Null | Stdin::Bytes(_) => None,
@@ -94,7 +129,11 @@ impl Pipes {
             Stdin::File(_) => match files.stdin {
                 Some(file) => {
                     let (child, host) = input()?;
-                    rest = Some((host, Input::File(file)));
+                    rest = Some(Input {
+                        fd: host,
+                        rest: Rest::File(file),
+                        _charge: input_charge,
+                    });
                     Some(child)
                 }
                 None => None,
@@ -109,10 +148,10 @@ impl Pipes {
             stdout = stderr.as_ref().map(OwnedFd::try_clone).transpose()?;
         }
         if streams.stdout == Stdio::Piped {
-            untaken.stdout = read_stdout.take().map(Arc::new);
+            untaken.stdout = take_held(&mut read_stdout, &mut descriptors);
         }
         if streams.stderr == Stdio::Piped {
-            untaken.stderr = read_stderr.take().map(Arc::new);
+            untaken.stderr = take_held(&mut read_stderr, &mut descriptors);
         }
         let piped = [&untaken.stdout, &untaken.stderr];
         let piped = piped.map(|pipe| pipe.as_ref().map_or_else(Weak::new, Arc::downgrade));
@@ -127,6 +166,7 @@ impl Pipes {
                 stdout: read_stdout,
                 stderr: read_stderr,
                 piped,
+                _descriptors: descriptors,
             },
             untaken,
             passed: passed.into_iter().flatten().collect(),
@@ -177,10 +217,19 @@ fn input() -> io::Result<(OwnedFd, OwnedFd)> {
 }
 
 /// Writes as much as the pipe takes now, usually everything, and returns the rest.
-fn fill(host: OwnedFd, bytes: &Bytes) -> Option<(OwnedFd, Input)> {
-    let written = rustix::io::write(&host, bytes).unwrap_or(0);
+fn fill(fd: OwnedFd, bytes: &Bytes, charge: Charge) -> Option<Input> {
+    let written = rustix::io::write(&fd, bytes).unwrap_or(0);
     let rest = bytes.slice(written..);
-    (!rest.is_empty()).then_some((host, Input::Bytes(rest)))
+    (!rest.is_empty()).then_some(Input {
+        fd,
+        rest: Rest::Bytes(rest),
+        _charge: charge,
+    })
+}
+
+/// Takes the host's end for the guest, with its charge.
+fn take_held(end: &mut Option<OwnedFd>, descriptors: &mut Descriptors) -> Option<Arc<HeldFd>> {
+    end.take().map(|fd| Arc::new(descriptors.with(fd)))
 }
 
 /// Returns the child's end, which is the `given` one where the stream needs no new pipe, and the

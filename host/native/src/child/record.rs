@@ -4,7 +4,6 @@
 //! leader is unreaped: sending and reaping exclude each other, so no signal can
 //! reach an unrelated process that was given the process id later.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
@@ -12,23 +11,29 @@ use std::time::{Duration, Instant, SystemTime};
 use parking_lot::{Condvar, Mutex};
 use tokio::sync::{Notify, watch};
 
-use super::capture::{Capture, Captured, RetainedBytes};
+use super::account::{Charge, HeldFd, Need};
+use super::arguments::Arguments;
+use super::capture::{Capture, Captured};
 use super::ending::{Ending, Phase};
 use super::info::ChildInfo;
 use super::owner::OwnerKey;
 use super::pipe::UntakenPipes;
 use super::tree::{TreeLimits, Verdict};
 use super::usage::{Sample, TreeName};
-use crate::launch::{Exit, Plan, Process, Request, TreeUsage};
+use crate::launch::{Exit, Plan, Process, Request, Scope, TreeUsage};
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
-use crate::streams::Stdio;
 
 /// The state of one child.
 #[derive(Debug)]
 pub(crate) struct Record {
     id: u64,
     owner: OwnerKey,
-    request: Request,
+    /// The number of the guest that started it or last attached to it.
+    guest: AtomicU64,
+    /// The name of the grant's rule that allowed it.
+    rule: String,
+    program: String,
+    arguments: Mutex<Arguments>,
     disclosed_pid: Option<u32>,
     confinement: &'static str,
     started_at: SystemTime,
@@ -61,10 +66,16 @@ pub(crate) struct Started {
     pub(crate) id: u64,
     /// Whose quotas it counts against.
     pub(crate) owner: OwnerKey,
+    /// The guest that starts it.
+    pub(crate) guest: Scope,
     /// What was launched.
     pub(crate) plan: Box<Plan>,
     /// How much of the plan's confinement is enforced.
     pub(crate) confinement: &'static str,
+    /// The memory of the arguments, charged to the owner.
+    pub(crate) arguments: Charge,
+    /// The captures of standard output and standard error.
+    pub(crate) captures: [Capture; 2],
     /// Pipes for the guest to take.
     pub(crate) untaken: UntakenPipes,
     /// The running process.
@@ -74,24 +85,27 @@ pub(crate) struct Started {
 impl Record {
     pub(crate) fn new(started: Started) -> Self {
         let Plan {
+            name,
             request,
             limits,
-            capture,
-            streams,
             disclose_pid,
             ..
         } = *started.plan;
+        let [stdout, stderr] = started.captures;
         Self {
             id: started.id,
             owner: started.owner,
-            request,
+            guest: AtomicU64::new(started.guest.0),
+            rule: name,
+            arguments: Mutex::new(Arguments::new(&request, started.arguments)),
+            program: request.program,
             disclosed_pid: disclose_pid.then(|| started.process.pid()),
             confinement: started.confinement,
             started_at: SystemTime::now(),
             started: Instant::now(),
             tree_limits: Mutex::new(TreeLimits::new(&limits)),
-            stdout: Mutex::new(captured(&streams.stdout, capture.stdout_bytes)),
-            stderr: Mutex::new(captured(&streams.stderr, capture.stderr_bytes)),
+            stdout: Mutex::new(stdout),
+            stderr: Mutex::new(stderr),
             output_bytes: AtomicU64::new(0),
             max_output_bytes: limits.output_bytes,
             untaken: Mutex::new(started.untaken),
@@ -113,9 +127,31 @@ impl Record {
         &self.owner
     }
 
-    /// What the guest asked for.
-    pub(crate) fn request(&self) -> &Request {
-        &self.request
+    /// The guest that started it or last attached to it.
+    pub(crate) fn guest(&self) -> Scope {
+        Scope(self.guest.load(Ordering::Relaxed))
+    }
+
+    /// From now on it is the child of `guest`.
+    pub(crate) fn set_guest(&self, guest: Scope) {
+        self.guest.store(guest.0, Ordering::Relaxed);
+    }
+
+    /// The name of the grant's rule that allowed it.
+    pub(crate) fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// What the guest asked for, as far as events show it.
+    pub(crate) fn request(&self) -> Request {
+        let arguments = self.arguments.lock();
+        Request {
+            program: self.program.clone(),
+            arg0: arguments.arg0().map(str::to_owned),
+            args: arguments.to_vec(),
+            raw_args: arguments.raw().to_vec(),
+            env_names: Vec::new(),
+        }
     }
 
     /// How much of the demanded confinement is enforced, in one word.
@@ -346,30 +382,48 @@ impl Record {
         }
     }
 
-    /// Drops what is kept of the output, and the pipes that nobody took.
-    pub(crate) fn discard_output(&self, retained: &RetainedBytes) {
-        self.stdout.lock().discard(retained);
-        self.stderr.lock().discard(retained);
+    /// No more output will come: gives back what was promised for it.
+    pub(crate) fn settle(&self) {
+        self.stdout.lock().settle();
+        self.stderr.lock().settle();
+    }
+
+    /// Drops what is held for the child: its output, its arguments, and the pipes that
+    /// nobody took.
+    pub(crate) fn discard(&self) {
+        self.stdout.lock().discard();
+        self.stderr.lock().discard();
+        *self.arguments.lock() = Arguments::default();
         *self.untaken.lock() = UntakenPipes::default();
     }
 
-    pub(crate) fn take_stdin(&self) -> Option<Arc<OwnedFd>> {
+    /// Returns what [`Record::discard`] gives back once no more output will come.
+    pub(crate) fn held(&self) -> Need {
+        let output = self.stdout.lock().kept() + self.stderr.lock().kept();
+        Need {
+            bytes: output + self.arguments.lock().bytes(),
+            promised: 0,
+            descriptors: self.untaken.lock().count(),
+        }
+    }
+
+    pub(crate) fn take_stdin(&self) -> Option<Arc<HeldFd>> {
         self.untaken.lock().stdin.take()
     }
 
-    pub(crate) fn take_stdout(&self) -> Option<Arc<OwnedFd>> {
+    pub(crate) fn take_stdout(&self) -> Option<Arc<HeldFd>> {
         self.untaken.lock().stdout.take()
     }
 
-    pub(crate) fn take_stderr(&self) -> Option<Arc<OwnedFd>> {
+    pub(crate) fn take_stderr(&self) -> Option<Arc<HeldFd>> {
         self.untaken.lock().stderr.take()
     }
 
     pub(crate) fn info(&self) -> ChildInfo {
         ChildInfo {
             id: self.id,
-            program: self.request.program.clone(),
-            args: self.request.args.clone(),
+            program: self.program.clone(),
+            args: self.arguments.lock().to_vec(),
             started_at: self.started_at,
             ended_at: self.phase().ended().map(|(_, at)| at),
             pid: self.disclosed_pid,
@@ -380,18 +434,10 @@ impl Record {
     pub(crate) fn receipt(&self) -> Option<Receipt> {
         self.phase().ended().map(|(status, ended_at)| Receipt {
             id: self.id,
-            program: self.request.program.clone(),
+            program: self.program.clone(),
             status,
             started_at: self.started_at,
             ended_at,
         })
-    }
-}
-
-/// Returns what is kept of a stream: of one that is not captured nothing, complete at once.
-fn captured(stdio: &Stdio, cap_bytes: u64) -> Capture {
-    match stdio {
-        Stdio::Captured => Capture::new(cap_bytes),
-        _ => Capture::none(),
     }
 }

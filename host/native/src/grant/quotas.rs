@@ -1,10 +1,16 @@
-//! How many children a component may run, and how long a detached child may live.
+//! How many children a component may run, what the host holds for it, and how long a detached child
+//! may live.
 
 use std::time::Duration;
 
-use crate::limits::{DEFAULT_MAX_LIVE, DEFAULT_MAX_TOTAL};
+use crate::child::account::Share;
+use crate::limits::{
+    DEFAULT_MAX_HELD_BYTES_OF_OWNER, DEFAULT_MAX_HELD_CHILDREN, DEFAULT_MAX_HELD_DESCRIPTORS,
+    DEFAULT_MAX_LIVE, DEFAULT_MAX_TOTAL,
+};
 
-/// How many children a component may have at once, in total, and per time.
+/// How many children a component may have at once, in total, and per time, and what the host holds
+/// for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quotas {
     /// The children that may run at once; [`DEFAULT_MAX_LIVE`] by default.
@@ -13,6 +19,16 @@ pub struct Quotas {
     pub max_total: u64,
     /// The children per time; unlimited by default.
     pub rate: Option<Rate>,
+    /// The children, running and ended, that the host holds; by default
+    /// [`DEFAULT_MAX_HELD_CHILDREN`], or twice `max_live` where that is more. Beyond it the oldest
+    /// ended one makes room.
+    pub max_held_children: u32,
+    /// The bytes of captured output, of arguments, and of unread standard input that the host holds;
+    /// [`DEFAULT_MAX_HELD_BYTES_OF_OWNER`] by default. The captures of children that run at once share
+    /// it where their caps are more together.
+    pub max_held_bytes: u64,
+    /// The descriptors that the host holds; [`DEFAULT_MAX_HELD_DESCRIPTORS`] by default.
+    pub max_held_descriptors: u32,
 }
 
 /// A number of children per period.
@@ -30,11 +46,28 @@ impl Default for Quotas {
             max_live: DEFAULT_MAX_LIVE,
             max_total: DEFAULT_MAX_TOTAL,
             rate: None,
+            max_held_children: DEFAULT_MAX_HELD_CHILDREN,
+            max_held_bytes: DEFAULT_MAX_HELD_BYTES_OF_OWNER,
+            max_held_descriptors: DEFAULT_MAX_HELD_DESCRIPTORS,
         }
     }
 }
 
 impl Quotas {
+    /// Returns the share of an owner of what the host holds.
+    pub(crate) fn share(&self) -> Share {
+        let whole = |number| usize::try_from(number).unwrap_or(usize::MAX);
+        Share {
+            bytes: whole(self.max_held_bytes),
+            descriptors: whole(self.max_held_descriptors.into()),
+        }
+    }
+
+    /// Returns the children held by default where `max_live` run at once.
+    pub(super) fn held_children_for(max_live: u32) -> u32 {
+        max_live.saturating_mul(2).max(DEFAULT_MAX_HELD_CHILDREN)
+    }
+
     /// Returns the stricter of each quota.
     pub(super) fn stricter(self, other: Self) -> Self {
         let rate = match (self.rate, other.rate) {
@@ -45,6 +78,9 @@ impl Quotas {
             max_live: self.max_live.min(other.max_live),
             max_total: self.max_total.min(other.max_total),
             rate,
+            max_held_children: self.max_held_children.min(other.max_held_children),
+            max_held_bytes: self.max_held_bytes.min(other.max_held_bytes),
+            max_held_descriptors: self.max_held_descriptors.min(other.max_held_descriptors),
         }
     }
 }

@@ -8,20 +8,28 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::io::{DupFlags, dup3, retry_on_intr};
+use rustix::io::{DupFlags, Errno, dup3, retry_on_intr};
 
 use super::{Guest, files};
-use crate::approval::{self, Approved};
-use crate::child::pipes::{PassedEnds, Pipes};
+use crate::approval::{self, Approval, Approved};
+use crate::child::account::{Charge, Descriptors, Need};
+use crate::child::arguments::Arguments;
+use crate::child::capture::Capture;
+use crate::child::pipe::UntakenPipes;
+use crate::child::pipes::{HostStdio, PassedEnds, Pipes, descriptors_of};
 use crate::child::record::{Record, Started};
 use crate::command::Command;
 use crate::error::SpawnError;
 use crate::event::EventKind;
 use crate::grant::Decision;
 use crate::handle::Child;
-use crate::launch::{LaunchError, Plan, Process, Stage};
+use crate::launch::{LaunchError, Plan, Process, Stage, errno_within};
 use crate::registry::Core;
 use crate::registry::supervisor::Supervised;
+use crate::streams::{Stdio, TakenEnd};
+
+/// The descriptors that a spawn opens at most, those for a moment included: 16.
+const SPAWN_DESCRIPTORS: usize = 16;
 
 impl Guest {
     /// Starts a child, and returns as soon as it runs.
@@ -40,7 +48,7 @@ impl Guest {
     /// # Errors
     ///
     /// Each [`SpawnError`] says which; on an error nothing runs, and nothing is used
-    /// up but the rate.
+    /// up but the rate, against which every request counts: also a denied and an invalid one.
     ///
     /// # Examples
     ///
@@ -98,17 +106,30 @@ impl Guest {
         result: Result<Child, SpawnError>,
     ) -> Result<Child, SpawnError> {
         if let Err(error) = &result {
-            let core = self.registry.core();
-            core.emit(self.key.owner(), &command.request(), || {
-                EventKind::refused(error)
-            });
+            self.registry.core().emit_refusal(&self.key, command, error);
         }
         result
     }
 
+    /// Refuses a request that no grant can allow. It takes no place, and counts against the rate as
+    /// every other: over the rate it is refused for that.
+    fn validate(&self, command: &Command) -> Result<(), SpawnError> {
+        command.validate().or_else(|error| {
+            let core = self.registry.core();
+            core.charge_rate(&self.key, self.grant.quotas())?;
+            Err(error)
+        })
+    }
+
+    fn report_approval(&self, command: &Command, approval: Approval) {
+        let kind = || EventKind::Approved {
+            scope: approval.scope(),
+        };
+        self.registry.core().emit(&self.key, command, kind);
+    }
+
     fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
-        // First: a request that no grant can allow costs its owner nothing.
-        command.validate()?;
+        self.validate(command)?;
         let permit = Permit::admit(self)?;
         match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => start(permit, plan),
@@ -120,23 +141,28 @@ impl Guest {
     }
 
     async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
-        command.validate()?;
+        self.validate(command)?;
         let permit = Permit::admit(self)?;
         let approved = match self.grant.decide_valid(command)? {
             Decision::Allow(plan) => return start(permit, plan),
             Decision::Ask(plan) => {
                 let approved = Approved::new(self.key.owner(), &plan)?;
                 if self.approvals.allows(&approved) {
+                    self.report_approval(command, Approval::Remembered);
                     return start(permit, plan);
                 }
                 approved
             }
         };
-        // No slot is held while somebody thinks.
+        // No quota is held while somebody thinks; the request itself still takes memory.
         drop(permit);
         let core = self.registry.core();
+        let bytes = command.bytes();
+        let waits = core.hold(&self.key, self.grant.quotas(), bytes)?;
         let sleep = |timeout| core.sleep(timeout);
-        self.approvals.ask(core.hooks(), sleep, &approved).await?;
+        let approval = self.approvals.ask(core.hooks(), sleep, &approved).await?;
+        self.report_approval(command, approval);
+        drop(waits);
         let permit = Permit::readmit(self)?;
         // The program and the directory may have changed meanwhile.
         let plan = self.grant.decide_valid(command)?.into_plan();
@@ -148,37 +174,43 @@ impl Guest {
     }
 }
 
-/// Starts what `plan` says, in the place that `permit` holds.
-fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
-    let guest = permit.guest;
-    let core = permit.core;
+/// Starts what `plan` says.
+fn start(mut permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
+    let (guest, core) = (permit.guest, permit.core);
     core.hooks().admits(guest.key.owner(), &plan)?;
     let enforcement = core.launcher().enforcement(&plan.confinement);
     if !enforcement.admits(plan.confinement.sandbox) {
         let report = Box::new(Arc::unwrap_or_clone(enforcement));
         return Err(SpawnError::SandboxUnavailable(report));
     }
-    // Before the files: a file is not truncated for a request that fails here.
-    let passed = PassedEnds::take(&plan.streams, guest.key.scope().0)?;
-    let files = files::open(&plan)?;
-    let pipes = Pipes::new(&plan.streams, files, passed)?;
-    let mut exit_fd = reserve_descriptor(&plan.program.file)?;
-    let launcher = core.launcher();
-    let process: Arc<dyn Process> = launcher
-        .launch(guest.key.scope(), &plan, pipes.child)?
-        .into();
-    let exit_fd = retry_on_intr(|| dup3(process.exit_fd(), &mut exit_fd, DupFlags::CLOEXEC))
-        .map(|()| exit_fd);
+    let launched = match launch(&mut permit, &plan) {
+        Err(Failure::Launch(error)) if is_short_of_descriptors(&error) && permit.make_room() => {
+            launch(&mut permit, &plan)
+        }
+        other => other,
+    };
+    let Launched {
+        process,
+        exit_fd,
+        host,
+        untaken,
+        passed,
+        captures,
+        arguments,
+    } = launched.map_err(SpawnError::from)?;
     let record = Arc::new(Record::new(Started {
         id: core.next_id(),
         owner: guest.key.owner().clone(),
+        guest: guest.key.scope(),
         plan,
         confinement: enforcement.summary(),
-        untaken: pipes.untaken,
+        arguments,
+        captures,
+        untaken,
         process: Arc::clone(&process),
     }));
     permit.hand_over(&record);
-    for end in pipes.passed {
+    for end in passed {
         end.given();
     }
     let child = Child::new(Arc::clone(&record), guest.registry.clone(), guest.holder());
@@ -189,8 +221,91 @@ fn start(permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         confinement: record.confinement(),
     });
     let supervised = Supervised::new(record, Arc::clone(core), process);
-    core.handle().spawn(supervised.run(pipes.host, exit_fd));
+    core.handle().spawn(supervised.run(host, exit_fd));
     Ok(child)
+}
+
+/// A child that runs, the host's ends of its pipes, and what is charged for the rest.
+struct Launched {
+    process: Arc<dyn Process>,
+    exit_fd: rustix::io::Result<OwnedFd>,
+    host: HostStdio,
+    untaken: UntakenPipes,
+    passed: Vec<TakenEnd>,
+    captures: [Capture; 2],
+    arguments: Charge,
+}
+
+/// Why nothing was launched: a launcher's error has its error number.
+enum Failure {
+    Refused(SpawnError),
+    Launch(LaunchError),
+}
+
+impl From<LaunchError> for Failure {
+    fn from(error: LaunchError) -> Self {
+        Self::Launch(error)
+    }
+}
+
+impl From<Failure> for SpawnError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Refused(error) => error,
+            Failure::Launch(error) => error.into(),
+        }
+    }
+}
+
+/// Takes the child's place and what the host is to hold for it, makes the pipes and launches it.
+fn launch(permit: &mut Permit<'_>, plan: &Plan) -> Result<Launched, Failure> {
+    let streams = &plan.streams;
+    let caps = [
+        (&streams.stdout, plan.capture.stdout_bytes),
+        (&streams.stderr, plan.capture.stderr_bytes),
+    ];
+    let caps = caps.map(|(stdio, cap_bytes)| match stdio {
+        Stdio::Captured => Some(usize::try_from(cap_bytes).unwrap_or(usize::MAX)),
+        _ => None,
+    });
+    let promised = caps.iter().flatten();
+    let need = Need {
+        bytes: Arguments::bytes_of(&plan.request).saturating_add(streams.stdin.len()),
+        promised: promised.fold(0, |sum: usize, cap| sum.saturating_add(*cap)),
+        descriptors: descriptors_of(streams),
+    };
+    let (mut charge, descriptors) = permit.take(need).map_err(Failure::Refused)?;
+    let stdin = charge.split(streams.stdin.len(), 0);
+    let captures = caps.map(|cap_bytes| match cap_bytes {
+        Some(cap_bytes) => Capture::new(charge.split(0, cap_bytes)),
+        None => Capture::none(),
+    });
+    // Before the files: a file is not truncated for a request that fails here.
+    let passed = PassedEnds::take(streams, permit.guest.key.scope().0).map_err(Failure::Refused)?;
+    let files = files::open(plan).map_err(Failure::Refused)?;
+    let pipes = Pipes::new(streams, files, passed, descriptors, stdin)?;
+    let mut exit_fd = reserve_descriptor(&plan.program.file)?;
+    let (scope, launcher) = (permit.guest.key.scope(), permit.core.launcher());
+    let process: Arc<dyn Process> = launcher.launch(scope, plan, pipes.child)?.into();
+    let exit_fd = retry_on_intr(|| dup3(process.exit_fd(), &mut exit_fd, DupFlags::CLOEXEC))
+        .map(|()| exit_fd);
+    Ok(Launched {
+        process,
+        exit_fd,
+        host: pipes.host,
+        untaken: pipes.untaken,
+        passed: pipes.passed,
+        captures,
+        arguments: charge,
+    })
+}
+
+/// Whether the process, or the machine, has no descriptor left.
+fn is_short_of_descriptors(error: &LaunchError) -> bool {
+    matches!(
+        errno_within(&error.source),
+        Some(Errno::MFILE | Errno::NFILE)
+    )
 }
 
 /// Reserves the descriptor for the child's pidfd now, so that no child can start
@@ -200,22 +315,23 @@ fn reserve_descriptor(any: &File) -> Result<OwnedFd, LaunchError> {
     reserved.map_err(|error| LaunchError::new(Stage::Pipe, error))
 }
 
-/// A slot and the quotas of one child, given back where nothing starts.
+/// The quotas and the place of one child, given back where nothing starts.
 struct Permit<'a> {
     guest: &'a Guest,
     core: &'a Arc<Core>,
+    has_place: bool,
     handed_over: bool,
 }
 
 impl<'a> Permit<'a> {
-    /// Charges the rate, and takes a place and the quotas.
+    /// Charges the rate, and takes the quotas.
     fn admit(guest: &'a Guest) -> Result<Self, SpawnError> {
         let core = guest.registry.core();
         core.admit(&guest.key, guest.grant.quotas())?;
         Ok(Self::new(guest, core))
     }
 
-    /// Takes a place and the quotas for a request whose rate is charged already.
+    /// Takes the quotas for a request whose rate is charged already.
     fn readmit(guest: &'a Guest) -> Result<Self, SpawnError> {
         let core = guest.registry.core();
         core.readmit(&guest.key, guest.grant.quotas())?;
@@ -226,8 +342,35 @@ impl<'a> Permit<'a> {
         Self {
             guest,
             core,
+            has_place: false,
             handed_over: false,
         }
+    }
+
+    /// Takes a place for the child, and what the host is to hold for it.
+    fn take(&mut self, need: Need) -> Result<(Charge, Descriptors), SpawnError> {
+        self.give_back_place();
+        let (key, quotas) = (&self.guest.key, self.guest.grant.quotas());
+        let taken = self.core.take(key, quotas, need)?;
+        self.has_place = true;
+        Ok(taken)
+    }
+
+    fn give_back_place(&mut self) {
+        if std::mem::take(&mut self.has_place) {
+            self.core.give_back_place(&self.guest.key);
+        }
+    }
+
+    /// Closes pipes of the owner's oldest ended children, where the process has no descriptor left.
+    /// Returns whether there were any.
+    fn make_room(&self) -> bool {
+        let lack = |descriptors| Need {
+            descriptors,
+            ..Need::default()
+        };
+        let owner = self.guest.key.owner();
+        self.core.make_room(owner, lack(SPAWN_DESCRIPTORS)) || self.core.make_room(owner, lack(1))
     }
 
     /// The child runs: its record gives the place back from now on.
@@ -240,6 +383,7 @@ impl<'a> Permit<'a> {
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         if !self.handed_over {
+            self.give_back_place();
             self.core.cancel(&self.guest.key);
         }
     }

@@ -4,19 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::core::{Core, OnEvent, Settings};
+use super::core::{Core, Settings};
+use super::events::OnEvent;
 use super::{Registry, sampler, thread};
 use crate::approval::{Approver, Hooks, Question};
 use crate::event::Event;
 use crate::launch::Launcher;
-use crate::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_RECEIPTS, DEFAULT_MAX_RETAINED_BYTES};
+use crate::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_HELD_BYTES, DEFAULT_MAX_RECEIPTS};
 use crate::sandbox::NativeLauncher;
 
 /// Builds a [`Registry`].
 pub struct RegistryBuilder {
     max_entries: usize,
-    max_retained_bytes: usize,
+    max_held_bytes: usize,
+    max_held_descriptors: Option<usize>,
     max_receipts: usize,
+    return_memory: bool,
     launcher: Option<Arc<dyn Launcher>>,
     on_event: Option<OnEvent>,
     hooks: Hooks,
@@ -26,15 +29,16 @@ impl fmt::Debug for RegistryBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RegistryBuilder")
             .field("max_entries", &self.max_entries)
-            .field("max_retained_bytes", &self.max_retained_bytes)
+            .field("max_held_bytes", &self.max_held_bytes)
+            .field("max_held_descriptors", &self.max_held_descriptors)
             .field("max_receipts", &self.max_receipts)
             .finish_non_exhaustive()
     }
 }
 
 impl Registry {
-    /// Returns a builder with these defaults: 1024 entries, 256 MiB of captured
-    /// output, 1024 receipts, the native launcher, no event hook, no veto, and no
+    /// Returns a builder with these defaults: 1024 entries, 1 GiB of memory and three quarters
+    /// of the process's descriptors for what is held for guests, 1024 receipts, the native launcher, no event hook, no veto, and no
     /// approver, so that `ask` is a denial; an approver has 60 s for each answer.
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder::new()
@@ -46,8 +50,10 @@ impl RegistryBuilder {
     pub(super) fn new() -> Self {
         Self {
             max_entries: DEFAULT_MAX_ENTRIES,
-            max_retained_bytes: DEFAULT_MAX_RETAINED_BYTES,
+            max_held_bytes: DEFAULT_MAX_HELD_BYTES,
+            max_held_descriptors: None,
             max_receipts: DEFAULT_MAX_RECEIPTS,
+            return_memory: true,
             launcher: None,
             on_event: None,
             hooks: Hooks::default(),
@@ -61,10 +67,31 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets how many bytes of captured output all entries together keep at most.
+    /// Sets how many bytes the host holds at most for all guests together: captured output,
+    /// arguments, and standard input that no child has read.
+    ///
+    /// A running child's captures count with their caps (`capture` in the grant) from its start on, so
+    /// that another guest's output can never leave it without; an owner counts with its share
+    /// (`max-held-memory` in the grant) at most. A spawn that finds too little left fails as
+    /// [`Quota::HostCapacity`](crate::Quota::HostCapacity). A share that is larger than this counts as this.
+    /// [`Registry::host_holdings`] shows what is in use.
     #[must_use]
-    pub fn max_retained_bytes(mut self, bytes: usize) -> Self {
-        self.max_retained_bytes = bytes;
+    pub fn max_held_bytes(mut self, bytes: usize) -> Self {
+        self.max_held_bytes = bytes;
+        self
+    }
+
+    /// Sets how many descriptors the host holds at most for all guests together: the pipes of
+    /// children and of streams that outlive their child, and those by which children are watched.
+    ///
+    /// By default it is three quarters of the process's soft limit on open files
+    /// (`RLIMIT_NOFILE`) when the registry is built; the rest is for sessions, for what a spawn opens for a
+    /// moment, and for the host itself. That limit is often 1024, which a few owners fill: a host of
+    /// many guests raises it to the hard limit before it builds the registry, as `capspawn run` does. Children
+    /// have a limit of their own (`limits.open-files` in the grant).
+    #[must_use]
+    pub fn max_held_descriptors(mut self, descriptors: usize) -> Self {
+        self.max_held_descriptors = Some(descriptors);
         self
     }
 
@@ -72,6 +99,18 @@ impl RegistryBuilder {
     #[must_use]
     pub fn max_receipts(mut self, receipts: usize) -> Self {
         self.max_receipts = receipts;
+        self
+    }
+
+    /// Sets whether memory goes back to the machine after guests have given it back; true by default.
+    ///
+    /// glibc's allocator keeps what is freed. The registry calls `malloc_trim` on a thread of its own, a
+    /// second after 1 MiB or more was given back and at most once a second. It concerns the heap of the
+    /// whole process, whose other threads may wait for it for some milliseconds: a host with a large heap and
+    /// little patience passes false. With another allocator or C library it has no effect.
+    #[must_use]
+    pub fn return_memory(mut self, is_returned: bool) -> Self {
+        self.return_memory = is_returned;
         self
     }
 
@@ -112,7 +151,7 @@ impl RegistryBuilder {
     /// with a reason for the operator. There is none by default.
     ///
     /// It is called once for every child that is about to start, on the thread that
-    /// starts it and with its slot taken, so it must not block. It can only narrow
+    /// starts it and with its quotas taken, so it must not block. It can only narrow
     /// what the grant allows; a panic in it is a denial.
     #[must_use]
     pub fn veto(
@@ -138,11 +177,22 @@ impl RegistryBuilder {
                 on_event: self.on_event,
                 max_entries: self.max_entries,
                 max_receipts: self.max_receipts,
-                max_retained_bytes: self.max_retained_bytes,
+                max_held_bytes: self.max_held_bytes,
+                max_held_descriptors: self
+                    .max_held_descriptors
+                    .unwrap_or_else(default_max_descriptors),
+                return_memory: self.return_memory,
             })
         })?;
         let core = thread.core();
         core.handle().spawn(sampler::sample(Arc::clone(core)));
         Ok(Registry::new(thread))
     }
+}
+
+/// Returns three quarters of the descriptors that this process may open.
+fn default_max_descriptors() -> usize {
+    let soft = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let soft = soft.and_then(|soft| usize::try_from(soft).ok());
+    soft.map_or(usize::MAX, |soft| soft / 4 * 3)
 }

@@ -4,7 +4,6 @@
 //! The lock is not held across a launch or the embedder's code.
 
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,24 +12,33 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::events::{Events, OnEvent};
+use super::heap::HeapReturn;
 use super::table::{Caps, Entry, GuestKey, Table};
 use crate::approval::Hooks;
-use crate::child::capture::RetainedBytes;
+use crate::child::account::{Need, Totals};
 use crate::child::owner::OwnerKey;
 use crate::child::record::Record;
 use crate::child::usage::TreeName;
+use crate::command::Command;
 use crate::error::SpawnError;
-use crate::event::{Event, EventKind};
+use crate::event::EventKind;
 use crate::grant::Quotas;
-use crate::launch::{Launcher, Owner, Request};
+use crate::launch::{Launcher, Owner};
 use crate::limits::MAX_DETACHED;
 use crate::status::{ExitStatus, KillReason, Receipt};
-
-pub(super) type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
 
 impl Entry for Arc<Record> {
     fn receipt(&self) -> Option<Receipt> {
         Record::receipt(self)
+    }
+
+    fn held(&self) -> Need {
+        Record::held(self)
+    }
+
+    fn discard(&self) {
+        Record::discard(self);
     }
 }
 
@@ -42,7 +50,9 @@ pub(super) struct Settings {
     pub(super) on_event: Option<OnEvent>,
     pub(super) max_entries: usize,
     pub(super) max_receipts: usize,
-    pub(super) max_retained_bytes: usize,
+    pub(super) max_held_bytes: usize,
+    pub(super) max_held_descriptors: usize,
+    pub(super) return_memory: bool,
 }
 
 /// The shared state of a registry.
@@ -50,8 +60,10 @@ pub(crate) struct Core {
     handle: Handle,
     launcher: Arc<dyn Launcher>,
     hooks: Hooks,
-    on_event: Option<OnEvent>,
-    retained: RetainedBytes,
+    events: Events,
+    totals: Arc<Totals>,
+    heap_return: HeapReturn,
+    max_entries: usize,
     /// Where the supervisors, which share a thread, read output into.
     read_buffer: Mutex<Vec<u8>>,
     next_id: AtomicU64,
@@ -80,15 +92,18 @@ impl Core {
             receipts: settings.max_receipts,
             detached: MAX_DETACHED,
         };
+        let totals = Totals::new(settings.max_held_bytes, settings.max_held_descriptors);
         Self {
             handle: settings.handle,
             launcher: settings.launcher,
             hooks: settings.hooks,
-            on_event: settings.on_event,
-            retained: RetainedBytes::new(settings.max_retained_bytes),
+            events: Events::new(settings.on_event),
+            max_entries: settings.max_entries,
             read_buffer: Mutex::default(),
             next_id: AtomicU64::new(1),
-            table: Mutex::new(Table::new(caps)),
+            table: Mutex::new(Table::new(caps, Arc::clone(&totals))),
+            totals,
+            heap_return: HeapReturn::new(settings.return_memory),
             child_started: Notify::new(),
             idle: Notify::new(),
             idle_blocking: Condvar::new(),
@@ -109,9 +124,18 @@ impl Core {
         &self.hooks
     }
 
-    /// The bound on captured output, and what of it is in use.
-    pub(super) fn retained(&self) -> &RetainedBytes {
-        &self.retained
+    /// What the host holds for all owners.
+    pub(super) fn totals(&self) -> &Totals {
+        &self.totals
+    }
+
+    pub(super) fn heap_return(&self) -> &HeapReturn {
+        &self.heap_return
+    }
+
+    /// The bound on entries.
+    pub(super) fn max_entries(&self) -> usize {
+        self.max_entries
     }
 
     /// The supervisors' buffer for one read.
@@ -141,7 +165,7 @@ impl Core {
 
     /// Adds a guest of `owner`.
     pub(crate) fn enter(&self, owner: OwnerKey) -> GuestKey {
-        let guest = self.table.lock().enter(owner);
+        let guest = self.table.lock().enter(owner, Instant::now());
         let owner = Owner {
             component: guest.owner().component(),
             tenant: guest.owner().tenant(),
@@ -154,6 +178,7 @@ impl Core {
     pub(crate) fn leave(&self, guest: &GuestKey) {
         self.kill_guest(guest, KillReason::Released);
         self.table.lock().leave(guest);
+        self.events.leave(guest.owner(), guest.scope().0);
         self.launcher.close(guest.scope());
     }
 
@@ -169,20 +194,22 @@ impl Core {
         }
     }
 
-    /// Takes a place and the quotas for one child; the rate is charged even where
-    /// the request is refused. [`Core::insert`] uses the place, [`Core::cancel`]
-    /// gives it back.
+    /// Takes the quotas of one child; the rate is charged even where the request is refused.
+    /// [`Core::cancel`] gives the rest back where nothing starts.
     pub(crate) fn admit(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
         let admitted = self.table.lock().admit(guest, quotas, Instant::now());
-        self.discard(admitted?);
-        Ok(())
+        Ok(admitted?)
+    }
+
+    /// Charges the rate alone, for a request that is refused before it needs a place.
+    pub(crate) fn charge_rate(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
+        let mut table = self.table.lock();
+        Ok(table.charge_rate(guest, quotas, Instant::now())?)
     }
 
     /// Does what [`Core::admit`] does for a request whose rate is charged already.
     pub(crate) fn readmit(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
-        let admitted = self.table.lock().readmit(guest, quotas);
-        self.discard(admitted?);
-        Ok(())
+        Ok(self.table.lock().readmit(guest, quotas)?)
     }
 
     /// Gives back what [`Core::admit`] took.
@@ -213,13 +240,15 @@ impl Core {
     }
 
     /// The child's tree is gone and its output complete.
-    pub(super) fn complete(&self, record: &Record, status: ExitStatus, at: SystemTime) {
+    pub(super) fn complete(self: &Arc<Self>, record: &Record, status: ExitStatus, at: SystemTime) {
+        record.settle();
         self.emit_of(record, || exit_event(record, status, at));
         let mut table = self.table.lock();
         let removed = table.complete(record.id());
         let is_idle = table.is_idle();
         drop(table);
         self.discard(removed);
+        self.return_memory_soon();
         self.notify_if(is_idle);
     }
 
@@ -229,9 +258,10 @@ impl Core {
     }
 
     /// The child's handle is gone.
-    pub(crate) fn release(&self, record: &Record) {
+    pub(crate) fn release(self: &Arc<Self>, record: &Record) {
         let removed = self.table.lock().release(record.id());
         self.discard(removed);
+        self.return_memory_soon();
     }
 
     /// Runs `verb` on the table.
@@ -239,20 +269,10 @@ impl Core {
         verb(&mut self.table.lock())
     }
 
-    /// Evicts ended entries until `bytes` more of captured output fit.
-    pub(super) fn make_room(&self, bytes: usize) {
-        while self.retained.is_short_of(bytes) {
-            let Some(evicted) = self.table.lock().evict_oldest() else {
-                return;
-            };
-            self.discard(Some(evicted));
-        }
-    }
-
-    /// Drops what is kept of an entry that left the table.
+    /// Drops what is held for an entry that left the table.
     pub(super) fn discard(&self, removed: Option<Arc<Record>>) {
         if let Some(record) = removed {
-            record.discard_output(&self.retained);
+            record.discard();
         }
     }
 
@@ -335,37 +355,35 @@ impl Core {
 
     /// Emits an event about `record`'s child.
     pub(crate) fn emit_of(&self, record: &Record, kind: impl FnOnce() -> EventKind) {
-        self.emit(record.owner(), record.request(), kind);
+        let (owner, guest) = (record.owner(), record.guest().0);
+        self.events.emit(owner, guest, || record.request(), kind);
     }
 
-    /// Emits an event about a request of `owner`.
+    /// Emits an event about an operation on `record`'s child that was refused.
+    pub(super) fn emit_refusal_of(&self, record: &Record, error: &SpawnError) {
+        let (owner, guest) = (record.owner(), record.guest().0);
+        let kind = || EventKind::refused(error);
+        self.events
+            .emit_refusal(owner, guest, || record.request(), kind);
+    }
+
+    /// Emits an event about a request of `guest`.
     pub(crate) fn emit(
         &self,
-        owner: &OwnerKey,
-        request: &Request,
+        guest: &GuestKey,
+        command: &Command,
         kind: impl FnOnce() -> EventKind,
     ) {
-        if self.on_event.is_none() && !tracing::enabled!(tracing::Level::DEBUG) {
-            return;
-        }
-        let event = Event {
-            kind: kind(),
-            time: SystemTime::now(),
-            component: Arc::clone(owner.component()),
-            command: request.program.clone(),
-            arg0: request.arg0.clone(),
-            args: request.args.clone(),
-            raw_args: request.raw_args.clone(),
-        };
-        tracing::debug!(?event);
-        let Some(on_event) = &self.on_event else {
-            return;
-        };
-        // A panic in the embedder's code must leave no child without a supervisor.
-        let handled = panic::catch_unwind(AssertUnwindSafe(|| on_event(&event)));
-        if handled.is_err() {
-            tracing::error!("the event hook panicked");
-        }
+        let (owner, guest) = (guest.owner(), guest.scope().0);
+        self.events.emit(owner, guest, || command.request(), kind);
+    }
+
+    /// Emits an event about a request of `guest` that started nothing.
+    pub(crate) fn emit_refusal(&self, guest: &GuestKey, command: &Command, error: &SpawnError) {
+        let (owner, guest) = (guest.owner(), guest.scope().0);
+        let kind = || EventKind::refused(error);
+        self.events
+            .emit_refusal(owner, guest, || command.request(), kind);
     }
 }
 

@@ -1,8 +1,8 @@
-//! The ended entries that are kept, oldest first, those that were observed apart.
+//! The ended entries of an owner that are kept, oldest first, those that were observed apart.
 
 use std::collections::BTreeSet;
 
-/// Numbers of ended entries: of a whole registry, or of one owner.
+/// Numbers of ended entries of one owner.
 #[derive(Debug, Default)]
 pub(super) struct Ended {
     /// Somebody has seen how they ended.
@@ -34,14 +34,10 @@ impl Ended {
         self.unobserved.remove(&id);
     }
 
-    /// Returns the oldest entry that somebody has observed.
-    pub(super) fn oldest_observed(&self) -> Option<u64> {
-        self.observed.first().copied()
-    }
-
-    /// Returns the oldest entry that nobody has observed.
-    pub(super) fn oldest_unobserved(&self) -> Option<u64> {
-        self.unobserved.first().copied()
+    /// Returns them in the order in which they make room: the observed ones first, and of each the
+    /// oldest first.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = u64> {
+        self.observed.iter().chain(&self.unobserved).copied()
     }
 
     /// Returns whether there are none.

@@ -13,8 +13,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::core::Core;
+use crate::child::account::Need;
 use crate::child::capture::Capture;
-use crate::child::pipes::Input;
+use crate::child::pipes::{Input, Rest};
 use crate::child::record::Record;
 use crate::sandbox::sys::register_fd;
 
@@ -27,14 +28,14 @@ const DRAIN_BYTES: u64 = 2 * 64 * 1024;
 
 /// Writes what the host provides of standard input. The descriptor is dropped when
 /// all is written, which is the child's end of file.
-pub(super) async fn feed(stdin: Option<(OwnedFd, Input)>) {
-    let Some((fd, input)) = stdin else { return };
-    let Ok(writer) = register_fd(fd, Interest::WRITABLE) else {
+pub(super) async fn feed(stdin: Option<Input>) {
+    let Some(input) = stdin else { return };
+    let Ok(writer) = register_fd(input.fd, Interest::WRITABLE) else {
         return;
     };
-    match input {
-        Input::Bytes(bytes) => feed_bytes(&writer, &bytes).await,
-        Input::File(file) => feed_file(writer, file).await,
+    match input.rest {
+        Rest::Bytes(bytes) => feed_bytes(&writer, &bytes).await,
+        Rest::File(file) => feed_file(writer, file).await,
     }
 }
 
@@ -164,11 +165,15 @@ impl<'a> Pump<'a> {
             self.finish();
             return Ok(0);
         }
-        let kept = self.capture.lock().room_for(read);
-        self.core.make_room(kept);
-        self.capture
-            .lock()
-            .append(&buffer[..read], self.core.retained());
+        let shortfall = self.capture.lock().shortfall(read);
+        if shortfall > 0 {
+            let lack = Need {
+                bytes: shortfall,
+                ..Need::default()
+            };
+            self.core.make_room(self.record.owner(), lack);
+        }
+        self.capture.lock().append(&buffer[..read]);
         drop(buffer);
         self.record.count_output(read as u64);
         Ok(read as u64)

@@ -4,12 +4,16 @@
 //! runtime and no clock, so that the counts can be tested against a model and one
 //! lock around the table protects all of them.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Instant;
 
-use super::ended::Ended;
+use super::holdings::Holdings;
 use super::key::DetachKey;
+use super::owners::Owners;
+use super::receipts::Receipts;
 use super::usage::Usage;
+use crate::child::account::{Account, Need, Totals};
 use crate::child::owner::OwnerKey;
 use crate::error::{Quota, SpawnError};
 use crate::grant::Quotas;
@@ -20,6 +24,12 @@ use crate::status::Receipt;
 pub(super) trait Entry: Clone {
     /// Returns how the child ended; none while it runs.
     fn receipt(&self) -> Option<Receipt>;
+
+    /// Returns what its owner's account has back once it is discarded.
+    fn held(&self) -> Need;
+
+    /// Drops what is held for it.
+    fn discard(&self);
 }
 
 /// A guest: its number, and whose quotas its children count against.
@@ -27,6 +37,7 @@ pub(super) trait Entry: Clone {
 pub(crate) struct GuestKey {
     pub(super) scope: Scope,
     pub(super) owner: OwnerKey,
+    account: Arc<Account>,
 }
 
 impl GuestKey {
@@ -37,6 +48,11 @@ impl GuestKey {
 
     pub(crate) fn owner(&self) -> &OwnerKey {
         &self.owner
+    }
+
+    /// What the host holds for its owner.
+    pub(crate) fn account(&self) -> &Arc<Account> {
+        &self.account
     }
 }
 
@@ -81,12 +97,10 @@ pub(super) struct Table<E> {
     reserved: usize,
     /// Children that are being started or whose tree is not gone yet.
     unfinished: usize,
-    owners: HashMap<OwnerKey, Usage>,
+    owners: Owners,
     guests: HashMap<Scope, GuestUsage>,
     next_scope: u64,
-    /// All ended entries that are kept.
-    ended: Ended,
-    receipts: VecDeque<(OwnerKey, Receipt)>,
+    receipts: Receipts,
 }
 
 /// One child.
@@ -120,18 +134,17 @@ struct GuestUsage {
 }
 
 impl<E: Entry> Table<E> {
-    pub(super) fn new(caps: Caps) -> Self {
+    pub(super) fn new(caps: Caps, totals: Arc<Totals>) -> Self {
         Self {
             caps,
             closed: false,
             slots: HashMap::new(),
             reserved: 0,
             unfinished: 0,
-            owners: HashMap::new(),
+            owners: Owners::new(totals),
             guests: HashMap::new(),
             next_scope: 1,
-            ended: Ended::default(),
-            receipts: VecDeque::new(),
+            receipts: Receipts::new(caps.receipts),
         }
     }
 
@@ -145,18 +158,36 @@ impl<E: Entry> Table<E> {
         self.slots.len()
     }
 
+    /// Returns how many places are taken: by entries, and by children that are being started.
+    pub(super) fn places(&self) -> usize {
+        self.slots.len() + self.reserved
+    }
+
+    /// Returns what is held for `owner`.
+    pub(super) fn holdings(&self, owner: &OwnerKey) -> Holdings {
+        let usage = self.owners.get(owner);
+        usage.map(Usage::holdings).unwrap_or_default()
+    }
+
     /// Returns whether no child is being started and every tree is gone.
     pub(super) fn is_idle(&self) -> bool {
         self.unfinished == 0
     }
 
     /// Adds a guest of `owner`.
-    pub(super) fn enter(&mut self, owner: OwnerKey) -> GuestKey {
+    pub(super) fn enter(&mut self, owner: OwnerKey, now: Instant) -> GuestKey {
         let scope = Scope(self.next_scope);
         self.next_scope += 1;
-        self.usage(&owner).enter();
+        self.owners.sweep(now);
+        let usage = self.owners.usage(&owner);
+        usage.enter();
+        let account = Arc::clone(usage.account());
         self.guests.insert(scope, GuestUsage::default());
-        GuestKey { scope, owner }
+        GuestKey {
+            scope,
+            owner,
+            account,
+        }
     }
 
     /// Removes a guest. Its children are the caller's to end first.
@@ -167,75 +198,61 @@ impl<E: Entry> Table<E> {
     }
 
     /// Counts a valid request against the owner's rate, whatever becomes of it, and
-    /// takes a place and the quotas for one child. Returns the ended entry that
-    /// had to make room.
+    /// counts one more child as live and in total.
     ///
-    /// The place is used by [`Table::insert`] or given back by [`Table::cancel`].
+    /// [`Table::take`] takes its place; [`Table::cancel`] gives back what nothing comes of.
     pub(super) fn admit(
         &mut self,
         guest: &GuestKey,
         quotas: &Quotas,
         now: Instant,
-    ) -> Result<Option<E>, Refusal> {
+    ) -> Result<(), Refusal> {
+        self.charge_rate(guest, quotas, now)?;
+        self.count(guest, quotas)
+    }
+
+    /// Counts a request against the owner's rate, whatever becomes of it.
+    pub(super) fn charge_rate(
+        &mut self,
+        guest: &GuestKey,
+        quotas: &Quotas,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::Shutdown);
         }
         let rate = self.usage(&guest.owner).charge_rate(quotas.rate, now);
-        rate.map_err(Refusal::Quota)?;
-        self.reserve(guest, quotas)
+        rate.map_err(Refusal::Quota)
     }
 
     /// Does what [`Table::admit`] does for a request whose rate is charged already.
-    pub(super) fn readmit(
-        &mut self,
-        guest: &GuestKey,
-        quotas: &Quotas,
-    ) -> Result<Option<E>, Refusal> {
+    pub(super) fn readmit(&mut self, guest: &GuestKey, quotas: &Quotas) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::Shutdown);
         }
-        self.reserve(guest, quotas)
+        self.count(guest, quotas)
     }
 
-    fn reserve(&mut self, guest: &GuestKey, quotas: &Quotas) -> Result<Option<E>, Refusal> {
+    fn count(&mut self, guest: &GuestKey, quotas: &Quotas) -> Result<(), Refusal> {
         if self.unfinished >= self.caps.entries {
             return Err(Refusal::Quota(Quota::HostCapacity));
         }
         let live = self.usage(&guest.owner).take_live(quotas.max_live);
         live.map_err(Refusal::Quota)?;
-        let placed = self.take_place(guest, quotas);
-        if placed.is_err() {
+        let own = self.guests.get_mut(&guest.scope);
+        if own.as_ref().map_or(0, |own| own.total) >= quotas.max_total {
             self.usage(&guest.owner).give_back();
-            self.forget_unused(&guest.owner);
-        }
-        placed
-    }
-
-    /// Takes what is left to take once the owner has a place among its live children.
-    fn take_place(&mut self, guest: &GuestKey, quotas: &Quotas) -> Result<Option<E>, Refusal> {
-        let started = self.guests.get(&guest.scope).map_or(0, |own| own.total);
-        if started >= quotas.max_total {
             return Err(Refusal::Quota(Quota::TotalChildren));
         }
-        let mut evicted = None;
-        if self.slots.len() + self.reserved >= self.caps.entries {
-            let oldest = self.oldest_ended(Some(&guest.owner));
-            evicted = oldest.and_then(|id| self.evict(id));
-            if evicted.is_none() {
-                return Err(Refusal::Quota(Quota::HostCapacity));
-            }
-        }
-        if let Some(own) = self.guests.get_mut(&guest.scope) {
+        if let Some(own) = own {
             own.total += 1;
         }
-        self.reserved += 1;
         self.unfinished += 1;
-        Ok(evicted)
+        Ok(())
     }
 
     /// Gives back what [`Table::admit`] took: nothing started.
     pub(super) fn cancel(&mut self, guest: &GuestKey) {
-        self.reserved -= 1;
         self.unfinished -= 1;
         if let Some(own) = self.guests.get_mut(&guest.scope) {
             own.total -= 1;
@@ -287,7 +304,6 @@ impl<E: Entry> Table<E> {
         if released {
             return self.remove(id);
         }
-        self.ended.insert(id, observed);
         self.usage(&owner).ended_mut().insert(id, observed);
         None
     }
@@ -299,7 +315,6 @@ impl<E: Entry> Table<E> {
         };
         slot.observed = true;
         let owner = slot.owner.clone();
-        self.ended.observe(id);
         self.usage(&owner).ended_mut().observe(id);
     }
 
@@ -355,12 +370,6 @@ impl<E: Entry> Table<E> {
         Some(slot.entry.clone())
     }
 
-    /// Removes the ended entry that goes first, if there is one, and returns it.
-    pub(super) fn evict_oldest(&mut self) -> Option<E> {
-        let id = self.oldest_ended(None)?;
-        self.evict(id)
-    }
-
     /// Returns every entry whose tree may still run.
     pub(super) fn unfinished(&self) -> Vec<E> {
         let unfinished = |slot: &&Slot<E>| slot.phase != SlotPhase::Complete;
@@ -379,18 +388,15 @@ impl<E: Entry> Table<E> {
 
     /// Returns what is left of `owner`'s children that made room unobserved, oldest first.
     pub(super) fn receipts(&self, owner: &OwnerKey) -> Vec<Receipt> {
-        let own = self.receipts.iter().filter(|(of, _)| of == owner);
-        own.map(|(_, receipt)| receipt.clone()).collect()
+        self.receipts.of(owner)
     }
 
     fn usage(&mut self, owner: &OwnerKey) -> &mut Usage {
-        self.owners.entry(owner.clone()).or_default()
+        self.owners.usage(owner)
     }
 
     fn forget_unused(&mut self, owner: &OwnerKey) {
-        if self.owners.get(owner).is_some_and(Usage::is_unused) {
-            self.owners.remove(owner);
-        }
+        self.owners.forget_unused(owner);
     }
 
     /// Takes the child `id` off its guest's running ones.
@@ -399,17 +405,6 @@ impl<E: Entry> Table<E> {
         if let Some(own) = guest.and_then(|guest| self.guests.get_mut(&guest)) {
             own.running.remove(&id);
         }
-    }
-
-    /// The ended entry that goes first: an observed one before an unobserved one,
-    /// the same owner's before another's, the oldest before later ones.
-    fn oldest_ended(&self, spawning: Option<&OwnerKey>) -> Option<u64> {
-        let own = spawning.and_then(|owner| self.owners.get(owner));
-        let own = own.map(Usage::ended);
-        own.and_then(Ended::oldest_observed)
-            .or_else(|| self.ended.oldest_observed())
-            .or_else(|| own.and_then(Ended::oldest_unobserved))
-            .or_else(|| self.ended.oldest_unobserved())
     }
 
     /// The oldest ended child of `owner` that has a key.
@@ -426,28 +421,25 @@ impl<E: Entry> Table<E> {
     fn evict(&mut self, id: u64) -> Option<E> {
         let slot = self.slots.get(&id)?;
         if !slot.observed
-            && self.caps.receipts > 0
             && let Some(receipt) = slot.entry.receipt()
         {
-            let owner = slot.owner.clone();
-            if self.receipts.len() >= self.caps.receipts {
-                self.receipts.pop_front();
-            }
-            self.receipts.push_back((owner, receipt));
+            self.receipts.push(&slot.owner, receipt);
         }
         self.remove(id)
     }
 
     fn remove(&mut self, id: u64) -> Option<E> {
         let slot = self.slots.remove(&id)?;
-        self.ended.remove(id);
         let usage = self.usage(&slot.owner);
+        usage.remove_entry();
         usage.ended_mut().remove(id);
         usage.revoke(id);
         self.forget_unused(&slot.owner);
         Some(slot.entry)
     }
 }
+
+mod room;
 
 #[cfg(test)]
 mod model;

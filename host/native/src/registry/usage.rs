@@ -5,10 +5,14 @@
 //! nothing by being instantiated again.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use super::ended::Ended;
+use super::holdings::Holdings;
 use super::key::DetachKey;
+use super::rate::Bucket;
+use crate::child::account::Account;
 use crate::error::Quota;
 use crate::grant::Rate;
 
@@ -19,8 +23,12 @@ use crate::grant::Rate;
 const MAX_DRAINING: u32 = 64;
 
 /// What an owner has in use.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Usage {
+    /// What the host holds for it.
+    account: Arc<Account>,
+    /// Children that are being started, that run, or that have ended and are kept.
+    entries: usize,
     /// Children that run.
     live: u32,
     /// Children that have ended and whose tree is not gone yet.
@@ -35,10 +43,59 @@ pub(super) struct Usage {
 }
 
 impl Usage {
+    /// Of an owner that has nothing in use; `bucket` is what is left of its rate.
+    pub(super) fn new(account: Arc<Account>, bucket: Option<Bucket>) -> Self {
+        Self {
+            account,
+            entries: 0,
+            live: 0,
+            draining: 0,
+            guests: 0,
+            bucket,
+            ended: Ended::default(),
+            keys: HashMap::new(),
+        }
+    }
+
+    /// What the host holds for this owner.
+    pub(super) fn account(&self) -> &Arc<Account> {
+        &self.account
+    }
+
+    /// What is left of the rate, if it was ever charged.
+    pub(super) fn bucket(&self) -> Option<Bucket> {
+        self.bucket
+    }
+
+    /// Children that are being started, that run, or that have ended and are kept.
+    pub(super) fn entries(&self) -> usize {
+        self.entries
+    }
+
+    /// What is held for this owner, for the operator.
+    pub(super) fn holdings(&self) -> Holdings {
+        let (bytes, descriptors) = self.account.held();
+        Holdings {
+            children: self.entries,
+            bytes,
+            descriptors,
+        }
+    }
+
+    /// Counts one more entry.
+    pub(super) fn add_entry(&mut self) {
+        self.entries += 1;
+    }
+
+    /// Counts one entry less.
+    pub(super) fn remove_entry(&mut self) {
+        self.entries -= 1;
+    }
+
     /// Counts one request against the rate.
     pub(super) fn charge_rate(&mut self, rate: Option<Rate>, now: Instant) -> Result<(), Quota> {
         let Some(rate) = rate else { return Ok(()) };
-        let bucket = self.bucket.get_or_insert_with(|| Bucket::full(rate, now));
+        let bucket = self.bucket.get_or_insert_with(|| Bucket::full(now));
         if bucket.take(rate, now) {
             Ok(())
         } else {
@@ -119,52 +176,30 @@ impl Usage {
         (self.live, self.draining)
     }
 
+    /// Returns whether nothing is left but, perhaps, a rate.
     pub(super) fn is_unused(&self) -> bool {
         self.guests == 0
+            && self.entries == 0
             && self.live == 0
             && self.draining == 0
             && self.ended.is_empty()
             && self.keys.is_empty()
-            && self.bucket.is_none()
-    }
-}
-
-/// A token bucket: `count` requests at once, refilled evenly.
-#[derive(Debug)]
-struct Bucket {
-    tokens: f64,
-    filled: Instant,
-}
-
-impl Bucket {
-    fn full(rate: Rate, now: Instant) -> Self {
-        Self {
-            tokens: f64::from(rate.count),
-            filled: now,
-        }
-    }
-
-    fn take(&mut self, rate: Rate, now: Instant) -> bool {
-        let per = rate.per.max(Duration::from_millis(1)).as_secs_f64();
-        let since = now.saturating_duration_since(self.filled).as_secs_f64();
-        let count = f64::from(rate.count);
-        self.tokens = (self.tokens + since * count / per).min(count);
-        self.filled = now;
-        let enough = self.tokens >= 1.0;
-        if enough {
-            self.tokens -= 1.0;
-        }
-        enough
+            && self.account.is_empty()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::child::account::Totals;
+
+    fn owner() -> Usage {
+        Usage::new(Account::new(Totals::new(0, 0)), None)
+    }
 
     #[test]
     fn live_children_are_bounded_and_given_back() {
-        let mut owner = Usage::default();
+        let mut owner = owner();
         owner.take_live(2).expect("none runs");
         owner.take_live(2).expect("one runs");
         assert_eq!(owner.take_live(2), Err(Quota::LiveChildren));
@@ -176,7 +211,7 @@ mod tests {
 
     #[test]
     fn trees_that_await_cleanup_are_bounded_too() {
-        let mut owner = Usage::default();
+        let mut owner = owner();
         for _ in 0..MAX_DRAINING + 1 {
             owner.take_live(2).expect("nothing live");
             owner.end();
@@ -187,24 +222,5 @@ mod tests {
         assert_eq!(owner.take_live(2), Err(Quota::LiveChildren));
         owner.complete();
         owner.take_live(2).expect("no tree is over the bound");
-    }
-
-    #[test]
-    fn the_rate_refills_with_time() {
-        let rate = Rate {
-            count: 2,
-            per: Duration::from_secs(60),
-        };
-        let mut owner = Usage::default();
-        let start = Instant::now();
-        owner.charge_rate(Some(rate), start).expect("the first");
-        owner.charge_rate(Some(rate), start).expect("the second");
-        assert_eq!(owner.charge_rate(Some(rate), start), Err(Quota::SpawnRate));
-        let later = start + Duration::from_secs(30);
-        owner
-            .charge_rate(Some(rate), later)
-            .expect("half the time gives one of two");
-        assert_eq!(owner.charge_rate(Some(rate), later), Err(Quota::SpawnRate));
-        owner.charge_rate(None, later).expect("no rate, no bound");
     }
 }

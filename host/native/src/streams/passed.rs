@@ -8,11 +8,13 @@
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
 use rustix::fs::OFlags;
+
+use crate::child::account::HeldFd;
 
 /// The reading end of a child's standard output or standard error, for another child's standard
 /// input: see [`Child::pass_stdout`](crate::Child::pass_stdout). Dropping the last clone closes it,
@@ -31,7 +33,7 @@ pub struct PassedWriter(pub(crate) PassedEnd);
 pub(crate) struct PassedEnd {
     /// The guest that passed it, by the number of its scope: no other guest may use it.
     guest: u64,
-    fd: Arc<Mutex<Option<Arc<OwnedFd>>>>,
+    fd: Arc<Mutex<Option<Arc<HeldFd>>>>,
 }
 
 impl PassedEnd {
@@ -40,7 +42,7 @@ impl PassedEnd {
     /// # Errors
     ///
     /// The flags of the end cannot be changed; it is closed then.
-    pub(crate) fn new(guest: u64, fd: Arc<OwnedFd>) -> io::Result<Self> {
+    pub(crate) fn new(guest: u64, fd: Arc<HeldFd>) -> io::Result<Self> {
         // Programs do not expect a standard stream that does not block.
         let flags = rustix::fs::fcntl_getfl(&fd)?;
         rustix::fs::fcntl_setfl(&fd, flags - OFlags::NONBLOCK)?;
@@ -85,7 +87,7 @@ impl fmt::Debug for PassedEnd {
 #[derive(Debug)]
 pub(crate) struct TakenEnd {
     of: PassedEnd,
-    fd: Option<Arc<OwnedFd>>,
+    fd: Option<Arc<HeldFd>>,
 }
 
 impl TakenEnd {
@@ -96,7 +98,7 @@ impl TakenEnd {
     /// The host has no descriptor left.
     pub(crate) fn for_child(&self) -> io::Result<OwnedFd> {
         match &self.fd {
-            Some(fd) => fd.try_clone(),
+            Some(fd) => fd.as_fd().try_clone_to_owned(),
             None => Err(io::ErrorKind::NotFound.into()),
         }
     }

@@ -23,7 +23,8 @@ fn a_thousand_piped_children_run_at_once_and_the_next_is_over_capacity() {
         return;
     }
     let registry = build(Registry::builder().max_entries(10_000));
-    let guest = registry.guest(grant("test", "max-live = 10000\nmax-total = 20000"), "");
+    let quotas = "max-live = 10000\nmax-total = 20000\nmax-held-descriptors = 20000";
+    let guest = registry.guest(grant("test", quotas), "");
     let echo = Command {
         stdout: Stdio::Piped,
         ..sh("echo here; exec sleep 600")

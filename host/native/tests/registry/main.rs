@@ -21,6 +21,8 @@ mod detached;
 mod endings;
 mod exhaustion;
 mod files;
+mod flood;
+mod held;
 mod hidden;
 mod hidden_files;
 mod leak_matrix;

@@ -98,7 +98,12 @@ impl<'f> Driver<'f> {
                 });
             }
             Err(SpawnError::Denied(_)) => self.tally.denied += 1,
-            Err(SpawnError::Quota(Quota::LiveChildren | Quota::HostCapacity)) => {
+            Err(SpawnError::Quota(
+                Quota::LiveChildren
+                | Quota::HeldMemory
+                | Quota::HeldDescriptors
+                | Quota::HostCapacity,
+            )) => {
                 self.tally.over_quota += 1;
             }
             // The watchdog or the session was killed, and so was its replacement.

@@ -30,7 +30,7 @@ impl Fixture {
         let registry = Registry::builder()
             .launcher(Arc::new(launcher))
             .max_entries(96)
-            .max_retained_bytes(1 << 20)
+            .max_held_bytes(4 << 20)
             .max_receipts(8)
             .build()
             .expect("the registry starts");
@@ -60,6 +60,9 @@ fn grant(owner: usize) -> Arc<Grant> {
         version = 1
         [component.{name}]
         max-live = 12
+        max-held-memory = "512KiB"
+        max-held-children = 20
+        max-held-descriptors = 40
         max-total = 1000000
         capture = {{ stdout = "64KiB", stderr = "1KiB" }}
         [[component.{name}.command]]

@@ -21,6 +21,7 @@ mod tally;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use capspawn_native::Holdings;
 use capspawn_native::launch::Launcher as _;
 use capspawn_native::sandbox::{Confinement, NativeLauncher, Sandbox, Tier};
 use driver::Driver;
@@ -28,7 +29,7 @@ use fixture::Fixture;
 use random::Random;
 use remains::{Remains, eventually};
 use tally::Tally;
-use test_kit::{SUITE_TIMEOUT, Unprivileged, exit_status, is_root, required_tier};
+use test_kit::{assert_passes_unprivileged, is_root, required_tier};
 
 /// Threads that operate at the same time.
 const DRIVERS: u64 = 4;
@@ -99,20 +100,20 @@ fn run(tier: Tier, operations: u64, seed: u64) -> Tally {
             tally += driver.join().expect("the driver does not panic");
         }
     });
-    eventually("return of all slots", || fixture.registry.is_empty());
+    eventually("return of all slots and all that was held", || {
+        fixture.registry.is_empty() && fixture.registry.host_holdings().held == Holdings::default()
+    });
     tally
 }
 
 /// The launcher works without root privileges too, and then without capspawn-init.
 fn survive_unprivileged(operations: u64, seed: u64) {
-    let copy = Unprivileged::new();
-    let mut command = copy.command();
-    command
-        .arg("--nocapture")
-        .env("CAPSPAWN_SOAK_OPERATIONS", operations.to_string())
-        .env("CAPSPAWN_SOAK_SEED", seed.to_string());
-    let status = exit_status(&mut command, SUITE_TIMEOUT);
-    assert!(status.success(), "as an unprivileged user: {status}");
+    assert_passes_unprivileged(|command| {
+        command
+            .arg("--nocapture")
+            .env("CAPSPAWN_SOAK_OPERATIONS", operations.to_string())
+            .env("CAPSPAWN_SOAK_SEED", seed.to_string());
+    });
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -23,6 +23,8 @@ pub const RT_SIGPROCMASK: usize = 14;
 pub const IOCTL: usize = 16;
 /// `pread64(2)`
 pub const PREAD64: usize = 17;
+/// `shmctl(2)`
+pub const SHMCTL: usize = 31;
 /// `getpid(2)`
 pub const GETPID: usize = 39;
 /// `socket(2)`
@@ -43,6 +45,10 @@ pub const GETPPID: usize = 110;
 pub const CLONE3: usize = 435;
 /// `kill(2)`
 pub const KILL: usize = 62;
+/// `semctl(2)`
+pub const SEMCTL: usize = 66;
+/// `msgctl(2)`
+pub const MSGCTL: usize = 71;
 /// `fcntl(2)`
 pub const FCNTL: usize = 72;
 /// `chdir(2)`
@@ -71,6 +77,8 @@ pub const CAPGET: usize = 125;
 pub const CAPSET: usize = 126;
 /// `personality(2)`
 pub const PERSONALITY: usize = 135;
+/// `fstatfs(2)`
+pub const FSTATFS: usize = 138;
 /// `setpriority(2)`
 pub const SETPRIORITY: usize = 141;
 /// `sched_setscheduler(2)`

@@ -10,6 +10,7 @@ const STARTED: u32 = 1;
 const FAILED: u32 = 2;
 const READY: u32 = 3;
 const REFUSED: u32 = 4;
+const STATE: u32 = 5;
 
 /// A report, on the control socket or on the socket that came along with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +29,16 @@ pub enum Report {
         /// The index of the operation that failed, where the step is [`Step::Root`].
         operation: u32,
     },
-    /// The session takes requests.
-    Ready,
+    /// A server takes requests.
+    Ready {
+        /// Pid 1 of the session whose first server reports this, as the host sees it; 0 from any other server.
+        pid_1: u32,
+    },
+    /// What children have left in the session.
+    State {
+        /// Whether there is anything that a later child would find.
+        found: bool,
+    },
     /// A child could not be started.
     Refused {
         /// The step that failed; `None` if the child could not be cloned.
@@ -51,7 +60,8 @@ impl Report {
                 errno,
                 operation,
             } => [FAILED, step.number(), errno.cast_unsigned(), operation],
-            Self::Ready => [READY, 0, 0, 0],
+            Self::Ready { pid_1 } => [READY, pid_1, 0, 0],
+            Self::State { found } => [STATE, found.into(), 0, 0],
             Self::Refused { step, errno, pid } => {
                 [REFUSED, step_word(step), errno.cast_unsigned(), pid]
             }
@@ -75,7 +85,8 @@ impl Report {
                 errno: errno.cast_signed(),
                 operation,
             },
-            [READY, 0, 0, 0] => Self::Ready,
+            [READY, pid_1, 0, 0] => Self::Ready { pid_1 },
+            [STATE, found @ 0..=1, 0, 0] => Self::State { found: found == 1 },
             [REFUSED, number, errno, pid] => Self::Refused {
                 step: step(number)?,
                 errno: errno.cast_signed(),

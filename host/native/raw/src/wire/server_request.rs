@@ -5,6 +5,7 @@ use super::{Reader, SpawnRequest, Writer};
 const SPAWN: u32 = 1;
 const SERVER: u32 = 2;
 const SIGNAL: u32 = 3;
+const STATE: u32 = 4;
 
 /// A request to a server, one datagram.
 #[expect(
@@ -24,6 +25,9 @@ pub enum ServerRequest<'a> {
     /// Send the signal with this number to all processes in the server's domain. A server
     /// without a domain ends.
     SignalDomain(u32),
+    /// Find out whether children have left anything in the session that a later child would find, and reply
+    /// on the socket that comes along, with [`Report::State`](super::Report::State).
+    FindState,
 }
 
 impl<'a> ServerRequest<'a> {
@@ -47,6 +51,7 @@ impl<'a> ServerRequest<'a> {
                 writer.word(SIGNAL);
                 writer.word(*signal);
             }
+            Self::FindState => writer.word(STATE),
         }
     }
 
@@ -60,6 +65,7 @@ impl<'a> ServerRequest<'a> {
             },
             // Signals are numbered from 1.
             SIGNAL => Self::SignalDomain(reader.word().filter(|signal| (1..=64).contains(signal))?),
+            STATE => Self::FindState,
             _ => return None,
         };
         reader.0.is_empty().then_some(request)

@@ -38,9 +38,14 @@ fn execute() -> impl Strategy<Value = InitArgs> {
 
 fn session() -> impl Strategy<Value = InitArgs> {
     let descriptors = prop::array::uniform4(descriptor());
-    let fields = (descriptors, prop::option::of(descriptor()), fault());
+    let fields = (
+        descriptors,
+        prop::option::of(descriptor()),
+        fault(),
+        any::<u32>(),
+    );
     fields.prop_map(
-        |([configuration, control, lifeline, announcements], ruleset, fault)| {
+        |([configuration, control, lifeline, announcements], ruleset, fault, number)| {
             InitArgs::Session(SessionArgs {
                 configuration,
                 control,
@@ -48,6 +53,7 @@ fn session() -> impl Strategy<Value = InitArgs> {
                 announcements,
                 ruleset,
                 fault,
+                number,
             })
         },
     )
@@ -62,9 +68,12 @@ fn args() -> impl Strategy<Value = InitArgs> {
             in_session,
             free_groups,
         }),
-        (descriptor(), descriptor()).prop_map(|(control, announcements)| InitArgs::Serve {
-            control,
-            announcements,
+        (descriptor(), descriptor(), any::<u32>()).prop_map(|(control, announcements, number)| {
+            InitArgs::Serve {
+                control,
+                announcements,
+                number,
+            }
         }),
         descriptor().prop_map(|socket| InitArgs::Watch { socket }),
         descriptor().prop_map(|socket| InitArgs::MapIds { socket }),

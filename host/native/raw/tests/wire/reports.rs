@@ -26,7 +26,10 @@ proptest! {
         let all = [
             Report::Started { pid },
             Report::Failed { step, errno, operation },
-            Report::Ready,
+            Report::Ready { pid_1: 0 },
+            Report::Ready { pid_1: 42 },
+            Report::State { found: false },
+            Report::State { found: true },
             Report::Refused { step: refused, errno, pid },
         ];
         for report in all {

@@ -129,6 +129,16 @@ impl Section {
             quotas.max_total = count;
         }
         quotas.rate = fields.with_unit("rate", units::rate, out);
+        quotas.max_held_children = Quotas::held_children_for(quotas.max_live);
+        if let Some(count) = fields.count("max-held-children", out) {
+            quotas.max_held_children = u32::try_from(count).unwrap_or(u32::MAX);
+        }
+        if let Some(bytes) = fields.with_unit("max-held-memory", units::bytes, out) {
+            quotas.max_held_bytes = bytes;
+        }
+        if let Some(count) = fields.count("max-held-descriptors", out) {
+            quotas.max_held_descriptors = u32::try_from(count).unwrap_or(u32::MAX);
+        }
         let detach = read_detach(&mut fields, out);
         let layer = Layer::take(&mut fields, out);
         let commands = match fields.take("command") {
@@ -194,10 +204,15 @@ impl CommandEntry {
         let arg0 = fields.string("arg0", out).map(|text| text.value);
         let allow_arg0 = fields.strings("allow-arg0", out).unwrap_or_default();
         let fixed = values(fields.strings("fixed", out));
-        let args = Pattern::take_all(&mut fields, "args", out);
+        let has_args = fields.has("args");
+        let mut args = Pattern::take_all(&mut fields, "args", out);
         let effect = fields
             .word("decision", Effect::ALL.map(|it| (it.name(), it)), out)
             .unwrap_or_default();
+        if effect == Effect::Deny && !has_args {
+            // Who denies a name and lists no arguments means all of them.
+            args = vec![Pattern::anything(node.at)];
+        }
         let interpreter = fields.flag("interpreter", out);
         let mut examples = read_examples(&mut fields, "match", out);
         examples.extend(read_examples(&mut fields, "not-match", out));

@@ -218,6 +218,15 @@ struct Component {
     /// Children per time, such as `20/min`.
     #[schemars(default)]
     rate: Option<String>,
+    /// Children that the host holds, running and ended.
+    #[schemars(default)]
+    max_held_children: Option<u32>,
+    /// Captured output, arguments and unread standard input that the host holds, such as `64MiB`.
+    #[schemars(default)]
+    max_held_memory: Option<String>,
+    /// Descriptors that the host holds: pipes, and streams that outlive their child.
+    #[schemars(default)]
+    max_held_descriptors: Option<u32>,
     #[schemars(default)]
     detach: Option<Detach>,
     #[schemars(flatten)]
@@ -302,7 +311,7 @@ struct PatternTable {
     /// How many arguments the pattern takes: `m..n`, both included, or `m..`.
     repeat: Option<String>,
     optional: Option<bool>,
-    /// With `any` or `rest`: also takes arguments that begin with `-` or `@`.
+    /// With `any`, `rest` or `re`: also takes arguments that begin with `-` or `@`.
     allow_dash: Option<bool>,
 }
 

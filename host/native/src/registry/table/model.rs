@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
-use super::tests::{Fake, key};
+use super::tests::{Fake, key, totals};
 use super::*;
 
 const CAPS: Caps = Caps {
@@ -18,23 +18,52 @@ const CAPS: Caps = Caps {
     detached: 2,
 };
 
-const QUOTAS: [(u32, u64); 3] = [(2, 6), (3, 1000), (1, 4)];
+/// `max-live`, `max-total` and `max-held-children`.
+const QUOTAS: [(u32, u64, u32); 4] = [(2, 6, 256), (3, 1000, 3), (1, 4, 2), (2, 1000, 1)];
 
 /// An operation; each number selects an existing guest or child.
 #[derive(Debug, Clone, Copy)]
 enum Verb {
-    Enter { owner: usize },
-    Leave { guest: usize },
-    Admit { guest: usize, quotas: usize },
-    Cancel { place: usize },
-    Insert { place: usize },
-    End { child: usize },
-    Complete { child: usize },
-    Observe { child: usize },
-    Release { child: usize },
-    Detach { child: usize },
-    Attach { guest: usize, child: usize },
-    Evict,
+    Enter {
+        owner: usize,
+    },
+    Leave {
+        guest: usize,
+    },
+    Admit {
+        guest: usize,
+        quotas: usize,
+    },
+    Cancel {
+        place: usize,
+    },
+    Insert {
+        place: usize,
+    },
+    End {
+        child: usize,
+    },
+    Complete {
+        child: usize,
+    },
+    Observe {
+        child: usize,
+    },
+    Release {
+        child: usize,
+    },
+    Detach {
+        child: usize,
+    },
+    Attach {
+        guest: usize,
+        child: usize,
+    },
+    Evict {
+        owner: usize,
+        bytes: usize,
+        descriptors: usize,
+    },
     Close,
 }
 
@@ -52,8 +81,9 @@ fn verb() -> impl Strategy<Value = Verb> {
         2 => any().prop_map(|child| Verb::Release { child }),
         3 => any().prop_map(|child| Verb::Detach { child }),
         3 => (any(), any()).prop_map(|(guest, child)| Verb::Attach { guest, child }),
-        1 => Just(Verb::Evict),
-        1 => (0u8..20).prop_map(|n| if n == 0 { Verb::Close } else { Verb::Evict }),
+        2 => (any(), 0usize..12, 0usize..3)
+            .prop_map(|(owner, bytes, descriptors)| Verb::Evict { owner, bytes, descriptors }),
+        1 => (0u8..20).prop_map(|n| if n == 0 { Verb::Close } else { Verb::Leave { guest: 0 } }),
     ]
 }
 
@@ -114,21 +144,46 @@ impl Model {
         self.children.retain(|child| child.id != id);
     }
 
-    /// Returns the complete child to evict first.
-    fn oldest(&self, owner: Option<&OwnerKey>) -> Option<u64> {
+    /// Returns the complete children of `owner` in the order in which they make room.
+    fn in_order(&self, owner: &OwnerKey) -> Vec<u64> {
         let complete = self.children.iter();
-        let complete = complete.filter(|child| child.phase == SlotPhase::Complete);
-        let rank = |child: &&Child| (!child.observed, Some(&child.owner) != owner, child.id);
-        complete.min_by_key(rank).map(|child| child.id)
+        let own = |child: &&Child| child.phase == SlotPhase::Complete && child.owner == *owner;
+        let mut own: Vec<_> = complete.filter(own).collect();
+        own.sort_by_key(|child| (!child.observed, child.id));
+        own.iter().map(|child| child.id).collect()
+    }
+
+    /// Returns those that go for `lack`.
+    fn holding(&self, owner: &OwnerKey, lack: Need) -> Vec<u64> {
+        let (mut ids, mut bytes, mut descriptors) = (Vec::new(), 0, 0);
+        for id in self.in_order(owner) {
+            let held = Fake(id).held();
+            if bytes < lack.bytes || descriptors < lack.descriptors && held.descriptors > 0 {
+                ids.push(id);
+                bytes += held.bytes;
+                descriptors += held.descriptors;
+            }
+        }
+        let enough = bytes >= lack.bytes && descriptors >= lack.descriptors;
+        if enough { ids } else { Vec::new() }
     }
 
     fn evict(&mut self, id: u64) {
         let child = self.children.iter().find(|child| child.id == id);
         let child = child.expect("it is there");
         if !child.observed {
-            self.receipts.push((child.owner.clone(), id));
+            let owner = child.owner.clone();
+            self.receipts.push((owner.clone(), id));
             if self.receipts.len() > CAPS.receipts {
-                self.receipts.remove(0);
+                // Two owners: the one with more loses its oldest, at a draw the newest's.
+                let count = |of: &OwnerKey| self.receipts.iter().filter(|(it, _)| it == of).count();
+                let own = count(&owner);
+                let loses_own = 2 * own >= self.receipts.len();
+                let oldest = self
+                    .receipts
+                    .iter()
+                    .position(|(of, _)| (*of == owner) == loses_own);
+                self.receipts.remove(oldest.expect("it has some"));
             }
         }
         self.remove(id);
@@ -137,8 +192,8 @@ impl Model {
     fn admit(
         &mut self,
         scope: Scope,
-        (max_live, max_total): (u32, u64),
-    ) -> Result<Option<u64>, Refusal> {
+        (max_live, max_total, max_held): (u32, u64, u32),
+    ) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::Shutdown);
         }
@@ -159,13 +214,22 @@ impl Model {
         if guest.total >= max_total {
             return Err(Refusal::Quota(Quota::TotalChildren));
         }
-        let mut evicted = None;
-        if self.children.len() + self.places.len() >= CAPS.entries {
-            evicted = self.oldest(Some(&owner));
-            let Some(id) = evicted else {
-                return Err(Refusal::Quota(Quota::HostCapacity));
-            };
-            self.evict(id);
+        let share = usize::try_from(max_held).expect("few").min(CAPS.entries);
+        let own = self
+            .children
+            .iter()
+            .filter(|child| child.owner == owner)
+            .count();
+        let starting = self
+            .places
+            .iter()
+            .filter(|scope| *self.owner_of(**scope) == owner);
+        if own + starting.count() >= share {
+            let oldest = self.in_order(&owner).first().copied();
+            let oldest = oldest.ok_or(Refusal::Quota(Quota::LiveChildren))?;
+            self.evict(oldest);
+        } else if self.children.len() + self.places.len() >= CAPS.entries {
+            return Err(Refusal::Quota(Quota::HostCapacity));
         }
         let guest = self
             .guests
@@ -173,7 +237,7 @@ impl Model {
             .find(|guest| guest.key.scope == scope);
         guest.expect("it has not left").total += 1;
         self.places.push(scope);
-        Ok(evicted)
+        Ok(())
     }
 
     fn detach(&mut self, id: u64, key: DetachKey) -> Result<Option<u64>, Refusal> {
@@ -224,7 +288,7 @@ impl Run {
         match verb {
             Verb::Enter { owner } => {
                 let component = ["a", "b"][owner % 2];
-                let key = table.enter(OwnerKey::new(component, ""));
+                let key = table.enter(OwnerKey::new(component, ""), Instant::now());
                 model.guests.push(Guest { key, total: 0 });
             }
             Verb::Leave { guest } => {
@@ -246,19 +310,25 @@ impl Run {
                     return;
                 };
                 let key = guest.key.clone();
-                let (max_live, max_total) = QUOTAS[quotas % QUOTAS.len()];
+                let limits = QUOTAS[quotas % QUOTAS.len()];
                 let quotas = Quotas {
-                    max_live,
-                    max_total,
+                    max_live: limits.0,
+                    max_total: limits.1,
+                    max_held_children: limits.2,
                     ..Quotas::default()
                 };
-                let admitted = table.admit(&key, &quotas, Instant::now()).map(id);
-                assert_eq!(admitted, model.admit(key.scope, (max_live, max_total)));
+                let admitted = table.admit(&key, &quotas, Instant::now());
+                let admitted = admitted.and_then(|()| {
+                    let taken = table.take(&key, &quotas, Need::default());
+                    taken.map(drop).inspect_err(|_| table.cancel(&key))
+                });
+                assert_eq!(admitted, model.admit(key.scope, limits));
             }
             Verb::Cancel { place } => {
                 let Some((index, key)) = model.place(place) else {
                     return;
                 };
+                table.give_back_place(&key);
                 table.cancel(&key);
                 model.places.remove(index);
                 let guest = model
@@ -358,12 +428,21 @@ impl Run {
                     child.guest = runs.then_some(guest.scope);
                 }
             }
-            Verb::Evict => {
-                let oldest = model.oldest(None);
-                assert_eq!(id(table.evict_oldest()), oldest);
-                if let Some(oldest) = oldest {
-                    model.evict(oldest);
-                }
+            Verb::Evict {
+                owner,
+                bytes,
+                descriptors,
+            } => {
+                let owner = OwnerKey::new(["a", "b"][owner % 2], "");
+                let lack = Need {
+                    bytes,
+                    promised: 0,
+                    descriptors,
+                };
+                let evicted = table.evict_holding(&owner, lack);
+                let evicted: Vec<_> = evicted.into_iter().map(|Fake(id)| id).collect();
+                assert_eq!(evicted, model.holding(&owner, lack));
+                evicted.into_iter().for_each(|id| model.evict(id));
             }
             Verb::Close => {
                 table.close();
@@ -396,6 +475,15 @@ impl Run {
         for component in ["a", "b"] {
             let owner = OwnerKey::new(component, "");
             let counts = table.owners.get(&owner).map_or((0, 0), Usage::counts);
+            let held = model
+                .children
+                .iter()
+                .filter(|child| child.owner == owner)
+                .count();
+            let starting = model.places.iter();
+            let starting = starting.filter(|scope| *model.owner_of(**scope) == owner);
+            let holdings = table.holdings(&owner);
+            assert_eq!(holdings.children, held + starting.count());
             let draining = model.of(&owner, SlotPhase::Ended);
             assert_eq!(
                 counts,
@@ -416,7 +504,9 @@ impl Run {
         let Self { table, model } = self;
         for place in std::mem::take(&mut model.places) {
             let guest = model.guests.iter().find(|guest| guest.key.scope == place);
-            table.cancel(&guest.expect("it has not left").key);
+            let key = &guest.expect("it has not left").key;
+            table.give_back_place(key);
+            table.cancel(key);
         }
         for child in &model.children {
             if child.phase == SlotPhase::Running {
@@ -431,8 +521,8 @@ impl Run {
             table.leave(&guest.key);
         }
         assert_eq!(table.len(), 0);
-        assert!(table.is_idle() && table.ended.is_empty());
-        assert!(table.owners.is_empty() && table.guests.is_empty());
+        assert!(table.is_idle() && table.guests.is_empty());
+        assert_eq!(table.owners.counts(), (0, 0));
     }
 }
 
@@ -470,7 +560,7 @@ proptest! {
     #[test]
     fn the_table_keeps_the_counts_of_the_model(verbs in prop::collection::vec(verb(), 1..160)) {
         let mut run = Run {
-            table: Table::new(CAPS),
+            table: Table::new(CAPS, totals()),
             model: Model::default(),
         };
         for verb in verbs {

@@ -110,6 +110,9 @@ pub(crate) fn shared_memory_device() -> Option<u64> {
     None
 }
 
+/// Does nothing: no children run, so there is little to give back.
+pub(crate) fn return_free_memory() {}
+
 /// Why a file is not opened.
 #[derive(Debug)]
 pub(crate) enum FileFault {

@@ -26,6 +26,9 @@ const ALL: &str = r#"
     max-live = 1
     max-total = 1
     rate = "1/s"
+    max-held-children = 1
+    max-held-memory = "1B"
+    max-held-descriptors = 1
     detach = { allow = true, max-life = "1s" }
     [[component.c.command]]
     name = "echo"

@@ -3,8 +3,10 @@
 
 mod builder;
 mod cgroup;
+mod deferred;
 mod descriptors;
 mod fd;
+mod heap;
 mod launcher;
 mod owners;
 mod policy;
@@ -19,5 +21,6 @@ mod tmp;
 
 pub use builder::NativeLauncherBuilder;
 pub(crate) use descriptors::{DescriptorTable, shared_memory_device};
+pub(crate) use heap::return_free_memory;
 pub use launcher::NativeLauncher;
 pub(crate) use stream_file::{FileFault, open_stream_file};

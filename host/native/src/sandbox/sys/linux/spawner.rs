@@ -6,9 +6,11 @@
 //! tables of the whole host.
 
 pub(crate) mod alone;
+mod by_server;
 mod children;
 mod exit_info;
 pub(crate) mod init;
+mod marked;
 mod marks;
 mod peek;
 mod privileges;
@@ -41,6 +43,7 @@ use self::watchdog::Watchdog;
 use super::cgroup::Cgroups;
 use super::fd::stdio::above_stdio;
 use super::owners::Owners;
+use super::server::Announcements;
 use super::spawned::Spawned;
 use crate::launch::{Identity, LaunchError, OwnerUids, Stage};
 use crate::limits::Limits;
@@ -57,6 +60,8 @@ pub(crate) struct Spawner {
     vfork: Vfork,
     /// The sealed memfd with `capspawn-init`.
     init_image: OnceLock<OwnedFd>,
+    /// Made by the first session, or the first server.
+    announcements: OnceLock<Arc<Announcements>>,
     watchdog: Mutex<Option<Arc<Watchdog>>>,
     alone: Mutex<Option<Arc<AloneServers>>>,
     tasks: UserTasks,
@@ -77,6 +82,7 @@ impl Spawner {
         Self {
             vfork: Vfork::new(legacy_clone),
             init_image: OnceLock::new(),
+            announcements: OnceLock::new(),
             watchdog: Mutex::new(None),
             alone: Mutex::new(None),
             tasks: UserTasks::default(),
@@ -121,9 +127,9 @@ impl Spawner {
         Some(rlimits::user_tasks(tasks))
     }
 
-    /// Whether the children's securebits are locked by each child itself.
-    pub(crate) fn locks_securebits(&self) -> bool {
-        self.lock_securebits
+    /// Whether trees have a mark, by which `/proc` shows what is theirs.
+    pub(crate) fn can_mark() -> bool {
+        marks::can_mark()
     }
 
     /// Returns the step that the tests make fail.
@@ -170,7 +176,7 @@ impl Spawner {
     pub(crate) fn assign_tree(&self, limits: &Limits, user: Identity) -> Result<Tree, LaunchError> {
         let cgroup = self.cgroups.assign(limits, user, self.vfork.has_clone3());
         let cgroup = cgroup.map_err(|source| LaunchError::new(Stage::Cgroup, source))?;
-        Ok(Tree::new(cgroup, self.marks.next()))
+        Ok(Tree::new(cgroup, self.marks.next(user.uid)))
     }
 
     fn init_image(&self) -> io::Result<BorrowedFd<'_>> {

@@ -17,10 +17,14 @@ use super::version1::Version1;
 use super::version2::Version2;
 use crate::launch::{Identity, TreeCounters, TreeUsage};
 use crate::limits::Limits;
+use crate::sandbox::sys::linux::deferred::Deferred;
 
 /// Empty cgroups that are kept for later children, and cgroups whose files are kept open: six
 /// files each.
 const KEPT: usize = 16;
+/// Cgroups that a launch removes at most: 4.
+const AT_ONCE: usize = 4;
+
 /// The most memory that may still be charged to an empty cgroup that is used again: 1 MiB. The
 /// kernel charges in batches of 64 pages a processor, and gives them back late.
 const LEFT_BYTES: u64 = 1024 * 1024;
@@ -35,6 +39,8 @@ pub(super) struct Place {
     idle: Mutex<Vec<Cgroup>>,
     /// To be removed as soon as they are empty.
     ended: Mutex<Vec<String>>,
+    /// Their removal: a thousand children that end at once do not wait for it.
+    removal: Deferred,
 }
 
 /// Open files of a cgroup. To open them for each child would cost 4 % of a spawn.
@@ -74,6 +80,7 @@ impl Place {
             open: AtomicUsize::new(0),
             idle: Mutex::default(),
             ended: Mutex::default(),
+            removal: Deferred::default(),
         })
     }
 
@@ -88,7 +95,7 @@ impl Place {
         user: Identity,
         has_clone3: bool,
     ) -> io::Result<Leaf> {
-        self.remove_ended();
+        self.remove_ended(AT_ONCE);
         let limits = LeafLimits::of(limits);
         let cgroup = match self.take_idle(limits) {
             Some(cgroup) => self.limit(cgroup, limits)?,
@@ -120,7 +127,7 @@ impl Place {
     fn limit(&self, mut cgroup: Cgroup, limits: LeafLimits) -> io::Result<Cgroup> {
         if cgroup.limits != limits {
             if let Err(error) = self.hierarchy.set_limits(&cgroup.name, limits) {
-                self.discard(cgroup);
+                self.remove(self.close(cgroup));
                 return Err(error);
             }
             cgroup.limits = limits;
@@ -133,7 +140,7 @@ impl Place {
         let name = self.next.fetch_add(1, Ordering::Relaxed).to_string();
         self.hierarchy.add(&name)?;
         if let Err(error) = self.hierarchy.set_limits(&name, limits) {
-            self.end(name);
+            self.remove(name);
             return Err(error);
         }
         Ok(Cgroup {
@@ -222,7 +229,7 @@ impl Place {
         retry_on_intr(|| pwrite(peak, self.hierarchy.forget(), 0)).is_ok()
     }
 
-    fn give_back(&self, mut cgroup: Cgroup, counted: Option<TreeCounters>) {
+    fn give_back(self: &Arc<Self>, mut cgroup: Cgroup, counted: Option<TreeCounters>) {
         let counted = counted.or_else(|| self.counters(&cgroup).ok());
         if counted.is_some_and(|counted| self.is_as_new(&mut cgroup, &counted)) {
             let mut idle = self.idle.lock();
@@ -231,35 +238,38 @@ impl Place {
                 return;
             }
         }
-        self.discard(cgroup);
+        let name = self.close(cgroup);
+        self.ended.lock().push(name);
+        self.removal
+            .request(self, |place| place.remove_ended(usize::MAX));
     }
 
-    /// Closes the files of a cgroup, and removes it.
-    fn discard(&self, cgroup: Cgroup) {
+    /// Closes the files of a cgroup, and returns its name.
+    fn close(&self, cgroup: Cgroup) -> String {
         if cgroup.kept.is_some() {
             self.open.fetch_sub(1, Ordering::Relaxed);
         }
-        self.end(cgroup.name);
+        cgroup.name
     }
 
     /// Removes a cgroup, now or once it is empty.
-    fn end(&self, name: String) {
+    fn remove(&self, name: String) {
         if self.hierarchy.remove(&name).is_err() {
             self.ended.lock().push(name);
         }
     }
 
-    /// Removes cgroups that have become empty, a few at a time.
-    fn remove_ended(&self) {
-        const AT_ONCE: usize = 4;
-        for _ in 0..AT_ONCE {
-            let Some(name) = self.ended.lock().pop() else {
-                return;
-            };
+    /// Removes cgroups that have become empty, at most `count` of them.
+    fn remove_ended(&self, count: usize) {
+        let ended = {
+            let mut ended = self.ended.lock();
+            let rest = ended.len().saturating_sub(count);
+            ended.split_off(rest)
+        };
+        for name in ended {
             if self.hierarchy.remove(&name).is_err() {
                 // The others have been waiting for longer.
                 self.ended.lock().insert(0, name);
-                return;
             }
         }
     }

@@ -116,39 +116,49 @@ impl Owners {
     ///
     /// [`Stage::Identity`], with `EAGAIN` where every id is another owner's.
     pub(crate) fn lease(&self, scope: Scope) -> Result<Arc<Lease>, LaunchError> {
-        let at_identity = |source| LaunchError::new(Stage::Identity, source);
-        {
-            let mut state = self.state.lock();
-            if let Some(lease) = state.find(scope) {
-                return Ok(lease);
-            }
-            if let Some(uid) = state.ids.take_known() {
-                return Ok(self.give(&mut state, scope, uid));
-            }
-        }
-        // Not under the lock: it reads a file for each process of the machine.
-        let in_use = in_use::uids().map_err(at_identity)?;
-        let mut state = self.state.lock();
-        if let Some(lease) = state.find(scope) {
+        if let Some(lease) = self.known(scope) {
             return Ok(lease);
         }
-        match state.ids.take(&in_use) {
-            Some(uid) => Ok(self.give(&mut state, scope, uid)),
-            None => Err(at_identity(Errno::AGAIN.into())),
-        }
+        let reserved = self.reserve()?;
+        // Another thread may have been faster.
+        let mut state = self.state.lock();
+        Ok(state.assign(scope, &reserved))
     }
 
-    fn give(&self, state: &mut State, scope: Scope, uid: u32) -> Arc<Lease> {
-        let lease = Arc::new(Lease {
+    /// Returns the user id of the guest's owner, if the owner has one.
+    pub(crate) fn known(&self, scope: Scope) -> Option<Arc<Lease>> {
+        self.state.lock().find(scope)
+    }
+
+    /// Returns a user id that is no owner's yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`lease`](Self::lease).
+    pub(crate) fn reserve(&self) -> Result<Arc<Lease>, LaunchError> {
+        let at_identity = |source| LaunchError::new(Stage::Identity, source);
+        let known = self.state.lock().ids.take_known();
+        let uid = match known {
+            Some(uid) => uid,
+            None => {
+                // Not under the lock: it reads a file for each process of the machine.
+                let in_use = in_use::uids().map_err(at_identity)?;
+                let taken = self.state.lock().ids.take(&in_use);
+                taken.ok_or_else(|| at_identity(Errno::AGAIN.into()))?
+            }
+        };
+        Ok(Arc::new(Lease {
             uid,
             may_leave_processes: AtomicBool::new(false),
             state: Arc::clone(&self.state),
-        });
-        let guest = state.guest(scope);
-        guest.lease = Some(Arc::clone(&lease));
-        let owner = guest.owner.clone();
-        state.leases.insert(owner, Arc::downgrade(&lease));
-        lease
+        }))
+    }
+
+    /// Makes the reserved id of `lease` that of the guest's owner, unless the owner has another one. Returns whether
+    /// it is the owner's.
+    pub(crate) fn assign(&self, scope: Scope, lease: &Arc<Lease>) -> bool {
+        let owners = self.state.lock().assign(scope, lease);
+        Arc::ptr_eq(&owners, lease)
     }
 }
 
@@ -158,6 +168,18 @@ impl State {
             owner: Name::Unknown(scope),
             lease: None,
         })
+    }
+
+    /// Returns the lease of the guest's owner, which is `reserved` if it had none.
+    fn assign(&mut self, scope: Scope, reserved: &Arc<Lease>) -> Arc<Lease> {
+        if let Some(lease) = self.find(scope) {
+            return lease;
+        }
+        let guest = self.guest(scope);
+        guest.lease = Some(Arc::clone(reserved));
+        let owner = guest.owner.clone();
+        self.leases.insert(owner, Arc::downgrade(reserved));
+        Arc::clone(reserved)
     }
 
     /// Returns the lease of the guest's owner, if it has one.

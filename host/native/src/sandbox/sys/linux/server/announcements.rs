@@ -13,7 +13,8 @@
 //! the child 30 µs.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use rustix::net::{RecvFlags, sockopt};
@@ -21,28 +22,47 @@ use rustix::process::Pid;
 
 use super::message::{receive, socket_pair};
 
-/// The host's end of the announcement socket, and what was read from it so far.
+/// The announcement socket of a launcher, and what was read from it so far. All sessions share it: they hold it
+/// as long as their children may announce themselves, and each child sends the number of its session.
 #[derive(Debug)]
 pub(crate) struct Announcements {
     socket: OwnedFd,
-    /// Announcements that were read before the reply about their child.
-    unreported: Mutex<Vec<Pid>>,
+    childrens_end: OwnedFd,
+    /// The number of the last session, or of the last first server outside any session.
+    last: AtomicU32,
+    /// Announcements that were read before the reply about their child: its session and its pid.
+    unreported: Mutex<Vec<(u32, Pid)>>,
 }
 
 impl Announcements {
-    /// Returns the host's end, and the end of the server and its children.
-    pub(crate) fn new() -> io::Result<(Self, OwnedFd)> {
-        let (socket, theirs) = socket_pair()?;
+    /// Makes the socket.
+    pub(crate) fn new() -> io::Result<Self> {
+        let (socket, childrens_end) = socket_pair()?;
         sockopt::set_socket_passcred(&socket, true)?;
-        let unreported = Mutex::default();
-        Ok((Self { socket, unreported }, theirs))
+        Ok(Self {
+            socket,
+            childrens_end,
+            last: AtomicU32::new(0),
+            unreported: Mutex::default(),
+        })
     }
 
-    /// Settles the announcement of `pid`, which the server has reported.
+    /// Returns the end that servers and their children inherit.
+    pub(crate) fn childrens_end(&self) -> BorrowedFd<'_> {
+        self.childrens_end.as_fd()
+    }
+
+    /// Returns a number for a session. After some two thousand million sessions numbers repeat.
+    pub(crate) fn number(&self) -> u32 {
+        let next = self.last.fetch_add(1, Ordering::Relaxed);
+        next % i32::MAX.unsigned_abs() + 1
+    }
+
+    /// Settles the announcement of `pid`, which a server of the session has reported.
     pub(crate) fn mark_reported(&self, pid: Pid) {
         let mut unreported = self.unreported.lock();
         loop {
-            if let Some(index) = unreported.iter().position(|other| *other == pid) {
+            if let Some(index) = unreported.iter().position(|(_, other)| *other == pid) {
                 unreported.swap_remove(index);
                 return;
             }
@@ -54,17 +74,19 @@ impl Announcements {
         }
     }
 
-    /// Returns the announced children that no reply has reported, and forgets them.
-    /// To be called once the server and its process group have been killed.
-    pub(crate) fn take_unreported(&self) -> Vec<Pid> {
-        let mut unreported = std::mem::take(&mut *self.unreported.lock());
+    /// Returns the announced children of a session that no reply has reported, and forgets them.
+    /// To be called once the servers and their process group have been killed.
+    pub(crate) fn take_unreported(&self, session: u32) -> Vec<Pid> {
+        let mut unreported = self.unreported.lock();
         unreported.extend(std::iter::from_fn(|| self.next()));
-        unreported
+        let of_session = unreported.extract_if(.., |(other, _)| *other == session);
+        of_session.map(|(_, pid)| pid).collect()
     }
 
     /// Returns the next announcement in the socket, without waiting for one.
-    fn next(&self) -> Option<Pid> {
-        receive(&self.socket, RecvFlags::DONTWAIT).ok()?.sender
+    fn next(&self) -> Option<(u32, Pid)> {
+        let message = receive(&self.socket, RecvFlags::DONTWAIT).ok()?;
+        message.session.zip(message.sender)
     }
 }
 
@@ -78,13 +100,15 @@ mod tests {
 
     use super::*;
 
-    /// Starts a process that announces itself and ends.
-    fn announce(theirs: &OwnedFd) -> Pid {
-        let mut echo = Command::new("/bin/echo");
-        let theirs = theirs.try_clone().expect("a copy");
-        let mut child = echo
+    /// Starts a process that announces itself as a child of the session, and ends.
+    fn announce(announcements: &Announcements, session: u32) -> Pid {
+        let number = session.to_ne_bytes();
+        let octal: String = number.iter().map(|byte| format!("\\{byte:03o}")).collect();
+        let theirs = announcements.childrens_end().try_clone_to_owned();
+        let mut child = Command::new("/usr/bin/printf")
+            .arg(octal)
             .stdin(Stdio::null())
-            .stdout(theirs)
+            .stdout(theirs.expect("a copy"))
             .spawn()
             .expect("it starts");
         child.wait().expect("it ends");
@@ -93,17 +117,30 @@ mod tests {
 
     #[test]
     fn a_child_that_was_announced_and_not_reported_is_returned_once() {
-        let (announcements, theirs) = Announcements::new().expect("a socket");
-        assert_eq!(announcements.take_unreported(), []);
-        let [first, second, third] = [(); 3].map(|()| announce(&theirs));
+        let announcements = Announcements::new().expect("a socket");
+        assert_eq!(announcements.take_unreported(1), []);
+        let [first, second, third] = [(); 3].map(|()| announce(&announcements, 1));
         // Reports come in any order, and also about a child that never announced itself.
         announcements.mark_reported(second);
         announcements.mark_reported(rustix::process::getpid());
-        let fourth = announce(&theirs);
+        let fourth = announce(&announcements, 1);
         announcements.mark_reported(first);
-        let mut unreported = announcements.take_unreported();
+        let mut unreported = announcements.take_unreported(1);
         unreported.sort_by_key(|pid| pid.as_raw_pid());
         assert_eq!(unreported, [third, fourth]);
-        assert_eq!(announcements.take_unreported(), []);
+        assert_eq!(announcements.take_unreported(1), []);
+    }
+
+    #[test]
+    fn a_session_gets_its_own_children() {
+        let announcements = Announcements::new().expect("a socket");
+        let [one, other] = [(); 2].map(|()| announcements.number());
+        assert_ne!(one, other);
+        let children = [one, other, one].map(|session| announce(&announcements, session));
+        assert_eq!(announcements.take_unreported(other), [children[1]]);
+        assert_eq!(
+            announcements.take_unreported(one),
+            [children[0], children[2]]
+        );
     }
 }

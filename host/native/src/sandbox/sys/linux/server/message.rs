@@ -27,6 +27,8 @@ pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
 pub(crate) struct Message {
     /// None where the message is no report, and at the end of the stream.
     pub(crate) report: Option<Report>,
+    /// The number of the sender's session, where the message is an announcement.
+    pub(crate) session: Option<u32>,
     pub(crate) descriptor: Option<OwnedFd>,
     /// The sender's pid as the kernel attests it, on a socket with `SO_PASSCRED`.
     pub(crate) sender: Option<Pid>,
@@ -50,8 +52,10 @@ pub(crate) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message>
             received => break received?,
         }
     };
+    let received = bytes.get(..received.bytes).unwrap_or(&[]);
     let mut message = Message {
-        report: Report::read(bytes.get(..received.bytes).unwrap_or(&[])),
+        report: Report::read(received),
+        session: received.try_into().ok().map(u32::from_ne_bytes),
         descriptor: None,
         sender: None,
     };

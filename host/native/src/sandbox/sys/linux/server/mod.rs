@@ -6,6 +6,7 @@
 mod affinity;
 mod announcements;
 mod message;
+mod orphans;
 mod pool;
 mod process;
 mod reply;
@@ -13,6 +14,7 @@ mod request;
 
 pub(crate) use self::announcements::Announcements;
 pub(crate) use self::message::{any_ready, receive, socket_pair};
+pub(crate) use self::orphans::Orphans;
 pub(crate) use self::pool::{Claimed, Servers, set_timeouts};
 pub(crate) use self::reply::{Reply, reap};
 pub(crate) use self::request::{AloneFiles, AloneUser, Request};

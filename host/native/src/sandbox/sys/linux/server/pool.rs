@@ -21,8 +21,11 @@ use rustix::net::sockopt::{Timeout, set_socket_passcred, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, shutdown};
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-use super::message::{receive, socket_pair};
+use super::message::{Message, receive, socket_pair};
+use super::orphans::Orphans;
 use super::process::{Server, send};
+use super::reply::reap;
+use crate::sandbox::sys::linux::deferred::Deferred;
 use crate::status::Signal;
 
 /// Free servers that are kept: 4, more than threads that usually spawn at once. Each takes some
@@ -47,7 +50,12 @@ pub(crate) struct Servers {
     first: OwnedFd,
     /// Whether each server has a domain of its own.
     have_domains: bool,
+    /// What the trees of a session have left behind, all together.
+    orphans: Option<Orphans>,
     state: Mutex<State>,
+    /// The ends of free servers that are not kept: a thousand children that end at once do not wait for
+    /// the ends of a thousand servers.
+    trim: Deferred,
 }
 
 #[derive(Debug, Default)]
@@ -57,15 +65,19 @@ struct State {
     count: u64,
     /// Servers that were ended and are not reaped yet.
     ended: Vec<Pid>,
+    /// Whether the owner of the first server reaps those that end from now on.
+    is_closed: bool,
 }
 
 impl Servers {
     /// Returns the servers that the one at the other end of `first` starts.
-    pub(crate) fn new(first: OwnedFd, have_domains: bool) -> Self {
+    pub(crate) fn new(first: OwnedFd, have_domains: bool, orphans: Option<Orphans>) -> Self {
         Self {
             first,
             have_domains,
+            orphans,
             state: Mutex::default(),
+            trim: Deferred::default(),
         }
     }
 
@@ -107,51 +119,104 @@ impl Servers {
     /// Starts a server.
     fn start(&self) -> io::Result<Server> {
         let (control, theirs) = socket_pair()?;
-        set_timeouts(&control)?;
         // The kernel attests the pid of the sender.
         set_socket_passcred(&control, true)?;
         let request = ServerRequest::StartServer {
             has_domain: self.have_domains,
         };
-        send(&self.first, &request, &[theirs.as_fd()], SendFlags::empty())?;
-        drop(theirs);
-        let message = receive(&control, RecvFlags::empty())?;
+        let message = self.request_of_first(&request, &control, theirs)?;
         match (message.report, message.sender) {
-            (Some(Report::Ready), Some(pid)) => {
+            (Some(Report::Ready { .. }), Some(pid)) => {
                 set_socket_passcred(&control, false)?;
                 let mut state = self.state.lock();
                 state.count += 1;
                 Ok(Server::new(control, pid))
             }
-            (Some(Report::Refused { errno, .. }), _) => Err(io::Error::from_raw_os_error(errno)),
+            (Some(Report::Refused { errno, pid, .. }), _) => {
+                // It was forked, could not enter its domain, and exits at once.
+                if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                    reap(pid);
+                }
+                Err(io::Error::from_raw_os_error(errno))
+            }
             _ => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
 
-    fn give_back(&self, server: Arc<Server>) {
-        let surplus = {
-            let mut state = self.state.lock();
-            if state.free.len() < KEPT {
-                state.free.push(server);
-                None
-            } else {
-                Some(server)
-            }
+    /// Sends the first server a request to which it replies at the other end of `reply`.
+    fn request_of_first(
+        &self,
+        request: &ServerRequest<'_>,
+        reply: &OwnedFd,
+        theirs: OwnedFd,
+    ) -> io::Result<Message> {
+        set_timeouts(reply)?;
+        send(&self.first, request, &[theirs.as_fd()], SendFlags::empty())?;
+        drop(theirs);
+        receive(reply, RecvFlags::empty())
+    }
+
+    /// Returns whether children have left anything in the session that a later child would find. True also where
+    /// that cannot be found out.
+    pub(crate) fn have_left_state(&self) -> bool {
+        let report = || {
+            let (reply, theirs) = socket_pair()?;
+            let message = self.request_of_first(&ServerRequest::FindState, &reply, theirs);
+            message.map(|message| message.report)
         };
-        if let Some(server) = surplus {
+        !matches!(report(), Ok(Some(Report::State { found: false })))
+    }
+
+    /// Starts a server that is free, for the next request.
+    ///
+    /// # Errors
+    ///
+    /// As [`claim`](Self::claim).
+    pub(crate) fn add_free(&self) -> io::Result<()> {
+        let server = Arc::new(self.start()?);
+        self.state.lock().free.push(server);
+        Ok(())
+    }
+
+    fn give_back(self: &Arc<Self>, server: Arc<Server>) {
+        {
+            let mut state = self.state.lock();
+            if !state.is_closed {
+                state.free.push(server);
+                if state.free.len() > KEPT {
+                    drop(state);
+                    self.trim.request(self, Self::trim);
+                }
+                return;
+            }
+        }
+        self.end(server);
+    }
+
+    /// Ends the free servers that are not kept: those that have been free for the longest time.
+    fn trim(&self) {
+        let surplus: Vec<_> = {
+            let mut state = self.state.lock();
+            let count = state.free.len().saturating_sub(KEPT);
+            state.free.drain(..count).collect()
+        };
+        for server in surplus {
             self.end(server);
         }
     }
 
     /// Ends the first server and those that no tree has, and returns whether there are no
-    /// others.
+    /// others. The caller reaps all that are left, by their process group: a server that ends later is not waited for by
+    /// its number, which may be another process's by then.
     pub(crate) fn close(&self) -> bool {
         let _ = shutdown(&self.first, Shutdown::Both);
         let mut state = self.state.lock();
         let free = std::mem::take(&mut state.free);
         state.count -= free.len() as u64;
+        state.is_closed = true;
         // One that was ended may still start a child: it ends after that.
-        state.count == 0 && state.ended.is_empty()
+        let ended = std::mem::take(&mut state.ended);
+        state.count == 0 && ended.is_empty()
     }
 
     /// Ends a server, whose socket closes with the last reference to it, and reaps those that have
@@ -161,6 +226,9 @@ impl Servers {
         drop(server);
         let mut state = self.state.lock();
         state.count -= 1;
+        if state.is_closed {
+            return;
+        }
         state.ended.push(pid);
         // Those that ended first, a few at a time: a thousand may end at once.
         let mut looked_at = 0;
@@ -189,7 +257,7 @@ pub(crate) struct Claimed {
     server: Arc<Server>,
     /// Whether the server ends when this is dropped.
     is_last: bool,
-    /// Whether nothing of the tree is left, or all of it has been killed.
+    /// Whether nothing of the tree is known to be left, or all of it has been killed.
     is_empty: AtomicBool,
 }
 
@@ -206,6 +274,18 @@ impl Claimed {
     /// Notes that nothing of the tree is left.
     pub(crate) fn mark_empty(&self) {
         self.is_empty.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether nothing of the tree is left, whose leader has ended; false where that would take a search.
+    pub(crate) fn is_empty(&self) -> bool {
+        if self.is_empty.load(Ordering::Relaxed) {
+            return true;
+        }
+        let is_empty = self.servers.orphans.as_ref().is_some_and(Orphans::are_none);
+        if is_empty {
+            self.mark_empty();
+        }
+        is_empty
     }
 
     /// Ends the server. A reply may still come, which no later request must take for its own.
@@ -234,5 +314,42 @@ impl Drop for Claimed {
         } else {
             self.servers.give_back(server);
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the test starts a process of its own"
+)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Its number may be another process's by then, which nobody but its owner may wait for.
+    #[test]
+    fn a_server_that_ends_after_the_first_is_left_to_whoever_reaps_them_all() {
+        let (first, _theirs) = socket_pair().expect("a socket");
+        let servers = Arc::new(Servers::new(first, false, None));
+        servers.state.lock().count = 1;
+        let mut child = Command::new("/bin/true").spawn().expect("it starts");
+        let pid = Pid::from_child(&child);
+        waitid(
+            WaitId::Pid(pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        )
+        .expect("it is ours");
+        let (control, _theirs) = socket_pair().expect("a socket");
+        let claimed = Claimed {
+            servers: Arc::clone(&servers),
+            server: Arc::new(Server::new(control, pid)),
+            is_last: true,
+            is_empty: AtomicBool::new(true),
+        };
+        assert!(!servers.close(), "one is claimed");
+        drop(claimed);
+        assert_eq!(servers.count(), 0);
+        assert!(child.wait().expect("it is not reaped yet").success());
     }
 }

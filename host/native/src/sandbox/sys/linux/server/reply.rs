@@ -16,6 +16,7 @@ use rustix::process::{
 
 use super::announcements::Announcements;
 use super::message::receive;
+use crate::launch::{LaunchError, Stage};
 use crate::sandbox::sys::linux::spawned::Spawned;
 
 /// What became of a request.
@@ -30,6 +31,12 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
+    /// Returns the error of a child whose `step` failed, or that could not be cloned.
+    pub(crate) fn refusal(step: Option<Step>, errno: i32) -> LaunchError {
+        let source = io::Error::from_raw_os_error(errno);
+        LaunchError::new(step.map_or(Stage::Spawn, Stage::from), source)
+    }
+
     /// Waits for the reply on `socket`.
     pub(crate) fn receive(socket: &OwnedFd, announcements: &Announcements) -> io::Result<Self> {
         let message = loop {
@@ -101,7 +108,7 @@ mod tests {
     use super::*;
 
     fn no_announcements() -> Announcements {
-        Announcements::new().expect("a socket").0
+        Announcements::new().expect("a socket")
     }
 
     /// Returns the reply of a server that sends `message` and ends.

@@ -23,6 +23,7 @@ pub(crate) fn file(
     profile: &Profile,
     layout: &RootLayout,
     user: &SessionUser,
+    set_group_id: SetGroupId,
     hides_cgroup: bool,
     has_domain: bool,
     pass: FilterPass,
@@ -31,16 +32,15 @@ pub(crate) fn file(
     let filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
         Sandbox::Required | Sandbox::BestEffort => {
-            let rules = &profile.confinement.fs;
             let options = FilterOptions {
                 groups: Groups::of_domains(landlock::has_signal_scope()),
                 has_domain,
-                set_group_id: SetGroupId::in_session(user.identity, user.becomes, rules),
+                set_group_id,
             };
             syscalls::session_program(network, options, pass)
         }
     };
-    let [list_rights, proc_rights, write_rights] = landlock::session_rights();
+    let [list_rights, proc_rights, write_rights, terminal_rights] = landlock::session_rights();
     let configuration = Configuration {
         becomes_user: user.becomes,
         hides_cgroup,
@@ -56,6 +56,7 @@ pub(crate) fn file(
         list_rights,
         proc_rights,
         write_rights,
+        terminal_rights,
         scopes: landlock::session_scopes(),
         filter: &memfd::instructions(&filter),
         system_v_filter: &memfd::instructions(&syscalls::system_v_denied()),

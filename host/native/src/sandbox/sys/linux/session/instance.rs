@@ -12,9 +12,12 @@ use rustix::event::PollFlags;
 
 use super::places::{Change, Places};
 use super::processes::Processes;
+use crate::confinement::FsRules;
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Process, Stage};
+use crate::sandbox::sys::linux::owners::Lease;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
+use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
 use crate::sandbox::sys::linux::server::{Claimed, Reply, Request, Servers, any_ready};
 use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::spawner::process::Child;
@@ -34,6 +37,10 @@ pub(crate) struct Session {
     pub(super) tasks: Option<u64>,
     /// The user of the children, as the kernel counts them.
     pub(super) user: Identity,
+    /// Whether its processes have changed to that user.
+    pub(super) becomes_user: bool,
+    /// What the filter allows, by what other users could reach when it started.
+    pub(super) set_group_id: SetGroupId,
     /// None only while dropping.
     pub(super) processes: Option<Processes>,
     /// Children that were killed when their handles were dropped, and are not reaped yet.
@@ -57,6 +64,11 @@ impl Session {
         self.user
     }
 
+    /// Returns the user id as which it runs, if that belongs to an owner.
+    pub(super) fn lease(&self) -> Option<&Arc<Lease>> {
+        self.processes.as_ref()?.lease.as_ref()
+    }
+
     /// Returns whether a child may be started in this session: it is alive, and all that its
     /// root was built from is still there. Ends the session if what is denied may be visible
     /// in it.
@@ -77,6 +89,11 @@ impl Session {
                 false
             }
         }
+    }
+
+    /// Returns whether a session with the files of `rules` would get the same filter if it started now.
+    pub(super) fn has_filter_of_now(&self, rules: &FsRules) -> bool {
+        SetGroupId::in_session(self.user, self.becomes_user, rules) == self.set_group_id
     }
 
     /// Ends the session if what is denied may be visible in it.
@@ -119,15 +136,13 @@ impl Session {
         self.places.masking()
     }
 
-    /// Returns whether pid 1 and the server run, by one `poll(2)`. (A request to a dead server
+    /// Returns whether pid 1 and the first server run. (A request to a dead server
     /// usually fails at once, but waits as long as a child that is about to execute still
     /// holds the server's end of the socket.)
     pub(crate) fn is_alive(&self) -> bool {
-        self.processes.as_ref().is_some_and(|processes| {
-            let pid_1 = (&self.lifeline, PollFlags::empty());
-            let server = (&processes.server.pidfd, PollFlags::IN);
-            !any_ready([pid_1, server])
-        })
+        self.processes
+            .as_ref()
+            .is_some_and(|processes| self.has_pid_1() && processes.server_runs())
     }
 
     /// Returns whether pid 1 runs: the kernel kills all children with it.
@@ -173,13 +188,7 @@ impl Session {
             }
             // Without its pid 1 a namespace admits no new process.
             Reply::Refused { step: None, .. } if !self.has_pid_1() => Err(session_ended()),
-            Reply::Refused { step, errno } => {
-                let source = io::Error::from_raw_os_error(errno);
-                Err(LaunchError::new(
-                    step.map_or(Stage::Spawn, Stage::from),
-                    source,
-                ))
-            }
+            Reply::Refused { step, errno } => Err(Reply::refusal(step, errno)),
             Reply::Missing { timed_out } => {
                 // What the server is doing is unknown. (It is not short of descriptors for those of a request: it
                 // holds none from one request to the next.)
@@ -211,6 +220,11 @@ impl Session {
         limits
     }
 
+    /// Returns whether children have left anything that a later child would find. True also where that cannot be found out.
+    pub(super) fn has_state(&self) -> bool {
+        self.servers.have_left_state()
+    }
+
     /// Remembers a child, if its session may be ended because of a change on the host.
     pub(super) fn remember(&self, child: &Arc<Child>) {
         if self.masking_names().next().is_some() {
@@ -236,6 +250,8 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(processes) = self.processes.take() {
+            // The processes are reaped by their group from here on.
+            let _ = self.servers.close();
             processes.end(std::mem::take(self.unreaped.get_mut()));
         }
     }
@@ -258,9 +274,14 @@ impl Session {
         self.servers.claim().expect("it starts").pid()
     }
 
+    /// Returns the number of servers but the first.
+    pub(crate) fn server_count(&self) -> u64 {
+        self.servers.count()
+    }
+
     pub(crate) fn first_server(&self) -> rustix::process::Pid {
         let processes = self.processes.as_ref();
-        processes.expect("only dropping takes it").server.pid
+        processes.expect("only dropping takes it").server
     }
 }
 

@@ -17,6 +17,7 @@
 mod child;
 mod configuration;
 mod foundation;
+mod idle;
 mod instance;
 mod masks;
 mod own_files;
@@ -29,6 +30,8 @@ mod profile;
 mod promptness;
 mod root_layout;
 mod roots;
+mod slots;
+mod spares;
 mod start;
 #[cfg(test)]
 mod tests;

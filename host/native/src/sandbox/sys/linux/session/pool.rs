@@ -12,42 +12,49 @@
 //! The pool finds a dead session of another profile when that profile is used next, or
 //! when the session's room is needed.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
-use rustix::io::Errno;
-
 use super::child::SessionChild;
+use super::idle::IdleSessions;
 use super::instance::{Session, session_outdated};
 use super::profile::Profile;
+use super::slots::{MAX_SESSIONS, Slots};
+use super::spares::Spares;
 use super::watch::Watch;
 use crate::launch::{ChildStdio, LaunchError, Plan, Scope, Stage};
 use crate::sandbox::sys::linux::spawner::Spawner;
-
-/// Sessions of one guest at once; each takes some hundred KiB of kernel memory, and a
-/// grant has a handful of profiles.
-pub(crate) const MAX_SESSIONS: usize = 8;
 
 /// How often a session is started for one launch: again only if the host replaces files of the
 /// session meanwhile.
 const MAX_STARTS: usize = 3;
 
 /// The sessions of all guests.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SessionPool {
-    slots: Mutex<HashMap<Scope, Vec<Slot>>>,
-    watch: Watch,
+    slots: Arc<Slots>,
+    watch: Arc<Watch>,
+    spares: Spares,
+    idle: IdleSessions,
 }
 
-#[derive(Debug)]
-struct Slot {
-    profile: Profile,
-    session: Arc<Session>,
+impl Default for SessionPool {
+    fn default() -> Self {
+        Self::with_watch(Watch::default())
+    }
 }
 
 impl SessionPool {
+    fn with_watch(watch: Watch) -> Self {
+        let watch = Arc::new(watch);
+        Self {
+            slots: Arc::default(),
+            spares: Spares::new(Arc::clone(&watch)),
+            watch,
+            idle: IdleSessions::default(),
+        }
+    }
+
     /// Starts what `plan` says in the session of its profile, which is started first if
     /// there is none.
     ///
@@ -57,7 +64,7 @@ impl SessionPool {
     /// the guest are in use.
     pub(crate) fn launch(
         &self,
-        spawner: &Spawner,
+        spawner: &Arc<Spawner>,
         scope: Scope,
         plan: &Plan,
         stdio: &ChildStdio,
@@ -75,7 +82,7 @@ impl SessionPool {
 
     fn try_launch(
         &self,
-        spawner: &Spawner,
+        spawner: &Arc<Spawner>,
         scope: Scope,
         profile: &Profile,
         plan: &Plan,
@@ -89,22 +96,20 @@ impl SessionPool {
             // Removed here, because for a moment the liveness check would still pass: the socket ends before its
             // process has ended, and a session killed after a timeout takes a while to die.
             if has_ended(error) || has_timed_out(error) {
-                self.remove(scope, &session);
+                self.slots.remove(scope, &session);
             }
         })
     }
 
     /// Removes all sessions of a guest. Those with children end with their last child.
     pub(crate) fn close(&self, scope: Scope) {
-        let slots = self.slots.lock().remove(&scope);
-        // Not under the lock: ending a session takes a few system calls.
-        drop(slots);
+        self.slots.close(scope);
     }
 
     /// Returns the session of `profile`, and starts it if there is none.
     fn session(
         &self,
-        spawner: &Spawner,
+        spawner: &Arc<Spawner>,
         scope: Scope,
         profile: &Profile,
     ) -> Result<Arc<Session>, LaunchError> {
@@ -114,9 +119,16 @@ impl SessionPool {
                 return Ok(session);
             }
             self.drop_unused(scope)?;
+            let owners = spawner.owners();
+            let lease = owners.and_then(|owners| owners.known(scope));
             // Not under the lock: it takes milliseconds. Two first launches at once start one session too many.
-            match Session::start_for(scope, spawner, profile) {
-                Ok(session) => self.insert(scope, profile, Arc::new(session))?,
+            let started = match self.spares.take(spawner, scope, profile) {
+                Some(spare) => Ok(spare),
+                None => Session::start_for(scope, spawner, profile).map(Arc::new),
+            };
+            self.spares.prepare(spawner, scope, profile, lease);
+            match started {
+                Ok(session) => self.insert(scope, profile, session)?,
                 Err(error) if is_outdated(&error) => {}
                 Err(error) => return Err(error),
             }
@@ -133,103 +145,65 @@ impl SessionPool {
     ) -> Result<(), LaunchError> {
         let watched = self.watch.add(&session);
         watched.map_err(|error| LaunchError::new(Stage::Spawn, error))?;
-        let mut all = self.slots.lock();
-        let slots = all.entry(scope).or_default();
-        if slots.iter().any(|slot| slot.profile == *profile) {
-            return Ok(());
-        }
-        if slots.len() >= MAX_SESSIONS {
-            return Err(all_in_use());
-        }
-        slots.push(Slot {
-            profile: profile.clone(),
-            session,
-        });
+        self.slots.insert(scope, profile, session)?;
+        // Without a thread idle sessions stay.
+        let _ = self.idle.watch(&self.slots);
         Ok(())
     }
 
     /// Returns the session of `profile`, if it is usable; an unusable one is removed.
     pub(super) fn find(&self, scope: Scope, profile: &Profile) -> Option<Arc<Session>> {
-        let session = {
-            let all = self.slots.lock();
-            let slots = all.get(&scope)?;
-            let slot = slots.iter().find(|slot| slot.profile == *profile)?;
-            Arc::clone(&slot.session)
-        };
+        let session = self.slots.find(scope, profile)?;
         // Not under the lock: a path may be on a file system that hangs.
         self.watch.read();
         if session.is_usable() {
             return Some(session);
         }
-        self.remove(scope, &session);
+        self.slots.remove(scope, &session);
         None
     }
 
     /// Makes room for one more session of a guest. Where there is none, removes the unusable
     /// sessions, and where all are usable, the oldest that has no child.
     fn drop_unused(&self, scope: Scope) -> Result<(), LaunchError> {
-        let sessions = self.sessions(scope);
+        let sessions = self.slots.sessions(scope);
         if sessions.len() < MAX_SESSIONS {
             return Ok(());
         }
-        // Not under the lock either.
         for session in sessions.iter().filter(|session| !session.is_usable()) {
-            self.remove(scope, session);
+            self.slots.remove(scope, session);
         }
         drop(sessions);
-        let mut all = self.slots.lock();
-        let Some(slots) = all.get_mut(&scope) else {
-            return Ok(());
-        };
-        if slots.len() < MAX_SESSIONS {
-            return Ok(());
-        }
-        let has_no_child = |slot: &Slot| Arc::strong_count(&slot.session) == 1;
-        let index = slots.iter().position(has_no_child).ok_or_else(all_in_use)?;
-        let removed = slots.remove(index);
-        drop(all);
-        drop(removed);
-        Ok(())
-    }
-
-    /// Removes a session, so that it is not found again.
-    fn remove(&self, scope: Scope, session: &Arc<Session>) {
-        let mut all = self.slots.lock();
-        let slots = all.get_mut(&scope);
-        let removed: Vec<Slot> = slots
-            .into_iter()
-            .flat_map(|slots| slots.extract_if(.., |slot| Arc::ptr_eq(&slot.session, session)))
-            .collect();
-        drop(all);
-        drop(removed);
-    }
-
-    /// Returns the sessions of a guest, the oldest first.
-    pub(super) fn sessions(&self, scope: Scope) -> Vec<Arc<Session>> {
-        let all = self.slots.lock();
-        let slots = all.get(&scope).into_iter().flatten();
-        slots.map(|slot| Arc::clone(&slot.session)).collect()
+        self.slots.make_room(scope)
     }
 }
 
 #[cfg(test)]
 impl SessionPool {
+    /// Returns the sessions of a guest, the oldest first.
+    pub(super) fn sessions(&self, scope: Scope) -> Vec<Arc<Session>> {
+        self.slots.sessions(scope)
+    }
+
+    /// Ends the sessions that have no child and no state.
+    pub(super) fn end_idle(&self) {
+        self.slots.end_idle(std::time::Duration::ZERO);
+    }
+
     /// Returns the pool of a host that has no inotify instance left.
     pub(super) fn without_events() -> Self {
-        Self {
-            slots: Mutex::default(),
-            watch: Watch::without_events(),
-        }
+        Self::with_watch(Watch::without_events())
+    }
+
+    /// Returns the sessions that no guest has yet, once they have started.
+    pub(super) fn spares(&self) -> Vec<Arc<Session>> {
+        self.spares.ready()
     }
 
     /// Returns whether the watch reads events; false before the first session that needs it.
     pub(super) fn has_events(&self) -> bool {
         self.watch.has_events()
     }
-}
-
-fn all_in_use() -> LaunchError {
-    LaunchError::new(Stage::Namespaces, Errno::AGAIN.into())
 }
 
 fn is_outdated(error: &LaunchError) -> bool {

@@ -4,32 +4,43 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use rustix::process::{
-    Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
+    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
 
 use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::server::{Announcements, reap};
-use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::spawner::process::Child;
 
 /// The first server and pid 1, both children of the host. With the other servers they share one
 /// process group, to which a child belongs until it has announced itself.
 #[derive(Debug)]
 pub(crate) struct Processes {
-    pub(crate) server: Spawned,
+    pub(crate) server: Pid,
     /// Finds the children of a server that was killed before it could report them.
-    pub(crate) announcements: Announcements,
+    pub(crate) announcements: Arc<Announcements>,
+    /// The number of the session there.
+    pub(crate) number: u32,
     /// The user id, which is given back once all processes are gone.
-    pub(crate) _lease: Option<Arc<Lease>>,
+    pub(crate) lease: Option<Arc<Lease>>,
 }
 
 impl Processes {
     /// Kills them all. The kernel kills the whole namespace with its pid 1.
     pub(crate) fn kill(&self) {
         // `reap` reaps the server last: until then no other process group has this number.
-        let _ = kill_process_group(self.server.pid, Signal::KILL);
+        let _ = kill_process_group(self.server, Signal::KILL);
         // A server that has just been started may not lead its group yet.
-        let _ = pidfd_send_signal(&self.server.pidfd, Signal::KILL);
+        if self.server_runs() {
+            let _ = kill_process(self.server, Signal::KILL);
+        }
+    }
+
+    /// Returns whether the first server runs. It is reaped last of all, so that no other process has its number; where
+    /// other code of the host has reaped it, it is no child any more. Rejected: a pidfd, which is one more descriptor for
+    /// each guest.
+    pub(crate) fn server_runs(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        matches!(waitid(WaitId::Pid(self.server), options), Ok(None))
     }
 
     /// Kills them, and reaps them once all processes of the namespace are reaped, the
@@ -51,13 +62,13 @@ impl Processes {
             child.wait();
         }
         self.announcements
-            .take_unreported()
+            .take_unreported(self.number)
             .into_iter()
             .for_each(reap);
         // The servers and pid 1, and each child that was killed before it could announce itself. The kernel lets
         // pid 1 be reaped only after all other processes in its namespace.
-        let group = || WaitId::Pgid(Some(self.server.pid));
+        let group = || WaitId::Pgid(Some(self.server));
         while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
-        self.server.wait();
+        reap(self.server);
     }
 }

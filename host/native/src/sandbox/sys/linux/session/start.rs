@@ -17,11 +17,11 @@ use super::root_layout::RootLayout;
 use super::user::SessionUser;
 use crate::launch::{LaunchError, Scope, Stage};
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
+use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
-use crate::sandbox::sys::linux::server::{
-    Announcements, Servers, receive, set_timeouts, socket_pair,
-};
+use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
+use crate::sandbox::sys::linux::server::{Orphans, Servers, receive, set_timeouts, socket_pair};
 use crate::sandbox::sys::linux::spawner::Spawner;
 use crate::sandbox::sys::linux::spawner::services::SessionFiles;
 use crate::sandbox::sys::linux::spawner::start::Membership;
@@ -31,6 +31,25 @@ impl Session {
     /// owners have in common.
     pub(crate) fn start(spawner: &Spawner, profile: &Profile) -> Result<Self, LaunchError> {
         Self::start_as(None, spawner, profile)
+    }
+
+    /// Starts a session as [`Session::start_for`] does, before there is a guest for it: with the user id of `lease`, or
+    /// with one that is no owner's yet where owners have ids of their own. Its first child does not wait for a server.
+    pub(super) fn start_ahead(
+        lease: Option<Arc<Lease>>,
+        spawner: &Spawner,
+        profile: &Profile,
+    ) -> Result<Self, LaunchError> {
+        let lease = match (lease, spawner.owners()) {
+            (None, Some(owners)) => Some(owners.reserve()?),
+            (lease, _) => lease,
+        };
+        let session = Self::start_as(lease, spawner, profile)?;
+        session
+            .servers
+            .add_free()
+            .map_err(|error| LaunchError::new(Stage::Request, error))?;
+        Ok(session)
     }
 
     /// Creates the namespaces and the root, and starts pid 1 and the server, as the user of the
@@ -45,11 +64,13 @@ impl Session {
         spawner: &Spawner,
         profile: &Profile,
     ) -> Result<Self, LaunchError> {
-        Self::start_as(Some(scope), spawner, profile)
+        let owners = spawner.owners();
+        let lease = owners.map(|owners| owners.lease(scope)).transpose()?;
+        Self::start_as(lease, spawner, profile)
     }
 
     fn start_as(
-        scope: Option<Scope>,
+        lease: Option<Arc<Lease>>,
         spawner: &Spawner,
         profile: &Profile,
     ) -> Result<Self, LaunchError> {
@@ -57,7 +78,7 @@ impl Session {
         let rules = &profile.confinement.fs;
         // First: what the host changes from here on is noticed.
         let foundation = Foundation::new(rules).map_err(at(Stage::Root))?;
-        let user = SessionUser::choose(spawner, scope, foundation.roots())?;
+        let user = SessionUser::choose(spawner, lease, foundation.roots())?;
         let network = profile.confinement.network;
         let layout = foundation.layout(network, profile.tmpfs_bytes, &user.mounts);
         let layout = layout.map_err(at(Stage::Root))?;
@@ -70,34 +91,50 @@ impl Session {
         let pass = FilterPass::draw().map_err(at(Stage::Spawn))?;
         let cgroup = spawner.cgroups().servers().map_err(at(Stage::Cgroup))?;
         let (hides_cgroup, has_domain) = (cgroup.is_none(), ruleset.is_some());
-        let file = configuration::file(profile, &layout, &user, hides_cgroup, has_domain, pass);
+        let set_group_id = SetGroupId::in_session(user.identity, user.becomes, rules);
+        let file = configuration::file(
+            profile,
+            &layout,
+            &user,
+            set_group_id,
+            hides_cgroup,
+            has_domain,
+            pass,
+        );
         let file = file.and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
         let (control, servers_end) = socket_pair().map_err(at(Stage::Spawn))?;
         let (lifeline, pid_1s_end) = socket_pair().map_err(at(Stage::Spawn))?;
-        let (announcements, childrens_end) = Announcements::new().map_err(at(Stage::Spawn))?;
+        let announcements = spawner.announcements().map_err(at(Stage::Spawn))?;
+        let number = announcements.number();
         set_timeouts(&control).map_err(at(Stage::Spawn))?;
         let faults = Faults::of(spawner.fault());
         let files = SessionFiles {
             configuration: file.as_fd(),
             control: servers_end.as_fd(),
             lifeline: pid_1s_end.as_fd(),
-            announcements: childrens_end.as_fd(),
+            announcements: announcements.childrens_end(),
+            number,
             ruleset: ruleset.as_ref(),
             mounts: user.mounts.descriptors().collect(),
         };
         let cgroup = cgroup.as_ref().map(Membership::of).unwrap_or_default();
         let server = spawner.start_session(&files, cgroup, faults.session)?;
-        drop((servers_end, pid_1s_end, childrens_end));
+        drop((servers_end, pid_1s_end));
         let processes = Processes {
-            server,
+            // Until it is reaped its pid is not another's.
+            server: server.pid,
             announcements,
-            _lease: user.lease,
+            number,
+            lease: user.lease,
         };
         let ready = wait_until_ready(&control, &layout);
-        let settled = ready.and_then(|()| foundation.settled(rules).ok_or_else(session_outdated));
-        let places = match settled {
-            Ok(places) => places,
+        let settled = ready.and_then(|pid_1| {
+            let places = foundation.settled(rules).ok_or_else(session_outdated)?;
+            Ok((pid_1, places))
+        });
+        let (pid_1, places) = match settled {
+            Ok(settled) => settled,
             Err(error) => {
                 drop((control, lifeline));
                 processes.end(Vec::new());
@@ -107,7 +144,13 @@ impl Session {
         Ok(Self {
             tasks: profile.processes,
             user: user.identity,
-            servers: Arc::new(Servers::new(control, landlock::has_signal_scope())),
+            becomes_user: user.becomes,
+            set_group_id,
+            servers: Arc::new(Servers::new(
+                control,
+                landlock::has_signal_scope(),
+                Some(Orphans::of(pid_1)),
+            )),
             lifeline,
             processes: Some(processes),
             unreaped: Mutex::default(),
@@ -121,8 +164,8 @@ impl Session {
     }
 }
 
-/// Waits until the session is ready for requests.
-fn wait_until_ready(control: &OwnedFd, layout: &RootLayout) -> Result<(), LaunchError> {
+/// Waits until the session is ready for requests, and returns the number of its pid 1.
+fn wait_until_ready(control: &OwnedFd, layout: &RootLayout) -> Result<u32, LaunchError> {
     let report = match receive(control, RecvFlags::empty()) {
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
             return Err(session_timed_out());
@@ -131,7 +174,7 @@ fn wait_until_ready(control: &OwnedFd, layout: &RootLayout) -> Result<(), Launch
     }
     .report;
     match report {
-        Some(Report::Ready) => Ok(()),
+        Some(Report::Ready { pid_1 }) => Ok(pid_1),
         Some(Report::Failed {
             step,
             errno,

@@ -8,6 +8,7 @@
 mod affinity;
 mod faults;
 mod filter_pass;
+mod idle;
 mod isolation;
 mod leaks;
 mod lifecycle;
@@ -19,5 +20,6 @@ mod pool;
 mod replaced;
 mod root;
 mod server;
+mod spares;
 mod streams;
 mod support;

@@ -8,7 +8,7 @@ use super::instance::session_ended;
 use super::owner_mounts::OwnerMounts;
 use super::roots::Root;
 use crate::confinement::FsRules;
-use crate::launch::{Identity, LaunchError, Scope, Stage, is_shortage};
+use crate::launch::{Identity, LaunchError, Stage, is_shortage};
 use crate::sandbox::sys::linux::owners::{Lease, Owners};
 use crate::sandbox::sys::linux::spawner::Spawner;
 
@@ -39,22 +39,21 @@ impl SessionUser {
         }
     }
 
-    /// Returns the user of a session of `scope` with the files of `roots`: the owner's own, or
+    /// Returns the user of a session with the files of `roots`: that of `lease`, or
     /// the common one where a root cannot be shown as the owner's.
     ///
     /// # Errors
     ///
-    /// No id is free, or the host is short of another resource.
+    /// The host is short of a resource.
     pub(super) fn choose(
         spawner: &Spawner,
-        scope: Option<Scope>,
+        lease: Option<Arc<Lease>>,
         roots: &[Root],
     ) -> Result<Self, LaunchError> {
         let common = Self::common(spawner);
-        let (Some(owners), Some(scope)) = (spawner.owners(), scope) else {
+        let Some(lease) = lease else {
             return Ok(common);
         };
-        let lease = owners.lease(scope)?;
         let uid = lease.uid();
         match OwnerMounts::make(spawner, roots, common.identity.uid, uid) {
             Ok(mounts) => Ok(Self {

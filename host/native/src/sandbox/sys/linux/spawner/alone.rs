@@ -25,28 +25,35 @@ use crate::sandbox::sys::linux::spawned::Spawned;
 #[derive(Debug)]
 pub(crate) struct AloneServers {
     servers: Arc<Servers>,
-    announcements: Announcements,
+    announcements: Arc<Announcements>,
+    /// Their number there.
+    number: u32,
     first: Spawned,
 }
 
 impl AloneServers {
     /// Starts the first server through `start`, which gets its arguments and the descriptors that it inherits.
     pub(super) fn new(
+        announcements: Arc<Announcements>,
         start: impl FnOnce(InitArgs, &[i32]) -> Result<Spawned, LaunchError>,
     ) -> Result<Self, LaunchError> {
         let at = |source| LaunchError::new(Stage::Spawn, source);
         let (control, theirs) = socket_pair().map_err(at)?;
-        let (announcements, childrens_end) = Announcements::new().map_err(at)?;
         set_timeouts(&control).map_err(at)?;
+        let number = announcements.number();
         let args = InitArgs::Serve {
             control: theirs.as_raw_fd(),
-            announcements: childrens_end.as_raw_fd(),
+            announcements: announcements.childrens_end().as_raw_fd(),
+            number,
         };
-        let keep = [theirs.as_raw_fd(), childrens_end.as_raw_fd()];
+        let keep = [
+            theirs.as_raw_fd(),
+            announcements.childrens_end().as_raw_fd(),
+        ];
         let first = start(args, &keep)?;
-        drop((theirs, childrens_end));
+        drop(theirs);
         let report = receive(&control, RecvFlags::empty()).map_err(at)?.report;
-        if report != Some(Report::Ready) {
+        if !matches!(report, Some(Report::Ready { .. })) {
             drop(control);
             first.wait();
             return Err(at(io::Error::other(
@@ -54,8 +61,9 @@ impl AloneServers {
             )));
         }
         Ok(Self {
-            servers: Arc::new(Servers::new(control, true)),
+            servers: Arc::new(Servers::new(control, true, None)),
             announcements,
+            number,
             first,
         })
     }
@@ -81,13 +89,7 @@ impl AloneServers {
         server.request(request).map_err(at)?;
         match server.reply(&self.announcements).map_err(at)? {
             Reply::Started(spawned) => Ok((spawned, server)),
-            Reply::Refused { step, errno } => {
-                let source = io::Error::from_raw_os_error(errno);
-                Err(LaunchError::new(
-                    step.map_or(Stage::Spawn, Stage::from),
-                    source,
-                ))
-            }
+            Reply::Refused { step, errno } => Err(Reply::refusal(step, errno)),
             Reply::Missing { timed_out } => {
                 // What the server is doing is unknown. When its socket is closed it kills what it has started.
                 server.end();
@@ -110,7 +112,7 @@ impl Drop for AloneServers {
     fn drop(&mut self) {
         let has_no_tree = self.servers.close();
         self.announcements
-            .take_unreported()
+            .take_unreported(self.number)
             .into_iter()
             .filter(|pid| is_child(*pid))
             .for_each(|pid| {

@@ -56,7 +56,7 @@ impl Spawner {
         let args = ChildArgs {
             limits: &limits,
             has_own_attributes: true,
-            announce: watchdog.as_deref().and_then(Watchdog::descriptor),
+            announce: watchdog.as_deref().and_then(Watchdog::announce),
             confine: Some(Confine {
                 lock_securebits: self.lock_securebits,
                 capabilities: 0,
@@ -104,7 +104,7 @@ impl Spawner {
             has_own_attributes: true,
             program: image.as_raw_fd(),
             keep: &keep,
-            announce: watchdog.as_deref().and_then(Watchdog::descriptor),
+            announce: watchdog.as_deref().and_then(Watchdog::announce),
             fault: self.vfork_fault(),
             ..start.child_args(&mut arguments)
         };

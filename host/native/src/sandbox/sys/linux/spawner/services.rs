@@ -17,6 +17,7 @@ use super::watchdog::Watchdog;
 use super::{Spawner, spawn_error};
 use crate::launch::{LaunchError, Plan, Program, Stage, WorkingDirectory};
 use crate::sandbox::sys::linux::policy::cache::Policy;
+use crate::sandbox::sys::linux::server::Announcements;
 use crate::sandbox::sys::linux::spawned::Spawned;
 
 /// What a session's processes inherit. Every descriptor is 3 or higher.
@@ -29,6 +30,8 @@ pub(crate) struct SessionFiles<'a> {
     pub(crate) lifeline: BorrowedFd<'a>,
     /// The socket on which children announce themselves.
     pub(crate) announcements: BorrowedFd<'a>,
+    /// The number that they send there.
+    pub(crate) number: u32,
     /// The grant's Landlock ruleset, if there is one.
     pub(crate) ruleset: Option<&'a OwnedFd>,
     /// The mounts that the host has made for the session's root.
@@ -68,7 +71,10 @@ impl Spawner {
         // Not under the lock: it starts a process. Two first launches at once start one too many.
         let cgroup = self.cgroups().servers();
         let cgroup = cgroup.map_err(|source| LaunchError::new(Stage::Cgroup, source))?;
-        let started = AloneServers::new(|args, keep| {
+        let announcements = self.announcements();
+        let announcements =
+            announcements.map_err(|source| LaunchError::new(Stage::Spawn, source))?;
+        let started = AloneServers::new(announcements, |args, keep| {
             let membership = cgroup.as_ref().map(Membership::of).unwrap_or_default();
             self.start_init(args, keep, membership)
         })?;
@@ -77,6 +83,16 @@ impl Spawner {
         let servers = Arc::clone(kept.get_or_insert_with(|| Arc::clone(&started)));
         drop(kept);
         Ok(servers)
+    }
+
+    /// Returns the socket on which the children of servers announce themselves.
+    pub(crate) fn announcements(&self) -> io::Result<Arc<Announcements>> {
+        if let Some(announcements) = self.announcements.get() {
+            return Ok(Arc::clone(announcements));
+        }
+        // Two first launches at once make one too many, which is dropped.
+        let made = Arc::new(Announcements::new()?);
+        Ok(Arc::clone(self.announcements.get_or_init(|| made)))
     }
 
     /// Drops servers that have failed, unless others have already taken their place.
@@ -120,11 +136,17 @@ impl Spawner {
         self.start_confined_init(InitArgs::Watch { socket: 0 }, &Policy::open(), Some(stdin))
     }
 
-    /// Returns the plan of the probe in a session; it tries to signal the process `canary`.
-    pub(crate) fn session_probe(&self, canary: u32, free_groups: bool) -> io::Result<Plan> {
+    /// Returns the plan of the probe that a server starts, in a session or outside; it tries to signal the process
+    /// `canary`.
+    pub(crate) fn probe_plan(
+        &self,
+        canary: u32,
+        in_session: bool,
+        free_groups: bool,
+    ) -> io::Result<Plan> {
         let args = InitArgs::Probe {
             canary,
-            in_session: true,
+            in_session,
             free_groups,
         };
         let program = Program {
@@ -149,6 +171,7 @@ impl Spawner {
             control: files.control.as_raw_fd(),
             lifeline: files.lifeline.as_raw_fd(),
             announcements: files.announcements.as_raw_fd(),
+            number: files.number,
             ruleset: files.ruleset.map(AsRawFd::as_raw_fd),
             fault,
         };

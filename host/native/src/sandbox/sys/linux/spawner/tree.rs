@@ -6,7 +6,7 @@
 //! The way chosen: the Landlock domain of the server that has started the child, where servers
 //! have domains; it names the tree for signals. The child's cgroup, where the host may make
 //! one, names it for the kernel's counters. A mark that all processes of the tree inherit
-//! and none can change, the limit on file locks, names it in `/proc`. Where neither a
+//! and none can change, the limits on file locks, names it in `/proc`: for samples, and for a signal if the server was killed. Where neither a
 //! domain nor the kernel's call to kill a cgroup is to be had, the filter keeps the tree in the process
 //! group of its leader.
 
@@ -14,8 +14,9 @@ use std::io;
 
 use rustix::process::{kill_process_group, pidfd_send_signal};
 
+use super::marked;
 use super::rlimits::MemoryLimit;
-use crate::launch::TreeCounters;
+use crate::launch::{TreeCounters, TreeMark};
 use crate::sandbox::sys::linux::cgroup::{Entry, Leaf};
 use crate::sandbox::sys::linux::server::Claimed;
 use crate::sandbox::sys::linux::signal::{raw, unless_gone};
@@ -27,14 +28,14 @@ use crate::status::Signal;
 pub(crate) struct Tree {
     /// Given back when the tree is dropped, which is after its leader was reaped.
     cgroup: Option<Leaf>,
-    mark: Option<u64>,
+    mark: Option<TreeMark>,
     /// The server whose domain the tree is in. It is another's when the tree is dropped.
     server: Option<Claimed>,
 }
 
 impl Tree {
     /// Returns a tree that is to be in `cgroup` and to have `mark`.
-    pub(crate) fn new(cgroup: Option<Leaf>, mark: Option<u64>) -> Self {
+    pub(crate) fn new(cgroup: Option<Leaf>, mark: Option<TreeMark>) -> Self {
         Self {
             cgroup,
             mark,
@@ -57,8 +58,8 @@ impl Tree {
         MemoryLimit::of(self.cgroup.as_ref())
     }
 
-    /// Returns the limit on file locks of all processes of the tree.
-    pub(crate) fn mark(&self) -> Option<u64> {
+    /// Returns what all processes of the tree have in common.
+    pub(crate) fn mark(&self) -> Option<TreeMark> {
         self.mark
     }
 
@@ -70,8 +71,8 @@ impl Tree {
         self
     }
 
-    /// Sends `signal` to all processes of the tree of `leader`. After the end of the leader a tree that
-    /// has never had another task is not searched.
+    /// Sends `signal` to all processes of the tree of `leader`. After the end of the leader a tree of
+    /// which nothing is left is not searched.
     ///
     /// # Errors
     ///
@@ -85,13 +86,10 @@ impl Tree {
     ) -> io::Result<()> {
         let in_group = || unless_gone(kill_process_group(leader.pid, raw(signal)));
         let is_kill = signal == Signal::Kill;
+        if is_kill && has_ended && self.is_empty() {
+            return Ok(());
+        }
         if is_kill && let Some(cgroup) = &self.cgroup {
-            if has_ended && cgroup.had_one_task() {
-                if let Some(server) = &self.server {
-                    server.mark_empty();
-                }
-                return Ok(());
-            }
             cgroup.kill();
         }
         let Some(server) = &self.server else {
@@ -106,6 +104,39 @@ impl Tree {
             let _ = in_group();
         });
         of_tree.and(of_leader)
+    }
+
+    /// Returns whether nothing is left of the tree, whose leader has ended; false where that would take a search.
+    pub(crate) fn is_empty(&self) -> bool {
+        let had_one_task = self.cgroup.as_ref().is_some_and(Leaf::had_one_task);
+        match &self.server {
+            Some(server) if had_one_task => {
+                server.mark_empty();
+                true
+            }
+            Some(server) => server.is_empty(),
+            None => had_one_task,
+        }
+    }
+
+    /// Sends `signal` to all processes that have the tree's mark. Returns false where that names none.
+    pub(crate) fn signal_marked(&self, signal: Signal) -> bool {
+        let Some(mark) = self.mark else { return false };
+        let found = match signal {
+            Signal::Kill => marked::kill(mark),
+            signal => marked::signal(&mark, signal).map(drop),
+        };
+        found
+            .inspect_err(|error| tracing::warn!(%error, "a tree cannot be searched for"))
+            .is_ok()
+    }
+
+    /// Kills all processes that have the tree's mark, and returns once there are none.
+    pub(crate) fn end_marked(&self) {
+        let ended = self.mark.as_ref().map_or(Ok(()), marked::kill_all);
+        if let Err(error) = ended {
+            tracing::warn!(%error, "a tree cannot be ended");
+        }
     }
 
     /// Returns what the kernel counts for the tree.

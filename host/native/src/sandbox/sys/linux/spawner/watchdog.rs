@@ -10,6 +10,7 @@ use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 
+use capspawn_raw::child::Announce;
 use capspawn_raw::wire::GroupChange;
 
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
@@ -38,9 +39,13 @@ impl Watchdog {
         })
     }
 
-    /// Returns the descriptor on which a child announces its group, 3 or higher.
-    pub(crate) fn descriptor(&self) -> Option<i32> {
-        self.socket.as_ref().map(AsRawFd::as_raw_fd)
+    /// Returns how a child announces its group. The descriptor is 3 or higher.
+    pub(crate) fn announce(&self) -> Option<Announce> {
+        let socket = self.socket.as_ref()?.as_raw_fd();
+        Some(Announce {
+            socket,
+            session: None,
+        })
     }
 
     /// Takes back a group whose leader is about to be reaped.

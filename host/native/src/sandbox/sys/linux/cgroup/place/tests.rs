@@ -88,6 +88,7 @@ fn place() -> (Arc<Names>, Arc<Place>) {
         open: AtomicUsize::new(0),
         idle: Mutex::default(),
         ended: Mutex::default(),
+        removal: Deferred::default(),
     };
     (names, Arc::new(place))
 }

@@ -11,9 +11,10 @@ use super::support::{
     folder, null, plan, processes, profile, rules, run_with, script, spawner, wait,
 };
 use crate::confinement::{Confinement, FsRoot, FsRules};
-use crate::launch::{Exit, LaunchError, Plan, Scope, Stage};
+use crate::launch::{Exit, LaunchError, OwnerUids, Plan, Scope, Stage};
 use crate::sandbox::sys::linux::session::child::SessionChild;
-use crate::sandbox::sys::linux::session::pool::{MAX_SESSIONS, SessionPool};
+use crate::sandbox::sys::linux::session::pool::SessionPool;
+use crate::sandbox::sys::linux::session::slots::MAX_SESSIONS;
 use crate::sandbox::sys::linux::session::{Profile, Session};
 use crate::sandbox::sys::linux::spawner::Spawner;
 
@@ -21,14 +22,22 @@ const GUEST: Scope = Scope(7);
 
 /// A pool with a spawner.
 pub(super) struct Pool {
-    spawner: Spawner,
+    spawner: Arc<Spawner>,
     pool: SessionPool,
 }
 
 impl Pool {
     pub(super) fn new() -> Self {
         Self {
-            spawner: spawner(),
+            spawner: Arc::new(spawner()),
+            pool: SessionPool::default(),
+        }
+    }
+
+    /// Returns a pool whose owners have user ids of their own, where the host is root.
+    pub(super) fn with_owners(uids: OwnerUids) -> Self {
+        Self {
+            spawner: Arc::new(spawner().with_owners(uids)),
             pool: SessionPool::default(),
         }
     }
@@ -36,7 +45,7 @@ impl Pool {
     /// Returns a pool on a host that has no inotify instance left.
     pub(super) fn without_events() -> Self {
         Self {
-            spawner: spawner(),
+            spawner: Arc::new(spawner()),
             pool: SessionPool::without_events(),
         }
     }
@@ -64,6 +73,25 @@ impl Pool {
 
     pub(super) fn find(&self, plan: &Plan) -> Option<Arc<Session>> {
         self.pool.find(GUEST, &Profile::of(plan))
+    }
+
+    /// Runs `plan` for `guest` to its end, and returns its output.
+    pub(super) fn output_of(&self, guest: Scope, plan: &Plan) -> String {
+        run_with(|stdio| self.pool.launch(&self.spawner, guest, plan, &stdio)).0
+    }
+
+    /// Returns the session of `guest`.
+    pub(super) fn session_of(&self, guest: Scope) -> Arc<Session> {
+        let mut sessions = self.pool.sessions(guest);
+        sessions.pop().expect("it has one")
+    }
+
+    pub(super) fn end_idle(&self) {
+        self.pool.end_idle();
+    }
+
+    pub(super) fn spares(&self) -> Vec<Arc<Session>> {
+        self.pool.spares()
     }
 
     pub(super) fn sessions(&self) -> Vec<Arc<Session>> {

@@ -2,19 +2,20 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::pipe::pipe;
 use rustix::process::{Pid, Signal, getpgid, kill_process};
 
 use super::leaks::is_alone;
 use super::support::{
     await_end, children, folder, launch, null, pidfd, plan, processes, profile, profile_of, python,
-    rules, run, session,
+    rules, run, session, wait,
 };
 use crate::confinement::{Confinement, FsRoot};
-use crate::launch::Stage;
+use crate::launch::{ChildStdio, Stage};
 use crate::sandbox::sys::linux::session::Session;
 
 /// How long a test waits for an event.
@@ -50,6 +51,34 @@ fn the_server_waits_under_sched_batch_and_its_children_do_not_inherit_that() {
         let script = "import os; print(os.sched_getscheduler(0))";
         assert_eq!(run(&session, &plan(&python(), &["-ISc", script])).0, "0\n");
     }
+}
+
+#[test]
+fn free_servers_that_are_not_kept_end_after_a_while() {
+    const KEPT: u64 = 4;
+    const AT_ONCE: usize = 9;
+    let session = session(&profile());
+    let cat = plan("/bin/cat", &[]);
+    let ends: Vec<_> = (0..AT_ONCE).map(|_| pipe().expect("a pipe")).collect();
+    let start = |(reader, _): &(OwnedFd, OwnedFd)| {
+        let stdin = reader.try_clone().expect("a copy");
+        let stdio = ChildStdio {
+            stdin: Some(stdin),
+            ..ChildStdio::default()
+        };
+        launch(&session, &cat, stdio).expect("it starts")
+    };
+    let children: Vec<_> = ends.iter().map(start).collect();
+    assert_eq!(session.server_count(), AT_ONCE as u64);
+    drop(ends);
+    for child in &children {
+        wait(child).expect("it ends by itself");
+    }
+    drop(children);
+    eventually("end of the surplus", || session.server_count() == KEPT);
+    let echo = plan("/bin/echo", &["on"]);
+    assert_eq!(run(&session, &echo).0, "on\n");
+    assert_eq!(session.server_count(), KEPT);
 }
 
 const LOST: &str = "sandbox::sys::linux::session::tests::server::a_child_that_its_killed_server_did_not_report_is_reaped";
