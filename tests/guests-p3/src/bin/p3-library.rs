@@ -58,7 +58,7 @@ async fn output() -> Result {
         .output()
         .await
         .expect_err("not granted");
-    assert_eq!(denied.kind(), ErrorKind::PermissionDenied);
+    assert_eq!(denied.kind(), ErrorKind::NotFound);
     let file = Stdio::read_path("/usr/bin/env");
     let denied = shell("cat")
         .stdin(file)
