@@ -14,13 +14,14 @@ use wasip2::io::streams::StreamError;
 /// use capspawn_guest::{Command, Error};
 ///
 /// let error = Command::new("reboot").status().expect_err("the grant has no such command");
-/// assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+/// assert_eq!(error.kind(), ErrorKind::NotFound);
 /// assert_eq!(Error::of(&error), Some(&Error::Denied(capspawn_guest::DeniedItem::Program)));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
-    /// The grant refuses this part of the request. [`io::ErrorKind::PermissionDenied`].
+    /// The grant refuses this part of the request. [`io::ErrorKind::PermissionDenied`], but
+    /// [`io::ErrorKind::NotFound`] for a program that it does not list: to a component there is none.
     Denied(DeniedItem),
     /// A limit of the grant or of the host is reached. [`io::ErrorKind::QuotaExceeded`].
     QuotaExceeded(Quota),
@@ -61,6 +62,7 @@ impl Error {
 
     fn kind(&self) -> io::ErrorKind {
         match self {
+            Self::Denied(DeniedItem::Program) => io::ErrorKind::NotFound,
             Self::Denied(_) => io::ErrorKind::PermissionDenied,
             Self::QuotaExceeded(_) => io::ErrorKind::QuotaExceeded,
             Self::NotFound | Self::WorkingDirectoryNotFound => io::ErrorKind::NotFound,

@@ -95,10 +95,11 @@ fn errors_have_kinds_and_contain_the_hosts() {
         (error.kind(), Error::of(&error).cloned())
     };
     let denied = |item| (ErrorKind::PermissionDenied, Some(Error::Denied(item)));
-    assert_eq!(
-        refused(&mut Command::new("absent")),
-        denied(DeniedItem::Program)
+    let unknown = (
+        ErrorKind::NotFound,
+        Some(Error::Denied(DeniedItem::Program)),
     );
+    assert_eq!(refused(&mut Command::new("absent")), unknown);
     assert_eq!(
         refused(Command::new("sort").arg("-r")),
         denied(DeniedItem::Argument)
@@ -255,7 +256,7 @@ fn a_pipeline_carries_megabytes_and_reports_a_failure() -> Result {
         .command("absent", [""; 0]);
     assert_eq!(
         absent.output().expect_err("denied").kind(),
-        ErrorKind::PermissionDenied
+        ErrorKind::NotFound
     );
     assert_eq!(
         Pipeline::new().spawn().expect_err("empty").kind(),

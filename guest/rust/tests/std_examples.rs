@@ -231,10 +231,10 @@ fn exit_status_and_errors() -> Result {
     let status = Command::new("sh").args(["-c", "kill -TERM $$"]).status()?;
     assert_eq!((status.code(), status.signal()), (None, Some(15)));
 
-    // A program that the grant does not have is the one difference: it is no missing file.
+    // A program that the grant does not list is not found.
     match Command::new("absent").spawn() {
         Ok(_) => panic!("it was started"),
-        Err(error) => assert_eq!(error.kind(), ErrorKind::PermissionDenied),
+        Err(error) => assert_eq!(error.kind(), ErrorKind::NotFound),
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ use super::pipe::{ChildStderr, ChildStdin, ChildStdout};
 use crate::child::Output;
 use crate::request::{Request, set_options, setters};
 use crate::status::ExitStatus;
+use crate::stdio::Access;
 
 /// A request for a child. The same as [`crate::Command`], with async functions.
 ///
@@ -46,6 +47,7 @@ enum Kind {
     Captured,
     Merged,
     Inherit,
+    HostFile(String, Access),
     Stdout(ChildStdout),
     Stderr(ChildStderr),
     Stdin(ChildStdin),
@@ -81,6 +83,22 @@ impl Stdio {
     pub fn merged() -> Self {
         Self(Kind::Merged)
     }
+
+    /// For standard input: the host's file at this path, as the child sees it. Where the grant has
+    /// `redirect = true`.
+    pub fn read_path(path: impl Into<String>) -> Self {
+        Self(Kind::HostFile(path.into(), Access::Read))
+    }
+
+    /// For output: the host's file at this path, whose contents are replaced.
+    pub fn write_path(path: impl Into<String>) -> Self {
+        Self(Kind::HostFile(path.into(), Access::Truncate))
+    }
+
+    /// For output: the end of the host's file at this path.
+    pub fn append_path(path: impl Into<String>) -> Self {
+        Self(Kind::HostFile(path.into(), Access::Append))
+    }
 }
 
 impl From<ChildStdin> for Stdio {
@@ -100,6 +118,25 @@ impl From<ChildStderr> for Stdio {
         Self(Kind::Stderr(pipe))
     }
 }
+
+/// What differs between the two output streams.
+struct OutputOf {
+    set: fn(&SpawnOptions, types::Stdio),
+    set_file: fn(&SpawnOptions, &str, types::FileMode),
+    set_pipe: fn(&SpawnOptions, types::PipeWriter),
+}
+
+const STDOUT: OutputOf = OutputOf {
+    set: SpawnOptions::set_stdout,
+    set_file: SpawnOptions::set_stdout_file,
+    set_pipe: SpawnOptions::set_stdout_pipe,
+};
+
+const STDERR: OutputOf = OutputOf {
+    set: SpawnOptions::set_stderr,
+    set_file: SpawnOptions::set_stderr_file,
+    set_pipe: SpawnOptions::set_stderr_pipe,
+};
 
 /// What is left to do once a child runs.
 enum Plan {
@@ -176,11 +213,9 @@ impl Command {
         let stdin = self.stdin.take().unwrap_or_else(Stdio::null);
         let stdin = set_stdin(&options, stdin, &mut connected)?;
         let stdout = self.stdout.take().unwrap_or_else(output);
-        let (set, pass) = (SpawnOptions::set_stdout, SpawnOptions::set_stdout_pipe);
-        let stdout = set_output(&options, stdout, set, pass, &mut connected)?;
+        let stdout = set_output(&options, stdout, &STDOUT, &mut connected)?;
         let stderr = self.stderr.take().unwrap_or_else(output);
-        let (set, pass) = (SpawnOptions::set_stderr, SpawnOptions::set_stderr_pipe);
-        let stderr = set_output(&options, stderr, set, pass, &mut connected)?;
+        let stderr = set_output(&options, stderr, &STDERR, &mut connected)?;
         let args = set_options!(self.request, options);
         let program = self.request.program()?;
         let handle = spawn::Child::spawn(program, args, Some(&options)).await;
@@ -226,9 +261,15 @@ fn set_stdin(
             options.set_stdin(&types::Stdin::Piped);
             return Ok(Plan::Inherit);
         }
+        Kind::HostFile(path, Access::Read) => {
+            options.set_stdin_file(&path);
+            return Ok(Plan::Done);
+        }
         Kind::Stdout(pipe) => pipe.pass()?,
         Kind::Stderr(pipe) => pipe.pass()?,
-        Kind::Captured | Kind::Merged | Kind::Stdin(_) => return Err(crate::stdio::misplaced()),
+        Kind::Captured | Kind::Merged | Kind::Stdin(_) | Kind::HostFile(..) => {
+            return Err(crate::stdio::misplaced());
+        }
     };
     options.set_stdin_pipe(pipe);
     connected.push(child);
@@ -238,8 +279,7 @@ fn set_stdin(
 fn set_output(
     options: &SpawnOptions,
     output: Stdio,
-    set: fn(&SpawnOptions, types::Stdio),
-    pass: fn(&SpawnOptions, types::PipeWriter),
+    stream: &OutputOf,
     connected: &mut Vec<Arc<spawn::Child>>,
 ) -> io::Result<Plan> {
     let (kind, plan) = match output.0 {
@@ -250,12 +290,21 @@ fn set_output(
         Kind::Inherit => (types::Stdio::Piped, Plan::Inherit),
         Kind::Stdin(pipe) => {
             let (pipe, child) = pipe.pass()?;
-            pass(options, pipe);
+            (stream.set_pipe)(options, pipe);
             connected.push(child);
+            return Ok(Plan::Done);
+        }
+        Kind::HostFile(path, access) => {
+            let mode = match access {
+                Access::Read => return Err(crate::stdio::misplaced()),
+                Access::Truncate => types::FileMode::Truncate,
+                Access::Append => types::FileMode::Append,
+            };
+            (stream.set_file)(options, &path, mode);
             return Ok(Plan::Done);
         }
         Kind::Stdout(_) | Kind::Stderr(_) => return Err(crate::stdio::misplaced()),
     };
-    set(options, kind);
+    (stream.set)(options, kind);
     Ok(plan)
 }

@@ -58,6 +58,13 @@ async fn output() -> Result {
         .output()
         .await
         .expect_err("not granted");
+    assert_eq!(denied.kind(), ErrorKind::NotFound);
+    let file = Stdio::read_path("/usr/bin/env");
+    let denied = shell("cat")
+        .stdin(file)
+        .output()
+        .await
+        .expect_err("not granted");
     assert_eq!(denied.kind(), ErrorKind::PermissionDenied);
     let merged = shell("echo 1; echo 2 >&2")
         .stderr(Stdio::merged())
