@@ -10,25 +10,25 @@ use crate::grant::check::dangerous_variable::danger;
 use crate::grant::file::document::{CommandEntry, Effect};
 use crate::grant::file::pattern::{Pattern, PatternKind};
 
-/// Returns a line for each argument that the patterns of a command admit, and by which its program
-/// runs another one.
-pub(super) fn of_arguments(entry: &CommandEntry) -> Vec<String> {
+/// Returns a line that names the arguments which the patterns of a command admit, and by which its
+/// program runs another one; none if there are none.
+pub(super) fn of_arguments(entry: &CommandEntry) -> Option<String> {
     // `interpreter = true` is how a grant says that it knows.
     if entry.effect == Effect::Deny || entry.interpreter || entry.is_any_program() {
-        return Vec::new();
+        return None;
     }
-    let Some((program, dangers)) = dangers(Path::new(&entry.program.value)) else {
-        return Vec::new();
-    };
+    let (program, dangers) = dangers(Path::new(&entry.program.value))?;
     let admitted = dangers.iter().filter(|danger| admits(entry, danger));
-    let line = |(_, shown, _): &Danger| {
-        format!(
-            "{}: `args` admits {shown}, by which {program} runs another program: list the arguments that are needed, \
-             or write `interpreter = true` if the guest may run what the child can reach",
-            entry.name
-        )
-    };
-    admitted.map(line).collect()
+    let admitted: Vec<_> = admitted.map(|(_, shown, _)| *shown).collect();
+    if admitted.is_empty() {
+        return None;
+    }
+    Some(format!(
+        "{}: {program} runs other programs by arguments that `args` admits: {}. List the arguments that are needed, or \
+         write `interpreter = true` if the guest may run what the child can reach",
+        entry.name,
+        admitted.join("; ")
+    ))
 }
 
 /// Returns whether some pattern takes the argument without listing it, or lists it before one that
