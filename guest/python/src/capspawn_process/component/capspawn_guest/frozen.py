@@ -27,10 +27,17 @@ _data = {}
 
 # Encodings that programs name in strings. Others need `--include encodings.NAME`.
 _ENCODINGS = (
-    "ascii", "latin_1", "utf_8_sig", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "cp1252", "cp437",
+    "ascii", "latin_1", "utf_8_sig", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le",
+    "utf_32_be", "cp1252", "cp437",
     "iso8859_1", "iso8859_15", "idna", "punycode", "unicode_escape", "raw_unicode_escape",
     "hex_codec", "base64_codec", "rot_13",
 )  # fmt: skip
+# What the standard library imports inside functions for interactive use, for its own tests and for
+# processes of Python. It is in the component if the program itself imports it.
+_SELDOM = {
+    "_pyrepl", "code", "concurrent", "ctypes", "doctest", "idlelib", "multiprocessing", "pdb", "pydoc",
+    "pydoc_data", "rlcompleter", "tkinter", "unittest", "webbrowser", "xml", "xmlrpc",
+}  # fmt: skip
 # What `sysconfig` imports by a name that it computes.
 _CONFIGURATION = "_sysconfigdata__wasi_wasm32-wasi"
 
@@ -139,6 +146,20 @@ def collect(source, file, package, roots, include=()):
     return _Collector(roots).run(source, file, package, include)
 
 
+def _positions(tree, is_import):
+    """Returns the nodes inside functions, and those that run only if the module is the program."""
+    import ast
+
+    late, never = set(), set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            late.update(ast.walk(node))
+        elif is_import and isinstance(node, ast.If) and "__name__" in ast.dump(node.test):
+            for statement in node.body:
+                never.update(ast.walk(statement))
+    return late, never
+
+
 class _Collector:
     def __init__(self, roots):
         self._roots = tuple(root.rstrip("/") + "/" for root in roots)
@@ -147,6 +168,7 @@ class _Collector:
         self._top = []
 
     def run(self, source, file, package, include):
+        self._main = file
         self._scan(source, file, package, True)
         for name in _ENCODINGS:
             self._want(f"encodings.{name}")
@@ -239,16 +261,15 @@ class _Collector:
         import ast
 
         tree = ast.parse(source, file)
-        inside = {
-            child
-            for node in ast.walk(tree)
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
-            for child in ast.walk(node)
-        }
+        late, never = _positions(tree, package is not None and file != self._main)
         for node in ast.walk(tree):
+            if node in never:
+                continue
             for name, certain in self._names(node, package):
+                if not own and node in late and name.partition(".")[0] in _SELDOM:
+                    continue
                 self._want(name)
-                if own and certain and node not in inside:
+                if own and certain and node not in late:
                     self._note_top(name)
 
     def _note_top(self, name):

@@ -246,6 +246,11 @@ def getpgid(pid):
     return children.group_of(pid)
 
 
+def setpgid(pid, group):
+    """os.setpgid, which the host refuses: `process_group` of subprocess sets it for a child."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 def getppid():
     return 0
 
@@ -277,7 +282,7 @@ def install():
         and callable(value)
     }
     wanted.update(
-        system=system, _exit=exit_now, getpgid=getpgid, getsid=getpgid, getppid=getppid,
+        system=system, _exit=exit_now, getpgid=getpgid, setpgid=setpgid, getsid=getpgid, getppid=getppid,
         waitpid=children.waitpid, kill=children.kill, killpg=children.killpg,
         pidfd_open=children.pidfd_open, pipe=descriptors.pipe,
         P_WAIT=P_WAIT, P_NOWAIT=P_NOWAIT, P_NOWAITO=P_NOWAIT, WNOHANG=1, WUNTRACED=2,
