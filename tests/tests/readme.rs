@@ -271,6 +271,10 @@ fn the_limits_are_the_constants() {
             size(limits::DEFAULT_MAX_HELD_BYTES),
         ),
         (
+            "Descriptors that the host holds, together",
+            "3/4 of its own limit".to_owned(),
+        ),
+        (
             "Receipts of ended children that made room",
             limits::DEFAULT_MAX_RECEIPTS.to_string(),
         ),

@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import unittest
+from capspawn_guest import kill_reason
 from subprocess import DEVNULL, PIPE, STDOUT, CalledProcessError, Popen, TimeoutExpired
 
 HERE = os.environ["SHARED"]
@@ -224,6 +225,35 @@ class Options(unittest.TestCase):
         process.send_signal(signal.SIGUSR1)
         self.assertEqual(process.communicate()[0], b"got\n")
         self.assertEqual(process.returncode, 3)
+
+    def test_a_writer_whose_reader_has_closed_is_ended(self):
+        with Popen(["seq", "100000000"], stdout=PIPE) as process:
+            process.stdout.close()
+            self.assertEqual(process.wait(), -signal.SIGPIPE)
+
+    def test_merged_outputs_keep_their_order(self):
+        script = "for i in 1 2 3 4 5 6 7 8 9; do echo $i; echo $i >&2; done"
+        expected = "".join(f"{i}\n{i}\n" for i in range(1, 10)).encode() * 20
+        script = f"for n in {'x ' * 20}; do {script}; done"
+        self.assertEqual(subprocess.check_output(script, shell=True, stderr=STDOUT), expected)
+
+    def test_output_can_be_read_after_the_wait(self):
+        process = Popen("echo out; echo err >&2", shell=True, stdout=PIPE, stderr=PIPE)
+        self.assertEqual(process.wait(), 0)
+        self.assertEqual(process.stdout.read(), b"out\n")
+        self.assertEqual(process.communicate(), (b"", b"err\n"))
+
+    def test_a_limit_of_the_grant_has_its_reason(self):
+        process = Popen(["short", "30"])
+        self.assertEqual(process.wait(), -signal.SIGKILL)
+        self.assertEqual(kill_reason(process.pid), "timeout")
+        process = Popen(["sleep", "0"])
+        self.assertEqual(process.wait(), 0)
+        self.assertIsNone(kill_reason(process.pid))
+
+    def test_exec_of_a_missing_program_returns_an_error(self):
+        with self.assertRaises(FileNotFoundError):
+            os.execvp("no-such-command", ["no-such-command"])
 
     def test_which(self):
         self.assertIsNone(shutil.which("no-such-command"))

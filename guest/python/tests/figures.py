@@ -27,7 +27,7 @@ def _medians(measures):
     for measure in measures:
         measure()
     for _ in range(_TURNS):
-        for measure, taken in zip(measures, times):
+        for measure, taken in zip(measures, times, strict=True):
             taken.append(measure())
     return [statistics.median(taken) for taken in times]
 
@@ -37,16 +37,20 @@ def _both_ways():
     if not rust.exists():
         subprocess.run(["cargo", "build", "--quiet", "-p", "e2e"], cwd=ROOT, check=True)
     data = os.urandom(8_000_000)
-    options = {"grants": HERE / "examples.toml", "options": ["--component", "pipe-through"]}
-    python = component(EXAMPLES / "pipe-through.py")
-    blocking = component(HERE / "in_figures.py")
-    times = _medians(
-        [lambda wasm=wasm, words=words, stdin=stdin: _seconds(wasm, words, stdin=stdin, **options)
-         for wasm, words, stdin in (
-             (rust, ["cat"], data), (python, ["cat"], data), (blocking, ["8"], b""),
-             (rust, ["cat"], b""), (python, ["cat"], b""), (blocking, ["0"], b""))]
-    )  # fmt: skip
-    return times
+    folders = ["--dir", f"{HERE}::/tests", "--dir", f"{EXAMPLES}::/examples"]
+    options = {
+        "grants": HERE / "examples.toml",
+        "options": ["--component", "pipe-through", *folders],
+    }
+    python = component(HERE / "runner.py")
+    stream, blocking = ["/examples/pipe-through.py", "cat"], "/tests/in_figures.py"
+    cases = [
+        (rust, ["cat"], data), (python, stream, data), (python, [blocking, "8"], b""),
+        (rust, ["cat"], b""), (python, stream, b""), (python, [blocking, "0"], b""),
+    ]  # fmt: skip
+    return _medians(
+        [lambda each=each: _seconds(each[0], each[1], stdin=each[2], **options) for each in cases]
+    )
 
 
 def run_start():

@@ -24,13 +24,14 @@ def package(bounded):
     copies = PACKAGE / "src/capspawn_process/wit/deps"
     for copy, original in (
         ("process/process.wit", "process.wit"),
+        ("process/types.wit", "types.wit"),
         ("io/io.wit", "deps/io/io.wit"),
     ):
         same = (copies / copy).read_bytes() == (ROOT / "wit/p2" / original).read_bytes()
         check(same, f"{copies / copy} differs from wit/p2/{original}: copy it")
     folder = environment()
     found = sorted(folder.glob("lib/python3*/site-packages/capspawn_process/wit/deps/*/*.wit"))
-    check(len(found) == 4, f"the installed package lacks interfaces: {found}")
+    check(len(found) == 5, f"the installed package lacks interfaces: {found}")
     return ["`pip install ./guest/python` installs the library, its command and the interfaces."]
 
 
@@ -108,7 +109,19 @@ def behaviour(bounded):
     check(result.returncode == 0, report(result))
     count = result.stderr.count(b"... ok") or result.stderr.count(b"ok\n")
     check(b"FAILED" not in result.stderr and count > 30, report(result))
-    return [f"{count} tests of the documented uses of `subprocess`, `os` and `asyncio` pass."]
+    for way, code, out, error in (
+        ("end", 0, b"at exit\n", b""),
+        ("exit", 3, b"at exit\n", b""),
+        ("text", 1, b"at exit\n", b"an error in words"),
+        ("uncaught", 1, b"at exit\n", b"KeyError: 'uncaught'"),
+        ("at once", 5, b"", b""),
+        ("exec", 7, b"replaced\n", b""),
+        ("signal", 137, b"", b""),
+    ):
+        result = _script("in_exits.py", [way])
+        same = (result.returncode, result.stdout) == (code, out) and error in result.stderr
+        check(same, f"{way}: {report(result)}")
+    return [f"{count} tests of the documented uses of `subprocess`, `os` and `asyncio` pass, and seven ways to end."]
 
 
 def border(bounded):

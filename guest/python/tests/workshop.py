@@ -49,9 +49,9 @@ def locked(name):
 
 
 def _call(*command, **options):
-    result = subprocess.run(
-        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options
-    )
+    words = [str(part) for part in command]
+    both = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    result = subprocess.run(words, **both, **options)
     check(result.returncode == 0, f"{' '.join(map(str, command[:4]))}:\n{result.stdout}")
     return result.stdout
 

@@ -131,10 +131,10 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
     }
     writeln!(text, "  directory  {}", quoted(&question.cwd))?;
     writeln!(text, "  variables  {}", list(&question.env_names))?;
-    match (question.stdin_piped, question.stdin_sha256) {
+    match (question.stdin_piped, question.stdin_bytes) {
         (true, _) => writeln!(text, "  input      piped: the component writes it later")?,
-        (false, Some(_)) => writeln!(text, "  input      {} bytes", question.stdin_bytes)?,
-        (false, None) => writeln!(text, "  input      none")?,
+        (false, 0) => writeln!(text, "  input      none")?,
+        (false, bytes) => writeln!(text, "  input      {bytes} bytes")?,
     }
     for redirection in &question.redirections {
         let (stream, target) = (redirection.stream, target(&redirection.target));
@@ -217,7 +217,6 @@ mod tests {
             env_names: vec!["GIT_AUTHOR_DATE".into()],
             stdin_piped: false,
             stdin_bytes: 3,
-            stdin_sha256: Some([0; 32]),
             redirections: vec![Redirection {
                 stream: "stdout",
                 target: RedirectionTarget::File {

@@ -4,7 +4,6 @@
 use core::ffi::CStr;
 
 use super::mount;
-use super::server::Server;
 use capspawn_raw::child::PassArguments;
 use capspawn_raw::syscall::{call, number};
 
@@ -34,9 +33,9 @@ pub(super) fn files(pass: PassArguments) -> Result<Files, i32> {
     })
 }
 
-/// Returns whether anything is left, or whether that cannot be found out.
-pub(super) fn is_found(server: &Server<'_>) -> bool {
-    let as_before = match (&server.files, files(server.filter_pass)) {
+/// Returns whether anything is left that was not there `before`, or whether that cannot be found out.
+pub(super) fn is_found(before: Option<&Files>, pass: PassArguments) -> bool {
+    let as_before = match (before, files(pass)) {
         (Some(before), Ok(now)) => *before == now,
         _ => false,
     };

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::redirection::Redirection;
@@ -43,8 +44,6 @@ pub struct Question {
     pub stdin_piped: bool,
     /// How many bytes of standard input the request carries.
     pub stdin_bytes: usize,
-    /// The SHA-256 of these bytes; none if the request carries none.
-    pub stdin_sha256: Option<[u8; 32]>,
     /// The standard streams that lead to another child or to a file.
     pub redirections: Vec<Redirection>,
     /// What the child would be confined to.
@@ -63,10 +62,6 @@ impl Question {
             env_names: plan.request.env_names.clone(),
             stdin_piped: plan.streams.stdin == Stdin::Piped,
             stdin_bytes: plan.streams.stdin.len(),
-            stdin_sha256: match &plan.streams.stdin {
-                Stdin::Bytes(bytes) => Some(Sha256::digest(bytes).into()),
-                _ => None,
-            },
             redirections: Redirection::of(plan),
             confinement: Arc::clone(&plan.confinement),
         }
@@ -81,6 +76,8 @@ pub(crate) struct Approved {
     pub(super) question: Question,
     /// Of the program, and of the script that it interprets.
     files: Vec<Stamp>,
+    /// The standard input that the request carries.
+    stdin: Option<Bytes>,
 }
 
 impl Approved {
@@ -94,6 +91,10 @@ impl Approved {
         Ok(Self {
             question: Question::new(owner, plan),
             files: files.map_err(|error| LaunchError::new(Stage::OpenProgram, error))?,
+            stdin: match &plan.streams.stdin {
+                Stdin::Bytes(bytes) => Some(bytes.clone()),
+                _ => None,
+            },
         })
     }
 
@@ -120,7 +121,11 @@ impl Approved {
         add(&question.env_names.len().to_le_bytes());
         question.env_names.iter().for_each(|it| add(it.as_bytes()));
         add(&[question.stdin_piped.into()]);
-        add(question.stdin_sha256.as_ref().map_or(&[], |hash| &hash[..]));
+        match &self.stdin {
+            Some(bytes) => add(bytes),
+            None => add(b"none"),
+        }
+        add(&[self.stdin.is_some().into()]);
         for redirection in &question.redirections {
             add(redirection.to_string().as_bytes());
         }

@@ -58,6 +58,10 @@ impl Default for Approvals {
 impl Approvals {
     /// Returns whether this was allowed for the guest before.
     pub(crate) fn allows(&self, subject: &Approved) -> bool {
+        // A fingerprint is a hash over all of standard input.
+        if self.remembered.lock().is_empty() {
+            return false;
+        }
         let fingerprint = subject.fingerprint();
         self.remembered.lock().contains(&fingerprint)
     }
@@ -99,11 +103,12 @@ impl Approvals {
         match answer {
             Answer::AllowOnce => Ok(Approval::Once),
             Answer::AllowForThisGuest => {
+                let fingerprint = subject.fingerprint();
                 let mut remembered = self.remembered.lock();
                 if remembered.len() >= MAX_REMEMBERED_APPROVALS {
                     remembered.pop_front();
                 }
-                remembered.push_back(subject.fingerprint());
+                remembered.push_back(fingerprint);
                 Ok(Approval::ForThisGuest)
             }
             Answer::Deny { reason } => {

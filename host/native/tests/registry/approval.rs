@@ -179,10 +179,7 @@ async fn another_variable_or_other_standard_input_needs_another_approval() {
     );
     let questions = approver.questions();
     assert!(questions[6].stdin_piped && !questions[5].stdin_piped);
-    assert_eq!(
-        (questions[0].stdin_sha256, questions[4].stdin_bytes),
-        (None, 8)
-    );
+    assert_eq!((questions[0].stdin_bytes, questions[4].stdin_bytes), (0, 8));
 }
 
 #[tokio::test]

@@ -57,14 +57,19 @@ pub(in crate::grant) fn interpreter(path: &Path) -> Option<(String, &'static str
 }
 
 /// Returns the interpreter that a program with this `argv[0]` acts as, where it has several in one
-/// file. A login shell has a dash first. A pattern could cover every name.
+/// file. A login shell has a dash first.
 pub(in crate::grant) fn acts_as(arg0: &str) -> Option<(String, &'static str)> {
-    if arg0.ends_with('*') {
-        let name = format!("a program whose argv[0] may be {arg0:?}");
-        return Some((name, "it acts as the program that argv[0] names"));
-    }
     let name = arg0.strip_prefix('-').unwrap_or(arg0);
     interpreter(Path::new(name))
+}
+
+/// Does what [`acts_as`] does, for a name that the guest may use: a pattern could cover every name.
+pub(in crate::grant) fn may_act_as(allowed: &str) -> Option<(String, &'static str)> {
+    if allowed.ends_with('*') {
+        let name = format!("a program whose argv[0] may be {allowed:?}");
+        return Some((name, "it acts as the program that argv[0] names"));
+    }
+    acts_as(allowed)
 }
 
 #[cfg(test)]
@@ -80,6 +85,13 @@ mod tests {
         let link = folder.path().join("harmless");
         std::os::unix::fs::symlink("/bin/sh", &link).expect("the folder is ours");
         assert!(interpreter(&link).is_some());
+    }
+
+    #[test]
+    fn a_star_is_a_pattern_where_the_guest_chooses_the_name_only() {
+        assert!(acts_as("*").is_none() && may_act_as("*").is_some());
+        assert!(acts_as("-sh").is_some() && may_act_as("-sh").is_some());
+        assert!(acts_as("ls").is_none() && may_act_as("ls").is_none());
     }
 
     #[test]

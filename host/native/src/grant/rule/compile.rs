@@ -12,7 +12,7 @@ use super::root_check::RootCheck;
 use super::settings::Settings;
 use super::warnings::{of_arguments, of_variables};
 use crate::confinement::{Confinement, FsRoot, Sandbox};
-use crate::grant::check::interpreter::{acts_as, interpreter};
+use crate::grant::check::interpreter::{acts_as, interpreter, may_act_as};
 use crate::grant::check::replaceable::Children;
 use crate::grant::check::{denied, planted, reachable, unlisted, write_roots};
 use crate::grant::file::diagnostics::Diagnostics;
@@ -311,12 +311,10 @@ impl Compiler<'_, '_> {
         if entry.effect == Effect::Deny {
             return Some(Target::Nothing);
         }
-        let named = entry
-            .arg0
-            .iter()
-            .chain(entry.allow_arg0.iter().map(|it| &it.value));
-        let mut acts_as = named.filter_map(|name| acts_as(name));
-        if let Some((name, reason)) = interpreter(path).or_else(|| acts_as.next())
+        let mut allowed = entry.allow_arg0.iter();
+        let by_name = || entry.arg0.as_deref().and_then(acts_as);
+        let mut by_guest = || allowed.find_map(|name| may_act_as(&name.value));
+        if let Some((name, reason)) = interpreter(path).or_else(by_name).or_else(&mut by_guest)
             && !entry.interpreter
             && entry.args.iter().any(Pattern::is_wild)
         {

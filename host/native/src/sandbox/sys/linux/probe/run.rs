@@ -187,6 +187,11 @@ fn test(spawner: &Spawner, policy: &Policy, by_server: bool) -> Result<u8, Launc
     };
     let result = outcome(&probe);
     probe.wait();
+    drop(probe);
+    if by_server {
+        // A launcher that has started no child has no process.
+        spawner.give_up_servers(&spawner.alone_servers()?);
+    }
     result
 }
 
