@@ -13,6 +13,7 @@ mod detach;
 mod ended;
 mod events;
 mod heap;
+mod held;
 mod holdings;
 mod key;
 mod owners;
