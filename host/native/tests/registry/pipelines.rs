@@ -93,7 +93,7 @@ fn standard_error_is_passed_alone_or_merged() {
         stderr: Stdio::Child(writer),
         ..sh("echo 1; echo 2 >&2; echo 3")
     };
-    start(&guest, &producer);
+    let _producer = start(&guest, &producer);
     assert_eq!(output(&consumer).1.data, b"1\n2\n3\n");
 }
 
