@@ -171,8 +171,8 @@ export class Writer extends Stream {
     try {
       const room = Math.min(Number(this.stream.checkWrite()), CHUNK, bytes.length - offset);
       if (room <= 0) return 0;
-      // A copy: the program's array may share memory, change its length, or be of another class.
-      this.stream.write(new Uint8Array(bytes.subarray(offset, offset + room)));
+      // The engines take a plain array of bytes; the program's may be of a class of its own.
+      this.stream.write(new Uint8Array(bytes.buffer, bytes.byteOffset + offset, room));
       return room;
     } catch (thrown) {
       this.fail(thrown);
