@@ -180,6 +180,37 @@ export class Writer extends Stream {
     }
   }
 
+  /**
+   * Moves what is there from a reader into this stream, without a copy by the component. Returns how many
+   * bytes, or null if one of the streams has ended: that one is closed.
+   */
+  splice(reader) {
+    if (this.stream === null || reader.stream === null) return null;
+    let room;
+    try {
+      room = Number(this.stream.checkWrite());
+    } catch (thrown) {
+      this.fail(thrown);
+      return null;
+    }
+    if (room === 0) return 0;
+    try {
+      return Number(this.stream.splice(reader.stream, u64(Math.min(room, CHUNK))));
+    } catch (thrown) {
+      // The writer takes bytes, so it is the reader that has ended, or a writer that ended since.
+      const failure = streamFailure(thrown);
+      try {
+        this.stream.checkWrite();
+      } catch (gone) {
+        this.fail(gone);
+        return null;
+      }
+      reader.close();
+      if (failure !== null) throw failure;
+      return null;
+    }
+  }
+
   /** Requests that what was written reaches its destination. */
   flush() {
     if (this.stream === null) return;

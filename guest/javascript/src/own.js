@@ -5,10 +5,15 @@ import { writeAll } from './pipe-streams.js';
 
 const outputs = [null, null, null];
 
+/** Returns the writer of standard output (1) or standard error (2), which exists once. */
+export function ownOutput(stream) {
+  outputs[stream] ??= border.ownOutput(stream);
+  return outputs[stream];
+}
+
 /** Writes bytes to standard output (1) or standard error (2), and blocks until they are written. */
 export function writeOwn(stream, bytes) {
-  outputs[stream] ??= border.ownOutput(stream);
-  return writeAll(outputs[stream], bytes);
+  return writeAll(ownOutput(stream), bytes);
 }
 
 let input = null;

@@ -18,6 +18,9 @@ export class PipeReadable extends Readable {
   #reader = undefined;
   #unwatch = null;
   #ref = true;
+  // Where `pipe` leads, and whether that stream is full.
+  #destination = null;
+  #full = false;
 
   constructor(take) {
     super();
@@ -42,7 +45,7 @@ export class PipeReadable extends Readable {
     }
     const self = this;
     this.#unwatch ??= watch({
-      subscribe: reader.subscribe,
+      subscribe: () => (this.#full ? this.#destination.hostWriter.subscribe() : reader.subscribe()),
       ready: () => this.#ready(reader),
       get ref() {
         return self.#ref;
@@ -50,9 +53,35 @@ export class PipeReadable extends Readable {
     });
   }
 
+  pipe(destination, options) {
+    if (destination.hostWriter) this.#destination = destination;
+    return super.pipe(destination, options);
+  }
+
+  /** Moves bytes in the host, if they go from one of its streams to another. Returns whether it did. */
+  #splice(reader) {
+    const destination = this.#destination;
+    const full = this.#full;
+    this.#full = false;
+    if (destination === null || destination.writableLength > 0 || !destination.writable) return false;
+    const writer = destination.hostWriter;
+    if (writer === null || writer.closed || !this.pipesOnlyTo(destination)) return false;
+    const count = writer.splice(reader);
+    if (count === null && !reader.closed) {
+      destination.destroy(systemError('EPIPE', 'write'));
+    } else if (count === 0) {
+      // Nothing moved: either there is no room, or what was there is gone already.
+      this.#full = !full;
+    } else if (count > 0) {
+      writer.flush();
+    }
+    return !reader.closed;
+  }
+
   #ready(reader) {
     let more = true;
     try {
+      if (this.#splice(reader)) return;
       const bytes = reader.read();
       if (bytes === null) {
         this.#stop();
@@ -70,6 +99,7 @@ export class PipeReadable extends Readable {
   #stop() {
     this.#unwatch?.();
     this.#unwatch = null;
+    this.#full = false;
   }
 
   _destroy(error, callback) {
@@ -105,6 +135,11 @@ export class PipeWritable extends Writable {
     super();
     this.#writer = writer;
     this.fd = -1;
+  }
+
+  /** The host's stream, for `PipeReadable`. */
+  get hostWriter() {
+    return this.#writer;
   }
 
   _write(chunk, encoding, callback) {

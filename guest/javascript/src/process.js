@@ -3,7 +3,7 @@
 import { exit, now } from './border.js';
 import { kill } from './children.js';
 import { EventEmitter } from './events.js';
-import { argv, env, ownInput, writeOwn } from './own.js';
+import { argv, env, ownInput, ownOutput, writeOwn } from './own.js';
 import { PipeReadable } from './pipe-streams.js';
 import { toBuffer } from './buffer.js';
 import { Writable } from './writable.js';
@@ -15,6 +15,11 @@ class OwnOutput extends Writable {
     super();
     this.fd = fd;
     this.isTTY = false;
+  }
+
+  /** The host's stream, for `PipeReadable`. */
+  get hostWriter() {
+    return ownOutput(this.fd);
   }
 
   _write(chunk, encoding, callback) {

@@ -225,6 +225,12 @@ export class Readable extends EventEmitter {
     return destination;
   }
 
+  /** Whether all that the source has goes to this destination, and nobody else sees it on its way. */
+  pipesOnlyTo(destination) {
+    return this.#flowing && this.#piped.size === 1 && this.#piped.has(destination) && this.#size === 0
+      && this.#decoder === null && this.listenerCount('data') === 1 && this.listenerCount('readable') === 0;
+  }
+
   unpipe(destination) {
     const targets = destination === undefined ? [...this.#piped.keys()] : [destination];
     for (const target of targets) {

@@ -1,8 +1,7 @@
 // The groups of tests. Each returns lines for the results.
 
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { call, check, component, EXAMPLES, HERE, PACKAGE, report, ROOT, run, shared, TARGET, tools } from './workshop.js';
@@ -25,7 +24,7 @@ export function packaged() {
   check(junk.length === 0, `the package contains ${junk}`);
   const wits = files.filter(({ path }) => path.endsWith('.wit'));
   check(wits.length === 6, `the package lacks interfaces: ${wits.map(({ path }) => path)}`);
-  const { stdout } = run(installedProgram(installed));
+  const { stdout } = run(installedProgram());
   check(stdout.toString() === 'from a package\n', `the installed command makes a component that prints ${stdout}`);
   // The declarations, and a program that uses them.
   call(process.execPath, [join(installed, 'node_modules/typescript/bin/tsc'), '--noEmit', '--strict', '--skipLibCheck', 'false',
@@ -34,23 +33,18 @@ export function packaged() {
   return ['`npm install ./guest/javascript` installs the library, its command, declarations and the interfaces.'];
 }
 
-/** Installs the package as an outsider does, and makes a component with its command. */
-function installedProgram(installed) {
+/** Installs the package as an outsider does, who has a clone, and makes a component with its command. */
+function installedProgram() {
   const folder = join(TARGET, 'outsider');
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const clone = mkdtempSync(join(tmpdir(), 'capspawn-javascript-'));
-  try {
-    cpSync(PACKAGE, clone, { recursive: true, filter: (path) => !path.includes('node_modules') });
-    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
-    writeFileSync(join(folder, 'program.js'), "import { format } from 'node:util';\nconsole.log(format('from a %s', 'package'));\n");
-    call('npm', ['install', clone, '--prefer-offline', '--no-audit', '--no-fund', '--loglevel', 'error'], { cwd: folder });
-    call(join(folder, 'node_modules/.bin/capspawn-javascript'), ['build', 'program.js', '-o', 'program.wasm'], { cwd: folder });
-    return join(folder, 'program.wasm');
-  } finally {
-    rmSync(clone, { recursive: true, force: true });
-    rmSync(join(folder, 'node_modules'), { recursive: true, force: true });
-  }
+  cpSync(PACKAGE, join(folder, 'clone'), { recursive: true, filter: (path) => !path.includes('node_modules') });
+  writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
+  writeFileSync(join(folder, 'program.js'), "import { format } from 'node:util';\nconsole.log(format('from a %s', 'package'));\n");
+  call('npm', ['install', './clone', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel', 'error'], { cwd: folder });
+  call(join(folder, 'node_modules/.bin/capspawn-javascript'), ['build', 'program.js'], { cwd: folder });
+  rmSync(join(folder, 'node_modules'), { recursive: true, force: true });
+  return join(folder, 'program.wasm');
 }
 
 function example(name, args, options, engine) {

@@ -54,6 +54,14 @@ export interface HostFile {
 
 export type Stdio = 'pipe' | 'ignore' | 'inherit' | 'overlapped' | 0 | 1 | 2 | ReadableStream | WritableStream | HostFile | null | undefined;
 
+/** What an `AbortSignal` of any library of declarations is. */
+export interface Abort {
+  readonly aborted: boolean;
+  readonly reason?: any;
+  addEventListener(type: 'abort', listener: (event: any) => void, options?: any): void;
+  removeEventListener(type: 'abort', listener: (event: any) => void, options?: any): void;
+}
+
 export interface CommonOptions {
   /** A directory that the child sees. */
   cwd?: string | { protocol: string; pathname: string };
@@ -72,13 +80,13 @@ export interface SpawnOptions extends CommonOptions {
   stdio?: 'pipe' | 'ignore' | 'inherit' | 'overlapped' | Stdio[];
   /** Accepted: every child has a group of its own. */
   detached?: boolean;
-  signal?: AbortSignal;
+  signal?: Abort;
 }
 
 export interface ExecOptions extends CommonOptions {
   /** The most that is kept of an output, in bytes. Default: 1 MiB. A child that writes more is ended. */
   maxBuffer?: number;
-  signal?: AbortSignal;
+  signal?: Abort;
 }
 
 export interface SyncOptions extends CommonOptions {
