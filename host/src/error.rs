@@ -30,7 +30,7 @@ pub enum ErrorCode {
     /// Arguments, environment or standard input are too large.
     #[error("too big")]
     TooBig,
-    /// The host has no memory for the child.
+    /// The host has no memory for the data of a stream.
     #[error("insufficient memory")]
     InsufficientMemory,
     /// The grant requires a confinement that this host cannot enforce.
@@ -118,7 +118,14 @@ impl From<SpawnError> for ErrorCode {
             }
             SpawnError::InvalidState => Self::InvalidState,
             SpawnError::TooBig => Self::TooBig,
-            SpawnError::OutOfMemory => Self::InsufficientMemory,
+            SpawnError::TooManyLookups => {
+                tracing::warn!("{error}");
+                Self::TooBig
+            }
+            SpawnError::Shortage(shortage) => {
+                tracing::warn!(%shortage, "the host is short of a resource");
+                Self::QuotaExceeded(Quota::HostCapacity)
+            }
             SpawnError::SandboxUnavailable(enforcement) => {
                 tracing::warn!(unmet = %enforcement.unmet(), "this host cannot enforce the sandbox that the grant requires");
                 Self::SandboxUnavailable

@@ -2,7 +2,11 @@
 //! at once and leave its children running.
 
 use anyhow::{Context as _, Result};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The number of the signal on Linux.
+const SIGXFSZ: i32 = 25;
 
 /// A listener for SIGHUP, SIGINT and SIGTERM.
 #[derive(Debug)]
@@ -35,4 +39,14 @@ impl EndSignals {
             _ = self.terminate.recv() => code(15),
         }
     }
+}
+
+/// Makes a write over the limit on the size of files (RLIMIT_FSIZE) an error. By default its signal ends the
+/// command. Holds as long as the process runs.
+pub(crate) fn survive_file_size_limit(runtime: &Runtime) -> Result<()> {
+    let _entered = runtime.enter();
+    let listener = signal(SignalKind::from_raw(SIGXFSZ)).context("cannot handle signals")?;
+    // The handler stays without it.
+    drop(listener);
+    Ok(())
 }

@@ -45,6 +45,10 @@ impl Launcher for Logging {
         Ok(process)
     }
 
+    fn reap_orphans(&self) -> bool {
+        self.native.reap_orphans()
+    }
+
     fn open(&self, scope: Scope, owner: Owner<'_>) {
         self.native.open(scope, owner);
     }

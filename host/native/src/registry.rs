@@ -14,6 +14,7 @@ mod ended;
 mod heap;
 mod holdings;
 mod key;
+mod orphans;
 mod owners;
 mod pump;
 mod rate;
@@ -24,6 +25,7 @@ pub(crate) mod supervisor;
 mod table;
 mod thread;
 mod usage;
+mod workers;
 
 use std::sync::Arc;
 

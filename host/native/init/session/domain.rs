@@ -18,17 +18,20 @@ use super::server::Server;
 use capspawn_raw::syscall::{call, descriptor, exit, number};
 
 const EPERM: i32 = 1;
+const EBADF: i32 = 9;
+const EOPNOTSUPP: i32 = 95;
 const SIGKILL: usize = 9;
 /// The first argument of `kill(2)` for all processes that the caller may signal.
 const ALL_PROCESSES: usize = -1isize as usize;
 
-/// Restricts the process with `ruleset`, which has a scope for signals. `None` unless that has
-/// succeeded: without the scope `kill(-1)` would reach every process of the user.
-pub(super) fn enter(ruleset: Option<&Descriptor>) -> Option<()> {
-    let args = [descriptor(ruleset?.number()), 0, 0, 0, 0, 0];
+/// Restricts the process with `ruleset`, which has a scope for signals. An error number unless that
+/// has succeeded: without the scope `kill(-1)` would reach every process of the user.
+pub(super) fn enter(ruleset: Option<&Descriptor>) -> Result<(), i32> {
+    let ruleset = ruleset.ok_or(EBADF)?;
+    let args = [descriptor(ruleset.number()), 0, 0, 0, 0, 0];
     // SAFETY: the call takes no pointer. The domain belongs to the calling task.
-    unsafe { call(number::LANDLOCK_RESTRICT_SELF, args) }.ok()?;
-    is_scoped().then_some(())
+    unsafe { call(number::LANDLOCK_RESTRICT_SELF, args) }?;
+    if is_scoped() { Ok(()) } else { Err(EOPNOTSUPP) }
 }
 
 /// Returns whether the kernel refuses a signal to the parent, the host, which is outside the domain.

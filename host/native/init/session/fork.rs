@@ -24,15 +24,20 @@ pub(super) fn server<'new, 'old: 'new>(
         Ok(0) => Some(begin(starter, has_domain, control)),
         Ok(_) => None,
         Err(errno) => {
-            let report = Report::Refused {
-                step: None,
-                errno,
-                pid: 0,
-            };
-            let _ = socket::send(control, &report, None);
+            refuse(control, errno);
             None
         }
     }
+}
+
+/// Reports why there is no server at `control`.
+fn refuse(control: &Descriptor, errno: i32) {
+    let report = Report::Refused {
+        step: None,
+        errno,
+        pid: 0,
+    };
+    let _ = socket::send(control, &report, None);
 }
 
 /// Makes a server of the new process.
@@ -51,8 +56,12 @@ fn begin<'new, 'old: 'new>(
         // Outside a session a child drops the privileges itself.
         None => Ok(()),
     };
-    let lacks_domain = || has_domain && domain::enter(starter.child_ruleset.as_ref()).is_none();
-    if is_confined.is_err() || lacks_domain() {
+    let entered = is_confined.and_then(|()| match has_domain {
+        true => domain::enter(starter.child_ruleset.as_ref()),
+        false => Ok(()),
+    });
+    if let Err(errno) = entered {
+        refuse(control, errno);
         exit(1);
     }
     if socket::send(control, &Report::Ready { pid_1: 0 }, None).is_err() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::core::{Core, OnEvent, Settings};
-use super::{Registry, sampler, thread};
+use super::{Registry, orphans, sampler, thread};
 use crate::approval::{Approver, Hooks, Question};
 use crate::event::Event;
 use crate::launch::Launcher;
@@ -185,6 +185,7 @@ impl RegistryBuilder {
         })?;
         let core = thread.core();
         core.handle().spawn(sampler::sample(Arc::clone(core)));
+        core.handle().spawn(orphans::reap(Arc::clone(core)));
         Ok(Registry::new(thread))
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 
 use super::heap::HeapReturn;
 use super::table::{Caps, Entry, GuestKey, Table};
+use super::workers::Workers;
 use crate::approval::Hooks;
 use crate::child::account::{Need, Totals};
 use crate::child::owner::OwnerKey;
@@ -60,6 +61,7 @@ pub(super) struct Settings {
 pub(crate) struct Core {
     handle: Handle,
     launcher: Arc<dyn Launcher>,
+    workers: Workers,
     hooks: Hooks,
     on_event: Option<OnEvent>,
     totals: Arc<Totals>,
@@ -97,6 +99,7 @@ impl Core {
         Self {
             handle: settings.handle,
             launcher: settings.launcher,
+            workers: Workers::default(),
             hooks: settings.hooks,
             on_event: settings.on_event,
             max_entries: settings.max_entries,
@@ -118,6 +121,18 @@ impl Core {
 
     pub(crate) fn launcher(&self) -> &dyn Launcher {
         &*self.launcher
+    }
+
+    /// Does `work`, which may block, off the caller's thread.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Shortage`] if no thread can be started.
+    pub(crate) async fn off_thread<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, SpawnError> {
+        self.workers.run(work).await
     }
 
     /// The embedder's approver and veto.

@@ -18,7 +18,8 @@ use crate::confinement::{Confinement, FsRoot, FsRules, open_resolved};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::grant::file::document::Effect;
 use crate::grant::file::pattern::{Pattern, PatternKind};
-use crate::grant::paths::{self, is_denied, is_under};
+use crate::grant::lookups::Lookups;
+use crate::grant::paths::{self, is_under};
 use crate::grant::suggestion;
 use crate::launch::{Identity, LaunchError, Plan, Stage, StreamFiles, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
@@ -78,12 +79,13 @@ impl Rule {
         &self,
         command: &Command,
         entered: Option<&WorkingDirectory>,
+        lookups: &Lookups,
     ) -> Result<(Plan, Executable), SpawnError> {
         let cwd = match entered {
-            Some(entered) => self.confirm(command.cwd.as_deref(), entered)?,
-            None => self.enter(command.cwd.as_deref())?,
+            Some(entered) => self.confirm(command.cwd.as_deref(), entered, lookups)?,
+            None => self.enter(command.cwd.as_deref(), lookups)?,
         };
-        self.match_args(&command.args, &cwd.path)
+        self.match_args(&command.args, &cwd.path, lookups)
             .map_err(|mismatch| self.denied_argument(command, &mismatch))?;
         self.check_bytes(command)?;
         self.check_arg0(command.arg0.as_deref())?;
@@ -118,7 +120,7 @@ impl Rule {
                 (executable, None)
             }
             Target::Any(view) => {
-                let Found { executable, arg0 } = view.find(&command.program)?;
+                let Found { executable, arg0 } = view.find(&command.program, lookups)?;
                 (executable, Some(arg0))
             }
             Target::Nothing => {
@@ -220,13 +222,14 @@ impl Rule {
         &self,
         args: &[OsString],
         cwd: &Path,
+        lookups: &Lookups,
     ) -> Result<(), Mismatch> {
         matcher::matches(&self.args, args, |pattern, token| {
-            self.accepts(pattern, token, cwd)
+            self.accepts(pattern, token, cwd, lookups)
         })
     }
 
-    fn accepts(&self, pattern: &Pattern, token: &OsStr, cwd: &Path) -> bool {
+    fn accepts(&self, pattern: &Pattern, token: &OsStr, cwd: &Path, lookups: &Lookups) -> bool {
         // A rule that refuses matches options too: what it does not match, another rule may
         // allow.
         let plain = |token: &OsStr| {
@@ -247,7 +250,9 @@ impl Rule {
             PatternKind::Path(path) => {
                 let rest = token.as_bytes().strip_prefix(path.prefix.as_bytes());
                 rest.map(OsStr::from_bytes).is_some_and(|rest| {
-                    plain(rest) && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
+                    plain(rest)
+                        && !rest.is_empty()
+                        && self.is_inside(rest, &path.real, cwd, lookups)
                 })
             }
             // An expression says nothing about what is not text: it allows none of it, and
@@ -259,9 +264,9 @@ impl Rule {
         }
     }
 
-    fn is_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path) -> bool {
-        paths::resolve(cwd, Path::new(path)).is_ok_and(|real| {
-            under.iter().any(|root| real.starts_with(root)) && !is_denied(&real, &self.deny)
+    fn is_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path, lookups: &Lookups) -> bool {
+        lookups.resolve(cwd, Path::new(path)).is_ok_and(|real| {
+            under.iter().any(|root| real.starts_with(root)) && !lookups.is_denied(&real, &self.deny)
         })
     }
 
@@ -269,6 +274,7 @@ impl Rule {
     pub(in crate::grant) fn enter(
         &self,
         requested: Option<&str>,
+        lookups: &Lookups,
     ) -> Result<WorkingDirectory, SpawnError> {
         let named = self.cwd.is_some();
         let path = match (&self.cwd, requested) {
@@ -285,9 +291,10 @@ impl Rule {
             }
             (Some(cwd), None) => cwd.default.real.clone(),
             (Some(cwd), Some(path)) => {
-                let real = paths::resolve(&cwd.default.real, Path::new(path))
+                let real = lookups
+                    .resolve(&cwd.default.real, Path::new(path))
                     .map_err(|_| SpawnError::WorkingDirectoryNotFound)?;
-                if !is_under(&real, &cwd.roots) || is_denied(&real, &self.deny) {
+                if !is_under(&real, &cwd.roots) || lookups.is_denied(&real, &self.deny) {
                     let reason = format!(
                         "{} leads outside `cwd.roots`, or into `fs.deny`",
                         suggestion::escaped(path)
@@ -316,12 +323,13 @@ impl Rule {
         &self,
         requested: Option<&str>,
         entered: &WorkingDirectory,
+        lookups: &Lookups,
     ) -> Result<WorkingDirectory, SpawnError> {
         let outside = match &self.cwd {
             Some(cwd) => !is_under(&entered.path, &cwd.roots),
             None => requested.is_some(),
         };
-        if outside || is_denied(&entered.path, &self.deny) {
+        if outside || lookups.is_denied(&entered.path, &self.deny) {
             let reason = format!(
                 "{} is not in the `cwd.roots` of both grants",
                 entered.path.display()

@@ -23,6 +23,7 @@ use super::path_error::PathError;
 use super::roots::Root;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::owners::roots::{Reach, reach};
+use crate::sandbox::sys::linux::reaper::reap_ending;
 use crate::sandbox::sys::linux::spawner::Spawner;
 
 /// How long the process that holds the user namespace may take to make it.
@@ -102,7 +103,7 @@ fn id_map(spawner: &Spawner, common: u32, owner: u32) -> io::Result<File> {
         File::open(file("ns/user"))
     });
     drop(ours);
-    process.wait();
+    reap_ending(process);
     map
 }
 

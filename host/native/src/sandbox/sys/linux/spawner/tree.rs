@@ -12,8 +12,9 @@
 
 use std::io;
 
-use rustix::process::{kill_process_group, pidfd_send_signal};
+use rustix::process::{Pid, kill_process_group, pidfd_send_signal};
 
+use super::marks::Mark;
 use super::rlimits::MemoryLimit;
 use crate::launch::TreeCounters;
 use crate::sandbox::sys::linux::cgroup::{Entry, Leaf};
@@ -27,14 +28,14 @@ use crate::status::Signal;
 pub(crate) struct Tree {
     /// Given back when the tree is dropped, which is after its leader was reaped.
     cgroup: Option<Leaf>,
-    mark: Option<u64>,
+    mark: Option<Mark>,
     /// The server whose domain the tree is in. It is another's when the tree is dropped.
     server: Option<Claimed>,
 }
 
 impl Tree {
     /// Returns a tree that is to be in `cgroup` and to have `mark`.
-    pub(crate) fn new(cgroup: Option<Leaf>, mark: Option<u64>) -> Self {
+    pub(crate) fn new(cgroup: Option<Leaf>, mark: Option<Mark>) -> Self {
         Self {
             cgroup,
             mark,
@@ -59,7 +60,14 @@ impl Tree {
 
     /// Returns the limit on file locks of all processes of the tree.
     pub(crate) fn mark(&self) -> Option<u64> {
-        self.mark
+        self.mark.as_ref().map(Mark::number)
+    }
+
+    /// Notes the leader, once it has started.
+    pub(crate) fn set_leader(&self, leader: Pid) {
+        if let Some(mark) = &self.mark {
+            mark.set_leader(leader);
+        }
     }
 
     /// Returns the tree once its leader has started: in the domain of `server`, where that has one.
