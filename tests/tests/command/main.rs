@@ -13,5 +13,6 @@ mod harness;
 mod lifetime;
 mod nonblocking;
 mod refusals;
+mod shortages;
 #[path = "../support/mod.rs"]
 mod support;

@@ -32,7 +32,7 @@ const LAYERS: [(&str, &[&[&str]]); 1] = [(
         &["sandbox"],
         &["launch"],
         &["confinement"],
-        &["limits", "status", "streams"],
+        &["limits", "shortage", "status", "streams"],
     ],
 )];
 
