@@ -28,7 +28,9 @@ fn main() {
     let guests = root.join("target/guests");
     fs::create_dir_all(&guests).expect("the target directory is writable");
 
-    println!("cargo::rerun-if-changed={}", root.join("wit").display());
+    for shared in ["wit", "guest/rust/src", "guest/rust/Cargo.toml"] {
+        println!("cargo::rerun-if-changed={}", root.join(shared).display());
+    }
     let mut built = Vec::new();
     let toolchain = Toolchain::find();
     for workspace in WORKSPACES.map(|name| root.join(name)) {

@@ -1,7 +1,8 @@
-//! The bindings that all examples share, generated from the WIT.
+//! The bindings of the examples that use the interface itself, generated from the WIT.
 //!
-//! Your component needs the same: a copy of `wit/p2`, the crates `wit-bindgen` and
-//! `wasip2`, and this macro call. The rest of this file is only for the examples.
+//! Most components need the crate `capspawn-guest` and nothing of this. A component with bindings of
+//! its own needs a copy of `wit/p2`, the crates `wit-bindgen` and `wasip2`, and this macro call. The
+//! rest of this file is only for the examples.
 
 mod bindings {
     wit_bindgen::generate!({

@@ -14,7 +14,11 @@ use std::process::Command;
 
 /// The sources of the program and of the shared library. The build script runs again when one
 /// of them changes.
-const SOURCES: [&str; 2] = ["init", "raw/src"];
+const SOURCES: [&str; 2] = ["init", SHARED];
+
+/// The sources of the shared library. A link to `raw/src`: Cargo leaves a crate in a folder of
+/// another one out of that one's archive.
+const SHARED: &str = "init/raw";
 
 /// The flags for both: small code, no unwinding, and no overflow checks, whose failure the
 /// program could not report. Warnings are `.ci/run`'s concern: a newer compiler has new ones.
@@ -42,7 +46,7 @@ fn main() {
     let out = PathBuf::from(variable("OUT_DIR"));
     let shared = out.join("libcapspawn_raw.rlib");
     let mut raw = rustc("capspawn_raw", "rlib", &shared);
-    build(raw.arg("raw/src/lib.rs"));
+    build(raw.arg(format!("{SHARED}/lib.rs")));
     let mut dependency = OsString::from("capspawn_raw=");
     dependency.push(&shared);
     let mut init = rustc("capspawn_init", "bin", &out.join("capspawn-init"));

@@ -132,6 +132,12 @@ impl ProcessCtx {
         }
     }
 
+    /// Returns the guest's number, by which [`Event::guest`](crate::Event::guest) and the log
+    /// name it. No other guest of the registry has it.
+    pub fn guest_id(&self) -> u64 {
+        self.guest.id()
+    }
+
     /// Returns the children that the guest still runs, without those that it
     /// detached.
     pub fn live(&self) -> Vec<ChildInfo> {

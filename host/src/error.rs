@@ -103,8 +103,8 @@ impl From<io::Error> for ErrorCode {
 }
 
 impl From<SpawnError> for ErrorCode {
-    /// Reduces an error to what the guest may know. The reason of a denial is in
-    /// the registry's event. What only the operator can mend is logged here.
+    /// Reduces an error to what the guest may know. The operator sees the rest in the
+    /// registry's event and its record in the log, whose number is bounded.
     fn from(error: SpawnError) -> Self {
         match error {
             SpawnError::Denied(denial) => Self::AccessDenied(denial.item),
@@ -112,27 +112,14 @@ impl From<SpawnError> for ErrorCode {
             SpawnError::NoEntry => Self::NoEntry,
             SpawnError::NotExecutable => Self::NotExecutable,
             SpawnError::WorkingDirectoryNotFound => Self::WorkingDirectoryNotFound,
-            SpawnError::InvalidArgument(reason) => {
-                tracing::debug!(reason, "invalid spawn request");
-                Self::InvalidArgument
-            }
+            SpawnError::InvalidArgument(_) => Self::InvalidArgument,
             SpawnError::InvalidState => Self::InvalidState,
             SpawnError::TooBig => Self::TooBig,
-            SpawnError::TooManyLookups => {
-                tracing::warn!("{error}");
-                Self::TooBig
-            }
-            SpawnError::Shortage(shortage) => {
-                tracing::warn!(%shortage, "the host is short of a resource");
-                Self::QuotaExceeded(Quota::HostCapacity)
-            }
-            SpawnError::SandboxUnavailable(enforcement) => {
-                tracing::warn!(unmet = %enforcement.unmet(), "this host cannot enforce the sandbox that the grant requires");
-                Self::SandboxUnavailable
-            }
+            SpawnError::TooManyLookups => Self::TooBig,
+            SpawnError::Shortage(_) => Self::QuotaExceeded(Quota::HostCapacity),
+            SpawnError::SandboxUnavailable(_) => Self::SandboxUnavailable,
             SpawnError::Shutdown => Self::Other(Some("the host is shutting down".to_owned())),
             SpawnError::Launch(error) => {
-                tracing::error!(%error, "launch failed");
                 Self::Other(Some(format!("the host failed while {}", error.stage)))
             }
             SpawnError::Unsupported => Self::Unsupported,

@@ -95,10 +95,10 @@ pub mod p3;
 
 pub use capspawn_native::launch::FileAccess;
 pub use capspawn_native::{
-    Answer, Approver, Captured, Child, ChildInfo, Command, Denial, DeniedItem, Event, EventKind,
-    ExitStatus, FileMode, Grant, GrantError, Grants, Guest, KillReason, Question, Quota,
-    Redirection, RedirectionTarget, Registry, RegistryBuilder, Signal, SpawnError, Stdin, Stdio,
-    Waiter,
+    Answer, Approver, Captured, Child, ChildInfo, Command, Cut, Denial, DeniedBy, DeniedItem,
+    Event, EventKind, ExitStatus, FileMode, Grant, GrantError, Grants, Guest, KillReason, Question,
+    Quota, Redirection, RedirectionTarget, Registry, RegistryBuilder, Signal, SpawnError, Stdin,
+    Stdio, Waiter,
 };
 pub use ctx::{
     MAX_OPTIONS_BYTES, Process, ProcessCtx, ProcessCtxBuilder, ProcessCtxView, ProcessView,

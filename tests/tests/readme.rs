@@ -26,7 +26,7 @@ fn page(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The README, and the pages that it links to.
+/// The README, the pages that it links to, and those of the libraries for components.
 fn pages() -> Vec<PathBuf> {
     let entries = fs::read_dir(root().join("host")).expect("the plugin's folder");
     let mut pages: Vec<_> = entries
@@ -34,7 +34,8 @@ fn pages() -> Vec<PathBuf> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
         .collect();
     assert!(!pages.is_empty(), "no pages below host");
-    pages.push(root().join("README.md"));
+    let more = ["README.md", "guest/README.md", "guest/rust/README.md"];
+    pages.extend(more.map(|page| root().join(page)));
     pages
 }
 
@@ -268,6 +269,10 @@ fn the_limits_are_the_constants() {
         (
             "Output, arguments and input that the host holds, together",
             size(limits::DEFAULT_MAX_HELD_BYTES),
+        ),
+        (
+            "Descriptors that the host holds, together",
+            "3/4 of its own limit".to_owned(),
         ),
         (
             "Receipts of ended children that made room",

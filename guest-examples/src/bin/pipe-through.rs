@@ -5,49 +5,24 @@
 //! The streams may have any length; memory use is constant. The pipes are the only
 //! buffers, so a slow reader slows the program, and the program slows the writer.
 
-use guest_examples::spawn::Child;
-use guest_examples::types::{ExitStatus, SpawnOptions, Stdin, Stdio};
-use guest_examples::{Link, connect, ending, exit, reason};
-use wasip2::cli::{stdin, stdout};
+use capspawn_guest::{Command, Stdio, exit};
 
 fn main() {
     let mut args = std::env::args().skip(1);
     let program = args.next().expect("usage: pipe-through PROGRAM [ARGS]...");
-    let args: Vec<String> = args.collect();
 
-    // Standard error stays captured, and is printed at the end.
-    let options = SpawnOptions::new();
-    options.set_stdin(&Stdin::Piped);
-    options.set_stdout(Stdio::Piped);
-    let child = match Child::spawn(&program, &args, Some(&options)) {
-        Ok(child) => child,
-        Err(error) => {
-            eprintln!("pipe-through: {program}: {}", reason(&error));
-            exit(1);
-        }
-    };
-
-    let input = Link {
-        from: stdin::get_stdin(),
-        to: child.take_stdin().expect("piped, and not taken before"),
-    };
-    let output = Link {
-        from: child.take_stdout().expect("piped, and not taken before"),
-        to: stdout::get_stdout(),
-    };
-    if let Err(error) = connect(vec![input], output) {
-        eprintln!("pipe-through: {program}: {error}");
-        exit(1);
-    }
-
-    // The output has ended. The program has too, or will soon.
-    let status = child.wait(None);
-    let (_, stderr) = child.captured(0, 0);
-    eprint!("{}", String::from_utf8_lossy(&stderr.data));
+    // Standard output and standard error are inherited too, which is the default of `status`.
+    // While it waits, the library copies in both directions, so that no full pipe blocks.
+    let status = Command::new(&program)
+        .args(args)
+        .stdin(Stdio::inherit())
+        .status();
     match status {
-        Some(ExitStatus::Exited(code)) => exit((code & 0xff) as u8),
-        Some(other) => eprintln!("pipe-through: {program} {}", ending(other)),
-        None => unreachable!("without a timeout it waits for the end"),
+        Ok(status) => match status.code() {
+            Some(code) => exit(code),
+            None => eprintln!("pipe-through: {program}: {status}"),
+        },
+        Err(error) => eprintln!("pipe-through: {program}: {error}"),
     }
     exit(1);
 }

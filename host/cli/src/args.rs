@@ -31,7 +31,7 @@ Example:
 const RUN_ABOUT: &str = "Run a component with the commands that a grant allows";
 
 const RUN_LONG_ABOUT: &str = "\
-Run a component (a `wasi:cli` command) with the commands that a grant allows.
+Run a component (a `wasi:cli` command of version 0.2 or 0.3) with the commands that a grant allows.
 
 The component gets this command's standard streams, the arguments after `--`, and the directories \
 and variables of --dir and --env. It has no network. The programs that it starts get none of these: \
@@ -49,9 +49,10 @@ Exit codes:
 
 Files:
   GRANTS      TOML, described in the README. A component without a section in it may run nothing.
-  EVENTS      One JSON object a line: event (spawn, denied, quota, failed, detached, attached,
-              exit), time, component, command, args; an exit also has the status and the bytes
-              of each stream.
+  EVENTS      One JSON object a line: event (spawn, approved, denied, quota, failed, suppressed,
+              lost, detached, attached, exit), time, component, tenant, guest, command, args; an exit
+              also has the status and the bytes of each stream. Long requests are cut. It may be a
+              pipe: events that cannot be written at once are lost, and counted.
   wasmtime's cache directory keeps compiled components: the first run of a large component
   takes seconds, the next one does not.
 
@@ -157,15 +158,24 @@ pub(crate) struct RunArgs {
     /// Ask on the terminal about commands with `decision = "ask"`; without this they are denied
     ///
     /// The question shows the program, its arguments and its confinement. `y` starts the program;
-    /// `a` also allows the same request later in this run. Any other line, no answer within a
-    /// minute, or no terminal (/dev/tty) denies the request.
+    /// `a` also allows the same request later in this run: with the same arguments, directory, names
+    /// of variables and standard input. Any other line, no answer within a minute, or no terminal
+    /// (/dev/tty) denies the request.
     #[arg(long, requires = "grants", help_heading = "Commands of the component")]
     pub(crate) ask: bool,
 
     /// A directory that the component itself may read and write, as GUEST or under the same path
+    ///
+    /// With `:ro` at the end it may only read it. If capspawn runs as root, the files that the
+    /// component makes there belong to the user and group of `--run-as`, as those of its children
+    /// do, so that both can change them. Where the file system does not support that, a message
+    /// states it.
+    ///
+    /// One that it may write must not contain a program that the grant names: the component could
+    /// replace it.
     #[arg(
         long = "dir",
-        value_name = "HOST[::GUEST]",
+        value_name = "HOST[::GUEST][:ro]",
         help_heading = "Resources of the component"
     )]
     pub(crate) dirs: Vec<DirMapping>,
@@ -190,14 +200,14 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) timeout: Option<Duration>,
 
-    /// Append every spawn, denial, quota refusal, failed start, detach, attach and exit to FILE
+    /// Append every spawn, approval, denial, quota refusal, failed start, detach, attach and exit to FILE
     #[arg(long, value_name = "FILE", help_heading = "Events")]
     pub(crate) events: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) sandbox: SandboxArgs,
 
-    /// The component, a file that exports `wasi:cli/run`
+    /// The component, a file that exports `wasi:cli/run`, version 0.2 or 0.3
     #[arg(value_name = "GUEST.wasm")]
     pub(crate) guest: PathBuf,
 
@@ -324,19 +334,26 @@ impl RunAsArgs {
 pub(crate) struct DirMapping {
     pub(crate) host: String,
     pub(crate) guest: String,
+    pub(crate) read_only: bool,
 }
 
 impl FromStr for DirMapping {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // `a::ro` names the guest's directory `ro`.
+        let without = text.strip_suffix(":ro").filter(|it| !it.ends_with(':'));
+        let text = without.unwrap_or(text);
         let (host, guest) = text.split_once("::").unwrap_or((text, text));
         if host.is_empty() || guest.is_empty() {
-            return Err("expected HOST or HOST::GUEST, and neither may be empty");
+            return Err(
+                "expected HOST or HOST::GUEST, with or without `:ro`, and neither may be empty",
+            );
         }
         Ok(Self {
             host: host.to_owned(),
             guest: guest.to_owned(),
+            read_only: without.is_some(),
         })
     }
 }
@@ -410,14 +427,20 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_may_have_another_name_in_the_guest() {
-        let mapping = |host: &str, guest: &str| DirMapping {
+    fn a_directory_may_have_another_name_in_the_guest_and_be_read_only() {
+        let mapping = |host: &str, guest: &str, read_only| DirMapping {
             host: host.into(),
             guest: guest.into(),
+            read_only,
         };
-        assert_eq!("a".parse(), Ok(mapping("a", "a")));
-        assert_eq!("/a::/b".parse(), Ok(mapping("/a", "/b")));
-        for bad in ["", "::", "a::", "::b"] {
+        assert_eq!("a".parse(), Ok(mapping("a", "a", false)));
+        assert_eq!("/a::/b".parse(), Ok(mapping("/a", "/b", false)));
+        assert_eq!("a:ro".parse(), Ok(mapping("a", "a", true)));
+        assert_eq!("/a::/b:ro".parse(), Ok(mapping("/a", "/b", true)));
+        // A directory of that name.
+        assert_eq!("a::ro".parse(), Ok(mapping("a", "ro", false)));
+        assert_eq!("a:ro::b".parse(), Ok(mapping("a:ro", "b", false)));
+        for bad in ["", "::", "a::", "::b", ":ro", "::b:ro"] {
             assert!(bad.parse::<DirMapping>().is_err(), "{bad:?}");
         }
     }

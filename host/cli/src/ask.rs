@@ -1,6 +1,7 @@
 //! `--ask`: the operator decides at the terminal on commands with `decision = "ask"`.
 
-use std::fmt::{self, Debug, Write as _};
+use std::ffi::OsStr;
+use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::pin::Pin;
@@ -13,6 +14,7 @@ use rustix::io::Errno;
 use rustix::termios::{QueueSelector, tcflush};
 use tokio::sync::oneshot;
 
+use crate::confinement;
 use crate::output::quoted;
 
 /// How often an open question checks whether it was withdrawn: 100 ms.
@@ -119,7 +121,7 @@ fn text(question: &Question) -> String {
 
 fn describe(question: &Question, text: &mut String) -> fmt::Result {
     let rules = &question.confinement;
-    let component = quoted(&question.component);
+    let component = quoted(&*question.component);
     writeln!(text, "{RESET}capspawn: {component} requests a program")?;
     writeln!(text, "  command    {}", quoted(&question.command))?;
     writeln!(text, "  program    {}", quoted(&question.program))?;
@@ -129,7 +131,11 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
     }
     writeln!(text, "  directory  {}", quoted(&question.cwd))?;
     writeln!(text, "  variables  {}", list(&question.env_names))?;
-    writeln!(text, "  input      {} bytes", question.stdin_bytes)?;
+    match (question.stdin_piped, question.stdin_bytes) {
+        (true, _) => writeln!(text, "  input      piped: the component writes it later")?,
+        (false, 0) => writeln!(text, "  input      none")?,
+        (false, bytes) => writeln!(text, "  input      {bytes} bytes")?,
+    }
     for redirection in &question.redirections {
         let (stream, target) = (redirection.stream, target(&redirection.target));
         writeln!(text, "  {stream:<10} {target}")?;
@@ -144,9 +150,21 @@ fn describe(question: &Question, text: &mut String) -> fmt::Result {
         let network = rules.network;
         writeln!(text, "  sandbox    {sandbox}")?;
         writeln!(text, "  network    {network}")?;
-        writeln!(text, "  reads      {}", list(&rules.fs.read))?;
-        writeln!(text, "  writes     {}", list(&rules.fs.write))?;
-        writeln!(text, "  denies     {}", list(&rules.fs.deny))?;
+        writeln!(
+            text,
+            "  reads      {}",
+            list(&confinement::written(&rules.fs.read))
+        )?;
+        writeln!(
+            text,
+            "  writes     {}",
+            list(&confinement::written(&rules.fs.write))
+        )?;
+        writeln!(
+            text,
+            "  denies     {}",
+            list(&confinement::written(&rules.fs.deny))
+        )?;
     }
     // Repeats the program: a long list may have scrolled its line off the screen.
     let arguments = question.argv.len().saturating_sub(1);
@@ -173,7 +191,7 @@ fn target(target: &RedirectionTarget) -> String {
     }
 }
 
-fn list<T: Debug>(items: &[T]) -> String {
+fn list<T: AsRef<OsStr>>(items: &[T]) -> String {
     if items.is_empty() {
         return "none".to_owned();
     }
@@ -197,6 +215,7 @@ mod tests {
             argv: vec!["git".into(), "push".into()],
             cwd: "/srv".into(),
             env_names: vec!["GIT_AUTHOR_DATE".into()],
+            stdin_piped: false,
             stdin_bytes: 3,
             redirections: vec![Redirection {
                 stream: "stdout",

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use anyhow::Result;
 use capspawn_native::Grant;
+use capspawn_native::escape::quoted;
 use serde_json::{Value, json};
 
 use crate::args::CheckArgs;
@@ -14,7 +15,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<u8> {
     let grants = load::grants(&args.file, args.run_as.identity())?;
     if args.json {
         let components: Vec<Value> = grants.components().map(|grant| object(&grant)).collect();
-        output::print(&format!("{:#}\n", json!({ "components": components })))?;
+        output::print_json(&json!({ "components": components }))?;
         return Ok(0);
     }
     let mut text = String::new();
@@ -33,8 +34,8 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
     let (live, total) = (quotas.max_live, quotas.max_total);
     write!(
         text,
-        "{:?}: at most {live} children at once, {total} in total",
-        grant.component()
+        "{}: at most {live} children at once, {total} in total",
+        quoted(grant.component())
     )?;
     if let Some(rate) = quotas.rate {
         write!(text, ", {} in {:?}", rate.count, rate.per)?;
@@ -49,12 +50,12 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
         quotas.max_held_descriptors
     )?;
     for command in grant.commands() {
-        write!(text, "  {} {:?}", command.decision, command.name)?;
+        write!(text, "  {} {}", command.decision, quoted(&command.name))?;
         if let Some(program) = &command.program {
             write!(text, " = {}", program.display())?;
         }
         for argument in &command.fixed {
-            write!(text, " {argument:?}")?;
+            write!(text, " {}", quoted(argument))?;
         }
         for pattern in &command.args {
             write!(text, " {pattern}")?;

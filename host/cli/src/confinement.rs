@@ -15,6 +15,6 @@ pub(crate) fn fs(rules: &FsRules) -> Value {
 }
 
 /// Returns the paths as the grant writes them.
-fn written(roots: &[FsRoot]) -> Vec<&Path> {
+pub(crate) fn written(roots: &[FsRoot]) -> Vec<&Path> {
     roots.iter().map(|root| root.written.as_path()).collect()
 }

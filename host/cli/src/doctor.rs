@@ -24,12 +24,10 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
     if let Some(shortage) = report.shortage() {
         bail!("the sandbox of this host cannot be tested now: {shortage}");
     }
-    let text = if args.json {
-        format!("{:#}\n", object(&report, run_as))
-    } else {
-        table(&report, run_as)?
-    };
-    output::print(&text)?;
+    match args.json {
+        true => output::print_json(&object(&report, run_as))?,
+        false => output::print(&table(&report, run_as)?)?,
+    }
     Ok(if report.admits(Sandbox::Required) {
         0
     } else {

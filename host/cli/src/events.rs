@@ -1,21 +1,21 @@
 //! What the operator sees of a run: a file of events, and a note on standard error
 //! about the first refusal.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, Result};
 use capspawn::{Event, EventKind};
+use capspawn_native::escape::quoted_list;
 
-use crate::output::{note, quoted};
+use crate::event_file::EventFile;
+use crate::output::note;
 
 /// The receiver of the registry's events, which arrive on its threads.
 #[derive(Debug)]
 pub(crate) struct Events {
-    file: Option<Mutex<File>>,
+    file: Option<Mutex<EventFile>>,
     /// Whether a failed write has been reported.
     has_failed: AtomicBool,
     /// Whether a refusal has been reported.
@@ -27,7 +27,7 @@ impl Events {
     /// Opens `file` for appending. `has_grants` is whether the run has a grant file.
     pub(crate) fn new(file: Option<&Path>, has_grants: bool) -> Result<Self> {
         let open = |path: &Path| {
-            let file = OpenOptions::new().create(true).append(true).open(path);
+            let file = EventFile::open(path);
             file.with_context(|| format!("cannot write events to {}", path.display()))
         };
         Ok(Self {
@@ -38,30 +38,34 @@ impl Events {
         })
     }
 
-    /// Writes one event to the file, and a note if it is the first refusal.
+    /// Writes one event to the file, and a note if it is the first refusal. It waits for no
+    /// reader: an event that cannot be written now is lost and counted.
     pub(crate) fn record(&self, event: &Event) {
-        if let Some(file) = &self.file {
-            // One write for each line, so that other writers of the file do not split it.
-            let written = serde_json::to_vec(event)
-                .map_err(Into::into)
-                .and_then(|mut line| {
-                    line.push(b'\n');
-                    let mut file = file
-                        .lock()
-                        .unwrap_or_else(std::sync::PoisonError::into_inner);
-                    file.write_all(&line)
-                });
-            if let Err(error) = written
-                && !self.has_failed.swap(true, Ordering::Relaxed)
-            {
-                note(&format!("cannot write to the file of --events: {error}"));
-            }
+        if let Some(Err(error)) = self.file().map(|mut file| file.write(event))
+            && !self.has_failed.swap(true, Ordering::Relaxed)
+        {
+            note(&format!("cannot write to the file of --events: {error}"));
         }
-        if let Some(reason) = refusal(event, self.has_grants)
+        if let Some(lines) = refusal(event, self.has_grants)
             && !self.has_refused.swap(true, Ordering::Relaxed)
         {
-            note(&reason);
+            lines.iter().for_each(|line| note(line));
         }
+    }
+
+    /// Writes what is left to write, and reports how many events were lost.
+    pub(crate) fn finish(&self) {
+        let lost = self.file().map_or(0, |mut file| file.finish());
+        if lost > 0 {
+            note(&format!(
+                "{lost} events are missing in the file of --events"
+            ));
+        }
+    }
+
+    fn file(&self) -> Option<MutexGuard<'_, EventFile>> {
+        let file = self.file.as_ref()?.lock();
+        Some(file.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -70,7 +74,7 @@ const NO_SANDBOX: &str = "the sandbox that the grant requires is unavailable";
 
 /// Returns the note about a refusal: one line, and a second one if there is something
 /// to do next.
-fn refusal(event: &Event, has_grants: bool) -> Option<String> {
+fn refusal(event: &Event, has_grants: bool) -> Option<Vec<String>> {
     let (verb, reason, next) = match &event.kind {
         EventKind::Denied {
             item,
@@ -104,60 +108,81 @@ fn refusal(event: &Event, has_grants: bool) -> Option<String> {
         }
         _ => return None,
     };
-    let mut text = format!("{} {} {verb}: {reason}", event.component, request(event));
+    let mut first = format!("{} {} {verb}: {reason}", event.component, request(event));
     if !has_grants {
-        text.push_str("; no --grants FILE was given, so every request is denied");
+        first.push_str("; no --grants FILE was given, so every request is denied");
     }
-    if let Some(next) = next {
-        text.push_str("\ncapspawn: ");
-        text.push_str(&next);
-    }
-    Some(text)
+    Some(std::iter::once(first).chain(next).collect())
 }
 
 /// Returns the request as a quoted list, since the guest chose its strings.
 fn request(event: &Event) -> String {
     let request: Vec<_> = std::iter::once(&event.command).chain(&event.args).collect();
-    quoted(request)
+    let mut text = quoted_list(&request).to_string();
+    if let Some(cut) = &event.command_cut {
+        text += &format!(", a name of {} bytes,", cut.bytes);
+    }
+    if let Some(cut) = &event.args_cut {
+        text += &format!(
+            " and more, {} arguments of {} bytes in all,",
+            cut.count, cut.bytes
+        );
+    }
+    text
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use capspawn_native::SpawnError;
+    use capspawn_native::launch::Request;
     use capspawn_native::sandbox::{Confinement, Enforcement};
 
     use super::*;
 
-    fn note(kind: EventKind, has_grants: bool) -> Option<String> {
-        let event = Event {
-            kind,
-            time: SystemTime::UNIX_EPOCH,
-            component: "exec".into(),
-            command: "git".into(),
-            arg0: None,
-            args: vec!["push".into()],
-            raw_args: Vec::new(),
+    fn note_on(args: &[&str], kind: EventKind, has_grants: bool) -> Option<String> {
+        let request = Request {
+            program: "git".to_owned(),
+            args: args.iter().map(ToString::to_string).collect(),
+            ..Request::default()
         };
-        refusal(&event, has_grants)
+        let event = Event::new(kind, "exec".into(), "".into(), 1).about(&request);
+        Some(refusal(&event, has_grants)?.join("\n"))
     }
 
-    #[test]
-    fn a_note_names_the_request_the_reason_and_what_to_do_next() {
-        let denied = |would_allow: Option<&str>| EventKind::Denied {
+    fn note(kind: EventKind, has_grants: bool) -> Option<String> {
+        note_on(&["push"], kind, has_grants)
+    }
+
+    fn denied(would_allow: Option<&str>) -> EventKind {
+        EventKind::Denied {
+            by: "grant",
             item: "argument".into(),
             reason: "no rule matches".into(),
             nearest: None,
             would_allow: would_allow.map(str::to_owned),
-        };
+        }
+    }
+
+    #[test]
+    fn a_note_names_the_request_the_reason_and_what_to_do_next() {
         let first = r#"exec ["git", "push"] denied (argument): no rule matches"#;
         assert_eq!(note(denied(None), true).as_deref(), Some(first));
         let note_without_grants = note(denied(None), false).expect("a note");
         assert!(note_without_grants.contains("no --grants FILE was given"));
         let with_line = note(denied(Some("args = [\"push\"]")), true).expect("a note");
-        let next = "\ncapspawn: the grant would allow it with: args = [\"push\"]";
+        let next = "\nthe grant would allow it with: args = [\"push\"]";
         assert_eq!(with_line, format!("{first}{next}"));
+    }
+
+    #[test]
+    fn a_note_on_a_long_request_is_short_and_gives_its_length() {
+        let long = "x".repeat(1 << 20);
+        let text = note_on(&[&long, "y"], denied(None), true).expect("a note");
+        assert!(text.len() < 2048, "{}", text.len());
+        assert!(
+            text.contains("2 arguments of 1048577 bytes in all"),
+            "{text}"
+        );
     }
 
     #[test]

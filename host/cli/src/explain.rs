@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use capspawn_native::{Command, Decision};
-use serde_json::json;
 
 use crate::args::ExplainArgs;
 use crate::{load, output};
@@ -27,7 +26,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
 
     let explanation = grants.component(&args.component).explain(&request);
     if args.json {
-        output::print(&format!("{:#}\n", json!(explanation)))?;
+        output::print_json(&explanation)?;
     } else {
         output::print(&explanation.to_string())?;
     }

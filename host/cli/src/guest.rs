@@ -1,13 +1,16 @@
 //! The data of the store, and one run of a component.
 
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+
 use anyhow::{Context as _, Result, anyhow};
 use capspawn::{ProcessCtx, ProcessCtxView, ProcessView};
+use capspawn_native::sandbox::NativeLauncher;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreLimits};
-use wasmtime_wasi::p2::bindings::CommandPre;
-use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2, p3};
 
-use crate::args::RunArgs;
+use crate::args::{DirMapping, RunArgs};
 use crate::streams::{Input, Output};
 use crate::{bounds, output};
 
@@ -55,7 +58,7 @@ impl ProcessView for State {
 /// Returns the component's WASI context: the standard streams, its arguments, the
 /// variables and directories that the options name, clocks and random numbers. No
 /// network.
-pub(crate) fn wasi(args: &RunArgs) -> Result<WasiCtx> {
+pub(crate) fn wasi(args: &RunArgs, launcher: &NativeLauncher) -> Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     wasi.stdin(Input::default())
         .stdout(Output::Stdout)
@@ -67,24 +70,94 @@ pub(crate) fn wasi(args: &RunArgs) -> Result<WasiCtx> {
         wasi.env(&variable.name, &variable.value);
     }
     for dir in &args.dirs {
-        wasi.preopened_dir(&dir.host, &dir.guest, FsPerms::ReadWrite)
-            .map_err(anyhow::Error::from)
+        preopen(&mut wasi, dir, launcher, args.grants.is_some())
             .with_context(|| format!("cannot open the directory {} of --dir", dir.host))?;
     }
     Ok(wasi.build())
 }
 
-/// Links the component with WASI and `capspawn:process`.
-pub(crate) fn link(engine: &Engine, component: &Component) -> Result<CommandPre<State>> {
+/// Gives the component a directory.
+fn preopen(
+    wasi: &mut WasiCtxBuilder,
+    dir: &DirMapping,
+    launcher: &NativeLauncher,
+    has_children: bool,
+) -> Result<()> {
+    if dir.read_only {
+        wasi.preopened_dir(&dir.host, &dir.guest, FsPerms::ReadOnly)?;
+        return Ok(());
+    }
+    // First by its own path, for a clear error.
+    std::fs::read_dir(&dir.host)?;
+    let shared = match launcher.shared_directory(Path::new(&dir.host)) {
+        Ok(shared) => shared,
+        Err(error) if has_children => {
+            output::note(&format!(
+                "{}: files that the component makes there belong to root, and the programs that it starts cannot \
+                 change them ({error}): use a directory on ext4, XFS, Btrfs or tmpfs",
+                dir.host
+            ));
+            None
+        }
+        Err(_) => None,
+    };
+    let path = match &shared {
+        Some(shared) => format!("/proc/self/fd/{}", shared.as_raw_fd()),
+        None => dir.host.clone(),
+    };
+    wasi.preopened_dir(path, &dir.guest, FsPerms::ReadWrite)?;
+    Ok(())
+}
+
+/// A linked component, by the version of `wasi:cli/run` that it exports. Its imports may be
+/// of both versions.
+pub(crate) enum Command {
+    P2(p2::bindings::CommandPre<State>),
+    P3(p3::bindings::CommandPre<State>),
+}
+
+impl Command {
+    fn engine(&self) -> &Engine {
+        match self {
+            Self::P2(command) => command.engine(),
+            Self::P3(command) => command.engine(),
+        }
+    }
+
+    async fn call(&self, store: &mut Store<State>) -> wasmtime::Result<Result<(), ()>> {
+        match self {
+            Self::P2(command) => {
+                let command = command.instantiate_async(&mut *store).await?;
+                command.wasi_cli_run().call_run(store).await
+            }
+            Self::P3(command) => {
+                let command = command.instantiate_async(&mut *store).await?;
+                let call = async |store: &_| command.wasi_cli_run().call_run(store).await;
+                store.run_concurrent(call).await?
+            }
+        }
+    }
+}
+
+/// Links the component with WASI and `capspawn:process`, in their versions 0.2 and 0.3.
+pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Command> {
     let mut linker = Linker::new(engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker).map_err(anyhow::Error::from)?;
-    capspawn::p2::add_to_linker(&mut linker).map_err(anyhow::Error::from)?;
+    p2::add_to_linker_async(&mut linker)
+        .and_then(|()| p3::add_to_linker(&mut linker))
+        .and_then(|()| capspawn::p2::add_to_linker(&mut linker))
+        .and_then(|()| capspawn::p3::add_to_linker(&mut linker))
+        .map_err(anyhow::Error::from)?;
     let linked = linker.instantiate_pre(component).map_err(|error| {
         anyhow!("the component imports something that capspawn does not provide: {error:#}")
     })?;
-    CommandPre::new(linked).map_err(|_| {
-        anyhow!("the component is a library: a command exports wasi:cli/run (version 0.2)")
-    })
+    // A component that exports both versions is written for the newer one.
+    if let Ok(command) = p3::bindings::CommandPre::new(linked.clone()) {
+        return Ok(Command::P3(command));
+    }
+    let command = p2::bindings::CommandPre::new(linked).map_err(|_| {
+        anyhow!("the component is a library: a command exports wasi:cli/run, version 0.2 or 0.3")
+    })?;
+    Ok(Command::P2(command))
 }
 
 /// Runs the component and returns its exit code.
@@ -92,14 +165,10 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<CommandPre<
 /// The store and all children that the component still runs end when this future
 /// returns or is dropped. A component that computes yields at every tick, so that the
 /// caller can drop the future.
-pub(crate) async fn run(command: &CommandPre<State>, state: State) -> u8 {
+pub(crate) async fn run(command: &Command, state: State) -> u8 {
     let mut store = Store::new(command.engine(), state);
     bounds::bound(&mut store, |state| &mut state.limits);
-    let result = async {
-        let command = command.instantiate_async(&mut store).await?;
-        command.wasi_cli_run().call_run(&mut store).await
-    };
-    match result.await {
+    match command.call(&mut store).await {
         Ok(Ok(())) => 0,
         Ok(Err(())) => 1,
         Err(error) => match error.downcast_ref::<I32Exit>() {

@@ -3,7 +3,7 @@
 //! `capspawn run` is an embedding like any other and uses only the public interface of
 //! the crate [`capspawn`]. `run` puts the parts together: `guest` holds the store's data
 //! and runs the component, `bounds` limits the component, `events` writes the record for
-//! the operator, and `ask` asks the operator for approval. `check`, `explain` and
+//! the operator to an `event_file`, and `ask` asks the operator for approval. `check`, `explain` and
 //! `doctor` need no WebAssembly and call the native core.
 
 mod args;
@@ -13,6 +13,7 @@ mod check;
 mod confinement;
 mod descriptors;
 mod doctor;
+mod event_file;
 mod events;
 mod explain;
 mod guest;
@@ -42,9 +43,12 @@ const FAILURE: u8 = 2;
 pub fn main() -> ExitCode {
     let filter = tracing_subscriber::EnvFilter::try_from_env("CAPSPAWN_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    // With its errors logged too, the log would write them by `eprintln`, which panics once the reader is gone.
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(|| streams::Output::Stderr)
+        .with_writer(|| streams::Log)
+        .with_ansi(false)
+        .log_internal_errors(false)
         .init();
 
     panic::set_hook(Box::new(|panic| {

@@ -1,23 +1,34 @@
 //! What the command writes for people: results, errors, and strings that come from the
 //! guest.
+//!
+//! Everything passes through [`capspawn_native::escape`] on its way to the terminal, whatever
+//! it is made of: the name of an import, of a file or of a component is as foreign as an argument.
 
-use std::fmt::Debug;
+use std::ffi::OsStr;
 use std::io::Write as _;
 
-use crate::streams::Output;
-
 use anyhow::Context as _;
+use capspawn_native::escape;
+use serde::Serialize;
+
+use crate::streams::{Notes, Output};
 
 /// Writes a result to standard output. A closed pipe is an error, not a panic.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     Output::Stdout
-        .write_all(text.as_bytes())
+        .write_all(escape::lines(text).as_bytes())
         .context("cannot write to standard output")
+}
+
+/// Writes a result as indented JSON to standard output.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&(escape::json_pretty(value)? + "\n"))
 }
 
 /// Writes one line of the command's own to standard error. It is lost if nobody reads it.
 pub(crate) fn note(line: &str) {
-    let _ = Output::Stderr.write_all(format!("capspawn: {line}\n").as_bytes());
+    let line = format!("capspawn: {}\n", escape::line(line));
+    let _ = Notes.write_all(line.as_bytes());
 }
 
 /// Writes an error with its causes to standard error, as one line; the error of a
@@ -41,9 +52,8 @@ pub(crate) fn one_line(text: &str) -> String {
 
 /// Returns a string or path of the guest in quotes. Characters that would move the
 /// cursor, break the line or change its direction are escaped.
-pub(crate) fn quoted(text: impl Debug) -> String {
-    // Debug escapes the characters that Unicode classes as control, format or separator.
-    format!("{text:?}")
+pub(crate) fn quoted<T: AsRef<OsStr> + ?Sized>(shown: &T) -> String {
+    escape::quoted(shown).to_string()
 }
 
 #[cfg(test)]

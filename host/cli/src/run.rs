@@ -1,9 +1,10 @@
 //! `capspawn run`: runs one component to its end.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use capspawn::{Grant, ProcessCtx, Registry};
 use capspawn_native::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_HELD_BYTES};
 use sha2::{Digest as _, Sha256};
@@ -48,8 +49,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let launcher = Arc::new(launcher(&args.sandbox)?);
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
-    let wasi = guest::wasi(args)?;
-    let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
+    check_dirs(args, &grant)?;
+    let wasi = guest::wasi(args, &launcher)?;
+    let events = Arc::new(Events::new(args.events.as_deref(), args.grants.is_some())?);
 
     let engine = load::engine(compiles_in_parallel)?;
     bounds::start_clock(&engine)?;
@@ -65,7 +67,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .launcher(launcher)
         .max_entries(whole(quotas.max_held_children.into()).max(DEFAULT_MAX_ENTRIES))
         .max_held_bytes(whole(quotas.max_held_bytes).max(DEFAULT_MAX_HELD_BYTES));
-    let mut registry = registry.on_event(move |event| events.record(event));
+    let receiver = Arc::clone(&events);
+    let mut registry = registry.on_event(move |event| receiver.record(event));
     if args.ask {
         registry = registry.approver(Arc::new(Terminal::default()));
     }
@@ -88,9 +91,26 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     });
     // The store has been dropped, and with it the guest's handles.
     registry.shutdown(SHUTDOWN_TIMEOUT);
+    events.finish();
     // Does not wait for a thread that still reads standard input.
     runtime.shutdown_background();
     code
+}
+
+/// Refuses a directory in which the component itself could replace a program that it may run: a
+/// write root of its children is refused for that too.
+fn check_dirs(args: &RunArgs, grant: &Grant) -> Result<()> {
+    for dir in args.dirs.iter().filter(|dir| !dir.read_only) {
+        // A directory that does not exist is reported where it is opened.
+        if let Ok(Some(program)) = grant.program_below(Path::new(&dir.host)) {
+            bail!(
+                "--dir {}: the component could replace {}, which the grant lets it run: give it a directory without its programs",
+                dir.host,
+                program.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Waits for `timeout`; without one it never returns.

@@ -14,7 +14,12 @@ pub(crate) struct EndSignals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
+    /// Held, so that a write over the limit on the size of files (`ulimit -f`) is an error and not the end.
+    _file_size: Signal,
 }
+
+/// SIGXFSZ, the same number on x86_64 and aarch64.
+const FILE_SIZE: i32 = 25;
 
 impl EndSignals {
     /// Replaces the default action of the signals.
@@ -24,6 +29,7 @@ impl EndSignals {
             hangup: listen(SignalKind::hangup())?,
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
+            _file_size: listen(SignalKind::from_raw(FILE_SIZE))?,
         })
     }
 

@@ -2,19 +2,25 @@
 //!
 //! `O_NONBLOCK` belongs to an open file that several processes share: a program that sets it for itself, on a terminal or
 //! on a pipe, sets it for all of them. Rust's standard streams then fail with `EAGAIN` in the middle of the data. These
-//! wait and go on. Rejected: to clear the flag, which breaks the program that has set it, and to open the file once more
+//! wait and continue. Rejected: to clear the flag, which breaks the program that has set it, and to open the file once more
 //! by `/proc/self/fd`, which is impossible for a socket and for another user's pipe.
 
 use std::io::{self, Write};
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use rustix::event::{PollFd, PollFlags, poll};
+use capspawn_native::escape;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdinStream, StdoutStream};
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
@@ -56,9 +62,18 @@ impl Output {
     }
 }
 
+/// A reader of standard error that is gone changes nothing for the component: what it writes there is lost, as the
+/// command's own notes are. The print macros of most languages would otherwise end it by a trap.
 impl Write for Output {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.with_fd(|fd| until_ready(fd, PollFlags::OUT, || rustix::io::write(fd, bytes)))
+        let written =
+            self.with_fd(|fd| until_ready(fd, PollFlags::OUT, || rustix::io::write(fd, bytes)));
+        match (*self, written) {
+            (Self::Stderr, Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Ok(bytes.len())
+            }
+            (_, written) => written,
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -73,12 +88,9 @@ impl IsTerminal for Output {
 }
 
 impl StdoutStream for Output {
-    /// Unused: the command links version 0.2 of WASI alone.
+    /// The stream of version 0.3.
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
-        match self {
-            Self::Stdout => Box::new(tokio::io::stdout()),
-            Self::Stderr => Box::new(tokio::io::stderr()),
-        }
+        Box::new(*self)
     }
 
     fn p2_stream(&self) -> Box<dyn OutputStream> {
@@ -89,6 +101,25 @@ impl StdoutStream for Output {
 #[async_trait]
 impl Pollable for Output {
     async fn ready(&mut self) {}
+}
+
+/// A write of version 0.3 waits until some bytes are written.
+impl AsyncWrite for Output {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Write::write(&mut *self, bytes))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }
 
 /// A write waits until all bytes are written, like that of a program to a blocking stream.
@@ -107,6 +138,71 @@ impl OutputStream for Output {
     }
 }
 
+/// The longest that a note or a record of the log waits for a reader: 1 s. Once it has waited in vain, the next ones do
+/// not wait until there is room again.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The most bytes that one write adds to a pipe that has room without blocking (`PIPE_BUF`).
+const PIPE_BUF: usize = 4096;
+
+/// The command's own lines on standard error. A reader that does not read does not stop the command, and one that is
+/// gone changes nothing: the lines are lost.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Notes;
+
+impl Write for Notes {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        static IS_STALLED: AtomicBool = AtomicBool::new(false);
+        let patience = match IS_STALLED.load(Ordering::Relaxed) {
+            true => Duration::ZERO,
+            false => PATIENCE,
+        };
+        let has_room = Output::Stderr.with_fd(|fd| wait_for_room(fd, patience))?;
+        IS_STALLED.store(!has_room, Ordering::Relaxed);
+        if !has_room {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        let part = &bytes[..bytes.len().min(PIPE_BUF)];
+        Output::Stderr.with_fd(|fd| Ok(rustix::io::write(fd, part)?))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Waits until `fd` takes bytes, for at most `patience`, and returns whether it does.
+pub(crate) fn wait_for_room(fd: impl AsFd, patience: Duration) -> io::Result<bool> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap_or_default();
+        match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&left)) {
+            Ok(count) => return Ok(count > 0),
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+}
+
+/// The log on standard error, one line for each record: a record of a dependency may contain strings of a component.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, record: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(record);
+        let line = escape::line(text.trim_end_matches('\n')).into_owned() + "\n";
+        // The record is lost if nobody reads it.
+        let _ = Notes.write_all(line.as_bytes());
+        Ok(record.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Standard input. All streams of a component share it. Nothing is read before the component requests it.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Input(Arc<Shared>);
@@ -114,7 +210,7 @@ pub(crate) struct Input(Arc<Shared>);
 #[derive(Debug, Default)]
 struct Shared {
     state: Mutex<State>,
-    has_read: Notify,
+    has_read: Arc<Notify>,
 }
 
 #[derive(Debug, Default)]
@@ -153,6 +249,34 @@ impl Input {
             input.0.has_read.notify_waiters();
         });
     }
+
+    /// Returns what was read; nothing while a thread waits for input, which this starts if
+    /// there is none.
+    fn take(&self, state: &mut State, max_bytes: usize) -> StreamResult<Bytes> {
+        match mem::replace(state, State::Reading) {
+            State::Idle => {
+                self.start(max_bytes);
+                Ok(Bytes::new())
+            }
+            State::Reading => Ok(Bytes::new()),
+            State::Data(mut bytes) => {
+                let read = bytes.split_to(bytes.len().min(max_bytes));
+                *state = match bytes.is_empty() {
+                    true => State::Idle,
+                    false => State::Data(bytes),
+                };
+                Ok(read.freeze())
+            }
+            State::Failed(error) => {
+                *state = State::Closed;
+                Err(failure(error))
+            }
+            State::Closed => {
+                *state = State::Closed;
+                Err(StreamError::Closed)
+            }
+        }
+    }
 }
 
 impl IsTerminal for Input {
@@ -162,9 +286,12 @@ impl IsTerminal for Input {
 }
 
 impl StdinStream for Input {
-    /// Unused: the command links version 0.2 of WASI alone.
+    /// The stream of version 0.3.
     fn async_stream(&self) -> Box<dyn AsyncRead + Send + Sync> {
-        Box::new(tokio::io::stdin())
+        Box::new(Reader {
+            input: self.clone(),
+            has_read: None,
+        })
     }
 
     fn p2_stream(&self) -> Box<dyn InputStream> {
@@ -199,28 +326,41 @@ impl InputStream for Input {
         if max_bytes == 0 {
             return Ok(Bytes::new());
         }
-        let mut state = self.state();
-        match mem::replace(&mut *state, State::Reading) {
-            State::Idle => {
-                self.start(max_bytes);
-                Ok(Bytes::new())
+        self.take(&mut self.state(), max_bytes)
+    }
+}
+
+/// A reader of [`Input`] for version 0.3.
+#[derive(Debug)]
+struct Reader {
+    input: Input,
+    /// Resolves when the thread that waits for input has read some.
+    has_read: Option<Pin<Box<OwnedNotified>>>,
+}
+
+impl AsyncRead for Reader {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        loop {
+            if let Some(has_read) = &mut self.has_read {
+                ready!(has_read.as_mut().poll(context));
+                self.has_read = None;
             }
-            State::Reading => Ok(Bytes::new()),
-            State::Data(mut bytes) => {
-                let read = bytes.split_to(bytes.len().min(max_bytes));
-                *state = match bytes.is_empty() {
-                    true => State::Idle,
-                    false => State::Data(bytes),
-                };
-                Ok(read.freeze())
-            }
-            State::Failed(error) => {
-                *state = State::Closed;
-                Err(failure(error))
-            }
-            State::Closed => {
-                *state = State::Closed;
-                Err(StreamError::Closed)
+            let input = self.input.clone();
+            let mut state = input.state();
+            // Created under the lock, so that the end of this read is not missed.
+            let has_read = Arc::clone(&input.0.has_read).notified_owned();
+            match input.take(&mut state, buffer.remaining()) {
+                Ok(bytes) if bytes.is_empty() => self.has_read = Some(Box::pin(has_read)),
+                Ok(bytes) => {
+                    buffer.put_slice(&bytes);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(StreamError::Closed) => return Poll::Ready(Ok(())),
+                Err(error) => return Poll::Ready(Err(io::Error::other(error))),
             }
         }
     }

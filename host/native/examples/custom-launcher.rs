@@ -45,8 +45,8 @@ impl Launcher for Logging {
         Ok(process)
     }
 
-    fn reap_orphans(&self) -> bool {
-        self.native.reap_orphans()
+    fn reap_adopted(&self) -> bool {
+        self.native.reap_adopted()
     }
 
     fn open(&self, scope: Scope, owner: Owner<'_>) {

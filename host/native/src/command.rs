@@ -94,7 +94,8 @@ impl Command {
             .iter()
             .chain(self.env.iter().map(|(_, value)| value));
         let bytes = bytes.chain(raw.map(|text| text.len()));
-        bytes.map(|bytes| bytes + STRING_OVERHEAD_BYTES).sum()
+        let strings: usize = bytes.map(|bytes| bytes + STRING_OVERHEAD_BYTES).sum();
+        strings + self.stdin.len()
     }
 
     /// The arguments that are not UTF-8, each with its place.

@@ -38,12 +38,37 @@ impl fmt::Display for DeniedItem {
     }
 }
 
-/// A refusal by the grant, complete, for the operator.
+/// Who refuses a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DeniedBy {
+    /// The grant.
+    #[default]
+    Grant,
+    /// The embedder's approver, or the lack of one.
+    Approver,
+    /// The embedder's veto.
+    Veto,
+}
+
+impl DeniedBy {
+    /// Returns the word that events use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Grant => "grant",
+            Self::Approver => "approver",
+            Self::Veto => "veto",
+        }
+    }
+}
+
+/// A refusal, complete, for the operator.
 ///
 /// The guest receives [`Denial::item`] only: the rest would describe the policy to
 /// the component that it restricts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
+    /// Who refuses.
+    pub by: DeniedBy,
     /// What was refused.
     pub item: DeniedItem,
     /// Why, as a sentence fragment.
@@ -55,9 +80,10 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// Returns a denial without a nearest rule and without a line that would allow it.
+    /// Returns a denial by the grant, without a nearest rule and without a line that would allow it.
     pub fn new(item: DeniedItem, reason: impl Into<String>) -> Self {
         Self {
+            by: DeniedBy::Grant,
             item,
             reason: reason.into(),
             nearest: None,

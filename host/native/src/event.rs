@@ -1,20 +1,27 @@
-//! What the operator sees: every spawn, denial, quota refusal, detach, attach and
-//! exit.
+//! What the operator sees: every spawn, approval, denial, quota refusal, failure,
+//! detach, attach and exit.
 //!
 //! Argument vectors are lists, never one joined string. Values of environment
-//! variables and keys of detached children do not occur.
+//! variables and keys of detached children do not occur. The size of an event is
+//! bounded, whatever the guest sent: of a long request it has the first part, the
+//! length and a hash.
+
+mod cut;
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
+pub use self::cut::Cut;
+use self::cut::{cut_args, cut_name};
 use crate::error::{Denial, Quota, SpawnError};
-use crate::launch::TreeUsage;
+use crate::escape;
+use crate::launch::{Request, TreeUsage};
 use crate::shortage::Shortage;
 use crate::status::ExitStatus;
 
-/// One event; it serialises as one JSON object.
+/// One event; it serialises as one JSON object, see [`Event::to_json`].
 #[derive(Debug, Clone, Serialize)]
 pub struct Event {
     /// What happened.
@@ -25,17 +32,71 @@ pub struct Event {
     pub time: SystemTime,
     /// The component's section in the grant.
     pub component: Arc<str>,
-    /// The command's name, as the guest asked for it.
+    /// The embedder's tenant; empty where there is only one.
+    pub tenant: Arc<str>,
+    /// The guest's number in its registry ([`Guest::id`](crate::Guest::id)): the guest that sent the request, or that
+    /// has the child now.
+    pub guest: u64,
+    /// The command's name, as the guest asked for it: its first 256 bytes.
     pub command: String,
-    /// The `argv[0]` that the guest asked for; none if it left it to the grant.
+    /// The `argv[0]` that the guest asked for, its first 256 bytes; none if it left it to the grant.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arg0: Option<String>,
-    /// The arguments, as the guest asked for them. What is not UTF-8 is replaced by U+FFFD.
+    /// The arguments, as the guest asked for them: the first 1024 bytes of all together. If
+    /// there are more, the last one here may be incomplete, and `args_cut` has the rest. What is not UTF-8 is
+    /// replaced by U+FFFD.
     pub args: Vec<String>,
-    /// The arguments that are not UTF-8: the place in `args`, and the bytes; in JSON an object from
-    /// place to hexadecimal digits.
+    /// The arguments that are not UTF-8 and that `args` shows whole: the place there, and the bytes. In JSON an object from place to hexadecimal digits.
     #[serde(serialize_with = "hex_bytes", skip_serializing_if = "Vec::is_empty")]
     pub raw_args: Vec<(usize, Vec<u8>)>,
+    /// The whole name of the command, if `command` is a part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command_cut: Option<Cut>,
+    /// The whole `argv[0]`, if `arg0` is a part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arg0_cut: Option<Cut>,
+    /// The whole argument vector, if `args` is a part of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args_cut: Option<Cut>,
+}
+
+impl Event {
+    /// Returns an event that happens now, about no request: `component`, `tenant` and `guest` are whose it is.
+    pub fn new(kind: EventKind, component: Arc<str>, tenant: Arc<str>, guest: u64) -> Self {
+        Self {
+            kind,
+            time: SystemTime::now(),
+            component,
+            tenant,
+            guest,
+            command: String::new(),
+            arg0: None,
+            args: Vec::new(),
+            raw_args: Vec::new(),
+            command_cut: None,
+            arg0_cut: None,
+            args_cut: None,
+        }
+    }
+
+    /// Returns the same event about `request`, of which it keeps a bounded part.
+    #[must_use]
+    pub fn about(mut self, request: &Request) -> Self {
+        (self.command, self.command_cut) = cut_name(&request.program);
+        if let Some(arg0) = &request.arg0 {
+            let (shown, cut) = cut_name(arg0);
+            (self.arg0, self.arg0_cut) = (Some(shown), cut);
+        }
+        (self.args, self.raw_args, self.args_cut) = cut_args(request);
+        self
+    }
+
+    /// Returns the event as one line of JSON, without a line feed. Characters that would change how a terminal shows
+    /// the line are escaped ([`escape::is_hidden`]); other serialisers of JSON leave most of them as they are.
+    pub fn to_json(&self) -> String {
+        // An event is plain data: no map in it has a key that is not a string.
+        escape::json(self).unwrap_or_default()
+    }
 }
 
 /// The kinds of [`Event`], each with its own fields.
@@ -54,8 +115,16 @@ pub enum EventKind {
         /// How much of the demanded confinement is enforced.
         confinement: &'static str,
     },
-    /// The grant refused a request.
+    /// The approver allowed a request, which starts if the grant still allows it.
+    Approved {
+        /// For how long: `once`, `guest` (from now on for the same request of this guest), or `remembered` (an
+        /// earlier answer for this guest).
+        scope: &'static str,
+    },
+    /// The grant, the approver or the veto refused a request.
     Denied {
+        /// Who: `grant`, `approver` or `veto`.
+        by: &'static str,
         /// What was refused.
         item: String,
         /// Why.
@@ -81,6 +150,18 @@ pub enum EventKind {
     Failed {
         /// Why.
         reason: String,
+    },
+    /// Requests were refused and not reported one by one, because the owner had more refusals than
+    /// [`MAX_REFUSALS_AT_ONCE`](crate::limits::MAX_REFUSALS_AT_ONCE) and
+    /// [`REFUSALS_PER_SECOND`](crate::limits::REFUSALS_PER_SECOND) allow.
+    Suppressed {
+        /// How many since the last report.
+        count: u64,
+    },
+    /// Events were not written to the place that the embedder writes them to. The registry itself loses none.
+    Lost {
+        /// How many since the last report.
+        count: u64,
     },
     /// A child was left to the registry.
     Detached {
@@ -143,6 +224,7 @@ impl EventKind {
 
     fn denied(denial: &Denial) -> Self {
         Self::Denied {
+            by: denial.by.name(),
             item: denial.item.to_string(),
             reason: denial.reason.clone(),
             nearest: denial.nearest.clone(),
@@ -212,6 +294,14 @@ mod tests {
     use super::*;
     use crate::status::KillReason;
 
+    fn request(program: &str, args: Vec<String>) -> Request {
+        Request {
+            program: program.to_owned(),
+            args,
+            ..Request::default()
+        }
+    }
+
     #[test]
     fn an_exit_reads_as_documented() {
         let event = Event {
@@ -233,20 +323,36 @@ mod tests {
                 reason: None,
             },
             time: SystemTime::UNIX_EPOCH,
-            component: "c".into(),
-            command: "sleep".into(),
-            arg0: None,
-            args: vec!["30".into()],
-            raw_args: Vec::new(),
+            ..Event::new(EventKind::Lost { count: 0 }, "c".into(), "t".into(), 3)
         };
+        let event = event.about(&request("sleep", vec!["30".into()]));
         let json = serde_json::to_value(&event).expect("an event is plain data");
         assert_eq!(json["event"], "exit");
         assert_eq!(json["status"]["killed"], "timeout");
         assert_eq!(json["signal"], 9);
         assert_eq!(json["stdout_dropped"], 3);
         assert_eq!(json["args"][0], "30");
+        assert_eq!((&json["tenant"], &json["guest"]), (&"t".into(), &3.into()));
+        assert!(json.get("args_cut").is_none());
         let measured = serde_json::json!({ "cpu_seconds": 1.25, "peak_tasks": 2 });
         assert_eq!(json["usage"], measured);
         assert!(json.get("reason").is_none());
+    }
+
+    #[test]
+    fn the_line_of_an_event_is_bounded_and_shows_no_hidden_character() {
+        let args = vec!["\u{202e}\u{9b}\x1b\u{2028}".repeat(100_000); 4];
+        let event = Event::new(EventKind::Lost { count: 1 }, "c\n".into(), "".into(), 1);
+        let line = event
+            .about(&request(&"\u{7f}".repeat(1 << 20), args))
+            .to_json();
+        assert!(line.len() < 16 * 1024, "{}", line.len());
+        assert!(
+            line.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+            "{line}"
+        );
+        let json: serde_json::Value = serde_json::from_str(&line).expect("it is JSON");
+        assert_eq!(json["args_cut"]["count"], 4);
+        assert_eq!(json["command_cut"]["bytes"], 1 << 20);
     }
 }

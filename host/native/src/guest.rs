@@ -74,6 +74,12 @@ impl Guest {
         &self.0.grant
     }
 
+    /// Returns the guest's number in its registry, by which events and the log name it. It is not used again while
+    /// the registry lives.
+    pub fn id(&self) -> u64 {
+        self.0.key.scope().0
+    }
+
     /// Returns the children that run now, detached ones excepted.
     pub fn live(&self) -> Vec<ChildInfo> {
         let running = self.0.registry.core().running_of(&self.0.key);

@@ -97,6 +97,22 @@ pub const MAX_WAITING_QUESTIONS: usize = 64;
 /// oldest is forgotten, and its command is asked about again.
 pub const MAX_REMEMBERED_APPROVALS: usize = 1024;
 
+/// The arguments that one event or line of the log shows, in bytes: 1 KiB. Of a longer vector it has the number of
+/// arguments and bytes, and a hash. Stops a guest from filling the operator's disk with one request.
+pub const MAX_EVENT_ARGUMENT_BYTES: usize = 1024;
+
+/// The name of a command that one event or line of the log shows, in bytes: 256.
+pub const MAX_EVENT_COMMAND_BYTES: usize = 256;
+
+/// Refused requests of one owner that are reported one by one if they come at once: 64. Beyond it they are counted,
+/// and the number is reported.
+pub const MAX_REFUSALS_AT_ONCE: u32 = 64;
+
+/// How many more refused requests of an owner are reported one by one in each second: 10. With
+/// [`MAX_REFUSALS_AT_ONCE`] it stops a guest whose every request is refused, and which no `rate` limits, from filling
+/// the log.
+pub const REFUSALS_PER_SECOND: u32 = 10;
+
 /// The limits of one child, as the grant sets them.
 ///
 /// `None` is no limit of that kind. [`Limits::default`] holds for a grant without a

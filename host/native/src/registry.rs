@@ -7,18 +7,20 @@
 //! evicted for a new one of its own owner; a running one never is. The table's lock is not held across a launch or the
 //! embedder's code.
 
+mod adopted;
 pub(crate) mod builder;
 mod core;
 mod detach;
 mod ended;
+mod events;
 mod heap;
 mod holdings;
 mod key;
-mod orphans;
 mod owners;
 mod pump;
 mod rate;
 mod receipts;
+mod refusals;
 mod sampler;
 mod shutdown;
 pub(crate) mod supervisor;

@@ -3,7 +3,7 @@
 #[expect(missing_docs, reason = "generated code; the WIT has the documentation")]
 mod generated {
     wasmtime::component::bindgen!({
-        path: "../wit/p2",
+        path: "wit/p2",
         world: "capspawn:process/imports",
         with: {
             "wasi:io": wasmtime_wasi::p2::bindings::io,

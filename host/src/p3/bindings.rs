@@ -3,7 +3,7 @@
 #[expect(missing_docs, reason = "generated code; the WIT has the documentation")]
 mod generated {
     wasmtime::component::bindgen!({
-        path: "../wit/p3",
+        path: "wit/p3",
         world: "capspawn:process/imports",
         with: {
             "capspawn:process/types.spawn-options": crate::options::SpawnOptions,

@@ -11,14 +11,7 @@ pub mod bindings {
 
             world guest {
                 include capspawn:process/imports@0.2.0;
-                include capspawn:process/imports@0.3.0;
-                export wasi:cli/run@0.3.0;
-            }
-
-            package wasi:cli@0.3.0 {
-                interface run {
-                    run: async func() -> result;
-                }
+                include capspawn:process/command@0.3.0;
             }
         ",
         path: ["../../wit/p2", "../../wit/p3"],
@@ -29,7 +22,8 @@ pub mod bindings {
 }
 
 pub use bindings::capspawn::process0_3_0::{run, spawn, types};
-pub use bindings::exports::wasi::cli::run::Guest;
+pub use bindings::exports::wasi::cli0_3_0::run::Guest;
+pub use bindings::wasi::cli0_3_0::{stderr, stdin, stdout};
 pub use bindings::wit_stream;
 
 /// The same interfaces in version 0.2.

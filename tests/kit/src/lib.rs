@@ -29,7 +29,7 @@ pub use process::{
 pub use readable::{Readable, TOOLCHAIN};
 #[doc(hidden)]
 pub use rerun::enclosing;
-pub use rerun::{Unprivileged, is_alone, rerun, rerun_through};
+pub use rerun::{Unprivileged, assert_passes_unprivileged, is_alone, rerun, rerun_through};
 pub use tier::{REQUIRE_TIER, is_tier_required, required_tier};
 pub use tree::{TREES, Tree, grant_toml, processes};
 pub use wait::{

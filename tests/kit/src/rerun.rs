@@ -127,6 +127,21 @@ impl Unprivileged {
     }
 }
 
+/// Runs this test program once more as the unprivileged user 65534, with the arguments and variables that `set` adds, and fails
+/// if a test fails. It needs root and `setpriv` of util-linux.
+///
+/// # Panics
+///
+/// A test fails, or `/tmp` is not writable.
+#[track_caller]
+pub fn assert_passes_unprivileged(set: impl FnOnce(&mut Command)) {
+    let copy = Unprivileged::new();
+    let mut command = copy.command();
+    set(&mut command);
+    let status = exit_status(&mut command, SUITE_TIMEOUT);
+    assert!(status.success(), "as an unprivileged user: {status}");
+}
+
 impl Default for Unprivileged {
     fn default() -> Self {
         Self::new()

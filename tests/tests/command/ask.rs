@@ -93,7 +93,11 @@ fn yes_and_always_start_the_program() {
         ] {
             assert!(session.screen.contains(line), "no {line:?}: {session:?}");
         }
-        assert_eq!(setup.events()[0]["event"], "spawn");
+        let events = setup.events();
+        assert_eq!(events[0]["event"], "approved");
+        let scope = if answer == "y\n" { "once" } else { "guest" };
+        assert_eq!(events[0]["scope"], scope);
+        assert_eq!(events[1]["event"], "spawn");
     }
 }
 

@@ -34,6 +34,7 @@ fn each_event_is_one_line_of_json() {
     );
     for event in &events {
         assert_eq!(event["component"], "exec");
+        assert_eq!((&event["tenant"], &event["guest"]), (&"".into(), &1.into()));
         assert_eq!(event["command"], "script");
         assert_eq!(event["args"][0], "-c");
         assert!(event["time"].is_number(), "{event}");
@@ -51,7 +52,10 @@ fn each_event_is_one_line_of_json() {
         (&0.into(), &0.into())
     );
     assert!(exit["usage"]["cpu_seconds"].is_number(), "{exit}");
-    assert_eq!(denied["item"], "argument");
+    assert_eq!(
+        (&denied["item"], &denied["by"]),
+        (&"argument".into(), &"grant".into())
+    );
     assert!(denied["reason"].is_string(), "{denied}");
 }
 

@@ -8,7 +8,9 @@
 mod ask;
 mod doctor;
 mod exit_codes;
+mod floods;
 mod grant_files;
+mod guest_files;
 mod harness;
 mod lifetime;
 mod nonblocking;
@@ -16,3 +18,4 @@ mod refusals;
 mod shortages;
 #[path = "../support/mod.rs"]
 mod support;
+mod versions;

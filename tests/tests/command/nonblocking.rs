@@ -62,7 +62,13 @@ fn no_output_is_lost_at_a_non_blocking_pipe_or_socket() {
 }
 
 #[test]
-fn a_non_blocking_input_is_awaited() {
+fn a_non_blocking_input_is_awaited_in_each_version() {
+    await_input(e2e::guests::PIPE_THROUGH);
+    await_input(e2e::guests::P3_PIPE_THROUGH);
+}
+
+/// Gives a component that copies through `cat` one line after the other.
+fn await_input(guest: e2e::Guest) {
     let setup = Setup::new(&[("cat", &program("cat"), "")]);
     let ((stdin, give), (mut take, stdout)) = (pipe(), pipe());
     set_nonblocking(&stdin);
@@ -70,7 +76,7 @@ fn a_non_blocking_input_is_awaited() {
     command
         .args(["run", "--component", "exec", "--grants"])
         .arg(setup.grants());
-    command.args([e2e::guests::PIPE_THROUGH.path, "--", "cat"]);
+    command.args([guest.path, "--", "cat"]);
     let mut running = command
         .stdin(stdin)
         .stdout(stdout)

@@ -9,17 +9,17 @@ use test_kit::{TEST_TIMEOUT, open_to_all, scratch};
 /// Runs `guest` with a read root and a write root, under a grant that allows what it hands over.
 async fn run(guest: Guest) -> Report {
     let folder = scratch();
-    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let at = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
     let (read, write) = (at("read"), at("write"));
     for path in [&read, &write] {
-        std::fs::create_dir(path).unwrap();
+        std::fs::create_dir(path).expect("the folder is ours");
         open_to_all(path);
     }
-    std::fs::write(Path::new(&read).join("text"), "some text\n").unwrap();
+    std::fs::write(Path::new(&read).join("text"), "some text\n").expect("the folder is ours");
     let fifo = std::process::Command::new("mkfifo")
         .arg(at("read/fifo"))
         .status();
-    assert!(fifo.unwrap().success());
+    assert!(fifo.expect("it starts").success());
     open_to_all(at("read/fifo"));
     let grant = format!(
         r#"

@@ -21,7 +21,10 @@ use e2e::{End, GUESTS, Guest, Report, TestHost, guests};
 use test_kit::TEST_TIMEOUT;
 
 use hands_over::{hands_over, p3_hands_over};
-use p3::{both_versions, p3_cancel, p3_drain, p3_run, p3_streams, p3_two_at_once};
+use p3::{
+    both_versions, p3_cancel, p3_drain, p3_library, p3_pipe_through, p3_run, p3_streams,
+    p3_two_at_once,
+};
 use streams::{
     fills_both_pipes, lsp, measures, pipe_through, pipeline, repl, streams_in_any_order,
 };
@@ -77,7 +80,7 @@ async fn run_once() {
     let allowed = grant("uname", "/usr/bin/uname", "args = [\"-s\"]");
     let report = run(guests::RUN_ONCE, allowed, ["uname", "-s"]).await;
     report.assert_exit(0);
-    assert_eq!(report.stdout, "Linux\nuname exited with 0\n");
+    assert_eq!(report.stdout, "Linux\nuname: exit status: 0\n");
 }
 
 #[tokio::test]
@@ -159,7 +162,7 @@ async fn with_timeout() {
         ["20000", "sh", "-c", "exit 124"],
     )
     .await;
-    assert_eq!(failing.stdout, "failed in time: exited with 124\n");
+    assert_eq!(failing.stdout, "failed in time: exit status: 124\n");
 }
 
 /// The guest polls every 20 ms. On a busy machine it may be too slow to see the
@@ -190,8 +193,7 @@ async fn poll_progress_ends_although_a_daemon_holds_the_output() {
     assert_eq!(report.stdout, "[4 bytes] one\nsh exited with 0\n");
 }
 
-/// Each child waits for a line in a FIFO of its own. The test writes to the last
-/// one first, and to the next one when the registry reports the end of a child.
+/// Each child waits for a line in a FIFO of its own. The test writes to one of them alone.
 #[tokio::test]
 async fn many_children() {
     let folder = test_kit::scratch();
@@ -206,35 +208,23 @@ async fn many_children() {
         let mut options = std::fs::File::options();
         options.read(true).write(true).open(fifo).unwrap()
     });
-    let (sender, mut ends) = tokio::sync::mpsc::unbounded_channel();
-    let [a, b, c] = fifos.each_ref().map(|fifo| fifo.to_str().unwrap());
+    let args = fifos.each_ref().map(|fifo| fifo.to_str().unwrap());
     let head = grant(
         "head",
         "/usr/bin/head",
         "fixed = [\"-n\", \"1\"]\nargs = [\"*\"]",
     );
-    let host = TestHost::new()
-        .grant_toml(head)
-        .args(["head", a, b, c])
-        .timeout(TEST_TIMEOUT)
-        .registry(|registry| {
-            registry.on_event(move |event| {
-                if matches!(event.kind, EventKind::Exit { .. }) {
-                    let _ = sender.send(());
-                }
-            })
-        });
-    let end_in_reverse = async {
-        for writer in writers.iter_mut().rev() {
-            writer.write_all(b"go\n").unwrap();
-            ends.recv().await.expect("the registry reports each end");
-        }
-    };
-    let (report, ()) = tokio::join!(host.run(guests::MANY_CHILDREN), end_in_reverse);
+    writers[1].write_all(b"go\n").unwrap();
+    let report = run(
+        guests::MANY_CHILDREN,
+        head,
+        ["head", args[0], args[1], args[2]],
+    )
+    .await;
     report.assert_exit(0);
-    let lines = [c, b, a].map(|fifo| format!("head {fifo}: exited with 0\n"));
-    assert_eq!(report.stdout, lines.concat());
-    assert!(report.left.is_empty());
+    let winner = format!("head {}: exit status: 0\n", args[1]);
+    assert_eq!(report.stdout, format!("go\n{winner}"));
+    assert_all_released(&report, 2);
 }
 
 #[tokio::test]
@@ -249,7 +239,7 @@ async fn many_children_meet_the_grants_quota() {
     assert!(
         report
             .stderr
-            .contains("sleep 32: quota exceeded: Quota::LiveChildren")
+            .contains("sleep: too many children run at the same time")
     );
 }
 
@@ -450,6 +440,14 @@ async fn attaches() {
     let third = host.run_in(&registry, guests::ATTACHES).await;
     assert_eq!(third.stdout, "no entry\n", "a key works once");
     assert!(registry.shutdown(TEST_TIMEOUT));
+}
+
+/// The component has no folder here; `command` has the tests with one.
+#[tokio::test]
+async fn makes_file() {
+    let report = run(guests::MAKES_FILE, shell(), ["/x", "sh", "-c", "exit 0"]).await;
+    report.assert_exit(1);
+    assert!(report.stderr.starts_with("Err("), "{}", report.stderr);
 }
 
 #[tokio::test]

@@ -111,6 +111,33 @@ pub(crate) async fn p3_drain() {
 }
 
 #[tokio::test]
+pub(crate) async fn p3_pipe_through() {
+    let tr = grant("tr", "/usr/bin/tr", "args = [\"*\", \"*\"]");
+    let host = TestHost::new()
+        .grant_toml(tr)
+        .args(["tr", "a-z", "A-Z"])
+        .stdin("hello\n");
+    let report = host.run(guests::P3_PIPE_THROUGH).await;
+    report.assert_exit(0);
+    assert_eq!(report.stdout, "HELLO\n");
+    assert_eq!(report.stderr, "ExitStatus::Exited(0)\n");
+}
+
+#[tokio::test]
+pub(crate) async fn p3_library() {
+    let host = TestHost::new().grant_toml(shell()).stdin("input\n");
+    let report = host.run(guests::P3_LIBRARY).await;
+    report.assert_exit(0);
+    let parts: Vec<_> = report.stdout.lines().collect();
+    let expected = "output input printed inherit both_ways connected ends several cancelled unused";
+    let expected: Vec<_> = expected
+        .split(' ')
+        .map(|part| part.replace('_', " "))
+        .collect();
+    assert_eq!(parts, expected);
+}
+
+#[tokio::test]
 pub(crate) async fn both_versions() {
     let one = shell().replacen("sandbox", "max-live = 1\nsandbox", 1);
     let report = run(guests::BOTH_VERSIONS, one, []).await;

@@ -164,7 +164,7 @@ async fn pipeline_fails_if_one_of_its_programs_fails() {
     let report = run(guests::PIPELINE, shell(), args).await;
     report.assert_exit(1);
     assert_eq!(report.stdout, "x\n");
-    assert_eq!(report.stderr, "pipeline: sh exited with 5\n");
+    assert_eq!(report.stderr, "pipeline: exit status: 5\n");
 }
 
 #[tokio::test]

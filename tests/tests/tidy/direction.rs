@@ -32,7 +32,7 @@ const LAYERS: [(&str, &[&[&str]]); 1] = [(
         &["sandbox"],
         &["launch"],
         &["confinement"],
-        &["limits", "shortage", "status", "streams"],
+        &["escape", "limits", "shortage", "status", "streams"],
     ],
 )];
 

@@ -26,7 +26,7 @@ pub(crate) fn is_below(path: &str, folders: &[&str]) -> bool {
 /// All files of the repository with this extension.
 fn sources(extension: &str) -> Sources {
     let mut found = BTreeMap::new();
-    for folder in ["host", "guest-examples", "tests", "wit"] {
+    for folder in ["guest", "guest-examples", "host", "tests", "wit"] {
         collect(&root().join(folder), extension, &mut found);
     }
     assert!(!found.is_empty(), "no .{extension} files in the repository");
@@ -38,8 +38,10 @@ fn collect(folder: &Path, extension: &str, found: &mut Sources) {
     let paths = entries.map(|entry| entry.expect("folders are readable").path());
     for path in paths.collect::<Vec<PathBuf>>() {
         if path.is_dir() {
-            // The WIT of dependencies is not ours; what a build makes is no source.
-            if !path.ends_with("target") && !path.ends_with("deps") {
+            // The WIT of dependencies is not ours; what a build makes is no source; what a link
+            // names is found in its own place.
+            let is_left_out = path.ends_with("target") || path.ends_with("deps");
+            if !is_left_out && !path.is_symlink() {
                 collect(&path, extension, found);
             }
         } else if path.extension().is_some_and(|it| it == extension) {

@@ -25,7 +25,7 @@ pub(super) fn server(
         for resource in INHERITED {
             limit::set(resource)?;
         }
-        Ok(())
+        limit::set(MESSAGE_QUEUES)
     })?;
     let child_ruleset = fault.guard(Step::Landlock, || match ruleset {
         None => Ok(None),
@@ -49,6 +49,13 @@ pub(super) fn server(
     )?;
     Ok(child_ruleset)
 }
+
+/// All POSIX message queues of the session together, 400 KiB: half of the kernel's default for a user, whose other programs
+/// keep as much. Four queues of the default size.
+const MESSAGE_QUEUES: Limit = Limit {
+    resource: 12, // RLIMIT_MSGQUEUE
+    values: [400 * 1024; 2],
+};
 
 /// Makes the ruleset of each child's own domain, which is nested in the server's: siblings
 /// can neither signal nor trace each other. The server's domain decides what they may open;
@@ -170,15 +177,23 @@ fn drop_bounding_set() {
 /// Adds the session's own file systems and files to the grant's ruleset.
 fn add_own_rules(configuration: &Configuration<'_>, ruleset: &Descriptor) -> Result<(), i32> {
     const READ_FILE: u64 = 1 << 2;
-    let rules: [(&CStr, u64); 4] = [
+    let rules: [(&CStr, u64); 6] = [
         (c"/", configuration.list_rights),
         (c"/proc", configuration.proc_rights),
         (c"/tmp", configuration.write_rights),
         (c"/dev/shm", configuration.write_rights),
+        // Message queues are files there, wherever `mq_open(2)` finds them.
+        (c"/dev/mqueue", configuration.write_rights),
+        (c"/dev/pts", configuration.terminal_rights),
     ];
     for (path, access) in rules {
         let parent = mount::inside(path, true, mount::NO_PASS)?;
         add_rule(ruleset, &parent, access)?;
+    }
+    // A host may have no such device.
+    if let Ok(own_terminal) = mount::inside(c"/dev/tty", false, mount::NO_PASS) {
+        let of_files = configuration.terminal_rights & !configuration.list_rights;
+        add_rule(ruleset, &own_terminal, of_files)?;
     }
     let own = mount::inside(c"/dev", true, mount::NO_PASS)?.stat()?.device;
     let read = configuration.proc_rights & READ_FILE;

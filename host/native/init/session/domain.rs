@@ -18,31 +18,34 @@ use super::server::Server;
 use capspawn_raw::syscall::{call, descriptor, exit, number};
 
 const EPERM: i32 = 1;
-const EBADF: i32 = 9;
-const EOPNOTSUPP: i32 = 95;
 const SIGKILL: usize = 9;
 /// The first argument of `kill(2)` for all processes that the caller may signal.
 const ALL_PROCESSES: usize = -1isize as usize;
 
-/// Restricts the process with `ruleset`, which has a scope for signals. An error number unless that
-/// has succeeded: without the scope `kill(-1)` would reach every process of the user.
-pub(super) fn enter(ruleset: Option<&Descriptor>) -> Result<(), i32> {
-    let ruleset = ruleset.ok_or(EBADF)?;
+/// Restricts the process with `ruleset`, which has a scope for signals. Fails unless the kernel then refuses a signal to
+/// the process `outside`, which it has allowed before: without the scope `kill(-1)` would reach every process of the
+/// user.
+///
+/// `outside` is the server that has forked this one. It has the same user and the same rights, which the host has not,
+/// so that nothing but the scope keeps the signal from it.
+pub(super) fn enter(ruleset: Option<&Descriptor>, outside: usize) -> Result<(), i32> {
+    let ruleset = ruleset.ok_or(EPERM)?;
+    may_signal(outside)?;
     let args = [descriptor(ruleset.number()), 0, 0, 0, 0, 0];
     // SAFETY: the call takes no pointer. The domain belongs to the calling task.
     unsafe { call(number::LANDLOCK_RESTRICT_SELF, args) }?;
-    if is_scoped() { Ok(()) } else { Err(EOPNOTSUPP) }
+    match may_signal(outside) {
+        Err(EPERM) => Ok(()),
+        // Without a scope.
+        Ok(()) => Err(EPERM),
+        Err(errno) => Err(errno),
+    }
 }
 
-/// Returns whether the kernel refuses a signal to the parent, the host, which is outside the domain.
-fn is_scoped() -> bool {
-    // SAFETY: the call takes no pointer.
-    let Ok(host) = (unsafe { call(number::GETPPID, [0; 6]) }) else {
-        return false;
-    };
+/// Returns whether the kernel allows a signal to the process.
+fn may_signal(pid: usize) -> Result<(), i32> {
     // SAFETY: the call takes no pointer. The signal 0 only checks the right.
-    let signalled = unsafe { call(number::KILL, [host, 0, 0, 0, 0, 0]) };
-    host != 0 && signalled == Err(EPERM)
+    unsafe { call(number::KILL, [pid, 0, 0, 0, 0, 0]) }.map(drop)
 }
 
 /// Sends `signal` to all processes in the server's domain but the server.

@@ -18,26 +18,33 @@ pub(super) fn server<'new, 'old: 'new>(
 ) -> Option<Server<'new>> {
     const CLONE_PARENT: usize = 0x8000;
     let [first, second] = starter.filter_pass;
+    let own = own_pid();
     let args = [CLONE_PARENT, 0, 0, 0, first, second];
     // SAFETY: without CLONE_VM the new process gets a copy of the memory, with the stack at the same address.
     match unsafe { call(number::CLONE, args) } {
-        Ok(0) => Some(begin(starter, has_domain, control)),
+        Ok(0) => Some(begin(starter, has_domain, control, own)),
         Ok(_) => None,
         Err(errno) => {
-            refuse(control, errno);
+            refuse(control, errno, 0);
             None
         }
     }
 }
 
-/// Reports why there is no server at `control`.
-fn refuse(control: &Descriptor, errno: i32) {
+/// Reports why there is no server, and the process that failed, which the host reaps; 0 if there was none.
+fn refuse(control: &Descriptor, errno: i32, pid: usize) {
     let report = Report::Refused {
         step: None,
         errno,
-        pid: 0,
+        pid: pid as u32,
     };
     let _ = socket::send(control, &report, None);
+}
+
+/// Returns this process's pid, which is also the one that the host sees: servers are in the host's pid namespace.
+fn own_pid() -> usize {
+    // SAFETY: the call takes no pointer. It cannot fail.
+    unsafe { call(number::GETPID, [0; 6]) }.unwrap_or(0)
 }
 
 /// Makes a server of the new process.
@@ -45,6 +52,7 @@ fn begin<'new, 'old: 'new>(
     starter: &mut Server<'old>,
     has_domain: bool,
     control: &'new Descriptor,
+    starter_pid: usize,
 ) -> Server<'new> {
     // The host notices the end of each server by its own socket.
     // SAFETY: the call takes no pointer. The descriptor is this process's own copy, which nothing uses from here on.
@@ -56,12 +64,12 @@ fn begin<'new, 'old: 'new>(
         // Outside a session a child drops the privileges itself.
         None => Ok(()),
     };
-    let entered = is_confined.and_then(|()| match has_domain {
-        true => domain::enter(starter.child_ruleset.as_ref()),
+    let is_ready = is_confined.and_then(|()| match has_domain {
+        true => domain::enter(starter.child_ruleset.as_ref(), starter_pid),
         false => Ok(()),
     });
-    if let Err(errno) = entered {
-        refuse(control, errno);
+    if let Err(errno) = is_ready {
+        refuse(control, errno, own_pid());
         exit(1);
     }
     if socket::send(control, &Report::Ready { pid_1: 0 }, None).is_err() {

@@ -4,6 +4,7 @@
 use core::ffi::CStr;
 
 use super::descriptor::Descriptor;
+use super::mount::{self, NODEV, NOEXEC, NOSUID};
 use super::schedule;
 use capspawn_raw::syscall::{call, number};
 use capspawn_raw::wire::{Configuration, HOST_NAME};
@@ -20,23 +21,40 @@ const O_CLOEXEC: usize = 0o2_000_000;
 const O_DIRECTORY: usize = 0o200_000;
 
 /// Makes the namespaces and maps the user onto the number that its processes see, and the
-/// group onto itself. Returns whether System V IPC is limited.
-pub(super) fn enter(configuration: &Configuration<'_>) -> Result<bool, i32> {
+/// group onto itself. Returns what is known of the IPC namespace.
+pub(super) fn enter(configuration: &Configuration<'_>) -> Result<Ipc, i32> {
     // The change of the user has cleared it, and the /proc files of an undumpable process belong to root.
     set_dumpable(1)?;
     let Configuration { uid, gid, .. } = *configuration;
     // Only user 0 of the user namespace to which an IPC namespace belongs may set its limits. So it belongs to one of its
-    // own, in which the session's processes, in a namespace below, have no rights.
-    unshare(NEWUSER | NEWIPC)?;
+    // own, in which the session's processes, in a namespace below, have no rights. The file system of its message queues
+    // can only be mounted from there too, which takes a mount namespace.
+    unshare(NEWUSER | NEWIPC | NEWNS)?;
     map((0, uid), gid)?;
-    let ipc_is_limited = limit_ipc(configuration.shared_memory_bytes).is_ok();
+    let ipc = Ipc {
+        mounts: open(AT_FDCWD, c"/proc/self/ns/mnt", O_CLOEXEC).ok(),
+        is_limited: limit_ipc(configuration.shared_memory_bytes).is_ok(),
+        // Without it Landlock denies message queues.
+        queues: mount::new(c"mqueue", &[], NOSUID | NODEV | NOEXEC).ok(),
+    };
     unshare(NEWUSER | NEWNS | NEWUTS)?;
     map((configuration.inner_uid, 0), gid)?;
     limit_kernel_objects();
     if configuration.hides_cgroup {
         hide_cgroups();
     }
-    Ok(ipc_is_limited)
+    Ok(ipc)
+}
+
+/// An IPC namespace.
+pub(super) struct Ipc {
+    /// Whether System V IPC is limited.
+    pub(super) is_limited: bool,
+    /// The file system of its POSIX message queues, which is not attached anywhere yet.
+    pub(super) queues: Option<Descriptor>,
+    /// The mount namespace in which it was mounted. To remove it takes as long as all else here, so that it is kept until the
+    /// process has time.
+    pub(super) mounts: Option<Descriptor>,
 }
 
 fn unshare(flags: usize) -> Result<(), i32> {

@@ -28,6 +28,8 @@ pub(super) struct Pid1 {
     pub(super) server: Descriptor,
     /// The server's namespaces.
     pub(super) namespaces: Descriptor,
+    /// The file system of the session's message queues.
+    pub(super) queues: Option<Descriptor>,
     pub(super) configuration: Mapped,
     pub(super) fault: Fault,
 }
@@ -45,7 +47,7 @@ pub(super) fn run(pid1: Pid1) -> ! {
     if fault.step == Some(Step::Root) {
         fail(control, Step::Root, fault.errno, u32::MAX);
     }
-    if let Err((errno, operation)) = root::make(&configuration) {
+    if let Err((errno, operation)) = root::make(&configuration, pid1.queues.as_ref()) {
         fail(control, Step::Root, errno, operation);
     }
     if !socket::await_peer(&pid1.server) {
@@ -67,6 +69,7 @@ pub(super) fn run(pid1: Pid1) -> ! {
     drop(pid1.configuration);
     drop(pid1.control);
     drop(pid1.ruleset);
+    drop(pid1.queues);
     drop(pid1.server);
     wait(&pid1.lifeline)
 }

@@ -29,6 +29,11 @@ const DEVICES: [(&CStr, &CStr); 5] = [
     (c"/dev/random", c"random"),
     (c"/dev/urandom", c"urandom"),
 ];
+/// The controlling terminal of whoever opens it. Children have none of the host's.
+const OWN_TERMINAL: (&CStr, &CStr) = (c"/dev/tty", c"tty");
+/// The terminals of a session, as many as there are programs with one at once. A terminal is kernel memory that no limit
+/// of a process counts, about 50 KiB when its buffers are full.
+const TERMINALS: &CStr = c"64";
 /// What the kernel shows of the machine and not of the session: its command line, its swap files, the keys of its users.
 const HIDDEN_IN_PROC: [&CStr; 4] = [c"cmdline", c"swaps", c"keys", c"key-users"];
 const LINKS: [(&CStr, &CStr); 4] = [
@@ -42,8 +47,10 @@ const LINKS: [(&CStr, &CStr); 4] = [
 type OperationFailure = (i32, u32);
 
 /// A root that is being made.
-struct NewRoot {
+struct NewRoot<'a> {
     root: Descriptor,
+    /// The file system of the session's message queues.
+    queues: Option<&'a Descriptor>,
     /// The device numbers of the session's own file systems: the root, `/dev`, `/tmp` and `/dev/shm`.
     own: [Option<u64>; 4],
     dev: Option<Descriptor>,
@@ -54,11 +61,14 @@ struct NewRoot {
 }
 
 /// Makes the root by the operations of the configuration, and makes it the process's root.
-pub(super) fn make(configuration: &Configuration<'_>) -> Result<(), OperationFailure> {
+pub(super) fn make(
+    configuration: &Configuration<'_>,
+    queues: Option<&Descriptor>,
+) -> Result<(), OperationFailure> {
     let first = configuration.operations().next();
     let whole = matches!(first, Some(Ok(Operation::Bind { path, .. })) if path == c"/");
     let old = umask(0);
-    let root = mount::detach_propagation().and_then(|()| NewRoot::new(whole, first));
+    let root = mount::detach_propagation().and_then(|()| NewRoot::new(whole, first, queues));
     let mut root = root.map_err(|errno| (errno, 0))?;
     for (index, operation) in (0..).zip(configuration.operations()) {
         let operation = operation.map_err(|Malformed| (EINVAL, index))?;
@@ -88,8 +98,12 @@ fn umask(mask: usize) -> usize {
     unsafe { call(number::UMASK, [mask, 0, 0, 0, 0, 0]) }.unwrap_or(0o22)
 }
 
-impl NewRoot {
-    fn new(whole: bool, first: Option<Result<Operation<'_>, Malformed>>) -> Result<Self, i32> {
+impl<'a> NewRoot<'a> {
+    fn new(
+        whole: bool,
+        first: Option<Result<Operation<'_>, Malformed>>,
+        queues: Option<&'a Descriptor>,
+    ) -> Result<Self, i32> {
         let mut own = [None; 4];
         let top = mount::exactly(mount::AT_FDCWD, c"/")?;
         let root = if whole {
@@ -113,6 +127,7 @@ impl NewRoot {
         mount::attach(&root, &top)?;
         Ok(Self {
             root,
+            queues,
             own,
             dev: None,
             nothing: None,
@@ -208,11 +223,18 @@ impl NewRoot {
         let options = [(c"mode", c"755"), (c"size", c"64k"), (c"nr_inodes", c"64")];
         let dev = mount::new(c"tmpfs", &options, NOSUID | NOEXEC)?;
         mount::attach(&dev, &self.place(c"/dev", true)?)?;
-        for (path, name) in DEVICES {
-            let copy = mount::copy(&mount::exactly(mount::AT_FDCWD, path)?)?;
-            mount::restrict(&copy, RDONLY | NOSUID | NOEXEC, true)?;
-            mount::file(&dev, name, 0o666)?;
-            mount::attach(&copy, &mount::exactly(dev.arg(), name)?)?;
+        for device in DEVICES {
+            show_device(&dev, device)?;
+        }
+        match show_device(&dev, OWN_TERMINAL) {
+            // A container may have none.
+            Ok(()) | Err(ENOENT) => {}
+            failed => return failed,
+        }
+        show_terminals(&dev)?;
+        mount::directory(&dev, c"mqueue", 0o755)?;
+        if let Some(queues) = self.queues {
+            mount::attach(queues, &mount::exactly(dev.arg(), c"mqueue")?)?;
         }
         for (name, target) in LINKS {
             mount::link(&dev, name, target)?;
@@ -340,6 +362,30 @@ impl NewRoot {
             [None, ..] => Ok(()),
         }
     }
+}
+
+/// Shows a device of the host in the session's `/dev`.
+fn show_device(dev: &Descriptor, (path, name): (&CStr, &CStr)) -> Result<(), i32> {
+    let copy = mount::copy(&mount::exactly(mount::AT_FDCWD, path)?)?;
+    mount::restrict(&copy, RDONLY | NOSUID | NOEXEC, true)?;
+    mount::file(dev, name, 0o666)?;
+    mount::attach(&copy, &mount::exactly(dev.arg(), name)?)
+}
+
+/// Makes the session's own pseudo-terminals: an instance of their file system shows those that were made in it, and no others.
+/// Where the kernel refuses it, there are none.
+fn show_terminals(dev: &Descriptor) -> Result<(), i32> {
+    mount::directory(dev, c"pts", 0o755)?;
+    let options = [
+        (c"ptmxmode", c"666"),
+        (c"mode", c"620"),
+        (c"max", TERMINALS),
+    ];
+    let Ok(terminals) = mount::new(c"devpts", &options, NOSUID | NOEXEC) else {
+        return Ok(());
+    };
+    mount::attach(&terminals, &mount::exactly(dev.arg(), c"pts")?)?;
+    mount::link(dev, c"ptmx", c"pts/ptmx")
 }
 
 fn attributes(writable: bool) -> usize {

@@ -52,7 +52,7 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
 /// Reports whether children have left anything, on the socket that came along.
 fn report_state(server: &Server<'_>, descriptors: [Option<Descriptor>; MAX_DESCRIPTORS]) {
     if let Some(reply) = descriptors.into_iter().flatten().next() {
-        let found = state::is_found(server);
+        let found = state::is_found(server.files.as_ref(), server.filter_pass);
         let _ = socket::send(&reply, &Report::State { found }, None);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::descriptor::{Descriptor, Mapped};
 use super::failure::fail;
+use super::namespaces::Ipc;
 use super::pid1::{self, Pid1};
 use super::server::Server;
 use super::{confine, namespaces, network, root, serve, socket, state};
@@ -31,8 +32,12 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
         fail(&control, Step::Request, EINVAL, 0)
     };
     let fault = args.fault;
-    let ipc_is_limited = match enter(&configuration, fault) {
-        Ok(limited) => limited,
+    let Ipc {
+        is_limited,
+        queues,
+        mounts,
+    } = match enter(&configuration, fault) {
+        Ok(ipc) => ipc,
         Err((step, errno)) => fail(&control, step, errno, 0),
     };
     let forked = network::own_namespaces()
@@ -45,18 +50,21 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     let Some((pid, pid_namespace)) = forked else {
         drop(pid1);
         drop(announcements);
+        drop(mounts);
         pid1::run(Pid1 {
             control,
             ruleset,
             lifeline,
             server,
             namespaces,
+            queues,
             configuration: mapped,
             fault,
         })
     };
     drop(server);
     drop(lifeline);
+    drop(queues);
     root::close_mounts(&configuration);
     drop(namespaces);
     // Pid 1 makes the root meanwhile.
@@ -65,6 +73,7 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     }
     // If pid 1 has ended, it has reported why.
     let _ = socket::notify(&pid1);
+    drop(mounts);
     let filter_pass = wire::filter_pass(mapped.bytes()).ok_or(EINVAL);
     let server =
         filter_pass.and_then(|pass| Server::new(pass, &control, &announcements, args.number));
@@ -78,7 +87,7 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
         exit(127);
     }
     server.child_ruleset =
-        match confine::server(&configuration, ruleset.as_ref(), ipc_is_limited, fault) {
+        match confine::server(&configuration, ruleset.as_ref(), is_limited, fault) {
             Ok(ruleset) => ruleset,
             Err((step, errno)) => fail(&control, step, errno, 0),
         };
@@ -96,8 +105,7 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     serve::serve(&mut server)
 }
 
-/// Returns whether System V IPC is limited.
-fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<bool, Failure> {
+fn enter(configuration: &Configuration<'_>, fault: Fault) -> Result<Ipc, Failure> {
     fault.guard(Step::Signals, block_signals)?;
     // The children inherit them. Before the change of the user, which takes the right to lower the nice value away.
     attributes::reset();

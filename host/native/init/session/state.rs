@@ -1,29 +1,41 @@
 //! What the children of a session have left that a later child would find: files in the session's own file
-//! systems, and objects of System V IPC.
+//! systems, and objects of System V and POSIX IPC.
 
 use core::ffi::CStr;
 
 use super::mount;
-use super::server::Server;
 use capspawn_raw::child::PassArguments;
 use capspawn_raw::syscall::{call, number};
 
+const ENOENT: i32 = 2;
 const EOPNOTSUPP: i32 = 95;
 
 /// The inodes in use in each of the session's own file systems that children may write to. A child cannot remove one that
 /// the session began with: the root of a file system, and places with mounts on them.
 #[derive(PartialEq, Eq)]
-pub(super) struct Files([u64; 2]);
+pub(super) struct Files {
+    inodes: [u64; 2],
+    /// The size of the directory of POSIX message queues, which grows with each queue.
+    queues: usize,
+}
 
 /// Returns how many files there are now.
 pub(super) fn files(pass: PassArguments) -> Result<Files, i32> {
     let count = |path| inodes(path, pass);
-    Ok(Files([count(c"/tmp")?, count(c"/dev/shm")?]))
+    Ok(Files {
+        inodes: [count(c"/tmp")?, count(c"/dev/shm")?],
+        queues: match mount::inside(c"/dev/mqueue", true, pass) {
+            Ok(directory) => directory.stat()?.size,
+            // This kernel has no such queues.
+            Err(ENOENT) => 0,
+            Err(errno) => return Err(errno),
+        },
+    })
 }
 
-/// Returns whether anything is left, or whether that cannot be found out.
-pub(super) fn is_found(server: &Server<'_>) -> bool {
-    let as_before = match (&server.files, files(server.filter_pass)) {
+/// Returns whether anything is left that was not there `before`, or whether that cannot be found out.
+pub(super) fn is_found(before: Option<&Files>, pass: PassArguments) -> bool {
+    let as_before = match (before, files(pass)) {
         (Some(before), Ok(now)) => *before == now,
         _ => false,
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::question::{Approver, Question};
 use crate::child::owner::OwnerKey;
-use crate::error::{Denial, DeniedItem, SpawnError};
+use crate::error::{Denial, DeniedBy, DeniedItem, SpawnError};
 use crate::launch::Plan;
 use crate::limits::DEFAULT_APPROVAL_TIMEOUT;
 
@@ -60,16 +60,26 @@ impl Hooks {
         let question = Question::new(owner, plan);
         match panic::catch_unwind(AssertUnwindSafe(|| veto(&question))) {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(reason)) => Err(denied(&plan.name, format!("vetoed: {reason}"))),
-            Err(_) => Err(denied(&plan.name, "the embedder's veto panicked")),
+            Ok(Err(reason)) => Err(vetoed(&plan.name, format!("vetoed: {reason}"))),
+            Err(_) => Err(vetoed(&plan.name, "the embedder's veto panicked")),
         }
     }
 }
 
-/// Returns the refusal of `command` by the embedder. The guest sees it as a refusal
-/// of its program.
+/// Returns the refusal of `command` by the approver. The guest sees it as a refusal of its
+/// program.
 pub(crate) fn denied(command: &str, reason: impl Into<String>) -> SpawnError {
+    refused(DeniedBy::Approver, command, reason)
+}
+
+/// Returns the refusal of `command` by the veto, the same to the guest.
+fn vetoed(command: &str, reason: impl Into<String>) -> SpawnError {
+    refused(DeniedBy::Veto, command, reason)
+}
+
+fn refused(by: DeniedBy, command: &str, reason: impl Into<String>) -> SpawnError {
     let denial = Denial {
+        by,
         nearest: Some(command.to_owned()),
         ..Denial::new(DeniedItem::Program, reason)
     };

@@ -12,5 +12,5 @@ mod redirection;
 pub(crate) use hooks::{Hooks, denied};
 pub(crate) use question::Approved;
 pub use question::{Answer, Approver, Question};
-pub(crate) use queue::Approvals;
+pub(crate) use queue::{Approval, Approvals};
 pub use redirection::{Redirection, RedirectionTarget};

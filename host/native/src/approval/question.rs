@@ -3,11 +3,11 @@
 use std::ffi::OsString;
 use std::future::Future;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::redirection::Redirection;
@@ -15,6 +15,7 @@ use crate::child::owner::OwnerKey;
 use crate::confinement::Confinement;
 use crate::error::SpawnError;
 use crate::launch::{LaunchError, Plan, Program, Stage, Stamp};
+use crate::streams::Stdin;
 
 /// A hash over what an approval covers.
 pub(crate) type Fingerprint = [u8; 32];
@@ -39,6 +40,8 @@ pub struct Question {
     pub cwd: PathBuf,
     /// The names of the variables that the guest sets.
     pub env_names: Vec<String>,
+    /// Whether the guest writes standard input while the child runs: nobody knows its content yet.
+    pub stdin_piped: bool,
     /// How many bytes of standard input the request carries.
     pub stdin_bytes: usize,
     /// The standard streams that lead to another child or to a file.
@@ -57,6 +60,7 @@ impl Question {
             argv: plan.argv.clone(),
             cwd: plan.cwd.path.clone(),
             env_names: plan.request.env_names.clone(),
+            stdin_piped: plan.streams.stdin == Stdin::Piped,
             stdin_bytes: plan.streams.stdin.len(),
             redirections: Redirection::of(plan),
             confinement: Arc::clone(&plan.confinement),
@@ -72,6 +76,8 @@ pub(crate) struct Approved {
     pub(super) question: Question,
     /// Of the program, and of the script that it interprets.
     files: Vec<Stamp>,
+    /// The standard input that the request carries.
+    stdin: Option<Bytes>,
 }
 
 impl Approved {
@@ -85,6 +91,10 @@ impl Approved {
         Ok(Self {
             question: Question::new(owner, plan),
             files: files.map_err(|error| LaunchError::new(Stage::OpenProgram, error))?,
+            stdin: match &plan.streams.stdin {
+                Stdin::Bytes(bytes) => Some(bytes.clone()),
+                _ => None,
+            },
         })
     }
 
@@ -102,9 +112,20 @@ impl Approved {
         for stamp in &self.files {
             add(&stamp.bytes());
         }
-        for argument in &question.argv {
-            add(argument.as_bytes());
+        // Each list with its length, so that the end of one is not the beginning of the next.
+        add(&question.argv.len().to_le_bytes());
+        question
+            .argv
+            .iter()
+            .for_each(|it| add(it.as_encoded_bytes()));
+        add(&question.env_names.len().to_le_bytes());
+        question.env_names.iter().for_each(|it| add(it.as_bytes()));
+        add(&[question.stdin_piped.into()]);
+        match &self.stdin {
+            Some(bytes) => add(bytes),
+            None => add(b"none"),
         }
+        add(&[self.stdin.is_some().into()]);
         for redirection in &question.redirections {
             add(redirection.to_string().as_bytes());
         }
@@ -118,9 +139,11 @@ pub enum Answer {
     /// Start this child.
     AllowOnce,
     /// Start this child, and do not ask again when this guest requests the same
-    /// command name, program, argument vector and working directory. The values of
-    /// its environment and its standard input may differ the next time. If the program
-    /// or the script has been written or replaced since, the question is put again.
+    /// command name, program, argument vector, working directory, names of variables and
+    /// standard input: the same bytes, or piped both times. The values of its variables
+    /// and the content of piped standard input, which no question shows, may differ the
+    /// next time. If the program or the script has been written or replaced since, the
+    /// question is put again.
     AllowForThisGuest,
     /// Do not start it.
     Deny {

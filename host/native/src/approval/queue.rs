@@ -25,6 +25,26 @@ pub(crate) struct Approvals {
     remembered: Mutex<VecDeque<Fingerprint>>,
 }
 
+/// How a request was approved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Approval {
+    Once,
+    ForThisGuest,
+    /// By an earlier answer for this guest.
+    Remembered,
+}
+
+impl Approval {
+    /// Returns the word that events use.
+    pub(crate) const fn scope(self) -> &'static str {
+        match self {
+            Self::Once => "once",
+            Self::ForThisGuest => "guest",
+            Self::Remembered => "remembered",
+        }
+    }
+}
+
 impl Default for Approvals {
     fn default() -> Self {
         Self {
@@ -38,6 +58,10 @@ impl Default for Approvals {
 impl Approvals {
     /// Returns whether this was allowed for the guest before.
     pub(crate) fn allows(&self, subject: &Approved) -> bool {
+        // A fingerprint is a hash over all of standard input.
+        if self.remembered.lock().is_empty() {
+            return false;
+        }
         let fingerprint = subject.fingerprint();
         self.remembered.lock().contains(&fingerprint)
     }
@@ -51,7 +75,7 @@ impl Approvals {
         hooks: &Hooks,
         sleep: impl FnOnce(Duration) -> S,
         subject: &Approved,
-    ) -> Result<(), SpawnError> {
+    ) -> Result<Approval, SpawnError> {
         let question = &subject.question;
         let Some(approver) = hooks.approver() else {
             return Err(denied(
@@ -65,7 +89,7 @@ impl Approvals {
         // The semaphore is never closed, so this cannot fail.
         let _turn = self.turn.acquire().await;
         if self.allows(subject) {
-            return Ok(());
+            return Ok(Approval::Remembered);
         }
         let timeout = hooks.approval_timeout();
         let answer = tokio::select! {
@@ -77,14 +101,15 @@ impl Approvals {
             answer = answer(approver, question) => answer,
         };
         match answer {
-            Answer::AllowOnce => Ok(()),
+            Answer::AllowOnce => Ok(Approval::Once),
             Answer::AllowForThisGuest => {
+                let fingerprint = subject.fingerprint();
                 let mut remembered = self.remembered.lock();
                 if remembered.len() >= MAX_REMEMBERED_APPROVALS {
                     remembered.pop_front();
                 }
-                remembered.push_back(subject.fingerprint());
-                Ok(())
+                remembered.push_back(fingerprint);
+                Ok(Approval::ForThisGuest)
             }
             Answer::Deny { reason } => {
                 Err(denied(&question.command, format!("not approved: {reason}")))

@@ -20,7 +20,7 @@ use super::owner::OwnerKey;
 use super::pipe::UntakenPipes;
 use super::tree::{TreeLimits, Verdict};
 use super::usage::{Sample, TreeName};
-use crate::launch::{Exit, Plan, Process, Request, TreeUsage};
+use crate::launch::{Exit, Plan, Process, Request, Scope, TreeUsage};
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 
 /// The state of one child.
@@ -28,6 +28,10 @@ use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 pub(crate) struct Record {
     id: u64,
     owner: OwnerKey,
+    /// The number of the guest that started it or last attached to it.
+    guest: AtomicU64,
+    /// The name of the grant's rule that allowed it.
+    rule: String,
     program: String,
     arguments: Mutex<Arguments>,
     disclosed_pid: Option<u32>,
@@ -62,6 +66,8 @@ pub(crate) struct Started {
     pub(crate) id: u64,
     /// Whose quotas it counts against.
     pub(crate) owner: OwnerKey,
+    /// The guest that starts it.
+    pub(crate) guest: Scope,
     /// What was launched.
     pub(crate) plan: Box<Plan>,
     /// How much of the plan's confinement is enforced.
@@ -79,6 +85,7 @@ pub(crate) struct Started {
 impl Record {
     pub(crate) fn new(started: Started) -> Self {
         let Plan {
+            name,
             request,
             limits,
             disclose_pid,
@@ -88,6 +95,8 @@ impl Record {
         Self {
             id: started.id,
             owner: started.owner,
+            guest: AtomicU64::new(started.guest.0),
+            rule: name,
             arguments: Mutex::new(Arguments::new(&request, started.arguments)),
             program: request.program,
             disclosed_pid: disclose_pid.then(|| started.process.pid()),
@@ -116,6 +125,21 @@ impl Record {
 
     pub(crate) fn owner(&self) -> &OwnerKey {
         &self.owner
+    }
+
+    /// The guest that started it or last attached to it.
+    pub(crate) fn guest(&self) -> Scope {
+        Scope(self.guest.load(Ordering::Relaxed))
+    }
+
+    /// From now on it is the child of `guest`.
+    pub(crate) fn set_guest(&self, guest: Scope) {
+        self.guest.store(guest.0, Ordering::Relaxed);
+    }
+
+    /// The name of the grant's rule that allowed it.
+    pub(crate) fn rule(&self) -> &str {
+        &self.rule
     }
 
     /// What the guest asked for, as far as events show it.

@@ -195,7 +195,8 @@ impl Enforcement {
     }
 
     /// Returns the same report, changed to admit no confined child: the host does not
-    /// support the tier that the embedder requires.
+    /// support the tier that the embedder requires, or children would run with the user id 0
+    /// outside a session.
     #[must_use]
     pub fn refusing(mut self) -> Self {
         self.refused = true;

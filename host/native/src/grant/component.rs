@@ -1,8 +1,10 @@
 //! What one component may do: a [`Grant`], and its decision on a request.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::check::replaceable::replaceable_below;
 use super::decision::{Decision, Passed};
 use super::file::document::Effect;
 use super::file::nearest::nearest;
@@ -12,7 +14,7 @@ use super::rule::command::Rule;
 use super::rule::compile::CompiledSection;
 use super::{intersect, suggestion};
 use crate::command::Command;
-use crate::confinement::Confinement;
+use crate::confinement::{Confinement, FsRoot};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::launch::WorkingDirectory;
 
@@ -112,6 +114,28 @@ impl Grant {
     /// root that the children's user cannot read.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Returns a program of this grant that who may write everything below `folder` could replace; none if there is
+    /// none. An embedder that lets the guest itself write a directory checks it: a guest that replaces
+    /// a program has escaped the rules of its command, and commands of other guests run what it wrote.
+    ///
+    /// # Errors
+    ///
+    /// `folder`, or the path of a program, cannot be resolved.
+    pub fn program_below(&self, folder: &Path) -> io::Result<Option<PathBuf>> {
+        let root = FsRoot::resolve(std::path::absolute(folder)?)?;
+        for path in self.rules.iter().flat_map(|rule| rule.program_files()) {
+            if replaceable_below(path, &root)? {
+                return Ok(Some(path.to_owned()));
+            }
+        }
+        for other in &self.intersected {
+            if let Some(path) = other.program_below(folder)? {
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns the grant that allows what both this one and `other` allow, with the
@@ -282,6 +306,11 @@ impl Grant {
         }
     }
 
+    #[cfg(test)]
+    pub(in crate::grant) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.rules.iter()
+    }
+
     /// Returns the rules of a name; if there are none, the rules of any program.
     fn named(&self, name: &str) -> impl Iterator<Item = &Arc<Rule>> {
         let known = self.rules.iter().any(|rule| rule.name == name);
@@ -293,7 +322,8 @@ impl Grant {
     fn unknown(&self, command: &Command) -> Denial {
         let names = self.rules.iter().map(|rule| rule.name.as_str());
         let name = suggestion::escaped(&command.program);
-        let reason = format!("component {:?} has no command {name}", self.component);
+        let component = suggestion::escaped(&self.component);
+        let reason = format!("component {component} has no command {name}");
         Denial {
             nearest: nearest(&command.program, names).map(str::to_owned),
             would_allow: suggestion::command(&self.component, command),

@@ -1,7 +1,8 @@
 //! Paths of the file system: the roots of a grant, and what a guest's path resolves to.
 
+use std::collections::BTreeSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::io::Errno;
 
@@ -47,6 +48,33 @@ pub(super) fn is_under<'a>(path: &Path, roots: impl IntoIterator<Item = &'a FsRo
 /// does not exist, through too many links, or into a directory that cannot be searched.
 pub(super) fn resolve(cwd: &Path, path: &Path) -> io::Result<PathBuf> {
     walk(cwd, path, |_| true, |_| ())
+}
+
+/// Returns the places on the ways to `roots`: the directories above them, and the links by which a
+/// grant names them. Who knows the roots knows that these exist.
+pub(super) fn ways<'a>(roots: impl IntoIterator<Item = &'a FsRoot>) -> BTreeSet<PathBuf> {
+    let mut ways = BTreeSet::new();
+    for root in roots {
+        // No path leads to a root that can no longer be resolved.
+        let trail = trail(&root.written).unwrap_or_default();
+        for place in trail.iter().chain([&root.real]) {
+            ways.extend(place.ancestors().map(Path::to_owned));
+        }
+    }
+    ways
+}
+
+/// Returns what an absolute path names if no part of it is a link.
+pub(super) fn without_links(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::from("/");
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => plain.push(name),
+            Component::ParentDir => drop(plain.pop()),
+            _ => {}
+        }
+    }
+    plain
 }
 
 /// Returns whether the error is a lack of descriptors or memory, whatever the path.

@@ -6,44 +6,67 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::command::Command;
+use crate::escape::{self, is_hidden};
 
 /// The longest suggestion, in bytes. A guest may send a mebibyte of arguments, which does
 /// not belong in a log.
-const MAX_LINE: usize = 4096;
+const MAX_LINE: usize = 2048;
 
 /// Returns the line for a name that no command of the component has.
 pub(super) fn command(component: &str, command: &Command) -> Option<String> {
-    if command.program.len() > MAX_LINE {
-        return None;
-    }
-    Some(format!(
-        "[[component.{}.command]] with name = {}, program = \"/...\", {}",
-        quoted(component),
-        quoted(&command.program),
-        arguments(&command.args)?,
+    let args = arguments(&command.args)?;
+    let (component, name) = (quoted(component)?, quoted(&command.program)?);
+    bounded(format!(
+        "[[component.{component}.command]] with name = {name}, program = \"/...\", {args}"
     ))
 }
 
 /// Returns the line for an argument vector.
 pub(super) fn arguments(args: &[OsString]) -> Option<String> {
-    if args.iter().map(|text| text.len()).sum::<usize>() > MAX_LINE {
-        return None;
-    }
-    // The strings `*` and `**` would be patterns. A grant has no literal that is not UTF-8.
-    let token = |text: &OsString| match text.to_str() {
-        Some(text @ ("*" | "**")) => format!("{{ literal = {} }}", quoted(text)),
-        Some(text) => quoted(text),
-        None => "{ any = true }".to_owned(),
+    // A grant has no literal that is not UTF-8.
+    let pattern = |text: &OsString| match text.to_str() {
+        Some(text) => argument(text),
+        None => Some("{ any = true }".to_owned()),
     };
-    Some(format!(
-        "args = [{}]",
-        args.iter().map(token).collect::<Vec<_>>().join(", ")
-    ))
+    patterns(args.iter().map(pattern))
+}
+
+/// Returns the pattern that takes one argument and no other.
+pub(super) fn argument(text: &str) -> Option<String> {
+    match text {
+        // The strings `*` and `**` would be patterns.
+        "*" | "**" => Some(format!("{{ literal = {} }}", quoted(text)?)),
+        _ => quoted(text),
+    }
+}
+
+/// Returns the line for a list of patterns; none if one of them is none.
+pub(super) fn patterns(patterns: impl Iterator<Item = Option<String>>) -> Option<String> {
+    let mut line = String::from("args = [");
+    for (index, pattern) in patterns.enumerate() {
+        if index > 0 {
+            line.push_str(", ");
+        }
+        line.push_str(&pattern?);
+        if line.len() > MAX_LINE {
+            return None;
+        }
+    }
+    line.push(']');
+    bounded(line)
+}
+
+/// Returns the line that allows this request alone, with the wider one as its comment.
+pub(super) fn with_alternative(line: Option<String>, wider: Option<String>) -> Option<String> {
+    match (line, wider) {
+        (Some(line), Some(wider)) => Some(format!("{line} # or for any such argument: {wider}")),
+        (line, wider) => line.or(wider),
+    }
 }
 
 /// Returns the line for an `argv[0]`.
 pub(super) fn arg0(arg0: &str) -> Option<String> {
-    (arg0.len() <= MAX_LINE).then(|| format!("allow-arg0 = [{}]", quoted(arg0)))
+    bounded(format!("allow-arg0 = [{}]", quoted(arg0)?))
 }
 
 /// Returns the line for arguments and values that are not UTF-8.
@@ -58,19 +81,20 @@ pub(super) fn redirect() -> String {
 
 /// Returns the line for a file outside the roots of `key`, which is `read` or `write`.
 pub(super) fn root(key: &str, folder: &Path) -> Option<String> {
-    let folder = folder.to_string_lossy();
-    (folder.len() <= MAX_LINE).then(|| format!("fs = {{ {key} = [{}] }}", quoted(&folder)))
+    bounded(format!(
+        "fs = {{ {key} = [{}] }}",
+        quoted(folder.to_str()?)?
+    ))
 }
 
 /// Returns the line for a variable.
 pub(super) fn variable(name: &str) -> Option<String> {
-    (name.len() <= MAX_LINE).then(|| format!("env = {{ allow = [{}] }}", quoted(name)))
+    bounded(format!("env = {{ allow = [{}] }}", quoted(name)?))
 }
 
 /// Returns the line for a working directory.
 pub(super) fn working_directory(path: &Path) -> Option<String> {
-    let path = path.to_string_lossy();
-    (path.len() <= MAX_LINE).then(|| format!("cwd = {{ roots = [{}] }}", quoted(&path)))
+    bounded(format!("cwd = {{ roots = [{}] }}", quoted(path.to_str()?)?))
 }
 
 /// Returns the line for a request that provides standard input.
@@ -80,16 +104,19 @@ pub(super) fn stdin() -> String {
 
 /// Returns the line for a program outside the child's file system.
 pub(super) fn readable(path: &Path) -> Option<String> {
-    let path = path.to_string_lossy();
-    (path.len() <= MAX_LINE).then(|| format!("fs = {{ read = [{}] }}", quoted(&path)))
+    bounded(format!("fs = {{ read = [{}] }}", quoted(path.to_str()?)?))
+}
+
+fn bounded(line: String) -> Option<String> {
+    (line.len() <= MAX_LINE).then_some(line)
 }
 
 /// Returns a guest's string for use in a message: quoted, escaped, and truncated.
 pub(super) fn escaped(text: &str) -> String {
     const MOST: usize = 200;
     match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{:?}...", &text[..end]),
-        None => format!("{text:?}"),
+        Some((end, _)) => format!("{}...", escape::quoted(&text[..end])),
+        None => escape::quoted(text).to_string(),
     }
 }
 
@@ -98,30 +125,34 @@ pub(super) fn escaped_os(text: &OsStr) -> String {
     const MOST: usize = 200;
     match text.to_str() {
         Some(text) => escaped(text),
-        None if text.len() <= MOST => format!("{text:?}"),
-        None => format!("{:?}...", OsStr::from_bytes(&text.as_bytes()[..MOST])),
+        None if text.len() <= MOST => escape::quoted(text).to_string(),
+        None => format!(
+            "{}...",
+            escape::quoted(OsStr::from_bytes(&text.as_bytes()[..MOST]))
+        ),
     }
 }
 
-/// Returns a TOML string without characters that could confuse a terminal.
-fn quoted(text: &str) -> String {
+/// Returns a TOML string in which hidden characters are escaped; none if it is longer than any suggestion.
+pub(super) fn quoted(text: &str) -> Option<String> {
+    if text.len() > MAX_LINE {
+        return None;
+    }
     let mut quoted = String::from('"');
     for c in text.chars() {
-        match c {
-            '"' => quoted.push_str("\\\""),
-            '\\' => quoted.push_str("\\\\"),
-            // Control characters and invisible ones, including those that change direction.
-            c if c.is_control()
-                || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}') =>
-            {
-                // Writing to a string cannot fail.
-                let _ = write!(quoted, "\\u{:04X}", u32::from(c));
+        // Writing to a string cannot fail.
+        let _ = match c {
+            '"' => write!(quoted, "\\\""),
+            '\\' => write!(quoted, "\\\\"),
+            c if is_hidden(c) && u32::from(c) > 0xffff => {
+                write!(quoted, "\\U{:08X}", u32::from(c))
             }
-            c => quoted.push(c),
-        }
+            c if is_hidden(c) => write!(quoted, "\\u{:04X}", u32::from(c)),
+            c => write!(quoted, "{c}"),
+        };
     }
     quoted.push('"');
-    quoted
+    Some(quoted)
 }
 
 #[cfg(test)]
@@ -130,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_suggestion_is_toml_of_the_same_arguments() {
-        let args: Vec<OsString> = ["a\"b", "*", "c\\d\n", "\u{202e}x"]
+        let args: Vec<OsString> = ["a\"b", "*", "c\\d\n", "\u{202e}x\u{e0041}"]
             .map(OsString::from)
             .into();
         let line = arguments(&args).expect("it is short");
@@ -139,7 +170,10 @@ mod tests {
         assert_eq!(items[0].as_str(), Some("a\"b"));
         assert_eq!(items[1]["literal"].as_str(), Some("*"));
         assert_eq!(items[2].as_str(), Some("c\\d\n"));
-        assert!(!line.contains('\u{202e}'));
+        assert_eq!(items[3].as_str(), Some("\u{202e}x\u{e0041}"));
+        assert!(!line.contains(is_hidden));
+        assert_eq!(arguments(&vec![OsString::new(); 100_000]), None);
+        assert_eq!(arguments(&["\x1b".repeat(MAX_LINE / 2).into()]), None);
         assert_eq!(arguments(&["x".repeat(MAX_LINE + 1).into()]), None);
     }
 }

@@ -59,8 +59,8 @@ fn refusal(place: &Path, file: &StreamFile, confinement: &Confinement) -> Option
     if is_written && !innermost.is_some_and(|root| fs.write.contains(root)) {
         return Some("is in no root of fs.write");
     }
-    let hides = |own: &&str| place.starts_with(own) && !file.root.real.starts_with(own);
+    let hides = |own: &str| place.starts_with(own) && !file.root.real.starts_with(own);
     let is_confined = confinement.sandbox != Sandbox::None;
-    let is_own = is_confined && OWN.iter().any(|own| hides(&own));
+    let is_own = is_confined && OWN.iter().any(|own| hides(own));
     is_own.then_some("is one that the child has of its own")
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustix::io::{DupFlags, dup3, retry_on_intr};
 
 use super::{Guest, Member, files};
-use crate::approval::{self, Approved};
+use crate::approval::{self, Approval, Approved};
 use crate::child::account::{Charge, Descriptors, Need};
 use crate::child::arguments::Arguments;
 use crate::child::capture::Capture;
@@ -50,7 +50,7 @@ impl Guest {
     /// # Errors
     ///
     /// Each [`SpawnError`] says which; on an error nothing runs, and nothing is used
-    /// up but the rate.
+    /// up but the rate, against which every request counts: also a denied and an invalid one.
     ///
     /// # Examples
     ///
@@ -113,16 +113,13 @@ impl Guest {
     ) -> Result<Child, SpawnError> {
         if let Err(error) = &result {
             let core = self.0.registry.core();
-            core.emit(self.0.key.owner(), &command.request(), || {
-                EventKind::refused(error)
-            });
+            core.emit_refusal(&self.0.key, command, error);
         }
         result
     }
 
     fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
-        // First: a request that no grant can allow costs its owner nothing.
-        command.validate()?;
+        self.0.validate(command)?;
         let permit = Permit::admit(&self.0)?;
         match self.0.grant.decide_valid(command)? {
             Decision::Allow(plan) => start(permit, plan),
@@ -134,7 +131,7 @@ impl Guest {
     }
 
     async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
-        command.validate()?;
+        self.0.validate(command)?;
         let permit = Permit::admit(&self.0)?;
         let core = self.0.registry.core();
         let request = command.clone();
@@ -148,12 +145,32 @@ impl Guest {
         let waits = core.hold(&self.0.key, self.0.grant.quotas(), bytes)?;
         let sleep = |timeout| core.sleep(timeout);
         let asked = self.0.approvals.ask(core.hooks(), sleep, &approved);
-        asked.await?;
+        let approval = asked.await?;
+        self.0.report_approval(command, approval);
         drop(waits);
         let permit = Permit::readmit(&self.0)?;
         let request = command.clone();
         let started = core.off_thread(move || start_approved(permit, &request, &approved));
         started.await?
+    }
+}
+
+impl Member {
+    /// Refuses a request that no grant can allow. It takes no place, and counts against the rate as
+    /// every other: over the rate it is refused for that.
+    fn validate(&self, command: &Command) -> Result<(), SpawnError> {
+        command.validate().or_else(|error| {
+            let core = self.registry.core();
+            core.charge_rate(&self.key, self.grant.quotas())?;
+            Err(error)
+        })
+    }
+
+    fn report_approval(&self, command: &Command, approval: Approval) {
+        let kind = || EventKind::Approved {
+            scope: approval.scope(),
+        };
+        self.registry.core().emit(&self.key, command, kind);
     }
 }
 
@@ -173,6 +190,7 @@ fn decide(permit: Permit, command: &Command) -> Result<Decided, SpawnError> {
             if !guest.approvals.allows(&approved) {
                 return Ok(Decided::Ask(approved));
             }
+            guest.report_approval(command, Approval::Remembered);
             plan
         }
     };
@@ -228,6 +246,7 @@ fn start(mut permit: Permit, plan: Box<Plan>) -> Result<Child, SpawnError> {
     let record = Arc::new(Record::new(Started {
         id: core.next_id(),
         owner: guest.key.owner().clone(),
+        guest: guest.key.scope(),
         plan,
         confinement: enforcement.summary(),
         arguments,

@@ -83,7 +83,7 @@ pub trait Launcher: Send + Sync + fmt::Debug {
     /// this process adopts orphans at all, as pid 1 and a subreaper (`PR_SET_CHILD_SUBREAPER`) do:
     /// the registry then calls this once a second. By default it does nothing. Similar to `waitpid`
     /// with `WNOHANG`.
-    fn reap_orphans(&self) -> bool {
+    fn reap_adopted(&self) -> bool {
         false
     }
 

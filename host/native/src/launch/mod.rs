@@ -8,6 +8,7 @@
 mod error;
 mod identity;
 mod launcher;
+mod mark;
 mod owner_uids;
 mod plan;
 mod process;
@@ -20,6 +21,8 @@ pub use error::{LaunchError, Stage};
 pub(crate) use error::{NoLauncher, errno_within, is_shortage};
 pub use identity::Identity;
 pub use launcher::{Launcher, Owner, Scope};
+pub use mark::{LockLimits, TreeMark};
+pub(crate) use mark::{locks_in, uid_in};
 pub use owner_uids::OwnerUids;
 pub use plan::{ChildStdio, Plan, Program, Request, WorkingDirectory};
 pub use process::{Exit, Process};

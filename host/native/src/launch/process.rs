@@ -4,6 +4,7 @@ use std::os::fd::BorrowedFd;
 use std::time::Duration;
 use std::{fmt, io};
 
+use super::mark::TreeMark;
 use super::usage::TreeCounters;
 use crate::status::Signal;
 
@@ -60,10 +61,10 @@ pub trait Process: Send + Sync + fmt::Debug {
     /// The system's error.
     fn reap(&self) -> io::Result<()>;
 
-    /// Returns the limit on file locks (`RLIMIT_LOCKS`) of each process of the tree, by which
-    /// `/proc` shows whose it is; no other process has the same. None, as by default, where all of the
+    /// Returns what all processes of the tree have in common, by which `/proc` shows whose they are:
+    /// their limits on file locks (`RLIMIT_LOCKS`) and their user. None, as by default, where all of the
     /// tree are in the leader's process group. Similar to `getrlimit`.
-    fn mark(&self) -> Option<u64> {
+    fn mark(&self) -> Option<TreeMark> {
         None
     }
 

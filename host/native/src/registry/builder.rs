@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{fmt, io};
 
-use super::core::{Core, OnEvent, Settings};
-use super::{Registry, orphans, sampler, thread};
+use super::core::{Core, Settings};
+use super::events::OnEvent;
+use super::{Registry, adopted, sampler, thread};
 use crate::approval::{Approver, Hooks, Question};
 use crate::event::Event;
 use crate::launch::Launcher;
@@ -185,7 +186,7 @@ impl RegistryBuilder {
         })?;
         let core = thread.core();
         core.handle().spawn(sampler::sample(Arc::clone(core)));
-        core.handle().spawn(orphans::reap(Arc::clone(core)));
+        core.handle().spawn(adopted::reap(Arc::clone(core)));
         Ok(Registry::new(thread))
     }
 }

@@ -4,7 +4,6 @@
 //! The lock is not held across a launch or the embedder's code.
 
 use std::fmt;
-use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -13,6 +12,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
+use super::events::{Events, OnEvent};
 use super::heap::HeapReturn;
 use super::table::{Caps, Entry, GuestKey, Table};
 use super::workers::Workers;
@@ -21,14 +21,13 @@ use crate::child::account::{Need, Totals};
 use crate::child::owner::OwnerKey;
 use crate::child::record::Record;
 use crate::child::usage::TreeName;
+use crate::command::Command;
 use crate::error::SpawnError;
-use crate::event::{Event, EventKind};
+use crate::event::EventKind;
 use crate::grant::Quotas;
-use crate::launch::{Launcher, Owner, Request};
+use crate::launch::{Launcher, Owner};
 use crate::limits::MAX_DETACHED;
 use crate::status::{ExitStatus, KillReason, Receipt};
-
-pub(super) type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
 
 impl Entry for Arc<Record> {
     fn receipt(&self) -> Option<Receipt> {
@@ -63,7 +62,7 @@ pub(crate) struct Core {
     launcher: Arc<dyn Launcher>,
     workers: Workers,
     hooks: Hooks,
-    on_event: Option<OnEvent>,
+    events: Events,
     totals: Arc<Totals>,
     heap_return: HeapReturn,
     max_entries: usize,
@@ -101,7 +100,7 @@ impl Core {
             launcher: settings.launcher,
             workers: Workers::default(),
             hooks: settings.hooks,
-            on_event: settings.on_event,
+            events: Events::new(settings.on_event),
             max_entries: settings.max_entries,
             read_buffer: Mutex::default(),
             next_id: AtomicU64::new(1),
@@ -194,6 +193,7 @@ impl Core {
     pub(crate) fn leave(&self, guest: &GuestKey) {
         self.kill_guest(guest, KillReason::Released);
         self.table.lock().leave(guest);
+        self.events.leave(guest.owner(), guest.scope().0);
         self.launcher.close(guest.scope());
     }
 
@@ -214,6 +214,12 @@ impl Core {
     pub(crate) fn admit(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
         let admitted = self.table.lock().admit(guest, quotas, Instant::now());
         Ok(admitted?)
+    }
+
+    /// Charges the rate alone, for a request that is refused before it needs a place.
+    pub(crate) fn charge_rate(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
+        let mut table = self.table.lock();
+        Ok(table.charge_rate(guest, quotas, Instant::now())?)
     }
 
     /// Does what [`Core::admit`] does for a request whose rate is charged already.
@@ -362,46 +368,37 @@ impl Core {
         tokio::time::sleep(duration)
     }
 
-    /// Returns whether anybody sees events.
-    fn emits(&self) -> bool {
-        self.on_event.is_some() || tracing::enabled!(tracing::Level::DEBUG)
-    }
-
     /// Emits an event about `record`'s child.
     pub(crate) fn emit_of(&self, record: &Record, kind: impl FnOnce() -> EventKind) {
-        if self.emits() {
-            self.emit(record.owner(), &record.request(), kind);
-        }
+        let (owner, guest) = (record.owner(), record.guest().0);
+        self.events.emit(owner, guest, || record.request(), kind);
     }
 
-    /// Emits an event about a request of `owner`.
+    /// Emits an event about an operation on `record`'s child that was refused.
+    pub(super) fn emit_refusal_of(&self, record: &Record, error: &SpawnError) {
+        let (owner, guest) = (record.owner(), record.guest().0);
+        let kind = || EventKind::refused(error);
+        self.events
+            .emit_refusal(owner, guest, || record.request(), kind);
+    }
+
+    /// Emits an event about a request of `guest`.
     pub(crate) fn emit(
         &self,
-        owner: &OwnerKey,
-        request: &Request,
+        guest: &GuestKey,
+        command: &Command,
         kind: impl FnOnce() -> EventKind,
     ) {
-        if !self.emits() {
-            return;
-        }
-        let event = Event {
-            kind: kind(),
-            time: SystemTime::now(),
-            component: Arc::clone(owner.component()),
-            command: request.program.clone(),
-            arg0: request.arg0.clone(),
-            args: request.args.clone(),
-            raw_args: request.raw_args.clone(),
-        };
-        tracing::debug!(?event);
-        let Some(on_event) = &self.on_event else {
-            return;
-        };
-        // A panic in the embedder's code must leave no child without a supervisor.
-        let handled = panic::catch_unwind(AssertUnwindSafe(|| on_event(&event)));
-        if handled.is_err() {
-            tracing::error!("the event hook panicked");
-        }
+        let (owner, guest) = (guest.owner(), guest.scope().0);
+        self.events.emit(owner, guest, || command.request(), kind);
+    }
+
+    /// Emits an event about a request of `guest` that started nothing.
+    pub(crate) fn emit_refusal(&self, guest: &GuestKey, command: &Command, error: &SpawnError) {
+        let (owner, guest) = (guest.owner(), guest.scope().0);
+        let kind = || EventKind::refused(error);
+        self.events
+            .emit_refusal(owner, guest, || command.request(), kind);
     }
 }
 

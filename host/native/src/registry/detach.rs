@@ -35,7 +35,7 @@ impl Core {
                 id: record.id(),
                 max_life_seconds: terms.max_life.as_secs_f64(),
             }),
-            Err(error) => self.emit_of(record, || EventKind::refused(error)),
+            Err(error) => self.emit_refusal_of(record, error),
         }
         result.map(|(key, _)| key)
     }
@@ -73,6 +73,7 @@ impl Core {
         let attached = DetachKey::parse(key)
             .and_then(|key| self.with_table(|table| table.attach(guest, &key)));
         let record = attached.ok_or(SpawnError::NoEntry)?;
+        record.set_guest(guest.scope());
         record.set_lifetime(None);
         Ok(record)
     }

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tracing::{Instrument as _, Span, field};
 
 use super::core::Core;
 use super::pump::{Pump, feed};
@@ -24,6 +25,7 @@ use crate::child::ending::{FAR, Phase};
 use crate::child::pipe_end::writers_gone;
 use crate::child::pipes::HostStdio;
 use crate::child::record::Record;
+use crate::escape::quoted;
 use crate::launch::{Exit, Process};
 use crate::limits::DRAIN_GRACE;
 use crate::sandbox::sys::register_fd;
@@ -37,19 +39,28 @@ pub(crate) struct Supervised {
     record: Arc<Record>,
     core: Arc<Core>,
     process: Arc<dyn Process>,
+    span: Span,
 }
 
 impl Supervised {
+    /// The child's span is a child of the span in which this is called.
     pub(crate) fn new(record: Arc<Record>, core: Arc<Core>, process: Arc<dyn Process>) -> Self {
+        let span = span(&record, process.pid());
         Self {
             record,
             core,
             process,
+            span,
         }
     }
 
     /// Supervises the child until its tree is gone.
     pub(crate) async fn run(self, stdio: HostStdio, exit_fd: rustix::io::Result<OwnedFd>) {
+        let span = self.span.clone();
+        self.run_in_span(stdio, exit_fd).instrument(span).await;
+    }
+
+    async fn run_in_span(self, stdio: HostStdio, exit_fd: rustix::io::Result<OwnedFd>) {
         let finish = FinishGuard(&self);
         if let Err(error) = self.supervise(stdio, exit_fd).await {
             // The descriptors could not be registered: a child that cannot be supervised is killed.
@@ -156,6 +167,24 @@ impl Supervised {
     }
 }
 
+/// Returns the span of a child: from its start until its tree is gone. Target, name and fields stay, because filters
+/// and dashboards of embedders name them.
+fn span(record: &Record, pid: u32) -> Span {
+    tracing::info_span!(
+        target: "capspawn::child",
+        "child",
+        component = %quoted(&**record.owner().component()),
+        tenant = %quoted(&**record.owner().tenant()),
+        guest = record.guest().0,
+        child = record.id(),
+        command = %quoted(record.rule()),
+        pid,
+        confinement = record.confinement(),
+        status = field::Empty,
+        seconds = field::Empty,
+    )
+}
+
 /// Completes a record however its task ends, even by a panic.
 struct FinishGuard<'a>(&'a Supervised);
 
@@ -168,6 +197,11 @@ impl Drop for FinishGuard<'_> {
         }
         child.record.kill_tree_and_reap();
         if let Some((status, at)) = child.record.phase().ended() {
+            let seconds = at.duration_since(child.record.started_at());
+            child.span.record("status", field::display(status));
+            child
+                .span
+                .record("seconds", seconds.unwrap_or_default().as_secs_f64());
             child.core.complete(&child.record, status, at);
             child.record.advance(Phase::Complete(status, at));
         }

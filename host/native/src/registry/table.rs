@@ -207,12 +207,22 @@ impl<E: Entry> Table<E> {
         quotas: &Quotas,
         now: Instant,
     ) -> Result<(), Refusal> {
+        self.charge_rate(guest, quotas, now)?;
+        self.count(guest, quotas)
+    }
+
+    /// Counts a request against the owner's rate, whatever becomes of it.
+    pub(super) fn charge_rate(
+        &mut self,
+        guest: &GuestKey,
+        quotas: &Quotas,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         if self.closed {
             return Err(Refusal::Shutdown);
         }
         let rate = self.usage(&guest.owner).charge_rate(quotas.rate, now);
-        rate.map_err(Refusal::Quota)?;
-        self.count(guest, quotas)
+        rate.map_err(Refusal::Quota)
     }
 
     /// Does what [`Table::admit`] does for a request whose rate is charged already.

@@ -14,7 +14,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use rustix::fs::OFlags;
 
-use crate::child::account::HeldFd;
+/// An open descriptor, whoever it is charged to.
+type HostEnd = Arc<dyn AsFd + Send + Sync>;
 
 /// The reading end of a child's standard output or standard error, for another child's standard
 /// input: see [`Child::pass_stdout`](crate::Child::pass_stdout). Dropping the last clone closes it,
@@ -33,7 +34,7 @@ pub struct PassedWriter(pub(crate) PassedEnd);
 pub(crate) struct PassedEnd {
     /// The guest that passed it, by the number of its scope: no other guest may use it.
     guest: u64,
-    fd: Arc<Mutex<Option<Arc<HeldFd>>>>,
+    fd: Arc<Mutex<Option<HostEnd>>>,
 }
 
 impl PassedEnd {
@@ -42,10 +43,10 @@ impl PassedEnd {
     /// # Errors
     ///
     /// The flags of the end cannot be changed; it is closed then.
-    pub(crate) fn new(guest: u64, fd: Arc<HeldFd>) -> io::Result<Self> {
+    pub(crate) fn new(guest: u64, fd: HostEnd) -> io::Result<Self> {
         // Programs do not expect a standard stream that does not block.
-        let flags = rustix::fs::fcntl_getfl(&fd)?;
-        rustix::fs::fcntl_setfl(&fd, flags - OFlags::NONBLOCK)?;
+        let flags = rustix::fs::fcntl_getfl(&*fd)?;
+        rustix::fs::fcntl_setfl(&*fd, flags - OFlags::NONBLOCK)?;
         Ok(Self {
             guest,
             fd: Arc::new(Mutex::new(Some(fd))),
@@ -84,10 +85,15 @@ impl fmt::Debug for PassedEnd {
 
 /// An end that a launch uses. Dropping it gives the end back, unless [`TakenEnd::given`] was
 /// called: a launch that failed leaves the pipe as it was.
-#[derive(Debug)]
 pub(crate) struct TakenEnd {
     of: PassedEnd,
-    fd: Option<Arc<HeldFd>>,
+    fd: Option<HostEnd>,
+}
+
+impl fmt::Debug for TakenEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TakenEnd")
+    }
 }
 
 impl TakenEnd {

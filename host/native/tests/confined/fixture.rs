@@ -1,11 +1,16 @@
 //! What an attack can be aimed at: files, sockets, shared memory and a process
 //! of the host.
 
-#![allow(unsafe_code, reason = "makes a segment of shared memory")]
+#![allow(
+    unsafe_code,
+    reason = "makes a segment of shared memory and a message queue"
+)]
 
+use std::ffi::CString;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::{FromRawFd as _, OwnedFd};
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::fs::chown;
 use std::os::unix::net::{SocketAddr as UnixAddress, UnixDatagram, UnixListener};
@@ -92,6 +97,7 @@ pub(crate) struct Fixture {
     /// The abstract address of a listener.
     pub(crate) abstract_name: String,
     pub(crate) shared_memory: SharedMemory,
+    pub(crate) queue: MessageQueue,
     _listeners: Listeners,
 }
 
@@ -130,6 +136,7 @@ impl Fixture {
             tcp: tcp.local_addr().expect("it is bound"),
             udp: udp.local_addr().expect("it is bound"),
             shared_memory: SharedMemory::new(),
+            queue: MessageQueue::new(number),
             _listeners: Listeners {
                 _tcp: tcp,
                 _udp: udp,
@@ -185,5 +192,39 @@ impl Drop for SharedMemory {
     fn drop(&mut self) {
         // SAFETY: removing a segment takes no buffer.
         unsafe { libc::shmctl(self.0, libc::IPC_RMID, std::ptr::null_mut()) };
+    }
+}
+
+/// A POSIX message queue that every user may open.
+pub(crate) struct MessageQueue(CString);
+
+impl MessageQueue {
+    fn new(number: u32) -> Self {
+        let name = format!("/capspawn-test-host-{}-{number}", std::process::id());
+        let name = CString::new(name).expect("the text has no NUL");
+        // One short message, so that the host's user may have many.
+        // SAFETY: an `mq_attr` of zeroes is one.
+        let mut attributes: libc::mq_attr = unsafe { std::mem::zeroed() };
+        (attributes.mq_maxmsg, attributes.mq_msgsize) = (1, 1);
+        let flags = libc::O_CREAT | libc::O_RDONLY | libc::O_CLOEXEC;
+        // SAFETY: the name is a C string, and the attributes are initialized.
+        let queue = unsafe { libc::mq_open(name.as_ptr(), flags, 0o666, &raw const attributes) };
+        assert!(queue >= 0, "the host may make a queue");
+        // SAFETY: `mq_open` has made it, and nothing else owns it.
+        drop(unsafe { OwnedFd::from_raw_fd(queue) });
+        Self(name)
+    }
+
+    /// The name as the system call takes it.
+    pub(crate) fn name(&self) -> &str {
+        let name = self.0.to_str().expect("it is text");
+        name.trim_start_matches('/')
+    }
+}
+
+impl Drop for MessageQueue {
+    fn drop(&mut self) {
+        // SAFETY: the name is a C string.
+        unsafe { libc::mq_unlink(self.0.as_ptr()) };
     }
 }

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, Ordering};
 
 use capspawn_native::launch::{ChildStdio, Exit, Launcher, Program};
-use capspawn_native::sandbox::{Confinement, Dimension, Enforced, NativeLauncher, Sandbox, Tier};
+use capspawn_native::sandbox::{
+    Confinement, Dimension, Enforced, Enforcement, NativeLauncher, Sandbox, Tier,
+};
 use capspawn_native::{Signal, Stage};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -366,31 +368,60 @@ fn signals_to_the_host_disturb_no_launch() {
     });
 }
 
-/// An embedder can choose this, and no grant that requires a sandbox accepts it.
+/// An embedder can choose this, and no grant that requires a sandbox accepts it. Outside a session
+/// no grant that demands any sandbox does.
 #[test]
-fn children_that_run_as_root_are_reported_as_unmet_privileges() {
+fn children_that_run_as_root_need_a_session_or_no_sandbox() {
     if !is_root() {
         return;
     }
-    let launcher = NativeLauncher::builder().run_as(0, 0).build();
+    let launcher = |tier: Option<Tier>| {
+        let builder = NativeLauncher::builder().run_as(0, 0);
+        tier.map_or(builder.clone(), |tier| builder.tier(tier))
+            .build()
+    };
     let mut spec = Spec::new("/bin/sh").args(["-c", "id -u; id -G; cat /proc/self/status"]);
     spec.confinement.fs.read.push("/proc".into());
-    let run = spec.start_with(&launcher).expect("it starts").finish();
-    assert!(run.output.starts_with("0\n0\n"), "{}", run.output);
-    for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1"] {
-        assert!(run.output.contains(line), "no {line} in {}", run.output);
-    }
-    let report = launcher.enforcement(&spec.confinement);
-    let privileges = report
-        .dimensions()
-        .iter()
-        .find(|(name, _)| *name == Dimension::Privileges);
-    assert!(
-        matches!(privileges, Some((_, Enforced::Partial { .. }))),
-        "{privileges:?}"
-    );
+    let level = |report: &Enforcement| {
+        let mut levels = report.dimensions().iter();
+        let found = levels.find(|(name, _)| *name == Dimension::Privileges);
+        found.expect("each report has it").1.clone()
+    };
+    let best = launcher(None);
+    let report = best.enforcement(&spec.confinement);
     assert_eq!(report.unmet(), "privileges");
-    assert!(report.admits(Sandbox::BestEffort));
+    if report.tier() == Some(Tier::A) {
+        let run = spec.start_with(&best).expect("it starts").finish();
+        assert!(run.output.starts_with("0\n0\n"), "{}", run.output);
+        for line in ["CapEff:\t0000000000000000", "NoNewPrivs:\t1"] {
+            assert!(run.output.contains(line), "no {line} in {}", run.output);
+        }
+        assert!(matches!(level(&report), Enforced::Partial { .. }));
+        assert!(report.admits(Sandbox::BestEffort));
+    }
+    for tier in [Tier::B, Tier::C] {
+        let launcher = launcher(Some(tier));
+        for sandbox in [Sandbox::BestEffort, Sandbox::Required] {
+            spec.confinement.sandbox = sandbox;
+            let report = launcher.enforcement(&spec.confinement);
+            assert!(matches!(level(&report), Enforced::None { .. }), "{tier}");
+            assert!(!report.admits(sandbox), "{tier} {sandbox}");
+            // A launcher without a registry refuses it too: the child could change /dev/null.
+            let error = spec.start_with(&launcher).err().expect("it would be root");
+            assert!(error.to_string().contains("user id 0"), "{error}");
+        }
+        spec.confinement.sandbox = Sandbox::None;
+        assert!(
+            launcher
+                .enforcement(&spec.confinement)
+                .admits(Sandbox::None)
+        );
+        let run = spec
+            .start_with(&launcher)
+            .expect("nothing is demanded")
+            .finish();
+        assert!(run.output.starts_with("0\n"), "{}", run.output);
+    }
 }
 
 /// The kernel or another thread then reaps the child; the pidfd keeps the status.

@@ -5,11 +5,12 @@ use std::env;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
 use std::process::Command;
 use std::ptr::null;
 
 use capspawn_native::sandbox::Tier;
-use libc::{EINVAL, ENOSPC, ENOSYS, EPERM};
+use libc::{EINVAL, EMFILE, ENOENT, ENOSPC, ENOSYS, EPERM};
 use test_kit::{TEST_TIMEOUT, exit_status, is_root, test_name};
 
 use crate::attempt::{Attempt, SUCCEEDED, Target, assert_fails, assert_succeeds};
@@ -48,7 +49,9 @@ pub(crate) const CALLS: &[Row] = &[
     row("semget of 251 semaphores", make_many_semaphores, unaimed, Fails(EINVAL), FILTERED),
     row("msgget", make_message_queue, unaimed, Succeeds, FILTERED),
     row("33 queues of messages", make_message_queues, unaimed, Fails(ENOSPC), FILTERED),
-    row("mq_open", open_queue, unaimed, FILTERED, FILTERED),
+    row("mq_open", open_queue, unaimed, Succeeds, FILTERED),
+    row("mq_open of the host's queue", open_hosts_queue, queue, Fails(ENOENT), FILTERED),
+    row("more message queues than a session has", open_queues, unaimed, Fails(EMFILE), FILTERED),
 ];
 
 fn segment(fixture: &Fixture, child: Spec) -> Spec {
@@ -184,13 +187,61 @@ fn attach_segment(target: &Target) -> io::Result<()> {
     call(libc::SYS_shmat, [target.number(), 0, flags, 0, 0, 0]).map(drop)
 }
 
+fn queue(fixture: &Fixture, child: Spec) -> Spec {
+    child.at(fixture.queue.name())
+}
+
+/// Sends a message and receives it, by a queue that is also a file where the session has that file system.
 fn open_queue(_: &Target) -> io::Result<()> {
-    // Queues have names for all users, and outlive their processes.
-    let name = c_string(&format!("capspawn-test-{}", std::process::id()));
-    let flags = bits(libc::O_CREAT | libc::O_RDWR);
-    let name = name.as_ptr().addr();
-    call(libc::SYS_mq_open, [name, flags, 0o600, 0, 0, 0])?;
-    call(libc::SYS_mq_unlink, [name, 0, 0, 0, 0, 0]).map(drop)
+    let queue = Queue::new(0)?;
+    let message = c"message".as_ptr().addr();
+    call(
+        libc::SYS_mq_timedsend,
+        [raw(&queue.file), message, 7, 0, 0, 0],
+    )?;
+    let mut room = [0u8; 8192];
+    let room = room.as_mut_ptr().addr();
+    let received = call(
+        libc::SYS_mq_timedreceive,
+        [raw(&queue.file), room, 8192, 0, 0, 0],
+    )?;
+    assert_eq!(received, 7);
+    Ok(())
+}
+
+/// Queues have names for all users of an IPC namespace, and outlive their processes.
+struct Queue {
+    name: CString,
+    file: OwnedFd,
+}
+
+impl Queue {
+    fn new(number: u32) -> io::Result<Self> {
+        let name = c_string(&format!("capspawn-test-{}-{number}", std::process::id()));
+        let flags = bits(libc::O_CREAT | libc::O_RDWR);
+        let address = name.as_ptr().addr();
+        let file = owned(call(libc::SYS_mq_open, [address, flags, 0o600, 0, 0, 0])?);
+        Ok(Self { name, file })
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let name = self.name.as_ptr().addr();
+        let _ = call(libc::SYS_mq_unlink, [name, 0, 0, 0, 0, 0]);
+    }
+}
+
+fn open_hosts_queue(target: &Target) -> io::Result<()> {
+    let name = c_string(&target.text);
+    let flags = bits(libc::O_RDONLY);
+    call(libc::SYS_mq_open, [name.as_ptr().addr(), flags, 0, 0, 0, 0]).map(drop)
+}
+
+/// As many as a user may have by default, of the default size.
+fn open_queues(_: &Target) -> io::Result<()> {
+    let queues = (0..8).map(Queue::new);
+    queues.collect::<io::Result<Vec<_>>>().map(drop)
 }
 
 #[test]

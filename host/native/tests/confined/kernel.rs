@@ -1,13 +1,9 @@
 //! Interfaces of the kernel that no ordinary program needs.
 
-#![allow(
-    unsafe_code,
-    reason = "forks, and calls the kernel by the 32-bit entry"
-)]
+#![allow(unsafe_code, reason = "calls the kernel by the 32-bit entry")]
 
 use std::fs;
 use std::io;
-use std::process::exit;
 
 use capspawn_native::launch::Exit;
 use capspawn_native::sandbox::{Sandbox, Tier};
@@ -17,6 +13,7 @@ use test_kit::eventually;
 
 use crate::attempt::{Attempt, Outcome, Target};
 use crate::fixture::Fixture;
+use crate::forked::in_a_fork;
 use crate::launcher::tier;
 use crate::spec::Spec;
 use crate::syscall::{Buffer, CWD, bits, c_string, call, owned};
@@ -205,23 +202,6 @@ fn change_mark(_: &Target) -> io::Result<()> {
     in_a_fork(|| {
         call(libc::SYS_prlimit64, by_prlimit).or_else(|_| call(libc::SYS_setrlimit, by_setrlimit))
     })
-}
-
-/// Makes the attempt in a child of its own, which leads no process group.
-fn in_a_fork(attempt: impl Fn() -> io::Result<usize>) -> io::Result<()> {
-    // SAFETY: the child makes system calls and exits.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        let error = attempt().err();
-        exit(error.and_then(|error| error.raw_os_error()).unwrap_or(0));
-    }
-    let mut status = 0;
-    // SAFETY: `status` is writable.
-    let _ = unsafe { libc::waitpid(child, &raw mut status, 0) };
-    match libc::WEXITSTATUS(status) {
-        0 => Ok(()),
-        errno => Err(io::Error::from_raw_os_error(errno)),
-    }
 }
 
 fn mount(target: &Target) -> io::Result<()> {

@@ -16,6 +16,7 @@ mod attempt;
 mod catalogue;
 mod files;
 mod fixture;
+mod forked;
 mod holes;
 mod host;
 mod installed;
@@ -46,7 +47,7 @@ mod tmp;
 mod tracing;
 mod trees;
 
-use test_kit::{Readable, SUITE_TIMEOUT, TOOLCHAIN, Unprivileged, exit_status, is_root};
+use test_kit::{Readable, TOOLCHAIN, assert_passes_unprivileged, is_root};
 
 /// The launcher works without root privileges too, and then without `capspawn-init`.
 #[test]
@@ -54,13 +55,11 @@ fn all_tests_pass_as_an_unprivileged_user() {
     if !is_root() {
         return;
     }
-    let copy = Unprivileged::new();
-    let mut command = copy.command();
     let toolchain = Readable::toolchain();
-    if let Some(toolchain) = &toolchain {
-        command.env(TOOLCHAIN, toolchain.path());
-    }
-    command.args(["--test-threads=2", "--skip", "unprivileged_user"]);
-    let status = exit_status(&mut command, SUITE_TIMEOUT);
-    assert!(status.success(), "as an unprivileged user: {status}");
+    assert_passes_unprivileged(|command| {
+        if let Some(toolchain) = &toolchain {
+            command.env(TOOLCHAIN, toolchain.path());
+        }
+        command.args(["--test-threads=2", "--skip", "unprivileged_user"]);
+    });
 }

@@ -3,8 +3,9 @@
 #![allow(unsafe_code, reason = "opens a pseudo terminal")]
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{FromRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Command, Stdio};
 use std::ptr::{null, null_mut};
 use std::time::Duration;
@@ -12,15 +13,39 @@ use std::time::Duration;
 use capspawn_native::launch::{ChildStdio, Exit, Launcher};
 use capspawn_native::sandbox::{Sandbox, Tier};
 use capspawn_native::{LaunchError, Stage};
-use libc::{EACCES, ENOENT, ENXIO};
+use libc::{EACCES, ENOENT, ENOSPC, ENXIO, EPERM};
 use test_kit::{TEST_TIMEOUT, exit_status, is_readable, rerun_through, test_name};
 
 use crate::attempt::{Attempt, FAILED, SUCCEEDED, Target, assert_fails, assert_succeeds};
 use crate::launcher::{OwnScope, launcher, tier};
 use crate::spec::{Spec, ended};
-use crate::syscall::call;
+use crate::syscall::{bits, call, owned, raw};
 
-pub(crate) const SINGLE: &[Attempt] = &[INJECT, OPEN, NOTHING];
+pub(crate) const SINGLE: &[Attempt] = &[INJECT, OPEN, NOTHING, OWN, HOSTS, MANY, TYPE, LINE];
+
+const OWN: Attempt = Attempt::new("a terminal of its own", talk_over_own);
+const HOSTS: Attempt = Attempt::new("open a terminal of the host", |target| {
+    File::open(&target.text).map(drop)
+});
+const MANY: Attempt = Attempt::new("65 terminals", |_| {
+    let screens = (0..65).map(|_| screen());
+    screens.collect::<io::Result<Vec<_>>>().map(drop)
+});
+const TYPE: Attempt = Attempt::new("type into a terminal of its own", |_| {
+    let program = program(&screen()?)?;
+    call(libc::SYS_setsid, [0; 6])?;
+    call(libc::SYS_ioctl, [raw(&program), TIOCSCTTY, 0, 0, 0, 0])?;
+    File::open("/dev/tty")?;
+    let byte = c"x".as_ptr().addr();
+    call(libc::SYS_ioctl, [raw(&program), TIOCSTI, byte, 0, 0, 0]).map(drop)
+});
+/// Another protocol of a serial line is code that the kernel may have to load.
+const LINE: Attempt = Attempt::new("another line discipline", |_| {
+    let program = program(&screen()?)?;
+    let (request, mouse) = (0x5423, 2u32);
+    let address = (&raw const mouse).addr();
+    call(libc::SYS_ioctl, [raw(&program), request, address, 0, 0, 0]).map(drop)
+});
 
 const INJECT: Attempt = Attempt::new("type into the terminal", inject);
 const OPEN: Attempt = Attempt::new("open the controlling terminal", |_| {
@@ -38,6 +63,40 @@ fn inject(_: &Target) -> io::Result<()> {
     let _ = call(libc::SYS_ioctl, [0, TIOCSCTTY, 0, 0, 0, 0]);
     let byte = c"x".as_ptr().addr();
     call(libc::SYS_ioctl, [0, TIOCSTI, byte, 0, 0, 0]).map(drop)
+}
+
+/// The end of a screen and a keyboard of a new terminal.
+fn screen() -> io::Result<OwnedFd> {
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(libc::O_NOCTTY);
+    options.open("/dev/ptmx").map(OwnedFd::from)
+}
+
+/// The end of programs, by number and by path.
+fn program(screen: &OwnedFd) -> io::Result<OwnedFd> {
+    const TIOCSPTLCK: usize = 0x4004_5431;
+    const TIOCGPTN: usize = 0x8004_5430;
+    const TIOCGPTPEER: usize = 0x5441;
+    let (unlocked, mut number) = (0u32, 0u32);
+    let address = (&raw const unlocked).addr();
+    call(libc::SYS_ioctl, [raw(screen), TIOCSPTLCK, address, 0, 0, 0])?;
+    let address = (&raw mut number).addr();
+    call(libc::SYS_ioctl, [raw(screen), TIOCGPTN, address, 0, 0, 0])?;
+    let mut options = File::options();
+    options.read(true).write(true).custom_flags(libc::O_NOCTTY);
+    options.open(format!("/dev/pts/{number}"))?;
+    let flags = bits(libc::O_RDWR | libc::O_NOCTTY);
+    call(libc::SYS_ioctl, [raw(screen), TIOCGPTPEER, flags, 0, 0, 0]).map(owned)
+}
+
+fn talk_over_own(_: &Target) -> io::Result<()> {
+    let screen = screen()?;
+    let program = program(&screen)?;
+    File::from(program).write_all(b"x")?;
+    let mut printed = [0];
+    File::from(screen).read_exact(&mut printed)?;
+    assert_eq!(printed, *b"x");
+    Ok(())
 }
 
 /// A pseudo terminal whose input is read byte by byte.
@@ -137,6 +196,39 @@ fn a_child_cannot_type_into_a_terminal() {
     );
 }
 
+#[test]
+fn a_session_has_terminals_of_its_own_and_shows_none_of_the_host() {
+    let terminal = Terminal::new();
+    let fd = std::os::fd::AsRawFd::as_raw_fd(&terminal.program);
+    let path = fs::read_link(format!("/proc/self/fd/{fd}")).expect("it is open");
+    // A session may have one of the same number: the child would make it first.
+    let hosts = HOSTS.spec().at(path.display());
+    match tier() {
+        Tier::A => {
+            assert_fails(&hosts, ENOENT);
+            assert_succeeds(&OWN.spec());
+            assert_fails(&MANY.spec(), ENOSPC);
+            // Those of a child that has ended are free again.
+            assert_succeeds(&OWN.spec());
+            // As a grant that names the host's does not change.
+            assert_fails(&hosts.read("/dev/pts").read("/dev/tty"), ENOENT);
+        }
+        Tier::B | Tier::C => {
+            assert_fails(&hosts, EACCES);
+            assert_fails(&OWN.spec(), EACCES);
+        }
+    }
+}
+
+#[test]
+fn a_child_types_into_no_terminal_of_its_own_and_changes_no_line_discipline() {
+    if tier() != Tier::A || !crate::scopes::has_scopes() {
+        return;
+    }
+    assert_fails(&TYPE.spec(), EPERM);
+    assert_fails(&LINE.spec(), EPERM);
+}
+
 /// Every child is in a terminal session of its own (`setsid(2)`), confined or not,
 /// and so does not have the host's controlling terminal.
 #[test]
@@ -158,7 +250,8 @@ fn a_child_does_not_have_the_hosts_controlling_terminal() {
     let status = exit_status(&mut command, TEST_TIMEOUT);
     assert_eq!(status.code(), Some(SUCCEEDED));
     let errno = match tier() {
-        Tier::A => ENOENT,
+        // A session has the device, by which a child would reach a terminal of its own.
+        Tier::A => ENXIO,
         Tier::B | Tier::C => EACCES,
     };
     assert_fails(&child, errno);

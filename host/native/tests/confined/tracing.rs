@@ -1,18 +1,15 @@
 //! Tracing: a child's own processes, and others.
 
-#![allow(
-    unsafe_code,
-    reason = "forks, and waits for the processes that it traces"
-)]
+#![allow(unsafe_code, reason = "stops itself, and reads registers")]
 
 use std::cell::Cell;
 use std::io;
-use std::process::exit;
 
 use capspawn_native::Signal;
 use libc::EPERM;
 
 use crate::attempt::{Target, assert_fails};
+use crate::forked::{Forked, in_a_fork};
 use crate::processes::{TRACE, own_pid, sleeper_with_rules_of};
 use crate::syscall::{bits, call};
 use crate::table::Expected::Fails;
@@ -54,28 +51,19 @@ fn call_ptrace(request: libc::c_uint, pid: usize, data: usize) -> io::Result<()>
 fn trace_until_end(
     at_call: impl Fn(usize, &mut libc::user_regs_struct) -> io::Result<()>,
 ) -> io::Result<()> {
-    let traced = in_a_fork(|| {
+    let traced = Forked::new(|| {
         call_ptrace(libc::PTRACE_TRACEME, 0, 0)?;
         // SAFETY: takes no pointer; the tracer continues it.
         unsafe { libc::raise(libc::SIGSTOP) };
         call(libc::SYS_getpid, [0; 6]).map(drop)
     });
     loop {
-        let mut status = 0;
-        // SAFETY: `status` is writable.
-        let waited = unsafe { libc::waitpid(traced, &raw mut status, 0) };
-        if waited < 0 {
-            return Err(io::Error::last_os_error());
-        }
-        if libc::WIFEXITED(status) {
-            return match libc::WEXITSTATUS(status) {
-                0 => Ok(()),
-                errno => Err(io::Error::from_raw_os_error(errno)),
-            };
+        if let Some(result) = traced.wait()? {
+            return result;
         }
         // SAFETY: all bytes zero are valid registers.
         let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
-        let traced = bits(traced);
+        let traced = bits(traced.0);
         call_ptrace(libc::PTRACE_GETREGS, traced, (&raw mut registers).addr())?;
         at_call(traced, &mut registers)?;
         call_ptrace(libc::PTRACE_SYSCALL, traced, 0)?;
@@ -85,28 +73,7 @@ fn trace_until_end(
 /// As LeakSanitizer does.
 fn trace_the_parent(_: &Target) -> io::Result<()> {
     let parent = own_pid();
-    let tracer = in_a_fork(|| {
-        let attach = libc::PTRACE_SEIZE;
-        call_ptrace(attach, parent, 0)
-    });
-    let mut status = 0;
-    // SAFETY: `status` is writable.
-    unsafe { libc::waitpid(tracer, &raw mut status, 0) };
-    match libc::WEXITSTATUS(status) {
-        0 => Ok(()),
-        errno => Err(io::Error::from_raw_os_error(errno)),
-    }
-}
-
-/// Forks a process that makes the attempt and exits with its error, and returns its number.
-fn in_a_fork(attempt: impl Fn() -> io::Result<()>) -> i32 {
-    // SAFETY: the child makes system calls and exits.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        let error = attempt().err();
-        exit(error.and_then(|error| error.raw_os_error()).unwrap_or(0));
-    }
-    child
+    in_a_fork(|| call_ptrace(libc::PTRACE_SEIZE, parent, 0))
 }
 
 #[test]

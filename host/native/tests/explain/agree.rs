@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 
 use std::cell::Cell;
 
+use capspawn_native::escape::{quoted, quoted_list};
 use capspawn_native::{Decision, DeniedItem, SpawnError};
 use proptest::test_runner::{Config, TestRunner};
 
@@ -66,8 +67,8 @@ fn check(case: &Case, launcher: &Counting, registry: &capspawn_native::Registry)
                 "the arguments of the request are unchanged"
             );
             for line in [
-                format!("arguments  {:?}\n", report.argv),
-                format!("cwd        {:?}\n", report.cwd),
+                format!("arguments  {}\n", quoted_list(&report.argv)),
+                format!("cwd        {}\n", quoted(&report.cwd)),
             ] {
                 assert!(shown.contains(&line), "{line} is not in\n{shown}");
             }

@@ -126,7 +126,10 @@ fn kind(has_cwd: bool) -> BoxedStrategy<Kind> {
         });
     let re = prop::sample::select(&EXPRESSIONS[..]).prop_flat_map(|re| {
         let tokens = string_regex(re).expect("the expression is valid");
-        (Just(json!({ "re": re })), vec(tokens, MOST))
+        (
+            Just(json!({ "re": re, "allow-dash": true })),
+            vec(tokens, MOST),
+        )
     });
     prop_oneof![
         literal,

@@ -14,8 +14,11 @@ use crate::installed::Installed;
 use crate::row::Row;
 use crate::workspace::Workspace;
 
-/// `limits.wall` of each grant: the machine that runs the tests may be busy.
+/// `limits.wall` of each grant, unless [`WALL_VARIABLE`] has another one: the machine that runs the tests may be busy.
 pub(crate) const WALL: &str = "110s";
+
+/// The variable with `limits.wall` of each grant, for a machine that is so busy that a job takes minutes.
+const WALL_VARIABLE: &str = "CAPSPAWN_PROGRAMS_WALL";
 
 /// How a job ended, and what it printed on both streams.
 #[derive(Debug)]
@@ -101,12 +104,13 @@ fn grant(row: &Row, installed: &Installed, workspace: &Workspace<'_>) -> String 
         .iter()
         .map(|(key, value)| format!("{key} = {value}"));
     let limits: Vec<String> = limits.collect();
+    let wall = std::env::var(WALL_VARIABLE).unwrap_or_else(|_| WALL.to_owned());
     format!(
         r#"
         version = 1
         [defaults]
         env = {{ set = {{ {set} }} }}
-        limits = {{ wall = "{WALL}", {limits} }}
+        limits = {{ wall = "{wall}", {limits} }}
         network = "{network}"
         [component.row]
         cwd = {{ default = "{home}", roots = ["{home}"] }}

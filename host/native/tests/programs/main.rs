@@ -14,6 +14,7 @@
 //!
 //! - `CAPSPAWN_PROGRAMS=all` runs all rows. Without it those that have `full = true` are left out.
 //! - `CAPSPAWN_PROGRAMS=outside` runs all rows without a sandbox: each has to do its job.
+//! - `CAPSPAWN_PROGRAMS_WALL=10min` is `limits.wall` of each grant, 110 s without it.
 //! - `CAPSPAWN_PROGRAMS_ROW=TEXT` runs the rows whose program or job contains the text.
 
 #![expect(
@@ -29,7 +30,7 @@ mod row;
 mod table;
 mod workspace;
 
-use test_kit::{Readable, SUITE_TIMEOUT, TOOLCHAIN, Unprivileged, exit_status, is_root};
+use test_kit::{Readable, TOOLCHAIN, assert_passes_unprivileged, is_root};
 
 use crate::table::{
     BUILDS, DATABASES, FILES, GIT, JAVASCRIPT, LANGUAGES, MEDIA, PYTHON, SELF, SERVERS, SESSIONS,
@@ -102,26 +103,19 @@ fn all_rows_hold_for_the_host_of_an_unprivileged_user() {
     if !is_root() {
         return;
     }
-    let copy = Unprivileged::new();
-    let mut command = copy.command();
     let toolchain = Readable::toolchain();
-    if let Some(toolchain) = &toolchain {
-        command.env(TOOLCHAIN, toolchain.path());
-    }
     let folder = installed::folder();
-    if let Some(folder) = &folder {
-        command.env(installed::FOLDER, folder.path());
-    }
-    command.args([
-        "--test-threads=2",
-        "--skip",
-        "unprivileged_user",
-        "--skip",
-        "document",
-    ]);
-    if !chosen::is_whole_set() {
-        command.args(["sessions", "git", "files", "themselves"]);
-    }
-    let status = exit_status(&mut command, SUITE_TIMEOUT);
-    assert!(status.success(), "as an unprivileged user: {status}");
+    assert_passes_unprivileged(|command| {
+        if let Some(toolchain) = &toolchain {
+            command.env(TOOLCHAIN, toolchain.path());
+        }
+        if let Some(folder) = &folder {
+            command.env(installed::FOLDER, folder.path());
+        }
+        command.args(["--test-threads=2", "--skip", "unprivileged_user"]);
+        command.args(["--skip", "document"]);
+        if !chosen::is_whole_set() {
+            command.args(["sessions", "git", "files", "themselves"]);
+        }
+    });
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use capspawn_native::{
     Answer, Approver, Child, Command, DeniedItem, EventKind, ExitStatus, Grant, Guest, Question,
-    Quota, Registry, RegistryBuilder, SpawnError,
+    Quota, Registry, RegistryBuilder, SpawnError, Stdin,
 };
 
 use crate::scripted_approver::ScriptedApprover;
@@ -131,6 +131,55 @@ async fn a_request_that_was_allowed_once_needs_approval_again() {
     assert!(question.program.ends_with("echo") && question.cwd == Path::new("/"));
     assert_eq!(question.env_names, ["TOKEN"]);
     assert!(!format!("{question:?}").contains("secret"));
+}
+
+/// What an approval for the guest covers is what its question showed.
+#[tokio::test]
+async fn another_variable_or_other_standard_input_needs_another_approval() {
+    let approver = ScriptedApprover::new(Answer::AllowForThisGuest);
+    let (guest, _) = guest_of(&approver, "");
+    let with = |env: &[(&str, &str)], stdin: Stdin| Command {
+        env: env
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).into()))
+            .collect(),
+        stdin,
+        ..echo("a")
+    };
+    let bytes = |text: &'static str| Stdin::Bytes(text.as_bytes().into());
+    // Each differs from the one before in what the question shows.
+    let requests = [
+        with(&[], Stdin::Null),
+        with(&[("TOKEN", "1")], Stdin::Null),
+        with(&[("TOKEN", "1"), ("TOKEN", "1")], Stdin::Null),
+        with(&[], bytes("")),
+        with(&[], bytes("print(1)")),
+        with(&[], bytes("print(2)")),
+        with(&[], Stdin::Piped),
+        with(&[("TOKEN", "1")], Stdin::Piped),
+    ];
+    for (number, request) in requests.iter().enumerate() {
+        for _ in 0..2 {
+            guest
+                .spawn_with_approval(request)
+                .await
+                .expect("it is approved");
+            assert_eq!(approver.questions().len(), number + 1, "{request:?}");
+        }
+    }
+    let again = with(&[("TOKEN", "2")], Stdin::Null);
+    guest
+        .spawn_with_approval(&again)
+        .await
+        .expect("it is approved");
+    assert_eq!(
+        approver.questions().len(),
+        requests.len(),
+        "no question shows a value"
+    );
+    let questions = approver.questions();
+    assert!(questions[6].stdin_piped && !questions[5].stdin_piped);
+    assert_eq!((questions[0].stdin_bytes, questions[4].stdin_bytes), (0, 8));
 }
 
 #[tokio::test]

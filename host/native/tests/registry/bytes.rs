@@ -143,7 +143,16 @@ fn events_show_which_bytes_were_sent() {
         ..Command::new("args").arg("--").arg(raw(b"a\xff"))
     };
     ended(&guest.spawn(&command).expect("the grant allows it"));
+    let long = raw(&[0xff; 100_000]);
+    let long = Command::new("args").arg("--").args(vec![long; 2]);
+    ended(&guest.spawn(&long).expect("the grant allows it"));
     let events = events.lock().expect("no test panics here");
+    let cut = events
+        .iter()
+        .find_map(|it| Some((it, it.args_cut.as_ref()?)));
+    let (event, cut) = cut.expect("an event is bounded");
+    assert_eq!((cut.count, cut.bytes), (3, 200_002));
+    assert!(event.raw_args.is_empty() && event.args.concat().len() <= 1024);
     let json = serde_json::to_value(&events[0]).expect("an event is plain data");
     assert_eq!(json["args"], serde_json::json!(["--", "a\u{fffd}"]));
     assert_eq!(json["raw_args"], serde_json::json!({ "1": "61ff" }));

@@ -1,7 +1,9 @@
 //! What the host holds for an owner: each attack that made it hold without bound, now within the
 //! owner's share, beside another owner that notices nothing.
 
+use std::future::Future as _;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use capspawn_native::{
     Answer, Child, Command, ExitStatus, Guest, Holdings, PipeReader, Quota, Registry, SpawnError,
@@ -277,8 +279,8 @@ fn after_a_release_the_memory_goes_back_to_the_machine() {
 }
 
 /// Requests that wait for an approver hold no slot, and were 1 GiB.
-#[tokio::test]
-async fn requests_that_wait_for_approval_stay_within_the_owners_share() {
+#[test]
+fn requests_that_wait_for_approval_stay_within_the_owners_share() {
     let approver = ScriptedApprover::slow(Answer::AllowOnce, 0);
     let registry = build(Registry::builder().approver(approver.clone()));
     let toml = r#"
@@ -297,16 +299,21 @@ async fn requests_that_wait_for_approval_stay_within_the_owners_share() {
         stdin: Stdin::Bytes(vec![0; 16 * MIB].into()),
         ..Command::new("cat")
     };
-    let mut waiting = [(); 2].map(|()| Box::pin(guest.spawn_with_approval(&command)));
-    for request in &mut waiting {
-        tokio::select! {
-            biased;
-            _ = request => panic!("there is no answer yet"),
-            () = tokio::task::yield_now() => {}
-        }
+    let mut context = Context::from_waker(Waker::noop());
+    let mut ask = || {
+        let mut request = Box::pin(guest.spawn_with_approval(&command));
+        let polled = request.as_mut().poll(&mut context);
+        (request, polled)
+    };
+    let waiting = [(); 2].map(|()| {
+        let (request, polled) = ask();
+        assert!(polled.is_pending(), "there is no answer yet");
+        request
+    });
+    match ask().1 {
+        Poll::Ready(refused) => assert_eq!(refusal(refused), Quota::HeldMemory),
+        Poll::Pending => panic!("{:?} are held", registry.holdings("test", "")),
     }
-    let refused = refusal(guest.spawn_with_approval(&command).await);
-    assert_eq!(refused, Quota::HeldMemory);
     drop(waiting);
     nothing_is_left(&registry);
 }

@@ -10,7 +10,7 @@ use capspawn_native::confinement::{Confinement, Dimension, Enforced};
 use capspawn_native::launch::{Launcher as _, TreeUsage};
 use capspawn_native::sandbox::{NativeLauncher, Tier};
 use capspawn_native::{Command, ExitStatus, KillReason, Registry};
-use test_kit::{SUITE_TIMEOUT, Unprivileged, exit_status, is_root, required_tier};
+use test_kit::{assert_passes_unprivileged, is_root, required_tier};
 
 use crate::support::*;
 
@@ -120,13 +120,11 @@ pub(crate) fn end(
 
 pub(crate) fn as_ordinary_user(name: &str) {
     if is_root() {
-        let copy = Unprivileged::new();
-        let mut command = copy.command();
-        command
-            .args(["--exact", name, "--nocapture"])
-            .env(AS_USER, "1");
-        let status = exit_status(&mut command, SUITE_TIMEOUT);
-        assert!(status.success(), "{name}, as an ordinary user: {status}");
+        assert_passes_unprivileged(|command| {
+            command
+                .args(["--exact", name, "--nocapture"])
+                .env(AS_USER, "1");
+        });
     }
 }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 
 use capspawn_native::ExitStatus;
 use capspawn_native::sandbox::{NativeLauncher, Tier};
+use tempfile::TempDir;
 use test_kit::scratch;
 
 use crate::hidden::{
@@ -32,52 +33,49 @@ def memfd(size=16 * MIB):
     return f
 ";
 
+/// Runs `program`, which fills 128 MiB or more of memfds, under a limit of 64 MiB.
+#[track_caller]
+fn memfds_count(name: &str, program: &str) {
+    let program = format!("{MEMFDS}\n{program}\nhold()");
+    ends_in_session(name, r#"memory = "64MiB""#, &program, KILLED_MEMORY);
+}
+
 #[test]
 fn memfds_that_are_open_count() {
-    let program = format!("{MEMFDS}\nkept = [memfd() for _ in range(16)]; hold()");
-    ends_in_session(test_name!(), r#"memory = "64MiB""#, &program, KILLED_MEMORY);
+    memfds_count(test_name!(), "kept = [memfd() for _ in range(16)]");
 }
 
 #[test]
 fn memfds_that_nothing_but_a_queue_holds_count() {
-    let program = format!(
-        "{MEMFDS}
+    let program = "
 a, b = socket.socketpair()
 for _ in range(16):
-    f = memfd(); socket.send_fds(a, [b'x'], [f]); os.close(f)
-hold()"
-    );
-    ends_in_session(test_name!(), r#"memory = "64MiB""#, &program, KILLED_MEMORY);
+    f = memfd(); socket.send_fds(a, [b'x'], [f]); os.close(f)";
+    memfds_count(test_name!(), program);
 }
 
 /// Only a socket in the queue of another one holds the memfds.
 #[test]
 fn memfds_in_the_queue_of_a_socket_in_a_queue_count() {
-    let program = format!(
-        "{MEMFDS}
+    let program = "
 a, b = socket.socketpair()
 c, d = socket.socketpair()
 for _ in range(16):
     f = memfd(); socket.send_fds(c, [b'x'], [f]); os.close(f)
-socket.send_fds(a, [b'x'], [d.fileno()]); d.close(); c.close()
-hold()"
-    );
-    ends_in_session(test_name!(), r#"memory = "64MiB""#, &program, KILLED_MEMORY);
+socket.send_fds(a, [b'x'], [d.fileno()]); d.close(); c.close()";
+    memfds_count(test_name!(), program);
 }
 
 /// As the programs of running processes, without a descriptor and hardly mapped.
 #[test]
 fn memfds_that_are_executed_count() {
-    let program = format!(
-        "{MEMFDS}
+    let program = "
 for _ in range(8):
     f = memfd(0)
     os.write(f, open('/bin/sleep', 'rb').read()); os.write(f, b'x' * 16 * MIB)
-    if os.fork() == 0: os.execve(f, ['sleep', '600'], {{}})
-    os.close(f)
-hold()"
-    );
-    ends_in_session(test_name!(), r#"memory = "64MiB""#, &program, KILLED_MEMORY);
+    if os.fork() == 0: os.execve(f, ['sleep', '600'], {})
+    os.close(f)";
+    memfds_count(test_name!(), program);
 }
 
 #[test]
@@ -106,13 +104,20 @@ hold()";
     ends_in_session(test_name!(), r#"memory = "40MiB""#, program, KILLED_MEMORY);
 }
 
+/// Returns a folder with a file `large` of `mib` MiB, and limits under which a program has `memory` and may read it.
+fn large_file(mib: u64, memory: &str) -> (TempDir, String) {
+    let folder = scratch();
+    let large = File::create(folder.path().join("large")).expect("the folder is writable");
+    large.set_len(mib << 20).expect("a file without blocks");
+    let path = folder.path().display();
+    let limits = format!("memory = \"{memory}\" }}\n[component.test]\nfs = {{ read = [\"{path}\"]");
+    (folder, limits)
+}
+
 /// The kernel can give up such pages, and keeps them when the process ends.
 #[test]
 fn pages_of_mapped_files_do_not_count() {
-    let folder = scratch();
-    let file = folder.path().join("large");
-    let large = File::create(&file).expect("the folder is writable");
-    large.set_len(300 << 20).expect("a file without blocks");
+    let (folder, limits) = large_file(300, "64MiB");
     let folder = folder.path().display();
     let program = format!(
         "
@@ -124,16 +129,12 @@ read()
 if os.fork() == 0: read(); end()
 end()"
     );
-    let limits = format!("memory = \"64MiB\" }}\n[component.test]\nfs = {{ read = [\"{folder}\"]");
     ends(test_name!(), &limits, &program, LIVES);
 }
 
 #[test]
 fn changed_pages_of_mapped_files_count() {
-    let folder = scratch();
-    let file = folder.path().join("large");
-    let large = File::create(&file).expect("the folder is writable");
-    large.set_len(40 << 20).expect("a file without blocks");
+    let (folder, limits) = large_file(40, "96MiB");
     let folder = folder.path().display();
     // RLIMIT_DATA refuses a process more than the limit, so there are several.
     let program = format!(
@@ -143,7 +144,6 @@ for _ in range(3): os.fork()
 m = mmap.mmap(f.fileno(), 40 * MIB, access=mmap.ACCESS_COPY); touch(m)
 hold()"
     );
-    let limits = format!("memory = \"96MiB\" }}\n[component.test]\nfs = {{ read = [\"{folder}\"]");
     ends(test_name!(), &limits, &program, KILLED_MEMORY);
 }
 

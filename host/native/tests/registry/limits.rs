@@ -5,6 +5,9 @@ use std::path::Path;
 use capspawn_native::sandbox::Tier;
 use capspawn_native::{ExitStatus, KillReason};
 
+use test_kit::{SUITE_TIMEOUT, exit_status, rerun_through};
+
+use crate::hidden::{KILLED_MEMORY, LIVES, as_ordinary_user, sampled_end, tiers};
 use crate::support::*;
 
 #[test]
@@ -94,4 +97,40 @@ fn tasks_of_the_tree_are_limited() {
         refused || status == ExitStatus::Killed(KillReason::Processes),
         "{status:?}"
     );
+}
+
+/// A process that has left the group of its leader is found by a limit on file locks, which is below that of the host.
+#[test]
+fn a_tree_that_leaves_its_group_counts_on_a_host_with_a_limit_on_file_locks() {
+    const LIMITED: &str = "CAPSPAWN_TEST_LIMITED_LOCKS";
+    let name = test_name!();
+    if std::env::var_os(LIMITED).is_none() {
+        let mut command = rerun_through(&["prlimit", "--locks=4096:4096"], name);
+        let status = exit_status(command.env(LIMITED, "1"), SUITE_TIMEOUT);
+        assert!(status.success(), "{status}");
+        return;
+    }
+    let hold = |processes: u32| {
+        format!(
+            "
+for _ in range({processes}):
+    if os.fork() == 0:
+        os.setsid(); x = b'x' * 40 * MIB
+        if {processes} > 1: hold()
+        end()
+os.wait(); end()"
+        )
+    };
+    for (processes, expected) in [(1, LIVES), (5, KILLED_MEMORY)] {
+        for tier in tiers() {
+            sampled_end(
+                name,
+                tier,
+                r#"memory = "128MiB""#,
+                &hold(processes),
+                expected,
+            );
+        }
+    }
+    as_ordinary_user(name);
 }

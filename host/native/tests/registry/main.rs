@@ -10,6 +10,7 @@
     reason = "the tests start processes of their own"
 )]
 
+mod adopted;
 mod approval;
 mod approved_file;
 mod bad_input;
@@ -22,13 +23,13 @@ mod detached;
 mod endings;
 mod exhaustion;
 mod files;
+mod flood;
 mod held;
 mod hidden;
 mod hidden_files;
 mod leak_matrix;
 mod leaks;
 mod limits;
-mod orphans;
 mod owners;
 mod pipelines;
 mod redirect;

@@ -263,6 +263,7 @@ fn a_cycle_runs_and_ends_with_its_handles() {
         assert!(ways.contains(&status), "{status}");
     };
     ends(&one);
+    drop((one, other));
 
     // One that never ends by itself.
     let one = start(&guest, &both);

@@ -66,7 +66,8 @@ fn every_signal_arrives_as_what_it_is() {
 #[test]
 fn an_end_has_its_signal_whoever_sent_it() {
     let guest = guest();
-    let ends: [(&str, fn(&Child), ExitStatus, Option<u8>); 5] = [
+    type End = (&'static str, fn(&Child), ExitStatus, Option<u8>);
+    let ends: [End; 5] = [
         (
             "exec sleep 600",
             |it| it.kill(Duration::ZERO),

@@ -29,7 +29,7 @@ use fixture::Fixture;
 use random::Random;
 use remains::{Remains, eventually};
 use tally::Tally;
-use test_kit::{SUITE_TIMEOUT, Unprivileged, exit_status, is_root, required_tier};
+use test_kit::{assert_passes_unprivileged, is_root, required_tier};
 
 /// Threads that operate at the same time.
 const DRIVERS: u64 = 4;
@@ -108,14 +108,12 @@ fn run(tier: Tier, operations: u64, seed: u64) -> Tally {
 
 /// The launcher works without root privileges too, and then without capspawn-init.
 fn survive_unprivileged(operations: u64, seed: u64) {
-    let copy = Unprivileged::new();
-    let mut command = copy.command();
-    command
-        .arg("--nocapture")
-        .env("CAPSPAWN_SOAK_OPERATIONS", operations.to_string())
-        .env("CAPSPAWN_SOAK_SEED", seed.to_string());
-    let status = exit_status(&mut command, SUITE_TIMEOUT);
-    assert!(status.success(), "as an unprivileged user: {status}");
+    assert_passes_unprivileged(|command| {
+        command
+            .arg("--nocapture")
+            .env("CAPSPAWN_SOAK_OPERATIONS", operations.to_string())
+            .env("CAPSPAWN_SOAK_SEED", seed.to_string());
+    });
 }
 
 fn number(variable: &str) -> Option<u64> {

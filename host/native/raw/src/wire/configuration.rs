@@ -32,6 +32,8 @@ pub struct Configuration<'a> {
     pub proc_rights: u64,
     /// The same for its `/tmp` and `/dev/shm`.
     pub write_rights: u64,
+    /// The same for its terminals.
+    pub terminal_rights: u64,
     /// The Landlock scopes of each child's own domain, as the kernel's bits.
     pub scopes: u64,
     /// The seccomp filter of all the session's processes, as
@@ -94,6 +96,7 @@ impl<'a> Configuration<'a> {
         writer.long(self.list_rights);
         writer.long(self.proc_rights);
         writer.long(self.write_rights);
+        writer.long(self.terminal_rights);
         writer.long(self.scopes);
         writer.block(self.filter);
         writer.block(self.system_v_filter);
@@ -115,6 +118,7 @@ impl<'a> Configuration<'a> {
             list_rights: reader.long()?,
             proc_rights: reader.long()?,
             write_rights: reader.long()?,
+            terminal_rights: reader.long()?,
             scopes: reader.long()?,
             filter: reader.block()?,
             system_v_filter: reader.block()?,

@@ -21,6 +21,7 @@ const SAMPLE: Configuration<'_> = Configuration {
     list_rights: 3,
     proc_rights: 4,
     write_rights: 5,
+    terminal_rights: 16,
     scopes: 6,
     filter: &[7, 8, 9],
     system_v_filter: &[14, 15],
@@ -54,13 +55,13 @@ proptest! {
             NetworkNamespace::OwnWithLoopback,
         ]),
         words in any::<[u32; 3]>(),
-        longs in any::<[u64; 5]>(),
+        longs in any::<[u64; 6]>(),
         filter in prop::collection::vec(any::<u8>(), 0..32),
         system_v_filter in prop::collection::vec(any::<u8>(), 0..32),
         operations in prop::collection::vec(any::<u8>(), 0..32),
     ) {
         let [uid, gid, inner_uid] = words;
-        let [shared_memory_bytes, list_rights, proc_rights, write_rights, scopes] = longs;
+        let [shared_memory_bytes, list_rights, proc_rights, write_rights, terminal_rights, scopes] = longs;
         let configuration = Configuration {
             becomes_user,
             hides_cgroup,
@@ -72,6 +73,7 @@ proptest! {
             list_rights,
             proc_rights,
             write_rights,
+            terminal_rights,
             scopes,
             filter: &filter,
             system_v_filter: &system_v_filter,

@@ -7,7 +7,7 @@ use std::{fs, io};
 use super::machine::Machine;
 use super::marks::Marks;
 use super::stat::Stat;
-use crate::launch::is_shortage;
+use crate::launch::{TreeMark, is_shortage};
 
 /// What names the processes of a tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub(crate) struct TreeName {
     /// The process group of the leader, by which the tree is called in a [`Sample`].
     pub(crate) group: u32,
     /// The mark of all processes; none where they stay in the group.
-    pub(crate) mark: Option<u64>,
+    pub(crate) mark: Option<TreeMark>,
 }
 
 /// The processes of the sampled trees, by the group of the leader.
@@ -40,8 +40,8 @@ impl Sample {
         };
         let by_mark = trees
             .iter()
-            .filter_map(|tree| Some((tree.mark?, tree.group)));
-        let by_mark: HashMap<u64, u32> = by_mark.collect();
+            .filter_map(|tree| Some((tree.mark?.locks(), *tree)));
+        let by_mark: HashMap<_, TreeName> = by_mark.collect();
         for entry in fs::read_dir("/proc")? {
             let entry = entry?;
             let name = entry.file_name();
@@ -61,8 +61,12 @@ impl Sample {
             let group = if by_mark.is_empty() || sample.groups.contains_key(&stat.group) {
                 Some(stat.group)
             } else {
-                let mark = marks.of(&stat)?;
-                mark.and_then(|mark| by_mark.get(&mark).copied())
+                marks.of(&stat)?.and_then(|marked| {
+                    let tree = by_mark.get(&marked.locks)?;
+                    let mark = tree.mark?;
+                    mark.is_of(marked.locks, marked.uid, stat.start_ticks)
+                        .then_some(tree.group)
+                })
             };
             if let Some(members) = group.and_then(|group| sample.groups.get_mut(&group)) {
                 members.push(stat);
@@ -109,24 +113,34 @@ pub(crate) mod tests {
         assert_eq!(sample.tasks(0), 0, "other groups are left out");
     }
 
-    pub(crate) fn taken(group: u32, mark: Option<u64>) -> Sample {
+    pub(crate) fn taken(group: u32, mark: Option<TreeMark>) -> Sample {
         let tree = TreeName { group, mark };
         Sample::take(&[tree], &mut Marks::default()).expect("it is mounted")
     }
 
     #[test]
     fn a_process_outside_the_group_is_found_by_its_mark() {
-        let mark = 0x5eed_0000_0000 + u64::from(std::process::id());
+        let number = 0x5eed_0000_0000 + u64::from(std::process::id());
         let own = getrlimit(Resource::Locks);
-        let marked = Rlimit {
-            current: Some(mark),
+        let limit = Rlimit {
+            current: Some(number),
             ..own
         };
-        setrlimit(Resource::Locks, marked).expect("the kernel does not apply it");
-        let find = |mark| taken(u32::MAX, Some(mark)).members(u32::MAX).to_vec();
-        let found: Vec<u32> = find(mark).iter().map(|stat| stat.pid).collect();
-        assert!(found.contains(&std::process::id()));
-        assert_eq!(find(mark + 1), []);
+        setrlimit(Resource::Locks, limit).expect("the kernel does not apply it");
+        let locks = [number, own.maximum.unwrap_or(u64::MAX)];
+        let uid = rustix::process::getuid().as_raw();
+        let start = std::fs::read("/proc/self/stat").expect("it is mounted");
+        let start = Stat::parse(&start).expect("a whole line").start_ticks;
+        let finds_this = |locks, uid, since| {
+            let sample = taken(u32::MAX, Some(TreeMark::new(locks, uid, since)));
+            let mut members = sample.members(u32::MAX).iter();
+            members.any(|stat| stat.pid == std::process::id())
+        };
+        assert!(finds_this(locks, uid, start));
+        assert!(!finds_this([number + 1, locks[1]], uid, start));
+        // Somebody has given the mark of the tree to a process of another user, or to one from before.
+        assert!(!finds_this(locks, uid + 1, start));
+        assert!(!finds_this(locks, uid, start + 1));
         setrlimit(Resource::Locks, own).expect("within the hard limit");
     }
 

@@ -4,7 +4,8 @@
 //! its command, and its sandbox if the later command is confined less. Commands for any
 //! program are exempt: they may start what a child has written.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::permissions::{anyone_may_replace, may_replace, may_replace_by_mode};
@@ -31,7 +32,7 @@ pub(in crate::grant) struct Children {
 /// - `required`: the sandbox keeps children out of everything but the write roots, and
 ///   only what every user may write is refused.
 /// - `best-effort`: the sandbox may be missing, so whatever the children's user may write
-///   is refused too, unless that user is root, who may write everything.
+///   is refused too: with root as that user, every program.
 /// - `none`: a child may write every file of its user anyway, so nothing else is refused.
 pub(in crate::grant) fn replaceable(path: &Path, children: &Children) -> Option<String> {
     let shown = path.display();
@@ -40,13 +41,11 @@ pub(in crate::grant) fn replaceable(path: &Path, children: &Children) -> Option<
         Err(error) => return Some(format!("{shown}: {error}")),
     };
     let could = |reason: String| Some(format!("{shown} could be replaced by a child: {reason}"));
-    for place in &places {
-        if let Some(root) = children.write.iter().find(|root| is_under(place, [*root])) {
-            let (place, root) = (place.display(), root.written.display());
-            return could(format!(
-                "{place} lies in the write root {root}: move one of them"
-            ));
-        }
+    if let Some((place, root)) = lies_in(&places, &children.write) {
+        let (place, root) = (place.display(), root.written.display());
+        return could(format!(
+            "{place} lies in the write root {root}: move one of them"
+        ));
     }
     if children.sandbox == Sandbox::None {
         return None;
@@ -64,6 +63,23 @@ pub(in crate::grant) fn replaceable(path: &Path, children: &Children) -> Option<
     None
 }
 
+/// Returns the first of the places that decide what a path names which lies in one of `roots`.
+fn lies_in<'a>(places: &'a [PathBuf], roots: &'a [FsRoot]) -> Option<(&'a Path, &'a FsRoot)> {
+    places.iter().find_map(|place| {
+        let root = roots.iter().find(|root| is_under(place, [*root]))?;
+        Some((place.as_path(), root))
+    })
+}
+
+/// Returns whether who may write everything below `root` could replace the program at `path`.
+///
+/// # Errors
+///
+/// The path cannot be resolved.
+pub(in crate::grant) fn replaceable_below(path: &Path, root: &FsRoot) -> io::Result<bool> {
+    Ok(lies_in(&trail(path)?, std::slice::from_ref(root)).is_some())
+}
+
 /// Returns which children may replace what is at `path`: a file, or the names in a folder.
 fn writer(path: &Path, children: &Children) -> Option<String> {
     let metadata = path.metadata().ok()?;
@@ -71,13 +87,13 @@ fn writer(path: &Path, children: &Children) -> Option<String> {
     if anyone_may_replace(&metadata) {
         return Some(format!("every user can write {shown}: chmod o-w it"));
     }
-    if children.sandbox == Sandbox::Required || identity.is_root() {
+    if children.sandbox == Sandbox::Required {
         return None;
     }
     if may_replace_by_mode(identity, &metadata) {
         return Some(format!(
             "the user that children run as ({identity}) can write {shown}: \
-             chown it, or set sandbox = \"required\""
+             chown it, run children as another user, or set sandbox = \"required\""
         ));
     }
     may_replace(identity, path, &metadata).then(|| {
@@ -188,12 +204,13 @@ mod tests {
         assert_eq!(by(Sandbox::BestEffort, STRANGER), None);
         let reason = by(Sandbox::BestEffort, member).expect("the group may write it");
         assert!(reason.contains("54321"), "{reason}");
-        // Root may write everything, so that this check does not apply.
-        let is_root = owner.is_root();
-        assert_eq!(by(Sandbox::BestEffort, owner).is_none(), is_root);
+        assert!(by(Sandbox::BestEffort, owner).is_some());
         chmod(&path, 0o555);
         assert_eq!(by(Sandbox::BestEffort, member), None);
-        // The owner may change the mode.
-        assert_eq!(by(Sandbox::BestEffort, owner).is_none(), is_root);
+        // The owner may change the mode, and root may write everything.
+        assert!(by(Sandbox::BestEffort, owner).is_some());
+        let root = Identity { uid: 0, gid: 0 };
+        assert!(by(Sandbox::BestEffort, root).is_some());
+        assert_eq!(by(Sandbox::Required, root), None);
     }
 }

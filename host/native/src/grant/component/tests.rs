@@ -152,3 +152,51 @@ fn an_intersection_needs_the_same_program_and_directory() {
     denied(&echo_it.intersect(&fixed), &request(&[]));
     allowed(&fixed.intersect(&echo_it), &request(&[]));
 }
+
+#[test]
+fn a_rule_that_denies_without_arguments_denies_every_vector_of_its_name() {
+    let allow = echo("args = [{ rest = true, allow-dash = true }]");
+    let vectors: [&[&str]; 5] = [&[], &["a"], &["-x", "@y"], &["a", "b", "c"], &["**"]];
+    let all = component(&(allow.clone() + &echo("decision = \"deny\"")));
+    let empty = component(&(allow.clone() + &echo("decision = \"deny\"\nargs = []")));
+    for vector in vectors {
+        allowed(&component(&allow), &request(vector));
+        assert_eq!(denied(&all, &request(vector)).item, DeniedItem::Argument);
+        // An empty list is a list.
+        assert_eq!(empty.decide(&request(vector)).is_err(), vector.is_empty());
+    }
+    let shown: Vec<_> = all.commands().map(|command| command.args).collect();
+    assert_eq!(shown[1], ["any further arguments"]);
+    // A rule that allows and lists no arguments still allows none.
+    denied(&component(&echo("")), &request(&["a"]));
+}
+
+#[test]
+fn a_program_below_a_folder_is_found_by_every_place_that_names_it() {
+    use std::os::unix::fs::symlink;
+
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().canonicalize().expect("it exists");
+    for name in ["links", "bin"] {
+        std::fs::create_dir(path.join(name)).expect("an empty folder");
+    }
+    symlink("/bin/echo", path.join("links/echo")).expect("an empty folder");
+    let program = path.join("links/echo");
+    let text = echo("sandbox = \"none\"").replace("/bin/echo", program.to_str().expect("UTF-8"));
+    let grant = component(&text);
+    let below = |name: &str| grant.program_below(&path.join(name)).expect("it resolves");
+    assert_eq!(below("links"), Some(program));
+    assert_eq!(below("bin"), None);
+    assert!(
+        grant
+            .program_below(Path::new("/usr"))
+            .expect("it resolves")
+            .is_some()
+    );
+    grant
+        .program_below(&path.join("absent"))
+        .expect_err("there is none");
+    let any = "[[component.c.command]]\nname = \"*\"\nprogram = \"*\"\n";
+    let any = component(any).program_below(Path::new("/"));
+    assert_eq!(any.expect("it resolves"), None);
+}

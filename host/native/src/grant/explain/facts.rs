@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::confinement::FsRoot;
 use crate::error::SpawnError;
+use crate::escape::{line, quoted, quoted_list};
 use crate::launch::Plan;
 
 /// One fact of an explanation, for people, for programs, or for both.
@@ -78,11 +79,11 @@ fn rule(plan: &Plan, place: Option<(usize, usize)>, facts: &mut Vec<Fact>) {
     facts.push(match place {
         Some((line, column)) => Fact::new(
             "rule",
-            format!("{:?} at {line}:{column}", plan.name),
+            format!("{} at {line}:{column}", quoted(&plan.name)),
             "rule",
             json!({ "line": line, "column": column }),
         ),
-        None => Fact::line("rule", format!("{:?}", plan.name)),
+        None => Fact::line("rule", quoted(&plan.name)),
     });
 }
 
@@ -100,7 +101,7 @@ pub(super) fn refused(error: &SpawnError, facts: &mut Vec<Fact>) {
     facts.push(Fact::entry("item", json!(denial.item.to_string())));
     let shown = format!("{}: {}", denial.item, denial.reason);
     facts.push(Fact::new("refused", shown, "reason", json!(denial.reason)));
-    let nearest = denial.nearest.as_ref().map(|name| format!("{name:?}"));
+    let nearest = denial.nearest.as_ref().map(|name| quoted(name).to_string());
     facts.push(Fact::optional(
         "nearest",
         nearest,
@@ -121,18 +122,21 @@ fn started(plan: &Plan, facts: &mut Vec<Fact>) {
     let program = &plan.program.path;
     facts.push(Fact::new(
         "program",
-        format!("{program:?}"),
+        quoted_path(program),
         "program",
         path_value(program),
     ));
     facts.push(Fact::new(
         "arguments",
-        format!("{:?}", plan.argv),
+        quoted_list(&plan.argv),
         "argv",
         Value::Array(plan.argv.iter().map(|it| text_value(it)).collect()),
     ));
     for (name, value) in &plan.env {
-        facts.push(Fact::line("env", format!("{name}={value:?}")));
+        facts.push(Fact::line(
+            "env",
+            format!("{}={}", line(name), quoted(value)),
+        ));
     }
     let env: Map<_, _> = plan
         .env
@@ -141,7 +145,7 @@ fn started(plan: &Plan, facts: &mut Vec<Fact>) {
         .collect();
     facts.push(Fact::entry("env", json!(env)));
     let cwd = &plan.cwd.path;
-    facts.push(Fact::new("cwd", format!("{cwd:?}"), "cwd", path_value(cwd)));
+    facts.push(Fact::new("cwd", quoted_path(cwd), "cwd", path_value(cwd)));
     if !plan.cwd.named {
         facts.push(Fact::line(
             "",
@@ -240,10 +244,14 @@ fn text_value(text: &OsStr) -> Value {
     json!(text.to_string_lossy())
 }
 
+fn quoted_path(path: &Path) -> String {
+    quoted(path).to_string()
+}
+
 fn words(list: &[FsRoot]) -> String {
     if list.is_empty() {
         return "-".to_owned();
     }
-    let words: Vec<_> = list.iter().map(|path| format!("{path:?}")).collect();
+    let words: Vec<_> = list.iter().map(|it| quoted_path(&it.written)).collect();
     words.join(" ")
 }

@@ -204,10 +204,15 @@ impl CommandEntry {
         let arg0 = fields.string("arg0", out).map(|text| text.value);
         let allow_arg0 = fields.strings("allow-arg0", out).unwrap_or_default();
         let fixed = values(fields.strings("fixed", out));
-        let args = Pattern::take_all(&mut fields, "args", out);
+        let has_args = fields.has("args");
+        let mut args = Pattern::take_all(&mut fields, "args", out);
         let effect = fields
             .word("decision", Effect::ALL.map(|it| (it.name(), it)), out)
             .unwrap_or_default();
+        if effect == Effect::Deny && !has_args {
+            // Who denies a name and lists no arguments means all of them.
+            args = vec![Pattern::anything(node.at)];
+        }
         let interpreter = fields.flag("interpreter", out);
         let mut examples = read_examples(&mut fields, "match", out);
         examples.extend(read_examples(&mut fields, "not-match", out));

@@ -35,8 +35,18 @@ pub(in crate::grant) enum PatternKind {
         prefix: String,
     },
     Path(PathPattern),
-    /// The expression as written, and compiled with anchors.
-    Regex(String, Regex),
+    Regex(RegexPattern),
+}
+
+/// Tokens that an expression matches as a whole.
+#[derive(Debug, Clone)]
+pub(in crate::grant) struct RegexPattern {
+    /// The expression as it is written.
+    pub(in crate::grant) text: String,
+    /// The expression compiled with anchors.
+    pub(in crate::grant) regex: Regex,
+    /// Whether it takes tokens that begin with `-` or `@`.
+    pub(in crate::grant) dash: bool,
 }
 
 /// Tokens that name a file below a root.
@@ -80,9 +90,37 @@ impl Pattern {
         patterns
     }
 
-    /// Returns whether this takes arguments that the grant does not list.
+    /// Returns the pattern for any number of any arguments.
+    pub(in crate::grant) fn anything(at: Offset) -> Self {
+        Self {
+            at,
+            kind: PatternKind::Any { dash: true },
+            min: 0,
+            max: usize::MAX,
+        }
+    }
+
+    /// Returns whether this takes arguments that the grant does not list: any, or those that
+    /// match an expression which matches any text.
     pub(in crate::grant) fn is_wild(&self) -> bool {
-        matches!(self.kind, PatternKind::Any { .. })
+        match &self.kind {
+            PatternKind::Any { .. } => true,
+            PatternKind::Regex(pattern) => matches_any_text(&pattern.regex),
+            _ => false,
+        }
+    }
+
+    /// Returns the same pattern, which also takes tokens that begin with `-` or `@`; none if it does
+    /// already, or never may.
+    pub(in crate::grant) fn with_dash(&self) -> Option<Self> {
+        let mut pattern = self.clone();
+        match &mut pattern.kind {
+            PatternKind::Any { dash } | PatternKind::Regex(RegexPattern { dash, .. }) if !*dash => {
+                *dash = true;
+                Some(pattern)
+            }
+            _ => None,
+        }
     }
 
     /// Returns whether this is `"**"`.
@@ -150,8 +188,20 @@ impl Pattern {
                 // Compiled alone first: an unbalanced `)` could close the group below.
                 let alone = Regex::new(&text.value);
                 let whole = alone.and_then(|_| Regex::new(&format!(r"\A(?:{})\z", text.value)));
+                let dash = fields.flag("allow-dash", out);
+                if !dash && begins_with_dash(&text.value) {
+                    out.push(
+                        text.at,
+                        "`re` begins with `-` or `@`, which only `allow-dash = true` admits: add it, \
+                         or write the options as strings or as `one-of`",
+                    );
+                }
                 match whole {
-                    Ok(regex) => Some(PatternKind::Regex(text.value, regex)),
+                    Ok(regex) => Some(PatternKind::Regex(RegexPattern {
+                        text: text.value,
+                        regex,
+                        dash,
+                    })),
                     Err(error) => {
                         let error = error.to_string();
                         let reason = error.lines().last().unwrap_or_default();
@@ -190,6 +240,30 @@ impl Pattern {
             max,
         })
     }
+}
+
+/// Texts that nobody who lists arguments by an expression wants to allow: each of the beginnings with each of the rests.
+/// An expression that matches one of them stands for any text.
+const BEGINNINGS: [&str; 10] = ["", "k", "K", "9", "/", ".", "_", ";", "(", "\u{e9}"];
+const RESTS: [&str; 4] = [
+    "$;",
+    "x(Z)='$&|<w`,9\"",
+    "x (Z) = '$&|<w` ,9\" ; y",
+    "x(Z)='$&|<w`,9\";y(Z)='$&|<w`,9\";z(Z)='$&|<w`,9\";x(Z)='$&|<w`,9\";y(Z)='$&|<w`,9\";z",
+];
+
+/// Returns whether an expression matches, in effect, any text, as `.*`, `[^/]+` and `\S{1,200}` do.
+fn matches_any_text(regex: &Regex) -> bool {
+    let mut texts = BEGINNINGS
+        .iter()
+        .flat_map(|begin| RESTS.iter().map(move |rest| format!("{begin}{rest}")));
+    texts.any(|text| regex.is_match(&text))
+}
+
+/// Returns whether every match of an expression begins with `-` or `@`, as far as its own beginning tells.
+fn begins_with_dash(expression: &str) -> bool {
+    let beginning = expression.trim_start_matches(['^', '\\']);
+    beginning.starts_with(['-', '@']) && !expression.contains('|')
 }
 
 fn read_int(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<PatternKind> {
@@ -245,8 +319,11 @@ fn read_path(fields: &mut Fields<'_>, out: &mut Diagnostics<'_>) -> Option<Patte
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            PatternKind::Any { .. } if self.is_rest() => {
-                return f.write_str("any further arguments");
+            PatternKind::Any { dash } if self.is_rest() => {
+                return f.write_str(match dash {
+                    true => "any further arguments",
+                    false => "any further arguments without a leading - or @",
+                });
             }
             PatternKind::Literal(text) => write!(f, "{text:?}"),
             PatternKind::Any { dash: true } => f.write_str("any argument"),
@@ -261,7 +338,13 @@ impl fmt::Display for Pattern {
                 let under: Vec<_> = path.under.iter().map(|text| &text.value).collect();
                 write!(f, "{}PATH below one of {under:?}", path.prefix)
             }
-            PatternKind::Regex(text, _) => write!(f, "a match of /{text}/"),
+            PatternKind::Regex(pattern) => {
+                let text = &pattern.text;
+                match pattern.dash {
+                    true => write!(f, "a match of /{text}/"),
+                    false => write!(f, "a match of /{text}/ without a leading - or @"),
+                }
+            }
         }?;
         match (self.min, self.max) {
             (1, 1) => Ok(()),
@@ -313,7 +396,9 @@ mod tests {
     #[test]
     fn a_modifier_of_another_kind_is_an_unknown_key() {
         assert!(wrong(r#"[{ literal = "a", prefix = "b" }]"#).contains("unknown key `prefix`"));
-        assert!(wrong(r#"[{ re = "a", allow-dash = true }]"#).contains("unknown key `allow-dash`"));
+        assert!(
+            wrong(r#"[{ int = [1, 2], allow-dash = true }]"#).contains("unknown key `allow-dash`")
+        );
         assert!(
             wrong(r#"[{ any = true, repeat = "0..2", optional = true }]"#)
                 .contains("cannot be used together")
@@ -325,5 +410,61 @@ mod tests {
             wrong(r#"[{ path = { under = ["/usr"], access = "reed" } }]"#)
                 .contains("did you mean `read`")
         );
+    }
+
+    #[test]
+    fn an_expression_that_takes_options_alone_needs_allow_dash() {
+        for expression in ["-n[0-9]+", "^--?x", "@[a-z]+", r"\\-n"] {
+            let without = format!(r#"[{{ re = "{expression}" }}]"#);
+            assert!(
+                wrong(&without).contains("`allow-dash = true`"),
+                "{expression}"
+            );
+            let with = format!(r#"args = [{{ re = "{expression}", allow-dash = true }}]"#);
+            load(&echo(&with)).expect("it has the flag");
+        }
+        load(&echo(r#"args = [{ re = "-n|n" }]"#)).expect("one of the two begins with a letter");
+        load(&echo(r#"args = [{ re = "[a-z]-[0-9]" }]"#)).expect("it begins with a letter");
+    }
+
+    #[test]
+    fn an_expression_that_matches_any_text_counts_as_any() {
+        let is_wild = |expression: &str| {
+            let regex = regex::Regex::new(&format!(r"\A(?:{expression})\z"));
+            super::matches_any_text(&regex.expect("an expression"))
+        };
+        for wild in [
+            ".*",
+            ".+",
+            "(?s).*",
+            "^.*$",
+            r"\S+",
+            r"[^/]*",
+            r"[\s\S]*",
+            ".{0,4096}",
+            "[^-].*",
+            "[ -~]+",
+            "(.|x)+",
+            "a|.*",
+            r"\PC*",
+            "[^a]*",
+            "[a-z].*",
+            "/.*",
+            ".{1,40}",
+        ] {
+            assert!(is_wild(wild), "{wild}");
+        }
+        for listed in [
+            "[a-z]+",
+            r"\w+",
+            "[0-9]{1,3}",
+            r"[\w./-]+\.py",
+            "(log|show)",
+            "v[0-9.]+",
+            "--file=.*",
+            "[A-Za-z0-9_ ]+",
+        ] {
+            assert!(!is_wild(listed), "{listed}");
+        }
     }
 }

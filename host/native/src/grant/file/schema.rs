@@ -311,7 +311,7 @@ struct PatternTable {
     /// How many arguments the pattern takes: `m..n`, both included, or `m..`.
     repeat: Option<String>,
     optional: Option<bool>,
-    /// With `any` or `rest`: also takes arguments that begin with `-` or `@`.
+    /// With `any`, `rest` or `re`: also takes arguments that begin with `-` or `@`.
     allow_dash: Option<bool>,
 }
 

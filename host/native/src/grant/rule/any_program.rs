@@ -73,14 +73,7 @@ impl ChildFs {
     /// Returns the file system of children with these settings, who run as `identity`.
     pub(in crate::grant) fn new(settings: &Settings, search: &str, identity: Identity) -> Self {
         let roots = [settings.read.as_slice(), &settings.write].concat();
-        let mut ways = BTreeSet::new();
-        for root in &roots {
-            // No path leads to a root that can no longer be resolved.
-            let trail = paths::trail(&root.written).unwrap_or_default();
-            for place in trail.iter().chain([&root.real]) {
-                ways.extend(place.ancestors().map(Path::to_owned));
-            }
-        }
+        let ways = paths::ways(&roots);
         let policy = ProgramPolicy {
             search: search.to_owned(),
             children: Children {

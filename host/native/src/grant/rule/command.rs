@@ -1,5 +1,6 @@
 //! One command of a grant, compiled: its decision on a request.
 
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -8,14 +9,16 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 
 use super::any_program::{ChildFs, Found};
-use super::environment::{Environment, covers};
+use super::environment::Environment;
 use super::executable::Executable;
 use super::matcher::{self, Mismatch};
 use super::settings::Cwd;
 use super::stream_files;
+use super::written::written;
 use crate::command::Command;
 use crate::confinement::{Confinement, FsRoot, FsRules, open_resolved};
 use crate::error::{Denial, DeniedItem, SpawnError};
+use crate::grant::check::covers;
 use crate::grant::file::document::Effect;
 use crate::grant::file::pattern::{Pattern, PatternKind};
 use crate::grant::lookups::Lookups;
@@ -41,6 +44,9 @@ pub(in crate::grant) struct Rule {
     pub(in crate::grant) args: Vec<Pattern>,
     pub(in crate::grant) environment: Environment,
     pub(in crate::grant) cwd: Option<Cwd>,
+    /// The places on the ways to all roots of the rule. A guest's path may lead through them, and
+    /// through the roots that it is allowed to name; it is refused at any other place, unseen.
+    pub(in crate::grant) ways: BTreeSet<PathBuf>,
     pub(in crate::grant) deny: Vec<FsRoot>,
     pub(in crate::grant) limits: Limits,
     pub(in crate::grant) capture: CaptureCaps,
@@ -86,20 +92,13 @@ impl Rule {
             None => self.enter(command.cwd.as_deref(), lookups)?,
         };
         self.match_args(&command.args, &cwd.path, lookups)
-            .map_err(|mismatch| self.denied_argument(command, &mismatch))?;
+            .map_err(|mismatch| self.denied_argument(command, &mismatch, &cwd.path, lookups))?;
         self.check_bytes(command)?;
         self.check_arg0(command.arg0.as_deref())?;
         let env = self
             .environment
             .decide(&command.env)
-            .map_err(|name| Denial {
-                nearest: Some(self.name.clone()),
-                would_allow: suggestion::variable(name),
-                ..Denial::new(
-                    DeniedItem::Environment,
-                    format!("variable {} is not allowed", suggestion::escaped(name)),
-                )
-            })?;
+            .map_err(|name| self.denied_variable(name))?;
         if command.stdin != Stdin::Null && !self.allows_stdin {
             return Err(self.denied_stdin().into());
         }
@@ -257,17 +256,42 @@ impl Rule {
             }
             // An expression says nothing about what is not text: it allows none of it, and
             // refuses all of it.
-            PatternKind::Regex(_, regex) => match token.to_str() {
-                Some(token) => regex.is_match(token),
+            PatternKind::Regex(pattern) => match token.to_str() {
+                Some(text) => (pattern.dash || plain(token)) && pattern.regex.is_match(text),
                 None => self.effect == Effect::Deny,
             },
         }
     }
 
+    /// Returns whether a path leads below one of `under`. For a rule that allows, every place on it
+    /// lies there too, or on the way there: the answer for any other path depends on nothing that
+    /// the host can see and the guest cannot, and the path is not looked up further.
     fn is_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path, lookups: &Lookups) -> bool {
-        lookups.resolve(cwd, Path::new(path)).is_ok_and(|real| {
-            under.iter().any(|root| real.starts_with(root)) && !lookups.is_denied(&real, &self.deny)
-        })
+        let path = cwd.join(path);
+        let is_below = |real: &Path| under.iter().any(|root| real.starts_with(root));
+        let real = match self.effect {
+            Effect::Deny => {
+                // What such a rule does not match, another may allow: the path is followed wherever it
+                // leads, and one that cannot be followed counts as it is written.
+                if is_below(&paths::without_links(&path)) {
+                    return true;
+                }
+                lookups.resolve(cwd, &path)
+            }
+            Effect::Allow | Effect::Ask => {
+                lookups.resolve_within(&path, |place| self.may_pass(place, is_below(place), cwd))
+            }
+        };
+        real.is_ok_and(|real| is_below(&real) && !lookups.is_denied(&real, &self.deny))
+    }
+
+    /// Returns whether a guest's path may lead through `place`: it lies in a root that the guest is
+    /// allowed to name, or on the way to one or to the directory `cwd`, and it is not denied.
+    fn may_pass(&self, place: &Path, is_in_root: bool, cwd: &Path) -> bool {
+        let is_shown = is_in_root || cwd.starts_with(place) || self.ways.contains(place);
+        let hides =
+            |denied: &FsRoot| place.starts_with(&denied.real) || place.starts_with(&denied.written);
+        is_shown && !self.deny.iter().any(hides)
     }
 
     /// Opens the directory in which the child starts: the requested one if it is allowed.
@@ -291,17 +315,29 @@ impl Rule {
             }
             (Some(cwd), None) => cwd.default.real.clone(),
             (Some(cwd), Some(path)) => {
-                let real = lookups
-                    .resolve(&cwd.default.real, Path::new(path))
-                    .map_err(|_| SpawnError::WorkingDirectoryNotFound)?;
-                if !is_under(&real, &cwd.roots) || lookups.is_denied(&real, &self.deny) {
-                    let reason = format!(
-                        "{} leads outside `cwd.roots`, or into `fs.deny`",
-                        suggestion::escaped(path)
-                    );
-                    return Err(self.denied_cwd(reason, Some(&real)).into());
+                let mut left = false;
+                let joined = cwd.default.real.join(path);
+                let found = lookups.resolve_within(&joined, |place| {
+                    let is_in_root = is_under(place, &cwd.roots);
+                    let may = self.may_pass(place, is_in_root, &cwd.default.real);
+                    left = !may;
+                    may
+                });
+                let is_allowed = |real: &Path| {
+                    is_under(real, &cwd.roots) && !lookups.is_denied(real, &self.deny)
+                };
+                match found {
+                    Ok(real) if is_allowed(&real) => real,
+                    Err(_) if !left => return Err(SpawnError::WorkingDirectoryNotFound),
+                    _ => {
+                        let reason = format!(
+                            "{} leads outside `cwd.roots`, or into `fs.deny`",
+                            suggestion::escaped(path)
+                        );
+                        let written = paths::without_links(&joined);
+                        return Err(self.denied_cwd(reason, Some(&written)).into());
+                    }
                 }
-                real
             }
         };
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -332,7 +368,7 @@ impl Rule {
         if outside || lookups.is_denied(&entered.path, &self.deny) {
             let reason = format!(
                 "{} is not in the `cwd.roots` of both grants",
-                entered.path.display()
+                suggestion::escaped(&entered.path.to_string_lossy())
             );
             return Err(self.denied_cwd(reason, Some(&entered.path)).into());
         }
@@ -347,6 +383,18 @@ impl Rule {
         }
     }
 
+    fn denied_variable(&self, name: &str) -> Denial {
+        let mut reason = format!("variable {} is not allowed", suggestion::escaped(name));
+        if let Some(danger) = self.environment.danger(name) {
+            reason += &format!(": {danger}, and `env.allow` needs its full name");
+        }
+        Denial {
+            nearest: Some(self.name.clone()),
+            would_allow: suggestion::variable(name),
+            ..Denial::new(DeniedItem::Environment, reason)
+        }
+    }
+
     fn denied_stdin(&self) -> Denial {
         Denial {
             nearest: Some(self.name.clone()),
@@ -358,13 +406,53 @@ impl Rule {
         }
     }
 
-    fn denied_argument(&self, command: &Command, mismatch: &Mismatch) -> Denial {
+    fn denied_argument(
+        &self,
+        command: &Command,
+        mismatch: &Mismatch,
+        cwd: &Path,
+        lookups: &Lookups,
+    ) -> Denial {
         let reason = self.explain_mismatch(&command.args, mismatch);
         Denial {
             nearest: Some(self.name.clone()),
-            would_allow: suggestion::arguments(&command.args),
+            would_allow: suggestion::with_alternative(
+                suggestion::arguments(&command.args),
+                self.with_dashes(&command.args, mismatch, cwd, lookups),
+            ),
             ..Denial::new(DeniedItem::Argument, reason)
         }
+    }
+
+    /// Returns the patterns of this rule with `allow-dash` where the arguments need it; none if they
+    /// are not allowed with it either.
+    fn with_dashes(
+        &self,
+        args: &[OsString],
+        mismatch: &Mismatch,
+        cwd: &Path,
+        lookups: &Lookups,
+    ) -> Option<String> {
+        let mut patterns = self.args.clone();
+        let mut mismatch = mismatch.clone();
+        // Each turn changes one pattern.
+        for _ in 0..self.args.len() {
+            if !matches!(args.get(mismatch.index)?.as_bytes(), [b'-' | b'@', ..]) {
+                return None;
+            }
+            let mut tried = mismatch.tried.iter();
+            let (number, changed) =
+                tried.find_map(|&number| Some((number, patterns[number].with_dash()?)))?;
+            patterns[number] = changed;
+            let matched = matcher::matches(&patterns, args, |pattern, token| {
+                self.accepts(pattern, token, cwd, lookups)
+            });
+            match matched {
+                Ok(()) => return suggestion::patterns(patterns.iter().map(written)),
+                Err(next) => mismatch = next,
+            }
+        }
+        None
     }
 
     /// Returns the program's path as the grant names it; none for any program, and for a
@@ -374,6 +462,16 @@ impl Rule {
             Target::File(executable) => Some(executable.path()),
             Target::Any(_) | Target::Nothing => None,
         }
+    }
+
+    /// Returns the files that the rule starts: the program, or a script and its interpreter. None for
+    /// any program.
+    pub(in crate::grant) fn program_files(&self) -> impl Iterator<Item = &PathBuf> {
+        let executable = match &self.target {
+            Target::File(executable) => Some(executable),
+            Target::Any(_) | Target::Nothing => None,
+        };
+        executable.into_iter().flat_map(Executable::paths)
     }
 
     /// Returns which argument no pattern takes, and what was expected there.

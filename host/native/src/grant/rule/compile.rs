@@ -10,15 +10,16 @@ use super::environment::Environment;
 use super::executable::{Executable, ProgramPolicy};
 use super::root_check::RootCheck;
 use super::settings::Settings;
+use super::warnings::{of_arguments, of_variables};
 use crate::confinement::{Confinement, FsRoot, Sandbox};
-use crate::grant::check::interpreter::interpreter_name;
+use crate::grant::check::interpreter::{acts_as, interpreter, may_act_as};
 use crate::grant::check::replaceable::Children;
 use crate::grant::check::{denied, planted, reachable, unlisted, write_roots};
 use crate::grant::file::diagnostics::Diagnostics;
 use crate::grant::file::document::{CommandEntry, Document, Effect, Section, parse_sha256};
 use crate::grant::file::pattern::{Pattern, PatternKind};
 use crate::grant::lookups::Lookups;
-use crate::grant::paths::{is_under, root};
+use crate::grant::paths::{is_under, root, ways};
 use crate::grant::quotas::{Detach, Quotas};
 use crate::launch::Identity;
 
@@ -154,6 +155,8 @@ impl Compiler<'_, '_> {
         let environment = Environment::new(settings);
         let target = self.target(entry, settings, environment.path())?;
         warn(entry, settings, &target, &environment, warnings);
+        warnings.extend(of_arguments(entry));
+        warnings.extend(of_variables(entry, settings));
         self.warn_of_unreadable_roots(settings, warnings);
         self.warn_of_denied(settings, warnings);
         warn_of_write_roots(settings, warnings);
@@ -170,6 +173,7 @@ impl Compiler<'_, '_> {
             args,
             environment,
             cwd: settings.cwd.clone(),
+            ways: self.ways(entry, settings),
             deny: settings.deny.clone(),
             limits: settings.limits.clone(),
             capture: settings.capture,
@@ -182,6 +186,22 @@ impl Compiler<'_, '_> {
         };
         self.examples(entry, &rule, settings.default_cwd());
         Some(rule)
+    }
+
+    /// Returns the places on the ways to all roots of a command, those of its patterns included.
+    fn ways(&self, entry: &CommandEntry, settings: &Settings) -> BTreeSet<PathBuf> {
+        let of_patterns = entry.args.iter().filter_map(|pattern| match &pattern.kind {
+            PatternKind::Path(path) => Some(&path.under),
+            _ => None,
+        });
+        let of_patterns = of_patterns.flatten();
+        let named: Vec<_> = of_patterns
+            .filter_map(|text| root(self.base, &text.value).ok())
+            .collect();
+        let cwd = settings.cwd.iter();
+        let cwd = cwd.flat_map(|cwd| cwd.roots.iter().chain([&cwd.default]));
+        let shown = settings.read.iter().chain(&settings.write);
+        ways(shown.chain(cwd).chain(&named))
     }
 
     /// Resolves the roots of a path pattern, which must lie below the sandbox's roots.
@@ -292,17 +312,15 @@ impl Compiler<'_, '_> {
         if entry.effect == Effect::Deny {
             return Some(Target::Nothing);
         }
-        let named = entry
-            .arg0
-            .iter()
-            .chain(entry.allow_arg0.iter().map(|it| &it.value));
-        let mut acts_as = named.filter_map(|name| acts_as(name));
-        if let Some(name) = interpreter_name(path).or_else(|| acts_as.next())
+        let mut allowed = entry.allow_arg0.iter();
+        let by_name = || entry.arg0.as_deref().and_then(acts_as);
+        let mut by_guest = || allowed.find_map(|name| may_act_as(&name.value));
+        if let Some((name, reason)) = interpreter(path).or_else(by_name).or_else(&mut by_guest)
             && !entry.interpreter
             && entry.args.iter().any(Pattern::is_wild)
         {
             let reason = format!(
-                "{name} can run other programs that its arguments name: a command with `*` or `**` needs `interpreter = true`"
+                "{name} is an interpreter: {reason}. With `*`, `**` or an expression that matches any text it needs `interpreter = true`"
             );
             self.out.push(at, reason);
         }
@@ -353,16 +371,6 @@ impl Compiler<'_, '_> {
             }
         }
     }
-}
-
-/// Returns the interpreter that a program with this `argv[0]` acts as, where it has several in one
-/// file. A login shell has a dash first. A pattern could cover every name.
-fn acts_as(arg0: &str) -> Option<String> {
-    if arg0.ends_with('*') {
-        return Some(format!("a program whose argv[0] may be {arg0:?}"));
-    }
-    let name = arg0.strip_prefix('-').unwrap_or(arg0);
-    interpreter_name(Path::new(name))
 }
 
 /// Returns the names that the guest may use as `argv[0]`.

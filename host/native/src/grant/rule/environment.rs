@@ -5,25 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 
 use super::settings::Settings;
-
-/// Variables that make a program load or run something else. A pattern does not cover them:
-/// a grant has to write their names in full.
-const DANGEROUS: [&str; 14] = [
-    "LD_*",
-    "DYLD_*",
-    "PATH",
-    "IFS",
-    "BASH_ENV",
-    "BASH_FUNC_*",
-    "ENV",
-    "NODE_OPTIONS",
-    "PYTHON*",
-    "PERL5*",
-    "RUBY*",
-    "GIT_SSH*",
-    "GCONV_PATH",
-    "GLIBC_TUNABLES",
-];
+use crate::grant::check::covers;
+use crate::grant::check::dangerous_variable::danger;
 
 /// The `PATH` of a child whose grant gives it none: programs such as `gcc` find their parts only by it. The folders are
 /// those of a login without privileges.
@@ -92,21 +75,16 @@ impl Environment {
         if self.allow.contains(name) {
             return true;
         }
-        let by_pattern = self.allow.iter().any(|pattern| covers(pattern, name));
-        by_pattern && !is_dangerous(name)
+        self.is_covered(name) && danger(name).is_none()
     }
-}
 
-/// Returns whether `name` has to be written in full.
-fn is_dangerous(name: &str) -> bool {
-    DANGEROUS.iter().any(|pattern| covers(pattern, name))
-}
+    /// Returns why no pattern admits the variable; none if no pattern covers it either.
+    pub(in crate::grant) fn danger(&self, name: &str) -> Option<&'static str> {
+        danger(name).filter(|_| self.is_covered(name))
+    }
 
-/// Returns whether a name, or a prefix followed by `*`, covers `name`.
-pub(super) fn covers(pattern: &str, name: &str) -> bool {
-    match pattern.strip_suffix('*') {
-        Some(prefix) => name.starts_with(prefix),
-        None => pattern == name,
+    fn is_covered(&self, name: &str) -> bool {
+        self.allow.iter().any(|pattern| covers(pattern, name))
     }
 }
 
@@ -173,7 +151,11 @@ mod tests {
                 .decide(&request(name))
                 .expect("it is written in full");
         }
-        let by_prefix = environment(&["LD_*"]);
-        assert_eq!(by_prefix.decide(&request("LD_PRELOAD")), Err("LD_PRELOAD"));
+        for prefix in ["LD_*", "LD_PRELOA*"] {
+            let by_prefix = environment(&[prefix]);
+            assert_eq!(by_prefix.decide(&request("LD_PRELOAD")), Err("LD_PRELOAD"));
+            assert!(by_prefix.danger("LD_PRELOAD").is_some());
+        }
+        assert_eq!(environment(&["A"]).danger("LD_PRELOAD"), None);
     }
 }

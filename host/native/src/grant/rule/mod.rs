@@ -12,3 +12,5 @@ pub(super) mod settings;
 pub(super) mod shebang;
 mod stream_files;
 mod system_files;
+mod warnings;
+mod written;

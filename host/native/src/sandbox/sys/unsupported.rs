@@ -31,6 +31,15 @@ impl NativeLauncher {
         RunAs::One(Identity::host())
     }
 
+    /// Returns none: no child is started.
+    ///
+    /// # Errors
+    ///
+    /// None.
+    pub fn shared_directory(&self, _path: &Path) -> io::Result<Option<OwnedFd>> {
+        Ok(None)
+    }
+
     /// Returns a builder of a launcher that refuses every launch.
     pub fn builder() -> NativeLauncherBuilder {
         NativeLauncherBuilder::default()

@@ -273,3 +273,115 @@ fn the_plan_of_a_script_executes_its_interpreter() {
     assert_eq!(plan.argv, ["/bin/sh", "-e", script, "x"]);
     assert_eq!(plan.program.path, Path::new("/bin/sh"));
 }
+
+/// A guest sees no difference, whatever the host could see there.
+#[test]
+fn the_answer_for_a_path_outside_the_roots_does_not_depend_on_what_is_there() {
+    let (_keep, path) = folder();
+    fs::create_dir_all(path.join("other/dir")).expect("the folder is ours");
+    fs::write(path.join("other/file"), "").expect("the folder is ours");
+    symlink(path.join("work"), path.join("other/back")).expect("the folder is ours");
+    symlink("/absent-x", path.join("other/dangling")).expect("the folder is ours");
+    fs::create_dir(path.join("work/.git/objects")).expect("the folder is ours");
+    let lines = format!(
+        "{START}\nfs = {{ read = [\"$W/work\"], deny = [\"$W/work/.git\"] }}
+         args = [{{ path = {{ under = [\"$W/work\"] }} }}]"
+    );
+    let grant = grant(&path, &lines);
+    let answer = |command: &Command| match grant.decide(command) {
+        Err(SpawnError::Denied(denial)) => (denial.item, denial.nearest),
+        other => panic!("{command:?}: {other:?}"),
+    };
+    let absent = answer(&request(&["../other/absent/../../work/a"]));
+    let absent_directory = answer(&in_folder("../other/absent/../../work"));
+    for there in ["dir", "file", "back", "dangling", "dir/..", "back/sub"] {
+        for through in [
+            format!("../other/{there}/../../work/a"),
+            format!("../other/{there}"),
+        ] {
+            assert_eq!(answer(&request(&[&through])), absent, "{through}");
+        }
+        for through in [
+            format!("../other/{there}/../../work"),
+            format!("../other/{there}"),
+        ] {
+            assert_eq!(answer(&in_folder(&through)), absent_directory, "{through}");
+        }
+    }
+    for denied in [".git/objects/../../a", ".git/absent/../../a"] {
+        assert_eq!(answer(&request(&[denied])), absent, "{denied}");
+        assert_eq!(answer(&in_folder(denied)), absent_directory, "{denied}");
+    }
+    // Up to a directory above a root, and down again, shows nothing.
+    let name = path.file_name().expect("it has one").to_string_lossy();
+    allowed(&grant, &request(&["../work/a"]));
+    allowed(&grant, &request(&[&format!("../../{name}/work/sub/../a")]));
+    let entered = Command {
+        args: vec!["../a".into()],
+        ..in_folder("../work/sub")
+    };
+    allowed(&grant, &entered);
+}
+
+#[test]
+fn a_path_may_lead_through_the_links_by_which_the_grant_names_its_roots() {
+    let (_keep, path) = folder();
+    symlink("work", path.join("alias")).expect("the folder is ours");
+    let lines = "fs = { read = [\"$W/alias\"] }\nargs = [{ path = { under = [\"$W/work\"] } }]";
+    let grant = grant(&path, lines);
+    let through = |name: &str| path.join(name).to_string_lossy().into_owned();
+    allowed(&grant, &request(&[&through("alias/a")]));
+    allowed(&grant, &request(&[&through("work/a")]));
+    denied(&grant, &request(&[&through("other/../work/a")]));
+}
+
+#[test]
+fn a_rule_that_denies_a_path_denies_every_way_to_it() {
+    let (_keep, path) = folder();
+    symlink(path.join("work/sub"), path.join("other/link")).expect("the folder is ours");
+    let both = |lines: &str| {
+        let rules = echo("args = [\"*\"]") + &echo(lines);
+        component(&rules.replace("$W", path.to_str().expect("it is UTF-8")))
+    };
+    let lines = "decision = \"deny\"\nfs = { read = [\"$W/work\"] }
+         args = [{ path = { under = [\"$W/work/sub\"] } }]";
+    let grant = both(lines);
+    for (through, is_denied) in [
+        ("work/sub/x", true),
+        ("other/link/x", true),
+        ("other/../work/sub/x", true),
+        // Whether the folder is there makes no difference.
+        ("absent/../work/sub/x", true),
+        ("work/a", false),
+        ("other/x", false),
+    ] {
+        let request = request(&[&*path.join(through).to_string_lossy()]);
+        assert_eq!(grant.decide(&request).is_err(), is_denied, "{through}");
+    }
+}
+
+#[test]
+fn a_dangerous_variable_is_denied_with_the_reason_and_the_name_that_admits_it() {
+    let grant = component(&echo("env = { allow = [\"GIT_*\", \"LESS*\"] }"));
+    let with = |name: &str| Command {
+        env: vec![(name.into(), "x".into())],
+        ..request(&[])
+    };
+    allowed(&grant, &with("GIT_AUTHOR_DATE"));
+    for name in [
+        "GIT_CONFIG_COUNT",
+        "GIT_EXEC_PATH",
+        "GIT_EXTERNAL_DIFF",
+        "LESSOPEN",
+    ] {
+        let denial = denied(&grant, &with(name));
+        assert_eq!(denial.item, DeniedItem::Environment);
+        assert!(
+            denial.reason.contains("`env.allow` needs its full name"),
+            "{}",
+            denial.reason
+        );
+        let line = denial.would_allow.expect("there is a remedy");
+        allowed(&component(&echo(&line)), &with(name));
+    }
+}

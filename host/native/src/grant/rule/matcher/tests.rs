@@ -212,7 +212,10 @@ fn a_denial_names_the_argument_and_the_line_that_would_allow_it() {
         denial.reason
     );
     assert_eq!(denial.nearest.as_deref(), Some("echo"));
-    let line = r#"args = ["log", "-n5", "a", "--upload-pack=x"]"#;
+    let line = concat!(
+        r#"args = ["log", "-n5", "a", "--upload-pack=x"] # or for any such argument: "#,
+        r#"args = ["log", { int = [1, 9], prefix = "-n" }, { rest = true, allow-dash = true }]"#
+    );
     assert_eq!(denial.would_allow.as_deref(), Some(line));
     let denial = denied(&grant, &request(&["log"]));
     assert!(

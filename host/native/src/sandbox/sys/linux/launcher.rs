@@ -8,8 +8,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
-use capspawn_raw::user::ChildUser;
-
 use super::fd::cstrings::CStrings;
 use super::fd::stdio::{AboveStdio, give_pipes, null};
 use super::owners::{self, Lease};
@@ -20,10 +18,8 @@ use super::probe::findings::{Findings, Probed};
 use super::probe::owners::Users;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
-use super::server::{AloneFiles, AloneUser, Request};
-use super::session::{SessionPool, can_be_owners};
+use super::session::{SessionPool, as_childrens, can_be_owners};
 use super::spawner::Spawner;
-use super::spawner::alone::AloneServers;
 use super::spawner::process::Child;
 use super::spawner::rlimits;
 use super::spawner::start::{Membership, Start};
@@ -72,6 +68,28 @@ impl NativeLauncher {
                 files,
             },
             None => RunAs::One(files),
+        }
+    }
+
+    /// Returns the directory at `path`, for files that a host which is root makes for its children:
+    /// what root makes below it belongs to the user and group of the children's files
+    /// ([`run_as`](Self::run_as)), and what belongs to them is root's there. None if the host's own
+    /// files are its children's already.
+    ///
+    /// The directory is on an idmapped mount of its own, which ends with the last descriptor into it.
+    /// Rejected: `chown` after each creation, which comes too late for a child that already runs, and
+    /// the file system's user id of a thread, which would take the host's rights from what it does
+    /// for other children.
+    ///
+    /// # Errors
+    ///
+    /// Linux is older than 5.12, the host lacks CAP_SYS_ADMIN in the initial user namespace, or the
+    /// file system has no idmapped mounts, such as overlayfs and NFS.
+    pub fn shared_directory(&self, path: &Path) -> io::Result<Option<OwnedFd>> {
+        let (files, _) = self.spawner.user();
+        match Identity::host().is_root() && !files.is_root() {
+            true => as_childrens(&self.spawner, path, files).map(Some),
+            false => Ok(None),
         }
     }
 
@@ -149,25 +167,15 @@ impl NativeLauncher {
         plan: &Plan,
         stdio: &ChildStdio,
     ) -> Result<Child, LaunchError> {
-        plan.check_script()?;
         let at = |stage| move |source| LaunchError::new(stage, source);
-        let (user, becomes) = self.spawner.user();
-        let set_group_id = SetGroupId::of(user, becomes);
-        let (confinement, program) = (&plan.confinement, &plan.program);
-        let tmp = self.tmp(tier, scope, plan);
-        let tmp_path = tmp.as_ref().map(|tmp| tmp.path());
-        let policy = self
-            .policies
-            .get(confinement, program, tier, tmp_path, set_group_id);
-        let policy = policy.map_err(at(Stage::Ruleset))?;
-        let lease = self.lease(scope, plan, &policy)?;
+        let GuestPart { tmp, policy, lease } = self.guest_part(tier, scope, plan)?;
         let mut env = CStrings::new();
         for (name, value) in &plan.env {
             env.push(&[name.as_bytes(), b"=", value.as_bytes()])
                 .map_err(at(Stage::Spawn))?;
         }
         // A path that is no text was not chosen.
-        if let Some(path) = tmp_path.and_then(Path::to_str) {
+        if let Some(path) = tmp.as_ref().and_then(|tmp| tmp.path().to_str()) {
             env.push(&[tmp::VARIABLE.as_bytes(), b"=", path.as_bytes()])
                 .map_err(at(Stage::Spawn))?;
         }
@@ -237,88 +245,43 @@ impl NativeLauncher {
         plan: &Plan,
         stdio: &ChildStdio,
     ) -> Result<Child, LaunchError> {
-        plan.check_script()?;
-        let at = |stage| move |source| LaunchError::new(stage, source);
-        let (common, changes) = self.spawner.user();
-        let (confinement, program) = (&plan.confinement, &plan.program);
-        let tmp = self.tmp(Tier::B, scope, plan);
-        let tmp_path = tmp.as_ref().map(|tmp| tmp.path());
-        let set_group_id = SetGroupId::of(common, changes);
-        let policy = self
-            .policies
-            .get(confinement, program, Tier::B, tmp_path, set_group_id);
-        let policy = policy.map_err(at(Stage::Ruleset))?;
-        let lease = self.lease(scope, plan, &policy)?;
+        let GuestPart { tmp, policy, lease } = self.guest_part(Tier::B, scope, plan)?;
         if let Some(lease) = &lease {
             // A process that has left the leader's group may live for a moment longer than the child.
             lease.may_leave_processes();
         }
-        let user = lease.as_ref().map_or(common, |lease| Identity {
-            uid: lease.uid(),
+        let (common, _) = self.spawner.user();
+        let uid = lease.as_ref().map(|lease| lease.uid());
+        let user = Identity {
+            uid: uid.unwrap_or(common.uid),
             ..common
-        });
+        };
         give_pipes(stdio, user);
         let tree = self.spawner.assign_tree(&plan.limits, user)?;
-        let tasks = match tree.limits_tasks() {
-            true => None,
-            false => self.spawner.user_tasks(&plan.limits, user),
-        };
-        let mut limits = rlimits::alone(&plan.limits, tree.memory_limit());
-        let changed = (changes || lease.is_some()).then(|| ChildUser {
-            uid: user.uid,
-            gid: user.gid,
-            tasks: tasks.map(|limit| limit.values[0]),
-        });
-        let own_tasks = tasks.filter(|_| changed.is_none());
-        for limit in own_tasks.into_iter().chain(tree.mark().map(rlimits::mark)) {
-            // There is room for all.
-            let _ = limits.push(limit);
-        }
-        // A path that is no text was not chosen.
-        let variable = tmp_path.and_then(Path::to_str);
-        let files = AloneFiles {
-            variable: variable.map(|path| (tmp::VARIABLE, path)),
-            cwd: plan.cwd.dir.as_fd(),
-            ruleset: policy.ruleset().map(AsFd::as_fd),
-            filter: policy.filter_file().map(AsFd::as_fd),
-        };
-        let user = AloneUser {
-            user: changed,
-            // The change of the user locks them.
-            lock_securebits: changed.is_none() && self.spawner.locks_securebits(),
-        };
-        let spawn = |servers: &AloneServers| {
-            let server = servers.claim().map_err(at(Stage::Request))?;
-            let affinity = server.follow_caller();
-            let request = Request::new(
-                plan,
-                affinity.as_ref(),
-                stdio,
-                limits.clone(),
-                tree.entry(),
-                Some((files, user)),
-                self.spawner.fault(),
-            );
-            servers.spawn(server, &request.map_err(at(Stage::Spawn))?)
-        };
-        let servers = self.spawner.alone_servers()?;
-        let mut spawned = spawn(&servers);
-        // Not where the request was sent: the program may have run.
-        let has_ended = |error: &LaunchError| {
-            error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
-        };
-        if spawned.as_ref().is_err_and(has_ended) {
-            tracing::warn!("the server of the children was killed and is restarted");
-            self.spawner.give_up_servers(&servers);
-            // What the killed server had started is killed first.
-            drop(servers);
-            spawned = spawn(&*self.spawner.alone_servers()?);
-        }
-        let (spawned, server) = spawned?;
-        let mut child = Child::new(spawned, None).with_tree(tree.started(Some(server)));
+        let tmp_path = tmp.as_ref().map(|tmp| tmp.path());
+        let started = self
+            .spawner
+            .start_by_server(plan, stdio, &policy, tmp_path, uid, tree);
+        let mut child = started?;
         child.keep(lease);
         child.keep_tmp(tmp);
         Ok(child)
+    }
+
+    /// Returns what the child has of its guest, and checks that its script is still the one that was decided on.
+    fn guest_part(&self, tier: Tier, scope: Scope, plan: &Plan) -> Result<GuestPart, LaunchError> {
+        plan.check_script()?;
+        let (user, becomes) = self.spawner.user();
+        let set_group_id = SetGroupId::of(user, becomes);
+        let (confinement, program) = (&plan.confinement, &plan.program);
+        let tmp = self.tmp(tier, scope, plan);
+        let tmp_path = tmp.as_ref().map(|tmp| tmp.path());
+        let policy = self
+            .policies
+            .get(confinement, program, tier, tmp_path, set_group_id);
+        let policy = policy.map_err(|source| LaunchError::new(Stage::Ruleset, source))?;
+        let lease = self.lease(scope, plan, &policy)?;
+        Ok(GuestPart { tmp, policy, lease })
     }
 
     /// Returns the temporary directory of the guest, for a child in tier B. None where the grant
@@ -359,6 +322,14 @@ impl NativeLauncher {
         }
         Ok(Some(lease))
     }
+}
+
+/// What a child outside a session has of its guest.
+struct GuestPart {
+    tmp: Option<Arc<GuestTmp>>,
+    policy: Arc<Policy>,
+    /// The user id of the guest's owner, where the child runs as that.
+    lease: Option<Arc<Lease>>,
 }
 
 /// Opens the null device once for a child that gets fewer than three streams, and for no other child: a lock (`flock(2)`)
@@ -406,12 +377,18 @@ impl Launcher for NativeLauncher {
             let child = self.sessions.launch(&self.spawner, scope, plan, &stdio)?;
             return Ok(Box::new(child));
         }
+        if plan.confinement.sandbox != Sandbox::None && self.spawner.keeps_root() {
+            let text = "outside a session a child with the user id 0 could change files everywhere: \
+                run children as another user";
+            let source = io::Error::new(io::ErrorKind::PermissionDenied, text);
+            return Err(LaunchError::new(Stage::Identity, source));
+        }
         Ok(Box::new(self.launch_alone(tier, scope, plan, &stdio)?))
     }
 
-    fn reap_orphans(&self) -> bool {
-        self.spawner.reap_orphans();
-        self.spawner.adopts_orphans()
+    fn reap_adopted(&self) -> bool {
+        self.spawner.reap_adopted();
+        self.spawner.adopts()
     }
 
     fn open(&self, scope: Scope, owner: Owner<'_>) {

@@ -5,12 +5,14 @@
 //! ([`init`]). Rejected: `std::process::Command`. Its `pre_exec` forks, which copies the page
 //! tables of the whole host.
 
+mod adopted;
 pub(crate) mod alone;
+mod by_server;
 mod children;
 mod exit_info;
 pub(crate) mod init;
+mod marked;
 mod marks;
-mod orphans;
 mod peek;
 pub(crate) mod privileges;
 pub(crate) mod process;
@@ -73,7 +75,7 @@ pub(crate) struct Spawner {
     cgroups: Cgroups,
     marks: Marks,
     /// Whether orphans become children of this process.
-    adopts_orphans: bool,
+    adopts: bool,
     fault: Fault,
 }
 
@@ -81,7 +83,7 @@ impl Spawner {
     /// Returns a spawner whose children run as `run_as`, or as the host's user. Tests also
     /// choose the older clone, and a step that fails.
     pub(crate) fn new(run_as: Option<Identity>, legacy_clone: bool, fault: Fault) -> Self {
-        let adopts_orphans = privileges::adopts_orphans();
+        let adopts = privileges::adopts();
         Self {
             vfork: Vfork::new(legacy_clone),
             init_image: OnceLock::new(),
@@ -93,8 +95,8 @@ impl Spawner {
             owners: None,
             lock_securebits: privileges::may_lock_securebits(),
             cgroups: Cgroups::default(),
-            marks: Marks::new(adopts_orphans),
-            adopts_orphans,
+            marks: Marks::new(adopts),
+            adopts,
             fault,
         }
     }
@@ -144,9 +146,9 @@ impl Spawner {
         }
     }
 
-    /// Whether the children's securebits are locked by each child itself.
-    pub(crate) fn locks_securebits(&self) -> bool {
-        self.lock_securebits
+    /// Whether trees have a mark, by which `/proc` shows what is theirs.
+    pub(crate) fn can_mark() -> bool {
+        marks::can_mark()
     }
 
     /// Returns the step that the tests make fail.
@@ -193,7 +195,7 @@ impl Spawner {
     pub(crate) fn assign_tree(&self, limits: &Limits, user: Identity) -> Result<Tree, LaunchError> {
         let cgroup = self.cgroups.assign(limits, user, self.vfork.has_clone3());
         let cgroup = cgroup.map_err(|source| LaunchError::new(Stage::Cgroup, source))?;
-        Ok(Tree::new(cgroup, self.marks.next()))
+        Ok(Tree::new(cgroup, self.marks.next(user.uid)))
     }
 
     fn init_image(&self) -> io::Result<BorrowedFd<'_>> {

@@ -176,7 +176,7 @@ fn beneath() -> ResolveFlags {
 fn look_up(root: &OwnedFd, below: &Path) -> Result<OwnedFd, Errno> {
     let flags = OFlags::PATH | OFlags::CLOEXEC;
     if below == Path::new("") {
-        return Ok(root.as_fd().try_clone_to_owned().map_err(errno_of)?);
+        return root.as_fd().try_clone_to_owned().map_err(errno_of);
     }
     openat2(root, below, flags, Mode::empty(), beneath())
 }
@@ -192,7 +192,7 @@ fn reopen(
     refusal: &dyn Fn(&Path) -> Option<&'static str>,
 ) -> Result<OwnedFd, FileFault> {
     let metadata = fstat(found)?;
-    let is_proc = fstatfs(found)?.f_type as u64 == PROC;
+    let is_proc = u64::try_from(fstatfs(found)?.f_type) == Ok(PROC);
     if FileType::from_raw_mode(metadata.st_mode) != FileType::RegularFile || is_proc {
         return Err(FileFault::Refused(NOT_REGULAR.to_owned()));
     }

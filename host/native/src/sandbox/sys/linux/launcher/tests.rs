@@ -5,9 +5,11 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
+use ::landlock::RulesetAttr as _;
 use capspawn_raw::step::{Fault, Step};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Signal, WaitId, WaitIdOptions, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+use test_kit::{children_of_this_thread, eventually, with_argument};
 
 use super::NativeLauncher;
 use crate::confinement::{Confinement, FsRoot, FsRules, Sandbox, Tier};
@@ -132,7 +134,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
             // The watchdog process, or the first server and the one that started the child.
             let before = if landlock::has_signal_scope() { 2 } else { 1 };
             let only_they = || children() == before;
-            test_kit::eventually("no child of another launcher", only_they);
+            eventually("no child of another launcher", only_they);
             for step in steps() {
                 let stage = Stage::from(step);
                 let fault = Fault {
@@ -149,7 +151,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
                 assert_eq!(error.stage, stage, "{run_as:?} {error}");
                 assert_eq!(error.source.raw_os_error(), Some(libc::EXDEV), "{stage:?}");
                 drop(launcher);
-                test_kit::eventually(&format!("{stage:?} leaves no child"), only_they);
+                eventually(&format!("{stage:?} leaves no child"), only_they);
             }
         }
     }
@@ -260,6 +262,87 @@ fn a_killed_server_is_replaced() {
     }
 }
 
+/// A tree of a leader, a process in a session of its own, and one whose parent has ended too.
+const SCATTERED: &str = "setsid sleep MARKER & (setsid setsid sleep MARKER &) ; exec sleep MARKER";
+
+/// Nothing but the mark names a tree whose server was killed.
+#[test]
+fn a_tree_whose_server_was_killed_ends_with_its_handle() {
+    if !landlock::has_signal_scope() {
+        return;
+    }
+    let marker = format!("7001.{}", std::process::id());
+    let mut plan = plan();
+    plan.program = Arc::new(Program::open("/bin/sh").expect("it exists"));
+    plan.argv = vec![
+        "sh".into(),
+        "-c".into(),
+        SCATTERED.replace("MARKER", &marker).into(),
+    ];
+    for run_as in identities() {
+        // A cgroup of version 2 names the tree too.
+        let spawner = Spawner::new(run_as, false, Fault::NONE).without_cgroups();
+        let launcher = NativeLauncher::over(spawner, Some(Tier::B));
+        let [tree, other] =
+            [(); 2].map(|()| launcher.launch(Scope(0), &plan, null()).expect("it starts"));
+        eventually("two trees", || with_argument(&marker).len() == 6);
+        let servers = launcher.spawner.alone_servers().expect("they run");
+        let first = u32::try_from(servers.first().as_raw_pid()).expect("positive");
+        // The first server started that of the first tree.
+        let of_tree = children_of_this_thread().into_iter();
+        let of_tree = of_tree.filter(|pid| ![first, tree.pid(), other.pid()].contains(pid));
+        let of_tree = of_tree
+            .min()
+            .and_then(|pid| Pid::from_raw(pid.cast_signed()));
+        let of_tree = of_tree.expect("each tree has a server");
+        rustix::process::kill_process(of_tree, Signal::KILL).expect("it runs");
+        waitid(
+            WaitId::Pid(of_tree),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        )
+        .expect("it is ours");
+        tree.signal_tree(crate::Signal::Kill).expect("it is found");
+        eventually("the end of one tree", || with_argument(&marker).len() == 3);
+        assert_eq!(other.try_exit().expect("a state"), None);
+        assert_eq!(wait(&*tree), Exit::Signal(9));
+        other
+            .signal_tree(crate::Signal::Kill)
+            .expect("its server runs");
+        eventually("the end of all", || with_argument(&marker).is_empty());
+        wait(&*other);
+    }
+}
+
+/// A process can have no more than 16 Landlock domains, one in the other. The server fails after it was forked.
+#[test]
+fn a_server_that_cannot_enter_its_domain_is_an_error_and_no_zombie() {
+    if !landlock::has_signal_scope() {
+        return;
+    }
+    let plan = plan();
+    let in_domains = std::thread::spawn(move || {
+        for _ in 0..16 {
+            let ruleset = ::landlock::Ruleset::default()
+                .handle_access(::landlock::AccessFs::MakeBlock)
+                .and_then(::landlock::Ruleset::create);
+            let restricted = ruleset.and_then(::landlock::RulesetCreated::restrict_self);
+            restricted.expect("16 are allowed");
+        }
+        let launcher = self::launcher(None, false, Fault::NONE);
+        for _ in 0..3 {
+            let error = launcher
+                .launch(Scope(0), &plan, null())
+                .expect_err("it fails");
+            assert_eq!(error.stage, Stage::Request, "{error}");
+            assert_eq!(error.source.raw_os_error(), Some(libc::E2BIG), "{error}");
+            assert_eq!(children(), 1, "a server is left beside the first");
+        }
+        drop(launcher);
+        eventually("the end of the first server", || children() == 0);
+    });
+    in_domains.join().expect("its assertions hold");
+}
+
 #[test]
 fn a_killed_watchdog_is_replaced() {
     let mut plan = plan();
@@ -319,7 +402,7 @@ fn a_stopped_watchdog_or_server_does_not_hold_up_a_drop() {
             stop(servers.first());
         }
         without_waiting(move || drop(launcher));
-        test_kit::eventually("the end of the stopped processes", || children() == 0);
+        eventually("the end of the stopped processes", || children() == 0);
     }
 }
 

@@ -77,12 +77,13 @@ pub(crate) fn session_scopes() -> u64 {
 }
 
 /// Returns the rights on a session's own file systems, as the kernel's bits: to list a directory,
-/// those on `/proc`, and to write. Without rights that this kernel does not know.
-pub(crate) fn session_rights() -> [u64; 3] {
+/// those on `/proc`, to write, and those on terminals. Without rights that this kernel does not know.
+pub(crate) fn session_rights() -> [u64; 4] {
     let known = AccessFs::from_all(running());
     let list = BitFlags::from(AccessFs::ReadDir);
     let proc = list | AccessFs::ReadFile;
-    [list, proc, writable()].map(|rights| (rights & known).bits())
+    let terminal = proc | AccessFs::WriteFile | AccessFs::IoctlDev;
+    [list, proc, writable(), terminal].map(|rights| (rights & known).bits())
 }
 
 /// Returns the rights below a write root: all but to create device nodes, and to call `ioctl` on

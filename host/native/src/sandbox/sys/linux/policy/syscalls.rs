@@ -36,9 +36,6 @@ const DENIED: &[libc::c_long] = &[
     libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_pidfd_getfd,
     libc::SYS_process_madvise, libc::SYS_process_mrelease, libc::SYS_kcmp, libc::SYS_move_pages,
     libc::SYS_migrate_pages,
-    // POSIX message queues are files of a file system that Landlock does not let a child open.
-    libc::SYS_mq_open, libc::SYS_mq_unlink, libc::SYS_mq_timedsend, libc::SYS_mq_timedreceive,
-    libc::SYS_mq_notify, libc::SYS_mq_getsetattr,
     // Calls made through io_uring pass no filter.
     libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register,
     // Kernel interfaces that ordinary programs do not need.
@@ -66,9 +63,15 @@ const SYSTEM_V: &[libc::c_long] = &[
     libc::SYS_msgget, libc::SYS_msgsnd, libc::SYS_msgrcv, libc::SYS_msgctl,
 ];
 
-/// Denied outside a session, where nothing else keeps a child without a write root from executing what is in no granted
-/// folder.
-const DENIED_ALONE: &[libc::c_long] = &[libc::SYS_memfd_create];
+/// Denied outside a session.
+#[rustfmt::skip]
+const DENIED_ALONE: &[libc::c_long] = &[
+    // Nothing else keeps a child without a write root from executing what is in no granted folder.
+    libc::SYS_memfd_create,
+    // The names of POSIX message queues would be those of the whole host.
+    libc::SYS_mq_open, libc::SYS_mq_unlink, libc::SYS_mq_timedsend, libc::SYS_mq_timedreceive,
+    libc::SYS_mq_notify, libc::SYS_mq_getsetattr,
+];
 
 /// Denied where the child has no Landlock domain of its own, in which alone it can trace.
 const DENIED_WITHOUT_DOMAIN: &[libc::c_long] = &[libc::SYS_ptrace];

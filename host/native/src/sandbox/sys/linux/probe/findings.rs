@@ -29,6 +29,8 @@ pub(crate) struct Findings {
     pub(crate) users: Users,
     /// Whether samples see the children; else a hint for the operator.
     pub(crate) sampling: Result<(), &'static str>,
+    /// Whether trees have a mark, by which samples see the processes that have left the leader's group.
+    pub(crate) can_mark: bool,
     /// What the operator can change so that sessions work.
     pub(crate) session_hint: &'static str,
 }
@@ -55,3 +57,4 @@ pub(crate) const LANDLOCK_HINT: &str =
     "needs Linux 6.12 with Landlock: add `landlock` to the kernel's `lsm=` parameter";
 pub(crate) const SECCOMP_HINT: &str = "a container's seccomp profile may deny seccomp(2)";
 pub(crate) const SESSION_HINT: &str = "requires tier A (sessions in user namespaces)";
+pub(crate) const MARK_HINT: &str = "raise the host's hard limit on file locks (`ulimit -Hx`) to 2048 or more, or let it make cgroups";

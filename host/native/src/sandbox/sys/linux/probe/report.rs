@@ -1,8 +1,8 @@
 //! The report about one confinement, made from the findings of a probe.
 
 use super::findings::{
-    CALLS, Findings, GROUP, INET, LANDLOCK_HINT, PRIVILEGES, READ, SECCOMP_HINT, SIGNAL, UNIX,
-    WRITE,
+    CALLS, Findings, GROUP, INET, LANDLOCK_HINT, MARK_HINT, PRIVILEGES, READ, SECCOMP_HINT, SIGNAL,
+    UNIX, WRITE,
 };
 use super::{owners, write_volume};
 use crate::confinement::{Confinement, Dimension, Enforced, Enforcement, Network, Sandbox, Tier};
@@ -27,7 +27,12 @@ pub(crate) fn report(findings: &Findings, confinement: &Confinement) -> Enforcem
         (Tier::A, Some(breaches)) => (name, in_session(name, findings, breaches, confinement)),
         _ => (name, level(name, findings, breaches, confinement)),
     });
-    let report = Enforcement::new(confinement, levels.into());
+    let mut report = Enforcement::new(confinement, levels.into());
+    // Outside a session the rights of the user id 0 over files reach every file that Landlock does not cover, and
+    // its metadata everywhere.
+    if findings.keeps_root && tier != Tier::A && breaches.is_some() {
+        report = report.refusing();
+    }
     match breaches {
         Some(_) => report.in_tier(tier),
         None => report,
@@ -84,6 +89,11 @@ fn in_session(
     }
 }
 
+/// Whether a confined process can leave the process group of its tree's leader.
+fn tier_has_free_groups(findings: &Findings) -> bool {
+    findings.tier != Tier::C && findings.landlock >= 6
+}
+
 const DOMAIN_MECHANISM: &str = "a Landlock domain for each tree";
 const TREE_MECHANISM: &str = "process group, which seccomp prevents leaving";
 
@@ -109,8 +119,13 @@ fn level(
             hint,
         },
     };
-    // Samples cover the process group, which an unconfined process can leave.
+    // Samples cover the process group, which an unconfined process can leave, and what has the tree's mark.
+    let can_leave_group = breaches.is_some() && tier_has_free_groups(findings);
     let sampled = |mechanism, confined, unconfined| match findings.sampling {
+        Ok(()) if can_leave_group && !findings.can_mark => Enforced::None {
+            reason: "a process that leaves its group is not found: the host's limit on file locks leaves no mark for it",
+            hint: MARK_HINT,
+        },
         Ok(()) => Enforced::Partial {
             mechanism,
             gap: breaches.map_or(unconfined, |_| confined),
@@ -210,6 +225,12 @@ fn level(
             gap: "signals reach other processes of the same user",
         },
         Dimension::CrossProcess => unless(SIGNAL, "Landlock scope, seccomp", LANDLOCK_HINT),
+        Dimension::Privileges if findings.keeps_root && findings.tier != Tier::A => {
+            Enforced::None {
+                reason: "the user id 0 keeps its rights over files, and outside a session these reach every file",
+                hint: "run children as another user: omit --run-as, or name one that is not root",
+            }
+        }
         Dimension::Privileges if findings.keeps_root => Enforced::Partial {
             mechanism: "no_new_privs, no capabilities, securebits",
             gap: "the user id 0 keeps its rights over files",

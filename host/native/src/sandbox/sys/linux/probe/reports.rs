@@ -95,6 +95,7 @@ mod tests {
             owns_cgroups: false,
             users: Users::One,
             sampling: Ok(()),
+            can_mark: true,
         })
     }
 

@@ -111,6 +111,7 @@ fn find(spawner: &Spawner, required: Option<Tier>) -> Result<Findings, Shortage>
                 None => Users::One,
             },
             sampling: see_children(tier)?,
+            can_mark: Spawner::can_mark(),
             session_hint,
         })
     };
@@ -176,14 +177,33 @@ fn confinement() -> Confinement {
 fn test_alone(spawner: &Spawner, tier: Tier) -> Result<u8, LaunchError> {
     let at = |stage| move |source| LaunchError::new(stage, source);
     let policy = Policy::new(&confinement(), None, tier).map_err(at(Stage::Ruleset))?;
-    test(spawner, &policy)
+    // As the children of this tier are started.
+    test(
+        spawner,
+        &policy,
+        tier == Tier::B && landlock::has_signal_scope(),
+    )
 }
 
-fn test(spawner: &Spawner, policy: &Policy) -> Result<u8, LaunchError> {
+fn test(spawner: &Spawner, policy: &Policy, by_server: bool) -> Result<u8, LaunchError> {
     let canary = Canary::start(spawner)?;
-    let probe = spawner.start_probe(policy, canary.process.pid())?;
+    let canary_pid = canary.process.pid();
+    let probe = match by_server {
+        true => {
+            let plan = spawner.probe_plan(canary_pid, false, policy.has_free_groups());
+            let plan = plan.map_err(|source| LaunchError::new(Stage::Spawn, source))?;
+            let (stdio, tree) = (ChildStdio::default(), Tree::default());
+            spawner.start_by_server(&plan, &stdio, policy, None, None, tree)?
+        }
+        false => spawner.start_probe(policy, canary_pid)?,
+    };
     let result = outcome(&probe);
     probe.wait();
+    drop(probe);
+    if by_server {
+        // A launcher that has started no child has no process.
+        spawner.give_up_servers(&spawner.alone_servers()?);
+    }
     result
 }
 
@@ -195,7 +215,7 @@ fn test_session(spawner: &Spawner) -> Result<u8, LaunchError> {
         processes: Some(8),
     };
     let canary = Canary::start(spawner)?;
-    let plan = spawner.session_probe(canary.process.pid(), landlock::has_signal_scope());
+    let plan = spawner.probe_plan(canary.process.pid(), true, landlock::has_signal_scope());
     let plan = plan.map_err(at(Stage::Spawn))?;
     let session = Arc::new(Session::start(spawner, &profile)?);
     outcome(&session.launch(&plan, &ChildStdio::default(), Tree::default())?)

@@ -24,6 +24,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use super::message::{Message, receive, socket_pair};
 use super::orphans::Orphans;
 use super::process::{Server, send, timed_out};
+use super::reply::reap;
 use crate::sandbox::sys::linux::deferred::Deferred;
 use crate::status::Signal;
 
@@ -64,6 +65,8 @@ struct State {
     count: u64,
     /// Servers that were ended and are not reaped yet.
     ended: Vec<Pid>,
+    /// Whether the owner of the first server reaps those that end from now on.
+    is_closed: bool,
 }
 
 impl Servers {
@@ -129,7 +132,13 @@ impl Servers {
                 state.count += 1;
                 Ok(Server::new(control, pid))
             }
-            (Some(Report::Refused { errno, .. }), _) => Err(io::Error::from_raw_os_error(errno)),
+            (Some(Report::Refused { errno, pid, .. }), _) => {
+                // It was forked, could not enter its domain, and exits at once.
+                if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+                    reap(pid);
+                }
+                Err(io::Error::from_raw_os_error(errno))
+            }
             _ => Err(io::ErrorKind::BrokenPipe.into()),
         }
     }
@@ -171,14 +180,18 @@ impl Servers {
     }
 
     fn give_back(self: &Arc<Self>, server: Arc<Server>) {
-        let count = {
+        {
             let mut state = self.state.lock();
-            state.free.push(server);
-            state.free.len()
-        };
-        if count > KEPT {
-            self.trim.request(self, Self::trim);
+            if !state.is_closed {
+                state.free.push(server);
+                if state.free.len() > KEPT {
+                    drop(state);
+                    self.trim.request(self, Self::trim);
+                }
+                return;
+            }
         }
+        self.end(server);
     }
 
     /// Ends the free servers that are not kept: those that have been free for the longest time.
@@ -194,14 +207,17 @@ impl Servers {
     }
 
     /// Ends the first server and those that no tree has, and returns whether there are no
-    /// others.
+    /// others. The caller reaps all that are left, by their process group: a server that ends later is not waited for by
+    /// its number, which may be another process's by then.
     pub(crate) fn close(&self) -> bool {
         let _ = shutdown(&self.first, Shutdown::Both);
         let mut state = self.state.lock();
         let free = std::mem::take(&mut state.free);
         state.count -= free.len() as u64;
+        state.is_closed = true;
         // One that was ended may still start a child: it ends after that.
-        state.count == 0 && state.ended.is_empty()
+        let ended = std::mem::take(&mut state.ended);
+        state.count == 0 && ended.is_empty()
     }
 
     /// Ends a server, whose socket closes with the last reference to it, and reaps those that have
@@ -211,6 +227,9 @@ impl Servers {
         drop(server);
         let mut state = self.state.lock();
         state.count -= 1;
+        if state.is_closed {
+            return;
+        }
         state.ended.push(pid);
         // Those that ended first, a few at a time: a thousand may end at once.
         let mut looked_at = 0;
@@ -296,5 +315,42 @@ impl Drop for Claimed {
         } else {
             self.servers.give_back(server);
         }
+    }
+}
+
+#[cfg(test)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "the test starts a process of its own"
+)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// Its number may be another process's by then, which nobody but its owner may wait for.
+    #[test]
+    fn a_server_that_ends_after_the_first_is_left_to_whoever_reaps_them_all() {
+        let (first, _theirs) = socket_pair().expect("a socket");
+        let servers = Arc::new(Servers::new(first, false, None));
+        servers.state.lock().count = 1;
+        let mut child = Command::new("/bin/true").spawn().expect("it starts");
+        let pid = Pid::from_child(&child);
+        waitid(
+            WaitId::Pid(pid),
+            WaitIdOptions::EXITED | WaitIdOptions::NOWAIT,
+        )
+        .expect("it is ours");
+        let (control, _theirs) = socket_pair().expect("a socket");
+        let claimed = Claimed {
+            servers: Arc::clone(&servers),
+            server: Arc::new(Server::new(control, pid)),
+            is_last: true,
+            is_empty: AtomicBool::new(true),
+        };
+        assert!(!servers.close(), "one is claimed");
+        drop(claimed);
+        assert_eq!(servers.count(), 0);
+        assert!(child.wait().expect("it is not reaped yet").success());
     }
 }

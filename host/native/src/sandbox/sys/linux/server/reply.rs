@@ -54,6 +54,12 @@ impl Missing {
 }
 
 impl Reply {
+    /// Returns the error of a child whose `step` failed, or that could not be cloned.
+    pub(crate) fn refusal(step: Option<Step>, errno: i32) -> LaunchError {
+        let source = io::Error::from_raw_os_error(errno);
+        LaunchError::new(step.map_or(Stage::Spawn, Stage::from), source)
+    }
+
     /// Waits for the reply on `socket`.
     pub(crate) fn receive(socket: &OwnedFd, announcements: &Announcements) -> io::Result<Self> {
         let mut missing = Missing::Ended;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::instance::Session;
-use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process, TreeCounters};
+use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process, TreeCounters, TreeMark};
 use crate::sandbox::sys::linux::fd::stdio::give_pipes;
 use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::spawner::process::Child;
@@ -93,7 +93,7 @@ impl Process for SessionChild {
     }
 
     fn signal_tree(&self, signal: Signal) -> io::Result<()> {
-        let signalled = self.child.signal_tree(signal);
+        let signalled = self.child.signal_named_tree(signal);
         if signalled.is_err() && signal == Signal::Kill {
             // Nothing names the tree any more: its server was killed.
             self.session.kill();
@@ -102,7 +102,7 @@ impl Process for SessionChild {
         signalled
     }
 
-    fn mark(&self) -> Option<u64> {
+    fn mark(&self) -> Option<TreeMark> {
         self.child.mark()
     }
 

@@ -40,7 +40,7 @@ pub(crate) fn file(
             syscalls::session_program(network, options, pass)
         }
     };
-    let [list_rights, proc_rights, write_rights] = landlock::session_rights();
+    let [list_rights, proc_rights, write_rights, terminal_rights] = landlock::session_rights();
     let configuration = Configuration {
         becomes_user: user.becomes,
         hides_cgroup,
@@ -56,6 +56,7 @@ pub(crate) fn file(
         list_rights,
         proc_rights,
         write_rights,
+        terminal_rights,
         scopes: landlock::session_scopes(),
         filter: &memfd::instructions(&filter),
         system_v_filter: &memfd::instructions(&syscalls::system_v_denied()),

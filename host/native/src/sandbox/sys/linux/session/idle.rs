@@ -2,7 +2,7 @@
 //!
 //! A session costs processes, descriptors and kernel memory, and most guests are idle most of the time.
 //! A guest does not notice the end of a session in which its children have left nothing: no file in
-//! `/tmp` and `/dev/shm`, and no object of System V IPC. The next child gets a new session, in
+//! `/tmp` and `/dev/shm`, and no object of System V or POSIX IPC. The next child gets a new session, in
 //! milliseconds. Where something is left, the session stays as long as its guest.
 //!
 //! Rejected: to keep the mount of `/tmp` and end the rest. That takes a descriptor and the memory of the mount, for

@@ -196,13 +196,7 @@ impl Session {
             }
             // Without its pid 1 a namespace admits no new process.
             Reply::Refused { step: None, .. } if !self.has_pid_1() => Err(session_ended()),
-            Reply::Refused { step, errno } => {
-                let source = io::Error::from_raw_os_error(errno);
-                Err(LaunchError::new(
-                    step.map_or(Stage::Spawn, Stage::from),
-                    source,
-                ))
-            }
+            Reply::Refused { step, errno } => Err(Reply::refusal(step, errno)),
             Reply::Missing(missing) => {
                 // What the server is doing is unknown. (It is not short of descriptors for those of a request: it
                 // holds none from one request to the next.)
@@ -260,6 +254,8 @@ impl Session {
 impl Drop for Session {
     fn drop(&mut self) {
         if let Some(processes) = self.processes.take() {
+            // The processes are reaped by their group from here on.
+            let _ = self.servers.close();
             processes.end(std::mem::take(self.unreaped.get_mut()));
         }
     }

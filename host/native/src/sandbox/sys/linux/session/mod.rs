@@ -39,6 +39,7 @@ mod user;
 mod watch;
 
 pub(super) use self::instance::Session;
+pub(super) use self::owner_mounts::as_childrens;
 pub(super) use self::pool::SessionPool;
 pub(super) use self::profile::Profile;
 pub(super) use self::user::can_be_owners;

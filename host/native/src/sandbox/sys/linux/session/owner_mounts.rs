@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use super::path_error::PathError;
 use super::roots::Root;
+use crate::launch::Identity;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::owners::roots::{Reach, reach};
 use crate::sandbox::sys::linux::reaper::reap_ending;
@@ -56,7 +57,10 @@ impl OwnerMounts {
             }
             let map = match &map {
                 Some(map) => map,
-                None => map.insert(id_map(spawner, common, owner)?),
+                None => {
+                    let users = exchange(common, owner);
+                    map.insert(id_map(spawner, &users, ALL)?)
+                }
             };
             match mapped_copy(&root.real, map) {
                 Ok(mount) => mounts.push((root.real.clone(), mount)),
@@ -84,9 +88,26 @@ impl OwnerMounts {
     }
 }
 
-/// Returns a user namespace whose map exchanges `common` with `owner`, and leaves all other
-/// users and every group as they are.
-fn id_map(spawner: &Spawner, common: u32, owner: u32) -> io::Result<File> {
+/// Returns the directory at `path` on a mount that exchanges root with the children's user and
+/// group: what root makes there belongs to them on disk.
+///
+/// # Errors
+///
+/// Its file system, or one below it, does not support it, or the host may not mount.
+pub(crate) fn as_childrens(
+    spawner: &Spawner,
+    path: &Path,
+    common: Identity,
+) -> io::Result<OwnedFd> {
+    let map = id_map(spawner, &exchange(0, common.uid), &exchange(0, common.gid))?;
+    mapped_copy(path, &map)
+}
+
+/// The map in which every id is itself.
+const ALL: &str = "0 0 4294967295\n";
+
+/// Returns a user namespace with these maps of users and groups.
+fn id_map(spawner: &Spawner, users: &str, groups: &str) -> io::Result<File> {
     let (mut ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(TIMEOUT))?;
     let theirs = above_stdio(theirs.into())?;
@@ -98,8 +119,8 @@ fn id_map(spawner: &Spawner, common: u32, owner: u32) -> io::Result<File> {
             return Err(io::Error::from_raw_os_error(i32::from(errno[0])));
         }
         let file = |name: &str| format!("/proc/{}/{name}", process.pid.as_raw_nonzero());
-        write(&file("uid_map"), &exchange(common, owner))?;
-        write(&file("gid_map"), "0 0 4294967295\n")?;
+        write(&file("uid_map"), users)?;
+        write(&file("gid_map"), groups)?;
         File::open(file("ns/user"))
     });
     drop(ours);
@@ -115,6 +136,9 @@ fn write(path: &str, text: &str) -> io::Result<()> {
 
 /// Returns a map of ids in which `a` and `b` have changed places.
 fn exchange(a: u32, b: u32) -> String {
+    if a == b {
+        return ALL.to_owned();
+    }
     let (low, high) = (a.min(b), a.max(b));
     let parts = [
         (0, 0, low),
@@ -184,7 +208,14 @@ mod tests {
                 part.map(|it| it[1] + (id - it[0]))
             }
         };
-        for (a, b) in [(65534, 60600), (60600, 65534), (1, 2), (5, u32::MAX - 1)] {
+        for (a, b) in [
+            (65534, 60600),
+            (60600, 65534),
+            (1, 2),
+            (5, u32::MAX - 1),
+            (0, 65534),
+            (7, 7),
+        ] {
             let map = map(a, b);
             assert_eq!((map(a), map(b)), (Some(b), Some(a)), "{a} {b}");
             for id in [0, 3, 60599, 60601, 65535, u32::MAX - 2] {

@@ -12,14 +12,19 @@ const OWN: [&str; 3] = ["/dev", "/proc", "/tmp"];
 
 /// What every session has of its own, in place of the host's. (A bind mount of the
 /// host's devices would not allow them to be opened.)
-const OWN_DEVICES: [&str; 6] = [
+const OWN_DEVICES: [&str; 8] = [
     "/dev",
     "/dev/full",
     "/dev/null",
+    "/dev/ptmx",
     "/dev/random",
+    "/dev/tty",
     "/dev/urandom",
     "/dev/zero",
 ];
+
+/// The directories of terminals and of message queues, of which every session has its own.
+const OWN_DEVICE_FOLDERS: [&str; 2] = ["/dev/pts", "/dev/mqueue"];
 
 /// A granted path: as the grant names it, and resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +59,9 @@ impl Root {
 
     /// Returns whether every session has this of its own.
     pub(super) fn is_own_device(&self) -> bool {
+        let mut folders = OWN_DEVICE_FOLDERS.iter();
         OWN_DEVICES.iter().any(|own| self.real == Path::new(own))
+            || folders.any(|own| self.real.starts_with(own))
     }
 }
 

@@ -91,13 +91,7 @@ impl AloneServers {
         let reply = server.reply(reserved, &self.announcements);
         match reply.map_err(at(Stage::Reply))? {
             Reply::Started(spawned) => Ok((spawned, server)),
-            Reply::Refused { step, errno } => {
-                let source = io::Error::from_raw_os_error(errno);
-                Err(LaunchError::new(
-                    step.map_or(Stage::Spawn, Stage::from),
-                    source,
-                ))
-            }
+            Reply::Refused { step, errno } => Err(Reply::refusal(step, errno)),
             Reply::Missing(missing) => {
                 // What the server is doing is unknown. When its socket is closed it kills what it has started.
                 server.end();

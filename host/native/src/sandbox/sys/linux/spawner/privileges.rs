@@ -32,6 +32,6 @@ pub(crate) fn may_lock_securebits() -> bool {
 }
 
 /// Whether orphans become children of this process: it is pid 1, or a subreaper.
-pub(super) fn adopts_orphans() -> bool {
+pub(super) fn adopts() -> bool {
     getpid().is_init() || child_subreaper().is_ok_and(|is_set| is_set.is_some())
 }

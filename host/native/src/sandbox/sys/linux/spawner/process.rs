@@ -15,7 +15,7 @@ use super::exit_info;
 use super::peek::peek;
 use super::tree::Tree;
 use super::watchdog::Watchdog;
-use crate::launch::{Exit, Process, TreeCounters};
+use crate::launch::{Exit, Process, TreeCounters, TreeMark};
 use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::signal::{raw, unless_gone};
 use crate::sandbox::sys::linux::spawned::Spawned;
@@ -76,6 +76,13 @@ impl Child {
     pub(crate) fn wait(&self) {
         self.forget();
         self.spawned.wait();
+    }
+
+    /// Sends `signal` to the tree, as [`Tree::signal`].
+    pub(crate) fn signal_named_tree(&self, signal: Signal) -> io::Result<()> {
+        // The processor time is known once the end was seen.
+        let has_ended = self.cpu.get().is_some();
+        self.tree.signal(&self.spawned, has_ended, signal)
     }
 
     /// Reaps the leader if it has ended, and returns whether it is gone.
@@ -141,12 +148,15 @@ impl Process for Child {
     }
 
     fn signal_tree(&self, signal: Signal) -> io::Result<()> {
-        // The processor time is known once the end was seen.
-        let has_ended = self.cpu.get().is_some();
-        self.tree.signal(&self.spawned, has_ended, signal)
+        // If its server was killed, nothing but the mark names the tree.
+        self.signal_named_tree(signal)
+            .or_else(|error| match self.tree.signal_marked(signal) {
+                true => Ok(()),
+                false => Err(error),
+            })
     }
 
-    fn mark(&self) -> Option<u64> {
+    fn mark(&self) -> Option<TreeMark> {
         self.tree.mark()
     }
 

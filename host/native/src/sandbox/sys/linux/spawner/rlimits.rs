@@ -10,6 +10,7 @@ use std::time::Duration;
 use capspawn_raw::limit::{INHERITED, Limit, LimitList};
 use rustix::process::{Resource, getrlimit};
 
+use crate::launch::TreeMark;
 use crate::limits::Limits;
 use crate::sandbox::sys::linux::cgroup::Leaf;
 
@@ -96,8 +97,9 @@ pub(crate) fn user_tasks(tasks: u64) -> Limit {
 }
 
 /// Returns the mark of a tree as a limit.
-pub(crate) fn mark(mark: u64) -> Limit {
-    limit(Resource::Locks, mark, mark)
+pub(crate) fn mark(mark: TreeMark) -> Limit {
+    let [soft, hard] = mark.locks();
+    limit(Resource::Locks, soft, hard)
 }
 
 /// Rounds up.

@@ -136,11 +136,17 @@ impl Spawner {
         self.start_confined_init(InitArgs::Watch { socket: 0 }, &Policy::open(), Some(stdin))
     }
 
-    /// Returns the plan of the probe in a session; it tries to signal the process `canary`.
-    pub(crate) fn session_probe(&self, canary: u32, free_groups: bool) -> io::Result<Plan> {
+    /// Returns the plan of the probe that a server starts, in a session or outside; it tries to signal the process
+    /// `canary`.
+    pub(crate) fn probe_plan(
+        &self,
+        canary: u32,
+        in_session: bool,
+        free_groups: bool,
+    ) -> io::Result<Plan> {
         let args = InitArgs::Probe {
             canary,
-            in_session: true,
+            in_session,
             free_groups,
         };
         let program = Program {

@@ -6,7 +6,7 @@
 //! The way chosen: the Landlock domain of the server that has started the child, where servers
 //! have domains; it names the tree for signals. The child's cgroup, where the host may make
 //! one, names it for the kernel's counters. A mark that all processes of the tree inherit
-//! and none can change, the limit on file locks, names it in `/proc`. Where neither a
+//! and none can change, the limits on file locks, names it in `/proc`: for samples, and for a signal if the server was killed. Where neither a
 //! domain nor the kernel's call to kill a cgroup is to be had, the filter keeps the tree in the process
 //! group of its leader.
 
@@ -14,9 +14,10 @@ use std::io;
 
 use rustix::process::{Pid, kill_process_group, pidfd_send_signal};
 
+use super::marked;
 use super::marks::Mark;
 use super::rlimits::MemoryLimit;
-use crate::launch::TreeCounters;
+use crate::launch::{TreeCounters, TreeMark};
 use crate::sandbox::sys::linux::cgroup::{Entry, Leaf};
 use crate::sandbox::sys::linux::server::Claimed;
 use crate::sandbox::sys::linux::signal::{raw, unless_gone};
@@ -58,9 +59,9 @@ impl Tree {
         MemoryLimit::of(self.cgroup.as_ref())
     }
 
-    /// Returns the limit on file locks of all processes of the tree.
-    pub(crate) fn mark(&self) -> Option<u64> {
-        self.mark.as_ref().map(Mark::number)
+    /// Returns what all processes of the tree have in common.
+    pub(crate) fn mark(&self) -> Option<TreeMark> {
+        self.mark.as_ref().map(Mark::of_tree)
     }
 
     /// Notes the leader, once it has started.
@@ -123,6 +124,28 @@ impl Tree {
             }
             Some(server) => server.is_empty(),
             None => had_one_task,
+        }
+    }
+
+    /// Sends `signal` to all processes that have the tree's mark. Returns false where that names none.
+    pub(crate) fn signal_marked(&self, signal: Signal) -> bool {
+        let Some(mark) = self.mark() else {
+            return false;
+        };
+        let found = match signal {
+            Signal::Kill => marked::kill(mark),
+            signal => marked::signal(&mark, signal).map(drop),
+        };
+        found
+            .inspect_err(|error| tracing::warn!(%error, "a tree cannot be searched for"))
+            .is_ok()
+    }
+
+    /// Kills all processes that have the tree's mark, and returns once there are none.
+    pub(crate) fn end_marked(&self) {
+        let ended = self.mark().map_or(Ok(()), |mark| marked::kill_all(&mark));
+        if let Err(error) = ended {
+            tracing::warn!(%error, "a tree cannot be ended");
         }
     }
 

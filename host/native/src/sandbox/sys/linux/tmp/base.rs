@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
 
+use super::name::random_name;
 use super::removal::remove;
 
 /// The names of these directories begin so.
@@ -116,13 +117,6 @@ impl Drop for Base {
 /// Returns whether `path` is a directory, and no symbolic link to one.
 pub(super) fn is_directory(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.is_dir())
-}
-
-/// Returns 16 hexadecimal digits that nobody can guess.
-pub(super) fn random_name() -> io::Result<String> {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes)?;
-    Ok(format!("{:016x}", u64::from_ne_bytes(bytes)))
 }
 
 /// Removes the directories of hosts that live no more. Only its own user's: another user's hosts

@@ -6,7 +6,8 @@ use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::base::{Base, is_directory, random_name};
+use super::base::{Base, is_directory};
+use super::name::random_name;
 
 /// A directory, removed when the value is dropped.
 #[derive(Debug)]

@@ -12,6 +12,7 @@
 mod base;
 mod dirs;
 mod guest;
+mod name;
 mod removal;
 
 pub(crate) use self::dirs::{TmpDirs, VARIABLE};

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::base::{self, Base};
+use super::removal::remove;
 use super::{GuestTmp, TmpDirs};
 use crate::launch::Scope;
 
@@ -94,4 +95,107 @@ fn a_closed_guest_keeps_its_directory_until_its_last_child_ends() {
     assert!(path.exists());
     drop(of_a_child);
     assert!(!path.exists());
+}
+
+/// Runs `work` on a thread that has no rights over files but those of the children's user.
+#[allow(unsafe_code, reason = "changes the user of one thread")]
+fn as_ordinary_user<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    const NOBODY: libc::c_ulong = 65534;
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            if rustix::process::geteuid().is_root() {
+                // SAFETY: the call takes no pointer. It changes this thread alone, which the system call does for itself.
+                let _ = unsafe { libc::syscall(libc::SYS_setfsuid, NOBODY) };
+            }
+            work()
+        });
+        thread.join().expect("its assertions hold")
+    })
+}
+
+/// Makes a folder that the children's user owns.
+fn owned(path: &Path) {
+    create_dir_all(path).expect("the test may write the folder");
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(path, Some(65534), None).expect("root may");
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    path.metadata().expect("it exists").permissions().mode() & 0o777
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .expect("it is the test's");
+}
+
+#[test]
+fn a_removal_changes_nothing_behind_a_link_that_takes_the_place_of_a_directory() {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    let folder = tempfile::tempdir_in("/tmp").expect("the test may write /tmp");
+    set_mode(folder.path(), 0o755);
+    let [tmp, victim, spare] = ["tmp", "victim", "spare"].map(|name| folder.path().join(name));
+    owned(&spare);
+    owned(&victim);
+    owned(&victim.join("inner"));
+    write(victim.join("file"), "x").expect("the test may write it");
+    set_mode(&victim.join("inner"), 0o500);
+    set_mode(&victim, 0o500);
+    let link = spare.join("link");
+    for _ in 0..100 {
+        owned(&tmp);
+        let names: Vec<_> = (0..50).map(|name| tmp.join(name.to_string())).collect();
+        for name in &names {
+            owned(&name.join("x"));
+            owned(name);
+            // So that the removal has to change its mode.
+            set_mode(name, 0);
+        }
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    for name in &names {
+                        let _ = std::os::unix::fs::symlink(&victim, &link);
+                        let _ = renameat_with(CWD, &link, CWD, name, RenameFlags::EXCHANGE);
+                        let _ = std::fs::remove_file(&link);
+                        let _ = std::fs::rename(&link, spare.join("taken"));
+                        let _ = std::fs::remove_dir_all(spare.join("taken"));
+                    }
+                }
+            });
+            as_ordinary_user(|| remove(&tmp));
+            is_over.store(true, Ordering::Relaxed);
+        });
+        as_ordinary_user(|| remove(&tmp));
+        let [outer, inner] = [mode(&victim), mode(&victim.join("inner"))];
+        assert_eq!((outer, inner), (0o500, 0o500));
+        assert!(victim.join("file").exists());
+        // The parent belongs to the test, so that an ordinary user leaves the empty directory.
+        let _ = std::fs::remove_dir(&tmp);
+        assert!(!tmp.exists());
+    }
+}
+
+#[test]
+fn a_directory_deeper_than_any_path_is_removed() {
+    let folder = tempfile::tempdir_in("/tmp").expect("the test may write /tmp");
+    let tmp = folder.path().join("tmp");
+    create_dir_all(&tmp).expect("the folder is new");
+    let mut at = rustix::fs::open(&tmp, rustix::fs::OFlags::PATH, rustix::fs::Mode::empty());
+    for _ in 0..5000 {
+        let parent = at.expect("it was made");
+        let mode = rustix::fs::Mode::from_raw_mode(0o500);
+        // Its own user may not write to the one above.
+        rustix::fs::mkdirat(&parent, c"deeper", rustix::fs::Mode::RWXU).expect("there is room");
+        at = rustix::fs::openat(&parent, c"deeper", rustix::fs::OFlags::PATH, mode);
+        let _ = rustix::fs::chmodat(&parent, c".", mode, rustix::fs::AtFlags::empty());
+    }
+    drop(at);
+    remove(&tmp);
+    assert!(!tmp.exists());
 }

@@ -81,26 +81,16 @@ const OTHER_LIMIT: ArgTest = ArgTest {
 };
 /// The pointer to the new limits is not null.
 const SETS: [ArgTest; 2] = [end_unless(2, false, 0), end_unless(2, true, 0)];
-pub(super) const PRLIMIT: CallRule = CallRule::ByArgs(
-    &[
-        deny_unless(0, ALL, 0),
-        OTHER_LIMIT,
-        SETS[0],
-        SETS[1],
-        allow_if(2, ALL, 0),
-    ],
-    DENY,
-);
-pub(super) const PRLIMIT_IN_SESSION: CallRule = CallRule::ByArgs(
-    &[
-        deny_if(0, ALL, 1),
-        OTHER_LIMIT,
-        SETS[0],
-        SETS[1],
-        allow_if(2, ALL, 0),
-    ],
-    DENY,
-);
+/// The tests of `prlimit(2)`, after the one of the process that it is about.
+const fn prlimit(process: ArgTest) -> [ArgTest; 5] {
+    let [low, high] = SETS;
+    [process, OTHER_LIMIT, low, high, allow_if(2, ALL, 0)]
+}
+/// Outside a session a process names itself by 0.
+pub(super) const PRLIMIT: CallRule = CallRule::ByArgs(&prlimit(deny_unless(0, ALL, 0)), DENY);
+/// In a session every process but pid 1, which is the session's own.
+pub(super) const PRLIMIT_IN_SESSION: CallRule =
+    CallRule::ByArgs(&prlimit(deny_if(0, ALL, 1)), DENY);
 pub(super) const SETRLIMIT: CallRule =
     CallRule::ByArgs(&[deny_if(0, ALL, RLIMIT_LOCKS)], Action::Allow);
 /// Outside a session a number may name any process of the user, and a filter does not know the caller's own.
@@ -108,16 +98,23 @@ pub(super) const SELF_ONLY: CallRule = CallRule::ByArgs(&[allow_if(0, ALL, 0)], 
 /// In a session a number names a process of the session or none; pid 1 is the session's own.
 pub(super) const NOT_PID_1: CallRule = CallRule::ByArgs(&[deny_if(0, ALL, 1)], Action::Allow);
 pub(super) const CLONE: CallRule = CallRule::ByArgs(&[allow_if(0, CLONE_DENIED, 0)], DENY);
-pub(super) const IOCTL: CallRule = CallRule::ByArgs(
-    &[deny_if(1, ALL, 0x5412), deny_if(1, ALL, 0x541c)],
-    Action::Allow,
-);
+/// TIOCSTI and TIOCLINUX type into a terminal, TIOCCONS takes what the kernel prints, and TIOCSETD loads the code of a serial
+/// line's protocol into the kernel.
+const TERMINAL: [ArgTest; 4] = [
+    deny_if(1, ALL, 0x5412),
+    deny_if(1, ALL, 0x541c),
+    deny_if(1, ALL, 0x541d),
+    deny_if(1, ALL, 0x5423),
+];
+pub(super) const IOCTL: CallRule = CallRule::ByArgs(&TERMINAL, Action::Allow);
 /// The same without a network. `SIOCGIFCONF` and its like (type 0x89), and the requests of wireless interfaces (0x8b),
 /// answer on any socket, a pair's too, and describe the interfaces of the network namespace.
 pub(super) const IOCTL_CLOSED: CallRule = CallRule::ByArgs(
     &[
-        deny_if(1, ALL, 0x5412),
-        deny_if(1, ALL, 0x541c),
+        TERMINAL[0],
+        TERMINAL[1],
+        TERMINAL[2],
+        TERMINAL[3],
         deny_if(1, 0xff00, 0x8900),
         deny_if(1, 0xff00, 0x8b00),
     ],

@@ -16,6 +16,7 @@ const NO_BREACH: Findings = Findings {
     owns_cgroups: false,
     users: Users::One,
     sampling: Ok(()),
+    can_mark: true,
 };
 
 fn unmet(findings: Findings, confinement: &Confinement) -> String {
@@ -198,6 +199,43 @@ fn limits_that_only_samples_enforce_are_not_enforced_where_proc_shows_no_childre
         };
         assert_eq!(unmet(blind, &Confinement::default()), dimensions);
     }
+}
+
+/// A process that has left the group of its leader, as `setsid` does, is in no sample then.
+#[test]
+fn limits_that_only_samples_enforce_are_not_enforced_where_a_tree_has_no_mark() {
+    let without = |tier, landlock, cgroups| Findings {
+        tier,
+        landlock,
+        cgroups,
+        can_mark: false,
+        ..NO_BREACH
+    };
+    let none = Err("a hint");
+    let all = Ok(Controllers {
+        memory: true,
+        tasks: true,
+        cpu: true,
+    });
+    let confinement = Confinement::default();
+    let sampled = unmet(without(Tier::B, 7, none), &confinement);
+    assert_eq!(sampled, "processes, memory, cpu-time");
+    let in_session = unmet(without(Tier::A, 7, none), &confinement);
+    assert_eq!(in_session, "memory, cpu-time");
+    assert_eq!(unmet(without(Tier::B, 7, all), &confinement), "");
+    // The filter keeps the tree in its group.
+    assert_eq!(unmet(without(Tier::A, 5, none), &confinement), "");
+    let unconfined = Confinement {
+        sandbox: Sandbox::None,
+        ..confinement
+    };
+    let report = report(&without(Tier::B, 7, none), &unconfined);
+    let (_, level) = report
+        .dimensions()
+        .iter()
+        .find(|(name, _)| *name == Dimension::Memory)
+        .expect("each dimension has a level");
+    assert!(matches!(level, Enforced::Partial { .. }), "{level:?}");
 }
 
 /// A child that is not confined may write to the files of its own user.

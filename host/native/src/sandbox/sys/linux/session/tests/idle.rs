@@ -15,6 +15,7 @@ fn an_idle_session_in_which_nothing_is_left_ends() {
     for text in [
         "true",
         "echo > /tmp/file; rm /tmp/file; mkdir /dev/shm/dir; rmdir /dev/shm/dir",
+        "touch /dev/mqueue/queue; rm /dev/mqueue/queue",
         "ipcrm -m $(ipcmk -M 4096 | tr -dc 0-9)",
     ] {
         let pool = Pool::new();
@@ -36,6 +37,7 @@ fn a_session_in_which_something_is_left_stays() {
         "ipcmk -M 4096",
         "ipcmk -S 1",
         "ipcmk -Q",
+        "touch /dev/mqueue/queue",
     ] {
         let pool = Pool::new();
         let output = pool.output(&confined(&format!("{text} > /dev/null && echo end")));

@@ -132,7 +132,15 @@ fn without_a_network_a_socket_tells_of_no_interface_and_has_buffers_of_the_usual
 fn the_high_half_of_an_argument_is_ignored() {
     const HIGH: u64 = 0xdead_beef_0000_0000;
     for high in [0, HIGH] {
-        for (cmd, expected) in [(0x5412, EPERM), (0x541c, EPERM), (0x5401, Allow)] {
+        for (cmd, expected) in [
+            (0x5412, EPERM),
+            (0x541c, EPERM),
+            (0x541d, EPERM),
+            (0x5423, EPERM),
+            (0x5401, Allow),
+            (0x540e, Allow), // TIOCSCTTY
+            (0x5441, Allow), // TIOCGPTPEER, without the direction and size
+        ] {
             assert_eq!(closed(16, &[0, cmd | high]), expected, "ioctl {cmd:#x}");
         }
         assert_eq!(closed(302, &[high]), Allow);

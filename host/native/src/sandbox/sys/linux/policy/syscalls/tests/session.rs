@@ -18,8 +18,10 @@ const INOTIFY_INIT1: u32 = 294;
 /// Calls on a process by its number: `sched_setparam`, `sched_setscheduler`, `sched_setaffinity`, `prlimit64`,
 /// `sched_setattr`; then `setpriority` and `ioprio_set`.
 const OF_PROCESSES: [u32; 5] = [142, 144, 203, 302, 314];
-/// System V, `memfd_create`.
-const IPC: &[u32] = &[29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, 220, 319];
+/// System V, POSIX message queues, `memfd_create`.
+const IPC: &[u32] = &[
+    29, 30, 31, 64, 65, 66, 67, 68, 69, 70, 71, 220, 240, 241, 242, 243, 244, 245, 319,
+];
 const SETPRIORITY: u32 = 141;
 const IOPRIO_SET: u32 = 251;
 
@@ -154,7 +156,7 @@ fn where_system_v_cannot_be_limited_it_alone_is_denied() {
     for number in 0..2000 {
         let expected = match number {
             470.. => ENOSYS,
-            319 => Allow,
+            240..=245 | 319 => Allow,
             _ if IPC.contains(&number) => EPERM,
             _ => Allow,
         };

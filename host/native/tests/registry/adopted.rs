@@ -17,7 +17,7 @@ fn state(pid: u32) -> Option<char> {
 }
 
 #[test]
-fn orphans_are_reaped_and_other_children_of_the_host_are_not() {
+fn adopted_processes_are_reaped_and_other_children_of_the_host_are_not() {
     if !is_alone(test_name!()) {
         return;
     }

@@ -1,0 +1,7 @@
+"""`python -m capspawn_process`."""
+
+import sys
+
+from .build import main
+
+sys.exit(main())

@@ -1,0 +1,106 @@
+//! Starts a child outside a session by a server, whose domain names the child's tree.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use capspawn_raw::user::ChildUser;
+
+use super::alone::AloneServers;
+use super::process::Child;
+use super::tree::Tree;
+use super::{Spawner, rlimits};
+use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Stage};
+use crate::sandbox::sys::linux::policy::cache::Policy;
+use crate::sandbox::sys::linux::server::{AloneFiles, AloneUser, Request};
+use crate::sandbox::sys::linux::tmp;
+
+impl Spawner {
+    /// Starts what `plan` says under `policy`, as the user `uid` or as the one that all owners have in common. `tmp` is the
+    /// temporary directory of its guest. Returns once the program executes.
+    ///
+    /// # Errors
+    ///
+    /// The stage that failed. No process of the tree is left, or is not for long.
+    pub(crate) fn start_by_server(
+        &self,
+        plan: &Plan,
+        stdio: &ChildStdio,
+        policy: &Policy,
+        tmp: Option<&Path>,
+        uid: Option<u32>,
+        tree: Tree,
+    ) -> Result<Child, LaunchError> {
+        let at = |stage| move |source| LaunchError::new(stage, source);
+        let (common, changes) = self.user();
+        let user = Identity {
+            uid: uid.unwrap_or(common.uid),
+            ..common
+        };
+        let tasks = match tree.limits_tasks() {
+            true => None,
+            false => self.user_tasks(&plan.limits, user),
+        };
+        let mut limits = rlimits::alone(&plan.limits, tree.memory_limit());
+        let changed = (changes || uid.is_some()).then(|| ChildUser {
+            uid: user.uid,
+            gid: user.gid,
+            tasks: tasks.map(|limit| limit.values[0]),
+        });
+        let own_tasks = tasks.filter(|_| changed.is_none());
+        for limit in own_tasks.into_iter().chain(tree.mark().map(rlimits::mark)) {
+            // There is room for all.
+            let _ = limits.push(limit);
+        }
+        // A path that is no text was not chosen.
+        let variable = tmp.and_then(Path::to_str);
+        let files = AloneFiles {
+            variable: variable.map(|path| (tmp::VARIABLE, path)),
+            cwd: plan.cwd.dir.as_fd(),
+            ruleset: policy.ruleset().map(AsFd::as_fd),
+            filter: policy.filter_file().map(AsFd::as_fd),
+        };
+        let user = AloneUser {
+            user: changed,
+            // The change of the user locks them.
+            lock_securebits: changed.is_none() && self.lock_securebits,
+        };
+        let spawn = |servers: &AloneServers| {
+            let server = servers.claim().map_err(at(Stage::Request))?;
+            let affinity = server.follow_caller();
+            let request = Request::new(
+                plan,
+                affinity.as_ref(),
+                stdio,
+                limits.clone(),
+                tree.entry(),
+                Some((files, user)),
+                self.fault,
+            );
+            let spawned = servers.spawn(server, &request.map_err(at(Stage::Spawn))?);
+            if spawned
+                .as_ref()
+                .is_err_and(|error| matches!(error.stage, Stage::Request | Stage::Reply))
+            {
+                // There may be a tree, of a server that was killed before it could reply. It has the mark that the next one gets.
+                tree.end_marked();
+            }
+            spawned
+        };
+        let servers = self.alone_servers()?;
+        let mut spawned = spawn(&servers);
+        // Not where the request was received: the program may have run.
+        let has_ended = |error: &LaunchError| {
+            error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
+        };
+        if spawned.as_ref().is_err_and(has_ended) {
+            tracing::warn!("the server of the children was killed and is restarted");
+            self.give_up_servers(&servers);
+            // What the killed server had started is killed first.
+            drop(servers);
+            spawned = spawn(&*self.alone_servers()?);
+        }
+        let (spawned, server) = spawned?;
+        Ok(Child::new(spawned, None).with_tree(tree.started(Some(server))))
+    }
+}
