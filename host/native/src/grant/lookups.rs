@@ -4,14 +4,18 @@
 //! through: one path of 40 links can make a walk by name look at 80,000 places, and a pattern with
 //! `repeat` takes thousands of such paths. So the kernel resolves a path, in one call; a path is
 //! resolved once for each decision, however many patterns and rules it is matched with; and a
-//! decision has a number of look-ups and a time, after which the request is refused.
+//! decision has a number of look-ups and a time, after which the request is refused. A path that must
+//! stay inside its roots is walked by name, because no place outside may be looked at; each place counts
+//! once, however many paths of the request lead through it.
 //!
 //! Rejected: a bound on the arguments alone. A short path can be dear, and many plain ones are cheap.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
+use std::hash::BuildHasher as _;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -53,6 +57,9 @@ pub(super) struct Lookups {
     until: Instant,
     stop: Cell<Option<Stop>>,
     resolved: RefCell<HashMap<PathBuf, Result<PathBuf, Errno>>>,
+    /// The places that were walked through, each as a hash: a path may have 4096 bytes.
+    walked: RefCell<HashSet<u64>>,
+    hashes: RandomState,
 }
 
 impl Lookups {
@@ -67,6 +74,8 @@ impl Lookups {
             until: Instant::now() + time,
             stop: Cell::new(None),
             resolved: RefCell::default(),
+            walked: RefCell::default(),
+            hashes: RandomState::new(),
         }
     }
 
@@ -126,7 +135,7 @@ impl Lookups {
         walk(
             Path::new("/"),
             path,
-            |place| may(place) && self.take().is_ok(),
+            |place| may(place) && self.take_place(place).is_ok(),
             |_| (),
         )
     }
@@ -145,8 +154,18 @@ impl Lookups {
 
     /// Takes one look-up.
     fn take(&self) -> io::Result<()> {
+        self.take_count(1)
+    }
+
+    /// Takes one look-up for a place that none was taken for before.
+    fn take_place(&self, place: &Path) -> io::Result<()> {
+        let is_new = self.walked.borrow_mut().insert(self.hashes.hash_one(place));
+        self.take_count(usize::from(is_new))
+    }
+
+    fn take_count(&self, count: usize) -> io::Result<()> {
         if self.stop.get().is_none() {
-            match self.left.get().checked_sub(1) {
+            match self.left.get().checked_sub(count) {
                 None => self.stop.set(Some(Stop::Lookups)),
                 Some(_) if Instant::now() >= self.until => self.stop.set(Some(Stop::Time)),
                 Some(left) => {

@@ -110,6 +110,33 @@ fn a_decision_stops_when_its_look_ups_or_its_time_are_used_up() {
 }
 
 #[test]
+fn a_walk_counts_a_place_once_and_takes_time_each_time() {
+    let (_keep, path) = folder();
+    let walk = |lookups: &Lookups, text: &str| lookups.resolve_within(&path.join(text), |_| true);
+    let deep = path.join("dir/file").components().count() - 1;
+    let lookups = Lookups::bounded(deep, DECISION_TIMEOUT);
+    for _ in 0..100 {
+        let found = walk(&lookups, "dir/file").expect("there are enough");
+        assert_eq!(found, path.join("dir/file"));
+    }
+    assert_eq!(lookups.left.get(), 0);
+    walk(&lookups, "dir").expect("it counts no more");
+    walk(&lookups, "dir/other").expect_err("it is another place");
+    assert_eq!(lookups.stop.get(), Some(Stop::Lookups));
+    let late = Lookups {
+        until: Instant::now(),
+        ..Lookups::bounded(deep, DECISION_TIMEOUT)
+    };
+    late.walked.borrow_mut().extend(
+        path.join("dir")
+            .ancestors()
+            .map(|it| late.hashes.hash_one(it)),
+    );
+    walk(&late, "dir").expect_err("the time is used up");
+    assert_eq!(late.stop.get(), Some(Stop::Time));
+}
+
+#[test]
 fn a_link_to_an_open_file_is_not_followed() {
     let lookups = Lookups::new();
     let error = lookups.resolve(Path::new("/"), Path::new("/proc/self/fd/0"));

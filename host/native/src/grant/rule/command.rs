@@ -319,9 +319,8 @@ impl Rule {
                 let joined = cwd.default.real.join(path);
                 let found = lookups.resolve_within(&joined, |place| {
                     let is_in_root = is_under(place, &cwd.roots);
-                    let may = self.may_pass(place, is_in_root, &cwd.default.real);
-                    left = !may;
-                    may
+                    left = !self.may_pass(place, is_in_root, &cwd.default.real);
+                    !left
                 });
                 let is_allowed = |real: &Path| {
                     is_under(real, &cwd.roots) && !lookups.is_denied(real, &self.deny)
@@ -424,8 +423,7 @@ impl Rule {
         }
     }
 
-    /// Returns the patterns of this rule with `allow-dash` where the arguments need it; none if they
-    /// are not allowed with it either.
+    /// Returns the rule's patterns with `allow-dash` where that is needed to allow the arguments.
     fn with_dashes(
         &self,
         args: &[OsString],
@@ -444,10 +442,8 @@ impl Rule {
             let (number, changed) =
                 tried.find_map(|&number| Some((number, patterns[number].with_dash()?)))?;
             patterns[number] = changed;
-            let matched = matcher::matches(&patterns, args, |pattern, token| {
-                self.accepts(pattern, token, cwd, lookups)
-            });
-            match matched {
+            let accepts = |pattern: &_, token: &_| self.accepts(pattern, token, cwd, lookups);
+            match matcher::matches(&patterns, args, accepts) {
                 Ok(()) => return suggestion::patterns(patterns.iter().map(written)),
                 Err(next) => mismatch = next,
             }
