@@ -141,14 +141,6 @@ impl Tree {
             .is_ok()
     }
 
-    /// Kills all processes that have the tree's mark, and returns once there are none.
-    pub(crate) fn end_marked(&self) {
-        let ended = self.mark().map_or(Ok(()), |mark| marked::kill_all(&mark));
-        if let Err(error) = ended {
-            tracing::warn!(%error, "a tree cannot be ended");
-        }
-    }
-
     /// Returns what the kernel counts for the tree.
     pub(crate) fn counters(&self) -> TreeCounters {
         self.cgroup.as_ref().map(Leaf::counters).unwrap_or_default()
