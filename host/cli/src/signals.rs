@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// The number of the signal on Linux.
+/// The number of the signal, the same on x86_64 and aarch64.
 const SIGXFSZ: i32 = 25;
 
 /// A listener for SIGHUP, SIGINT and SIGTERM.
@@ -14,12 +14,7 @@ pub(crate) struct EndSignals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
-    /// Held, so that a write over the limit on the size of files (`ulimit -f`) is an error and not the end.
-    _file_size: Signal,
 }
-
-/// SIGXFSZ, the same number on x86_64 and aarch64.
-const FILE_SIZE: i32 = 25;
 
 impl EndSignals {
     /// Replaces the default action of the signals.
@@ -29,7 +24,6 @@ impl EndSignals {
             hangup: listen(SignalKind::hangup())?,
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            _file_size: listen(SignalKind::from_raw(FILE_SIZE))?,
         })
     }
 
