@@ -51,6 +51,8 @@ fn plan() -> Plan {
 
 /// Returns a launcher of tier B with a fault, and with `clone` instead of `clone3` where `legacy_clone`.
 fn launcher(run_as: Option<Identity>, legacy_clone: bool, fault: Fault) -> NativeLauncher {
+    // Outside a session root's rights are kept from children.
+    let run_as = run_as.or_else(default_user);
     let spawner = Spawner::new(run_as, legacy_clone, fault);
     NativeLauncher::over(spawner, Some(Tier::B))
 }
@@ -64,14 +66,9 @@ fn null() -> ChildStdio {
     ChildStdio::default()
 }
 
-/// Returns the users that children can run as; none is the host's own.
+/// Returns the users that children can run as; none is the host's own, which root's children never are.
 fn identities() -> Vec<Option<Identity>> {
-    // Only root can start children as another user, which takes `capspawn-init`.
-    if rustix::process::geteuid().is_root() {
-        vec![None, Some(Identity::NOBODY)]
-    } else {
-        vec![None]
-    }
+    vec![default_user()]
 }
 
 /// Returns the number of children that this thread started, zombies included.
