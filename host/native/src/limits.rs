@@ -17,9 +17,9 @@ pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 /// the host's memory until the child has read them.
 pub const MAX_STDIN_BYTES: usize = 16 * 1024 * 1024;
 
-/// Look-ups of paths for one request: 65,536, each a system call of some microseconds. A request
+/// Look-ups of paths for one request: 65,536, of as many places, each a system call of some microseconds. A request
 /// of [`MAX_REQUEST_BYTES`] has about as many paths of six bytes. Stops a request with many paths
-/// that do not exist from keeping a thread of the host.
+/// from keeping a thread of the host.
 pub const MAX_LOOKUPS: usize = 65_536;
 
 /// How long the decision on one request may look paths up: 5 s. A path of 40 links with long

@@ -5,15 +5,15 @@
 //! `repeat` takes thousands of such paths. So the kernel resolves a path, in one call; a path is
 //! resolved once for each decision, however many patterns and rules it is matched with; and a
 //! decision has a number of look-ups and a time, after which the request is refused. A path that must
-//! stay inside its roots is walked by name, because no place outside may be looked at; each place counts
-//! once, however many paths of the request lead through it.
+//! stay inside its roots is walked by name, because no place outside may be looked at: once for each
+//! pattern that it is matched with, and each place counts once, however many paths lead through it.
 //!
 //! Rejected: a bound on the arguments alone. A short path can be dear, and many plain ones are cheap.
 
 use std::cell::{Cell, RefCell};
 use std::collections::hash_map::RandomState;
 use std::collections::{HashMap, HashSet};
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::hash::BuildHasher as _;
 use std::io;
@@ -50,6 +50,10 @@ enum Stop {
     Host(Errno),
 }
 
+/// What an answer about a path of the request depends on besides: the rule, by its address, its
+/// directory, and the roots of one pattern.
+type About = (usize, PathBuf, Vec<PathBuf>);
+
 /// What one decision may still look up, and what it has looked up.
 #[derive(Debug)]
 pub(super) struct Lookups {
@@ -57,6 +61,8 @@ pub(super) struct Lookups {
     until: Instant,
     stop: Cell<Option<Stop>>,
     resolved: RefCell<HashMap<PathBuf, Result<PathBuf, Errno>>>,
+    /// Whether paths as the request has them lead where a pattern allows.
+    answers: RefCell<HashMap<About, HashMap<OsString, bool>>>,
     /// The places that were walked through, each as a hash: a path may have 4096 bytes.
     walked: RefCell<HashSet<u64>>,
     hashes: RandomState,
@@ -74,6 +80,7 @@ impl Lookups {
             until: Instant::now() + time,
             stop: Cell::new(None),
             resolved: RefCell::default(),
+            answers: RefCell::default(),
             walked: RefCell::default(),
             hashes: RandomState::new(),
         }
@@ -138,6 +145,20 @@ impl Lookups {
             |place| may(place) && self.take_place(place).is_ok(),
             |_| (),
         )
+    }
+
+    /// Returns what `find` has found about `path`. A path of a request may occur thousands of times, in
+    /// one pattern that repeats.
+    pub(super) fn once(&self, about: About, path: &OsStr, find: impl FnOnce() -> bool) -> bool {
+        let known = || self.answers.borrow().get(&about)?.get(path).copied();
+        if let Some(known) = known() {
+            return known;
+        }
+        let found = find();
+        let mut answers = self.answers.borrow_mut();
+        let paths = answers.entry(about).or_default();
+        paths.insert(path.to_owned(), found);
+        found
     }
 
     /// Returns whether a resolved path is denied: at or below one of `denied` as it is written, as

@@ -137,6 +137,28 @@ fn a_walk_counts_a_place_once_and_takes_time_each_time() {
 }
 
 #[test]
+fn an_answer_about_a_path_is_found_once_for_each_rule_directory_and_root() {
+    let lookups = Lookups::new();
+    let about = |rule, cwd: &str, root: &str| (rule, PathBuf::from(cwd), vec![root.into()]);
+    let found = Cell::new(0);
+    let once = |about, path: &str, answer| {
+        lookups.once(about, OsStr::new(path), || {
+            found.set(found.get() + 1);
+            answer
+        })
+    };
+    for answer in [true, false] {
+        assert!(once(about(1, "/a", "/r"), "x", answer), "the first answer");
+    }
+    assert_eq!(found.get(), 1);
+    assert!(!once(about(2, "/a", "/r"), "x", false));
+    assert!(!once(about(1, "/b", "/r"), "x", false));
+    assert!(!once(about(1, "/a", "/s"), "x", false));
+    assert!(!once(about(1, "/a", "/r"), "y", false));
+    assert_eq!(found.get(), 5);
+}
+
+#[test]
 fn a_link_to_an_open_file_is_not_followed() {
     let lookups = Lookups::new();
     let error = lookups.resolve(Path::new("/"), Path::new("/proc/self/fd/0"));

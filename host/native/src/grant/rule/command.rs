@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::ptr;
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
@@ -263,21 +264,23 @@ impl Rule {
         }
     }
 
+    /// Returns whether a path leads below one of `under`, and finds it out once for each decision.
+    fn is_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path, lookups: &Lookups) -> bool {
+        let about = (ptr::from_ref(self).addr(), cwd.to_owned(), under.to_vec());
+        lookups.once(about, path, || self.leads_inside(path, under, cwd, lookups))
+    }
+
     /// Returns whether a path leads below one of `under`. For a rule that allows, every place on it
     /// lies there too, or on the way there: the answer for any other path depends on nothing that
     /// the host can see and the guest cannot, and the path is not looked up further.
-    fn is_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path, lookups: &Lookups) -> bool {
+    fn leads_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path, lookups: &Lookups) -> bool {
         let path = cwd.join(path);
         let is_below = |real: &Path| under.iter().any(|root| real.starts_with(root));
         let real = match self.effect {
-            Effect::Deny => {
-                // What such a rule does not match, another may allow: the path is followed wherever it
-                // leads, and one that cannot be followed counts as it is written.
-                if is_below(&paths::without_links(&path)) {
-                    return true;
-                }
-                lookups.resolve(cwd, &path)
-            }
+            // What such a rule does not match, another may allow: the path is followed wherever it
+            // leads, and one that cannot be followed counts as it is written.
+            Effect::Deny if is_below(&paths::without_links(&path)) => return true,
+            Effect::Deny => lookups.resolve(cwd, &path),
             Effect::Allow | Effect::Ask => {
                 lookups.resolve_within(&path, |place| self.may_pass(place, is_below(place), cwd))
             }
@@ -289,8 +292,7 @@ impl Rule {
     /// allowed to name, or on the way to one or to the directory `cwd`, and it is not denied.
     fn may_pass(&self, place: &Path, is_in_root: bool, cwd: &Path) -> bool {
         let is_shown = is_in_root || cwd.starts_with(place) || self.ways.contains(place);
-        let hides =
-            |denied: &FsRoot| place.starts_with(&denied.real) || place.starts_with(&denied.written);
+        let hides = |it: &FsRoot| place.starts_with(&it.real) || place.starts_with(&it.written);
         is_shown && !self.deny.iter().any(hides)
     }
 
@@ -322,11 +324,10 @@ impl Rule {
                     left = !self.may_pass(place, is_in_root, &cwd.default.real);
                     !left
                 });
-                let is_allowed = |real: &Path| {
-                    is_under(real, &cwd.roots) && !lookups.is_denied(real, &self.deny)
-                };
+                let may =
+                    |at: &Path| is_under(at, &cwd.roots) && !lookups.is_denied(at, &self.deny);
                 match found {
-                    Ok(real) if is_allowed(&real) => real,
+                    Ok(real) if may(&real) => real,
                     Err(_) if !left => return Err(SpawnError::WorkingDirectoryNotFound),
                     _ => {
                         let reason = format!(
