@@ -1,6 +1,7 @@
 //! The launcher on Linux: Landlock, seccomp, children started by vfork, and sessions in
 //! namespaces.
 
+mod blocked_signal;
 mod builder;
 mod cgroup;
 mod deferred;
@@ -11,6 +12,7 @@ mod launcher;
 mod owners;
 mod policy;
 mod probe;
+mod reaper;
 mod server;
 mod session;
 mod signal;

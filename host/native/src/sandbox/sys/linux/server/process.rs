@@ -54,13 +54,21 @@ impl Server {
         self.processor.follow_caller(self.pid, || self.runs())
     }
 
-    /// Sends a request.
-    pub(crate) fn request(&self, request: &Request<'_>) -> io::Result<()> {
-        request.send(&self.control)
+    /// Sends a request. Returns a descriptor that keeps a number free for the one in the reply: a host
+    /// that runs short of descriptors must find out before the program starts.
+    pub(crate) fn request(&self, request: &Request<'_>) -> io::Result<OwnedFd> {
+        let reserved = self.control.try_clone()?;
+        request.send(&self.control).map_err(timed_out)?;
+        Ok(reserved)
     }
 
     /// Waits for the reply to the request, which was sent.
-    pub(crate) fn reply(&self, announcements: &Announcements) -> io::Result<Reply> {
+    pub(crate) fn reply(
+        &self,
+        reserved: OwnedFd,
+        announcements: &Announcements,
+    ) -> io::Result<Reply> {
+        drop(reserved);
         Reply::receive(&self.control, announcements)
     }
 
@@ -88,6 +96,15 @@ impl Drop for Server {
     fn drop(&mut self) {
         // Not only closed: a process that the host has forked may hold a copy.
         let _ = shutdown(&self.control, Shutdown::Both);
+    }
+}
+
+/// Returns the error of a call whose socket has a time-out: the kernel reports that as it reports a lack of
+/// processes.
+pub(super) fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
     }
 }
 

@@ -24,6 +24,7 @@ use super::roots::Root;
 use crate::launch::Identity;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::owners::roots::{Reach, reach};
+use crate::sandbox::sys::linux::reaper::reap_ending;
 use crate::sandbox::sys::linux::spawner::Spawner;
 
 /// How long the process that holds the user namespace may take to make it.
@@ -123,7 +124,7 @@ fn id_map(spawner: &Spawner, users: &str, groups: &str) -> io::Result<File> {
         File::open(file("ns/user"))
     });
     drop(ours);
-    process.wait();
+    reap_ending(process);
     map
 }
 
