@@ -14,6 +14,7 @@ mod detach;
 mod ended;
 mod events;
 mod heap;
+mod held;
 mod holdings;
 mod key;
 mod owners;

@@ -5,7 +5,9 @@ use crate::sources::WIT;
 #[test]
 fn every_wit_item_has_the_version_that_added_it() {
     let mut items = 0;
-    for (path, text) in WIT.iter() {
+    // A library's own package is no interface: nobody else imports it.
+    let interface = WIT.iter().filter(|(path, _)| path.starts_with("wit/"));
+    for (path, text) in interface {
         let mut has_version = false;
         for (index, line) in text.lines().map(str::trim).enumerate() {
             if is_item(line) {

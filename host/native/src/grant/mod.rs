@@ -42,3 +42,4 @@ pub use file::units::duration as parse_duration;
 pub use grants::Grants;
 pub(crate) use paths::is_denied;
 pub use quotas::{Detach, Quotas, Rate};
+pub(crate) use suggestion::escaped_os;

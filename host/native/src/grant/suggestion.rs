@@ -121,7 +121,7 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 /// Does what [`escaped`] does, for a string that need not be UTF-8.
-pub(super) fn escaped_os(text: &OsStr) -> String {
+pub(crate) fn escaped_os(text: &OsStr) -> String {
     const MOST: usize = 200;
     match text.to_str() {
         Some(text) => escaped(text),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::confinement::{Confinement, Sandbox};
 use crate::error::{Denial, DeniedItem, SpawnError};
-use crate::grant::is_denied;
+use crate::grant::{escaped_os, is_denied};
 use crate::launch::{ChildStdio, FileAccess, LaunchError, Plan, Stage, StreamFile};
 use crate::sandbox::sys::{FileFault, open_stream_file};
 
@@ -33,7 +33,7 @@ fn open_one(file: &StreamFile, plan: &Plan) -> Result<OwnedFd, SpawnError> {
             nearest: Some(plan.name.clone()),
             ..Denial::new(
                 DeniedItem::Stdio,
-                format!("the file {:?} {reason}", file.path()),
+                format!("the file {} {reason}", escaped_os(file.path().as_os_str())),
             )
         }
         .into(),

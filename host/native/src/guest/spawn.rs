@@ -319,14 +319,14 @@ fn launch(permit: &mut Permit, plan: &Plan) -> Result<Launched, Failure> {
         promised: promised.fold(0, |sum: usize, cap| sum.saturating_add(*cap)),
         descriptors: descriptors_of(streams),
     };
+    // Before anything else: what fails here costs the owner no ended child, and truncates no file.
+    let passed = PassedEnds::take(streams, permit.guest.key.scope().0).map_err(Failure::Refused)?;
     let (mut charge, descriptors) = permit.take(need).map_err(Failure::Refused)?;
     let stdin = charge.split(streams.stdin.len(), 0);
     let captures = caps.map(|cap_bytes| match cap_bytes {
         Some(cap_bytes) => Capture::new(charge.split(0, cap_bytes)),
         None => Capture::none(),
     });
-    // Before the files: a file is not truncated for a request that fails here.
-    let passed = PassedEnds::take(streams, permit.guest.key.scope().0).map_err(Failure::Refused)?;
     let files = files::open(plan).map_err(Failure::Refused)?;
     let pipes = Pipes::new(streams, files, passed, descriptors, stdin)?;
     let mut exit_fd = reserve_descriptor(&plan.program.file)?;

@@ -144,10 +144,6 @@ impl Core {
         &self.totals
     }
 
-    pub(super) fn heap_return(&self) -> &HeapReturn {
-        &self.heap_return
-    }
-
     /// The bound on entries.
     pub(super) fn max_entries(&self) -> usize {
         self.max_entries
@@ -263,7 +259,7 @@ impl Core {
         let is_idle = table.is_idle();
         drop(table);
         self.discard(removed);
-        self.return_memory_soon();
+        self.heap_return.request(&self.handle, &self.totals);
         self.notify_if(is_idle);
     }
 
@@ -276,7 +272,7 @@ impl Core {
     pub(crate) fn release(self: &Arc<Self>, record: &Record) {
         let removed = self.table.lock().release(record.id());
         self.discard(removed);
-        self.return_memory_soon();
+        self.heap_return.request(&self.handle, &self.totals);
     }
 
     /// Runs `verb` on the table.

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::core::Core;
+use tokio::runtime::Handle;
+
+use crate::child::account::Totals;
 use crate::sandbox::sys::return_free_memory;
 
 /// How many bytes must have been given back: 1 MiB.
@@ -23,34 +25,29 @@ const COLLECT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct HeapReturn {
     enabled: bool,
-    due: AtomicBool,
+    due: Arc<AtomicBool>,
 }
 
 impl HeapReturn {
     pub(super) fn new(enabled: bool) -> Self {
         Self {
             enabled,
-            due: AtomicBool::new(false),
+            due: Arc::default(),
         }
     }
-}
 
-impl Core {
-    /// Makes free memory return to the machine soon, if guests have given much back.
-    pub(super) fn return_memory_soon(self: &Arc<Self>) {
-        let heap = self.heap_return();
-        let is_much = heap.enabled && self.totals().freed_bytes() >= MIN_FREED_BYTES;
-        if !is_much || heap.due.swap(true, Ordering::Relaxed) {
+    /// Makes free memory return to the machine soon, if guests have given much back since the last time.
+    pub(super) fn request(&self, handle: &Handle, totals: &Arc<Totals>) {
+        let is_much = self.enabled && totals.freed_bytes() >= MIN_FREED_BYTES;
+        if !is_much || self.due.swap(true, Ordering::Relaxed) {
             return;
         }
-        let core = Arc::downgrade(self);
-        self.handle().spawn(async move {
+        let (due, totals) = (Arc::clone(&self.due), Arc::clone(totals));
+        handle.spawn(async move {
             tokio::time::sleep(COLLECT).await;
-            if let Some(core) = core.upgrade() {
-                core.totals().forget_freed();
-                core.heap_return().due.store(false, Ordering::Relaxed);
-                core.handle().spawn_blocking(return_free_memory);
-            }
+            totals.forget_freed();
+            due.store(false, Ordering::Relaxed);
+            tokio::task::spawn_blocking(return_free_memory);
         });
     }
 }

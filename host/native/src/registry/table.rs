@@ -442,6 +442,8 @@ impl<E: Entry> Table<E> {
 mod room;
 
 #[cfg(test)]
+mod agreement;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod tests;

@@ -142,8 +142,16 @@ fn a_stopped_tree_is_killed_by_each_way_to_kill() {
     child.kill(TEST_TIMEOUT);
     assert_eq!(ended(&child), ExitStatus::Exited(9));
 
-    let child = start(&short, script);
-    stop(&child);
+    // On a busy machine the time can be over before the tree has stopped.
+    let child = loop {
+        let child = start(&short, script);
+        child.signal_tree(Signal::Stop);
+        let is_stopped = || state(pid(&child)) == Some('T');
+        eventually("a stopped child", || is_stopped() || child.poll().is_some());
+        if child.poll().is_none() {
+            break child;
+        }
+    };
     assert_eq!(ended(&child), ExitStatus::Killed(KillReason::Timeout));
 
     let child = start(&guest, script);

@@ -84,10 +84,20 @@ def wait(subscriptions, timeout_ns=None):
 
     `subscriptions` are functions that return a pollable. Returns whether one of them is ready.
     """
+    global _waiting
     pollables = []
+    gone = False
+    _waiting = True
     try:
         for subscribe in subscriptions:
-            pollables.append(subscribe())
+            pollable = subscribe()
+            if pollable is None:
+                # The garbage collector closed it just now.
+                gone = True
+            else:
+                pollables.append(pollable)
+        if gone:
+            return True
         if timeout_ns is not None:
             pollables.append(_wit.monotonic_clock.subscribe_duration(_duration(timeout_ns)))
         if not pollables:
@@ -99,6 +109,15 @@ def wait(subscriptions, timeout_ns=None):
     finally:
         for pollable in pollables:
             pollable.__exit__(None, None, None)
+        _waiting = False
+        while _dropped_meanwhile:
+            _dropped_meanwhile.pop().__exit__(None, None, None)
+
+
+# The garbage collector may run inside `wait` and close a stream whose pollable is in use. Such a stream
+# is dropped after the pollables.
+_waiting = False
+_dropped_meanwhile = []
 
 
 class Closed(Exception):
@@ -131,12 +150,16 @@ class _Stream:
         return self._stream is None
 
     def subscribe(self):
-        """Returns a pollable. Only `wait` calls this, and drops it before it returns."""
-        return self._stream.subscribe()
+        """Returns a pollable, or None. Only `wait` calls this, and drops it before it returns."""
+        return self._stream.subscribe() if self._stream is not None else None
 
     def close(self):
         stream, self._stream = self._stream, None
-        if stream is not None:
+        if stream is None:
+            return
+        if _waiting:
+            _dropped_meanwhile.append(stream)
+        else:
             stream.__exit__(None, None, None)
 
 
@@ -207,8 +230,8 @@ class Spawned:
         return ("killed", (kill.reason.name.lower().replace("_", "-"), kill.signal))
 
     def subscribe(self):
-        """Returns a pollable of the child's end, for `wait`."""
-        return self._child.subscribe()
+        """Returns a pollable of the child's end, or None, for `wait`."""
+        return self._child.subscribe() if self._child is not None else None
 
     def signal(self, name, tree=False):
         """Sends the signal of this name (`"TERMINATE"`) to the child or to its tree.

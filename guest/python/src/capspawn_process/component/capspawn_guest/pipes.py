@@ -50,7 +50,8 @@ class Source:
             return b""
 
     def subscribe(self):
-        return self.take().subscribe()
+        reader = self.take()
+        return reader.subscribe() if reader is not None else None
 
     def close(self):
         """Closes the reading end: the child's next write fails."""

@@ -55,6 +55,9 @@ def until(ready, subscriptions, deadline_ns=None):
             if left <= 0:
                 return False
         elif not waited:
+            if ready():
+                # It occurred after the question above, and so there is nothing to wait for.
+                return True
             raise OSError(errno.EDEADLK, "no child and no time can end this wait")
         border.wait(waited, left)
 

@@ -167,6 +167,10 @@ fn open_below(
     Err(Errno::LOOP.into())
 }
 
+/// How often a path is looked up. The kernel gives up (EAGAIN) on a path with `..` if any process renames or mounts
+/// anything meanwhile.
+const TRIES: u32 = 100;
+
 /// Where a path may lead: below the root, on its file system, and through no link of `/proc`.
 fn beneath() -> ResolveFlags {
     ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS | ResolveFlags::NO_XDEV
@@ -178,7 +182,14 @@ fn look_up(root: &OwnedFd, below: &Path) -> Result<OwnedFd, Errno> {
     if below == Path::new("") {
         return root.as_fd().try_clone_to_owned().map_err(errno_of);
     }
-    openat2(root, below, flags, Mode::empty(), beneath())
+    let mut tries = TRIES;
+    loop {
+        tries -= 1;
+        match openat2(root, below, flags, Mode::empty(), beneath()) {
+            Err(Errno::AGAIN) if tries > 0 => {}
+            found => return found,
+        }
+    }
 }
 
 fn errno_of(error: io::Error) -> Errno {
