@@ -68,6 +68,8 @@ enum Name {
 #[derive(Debug)]
 pub(crate) struct Lease {
     uid: u32,
+    /// Whether it is no owner's yet.
+    is_reserved: AtomicBool,
     /// Whether a process may have left its tree, and run on after its child has ended.
     may_leave_processes: AtomicBool,
     state: Arc<Mutex<State>>,
@@ -120,9 +122,13 @@ impl Owners {
             return Ok(lease);
         }
         let reserved = self.reserve()?;
-        // Another thread may have been faster.
         let mut state = self.state.lock();
-        Ok(state.assign(scope, &reserved))
+        // Another thread may have been faster.
+        if let Some(lease) = state.find(scope) {
+            return Ok(lease);
+        }
+        state.give(scope, &reserved);
+        Ok(reserved)
     }
 
     /// Returns the user id of the guest's owner, if the owner has one.
@@ -149,16 +155,25 @@ impl Owners {
         };
         Ok(Arc::new(Lease {
             uid,
+            is_reserved: AtomicBool::new(true),
             may_leave_processes: AtomicBool::new(false),
             state: Arc::clone(&self.state),
         }))
     }
 
-    /// Makes the reserved id of `lease` that of the guest's owner, unless the owner has another one. Returns whether
-    /// it is the owner's.
+    /// Returns whether the id of `lease` is that of the guest's owner: it was before, or the owner had none and it was
+    /// no owner's, and it is from here on.
     pub(crate) fn assign(&self, scope: Scope, lease: &Arc<Lease>) -> bool {
-        let owners = self.state.lock().assign(scope, lease);
-        Arc::ptr_eq(&owners, lease)
+        let mut state = self.state.lock();
+        match state.find(scope) {
+            Some(owners) => Arc::ptr_eq(&owners, lease),
+            None if lease.is_reserved.load(Ordering::Relaxed) => {
+                state.give(scope, lease);
+                true
+            }
+            // Another owner's.
+            None => false,
+        }
     }
 }
 
@@ -170,16 +185,13 @@ impl State {
         })
     }
 
-    /// Returns the lease of the guest's owner, which is `reserved` if it had none.
-    fn assign(&mut self, scope: Scope, reserved: &Arc<Lease>) -> Arc<Lease> {
-        if let Some(lease) = self.find(scope) {
-            return lease;
-        }
+    /// Makes the id of `reserved` that of the guest's owner, who has none.
+    fn give(&mut self, scope: Scope, reserved: &Arc<Lease>) {
+        reserved.is_reserved.store(false, Ordering::Relaxed);
         let guest = self.guest(scope);
         guest.lease = Some(Arc::clone(reserved));
         let owner = guest.owner.clone();
         self.leases.insert(owner, Arc::downgrade(reserved));
-        Arc::clone(reserved)
     }
 
     /// Returns the lease of the guest's owner, if it has one.

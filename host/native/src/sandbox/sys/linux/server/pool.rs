@@ -39,6 +39,9 @@ const AT_ONCE: usize = 4;
 /// ended: a file system that hangs must not block the host's thread for ever.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a session may take to find out what children have left: a request behind others, each of which may start a server.
+const STATE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long a request may wait for room in the control socket: the server never waits
 /// longer than one child takes to execute.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
@@ -119,6 +122,7 @@ impl Servers {
     /// Starts a server.
     fn start(&self) -> io::Result<Server> {
         let (control, theirs) = socket_pair()?;
+        set_timeouts(&control)?;
         // The kernel attests the pid of the sender.
         set_socket_passcred(&control, true)?;
         let request = ServerRequest::StartServer {
@@ -150,7 +154,6 @@ impl Servers {
         reply: &OwnedFd,
         theirs: OwnedFd,
     ) -> io::Result<Message> {
-        set_timeouts(reply)?;
         let sent = send(&self.first, request, &[theirs.as_fd()], SendFlags::empty());
         sent.map_err(timed_out)?;
         drop(theirs);
@@ -162,6 +165,7 @@ impl Servers {
     pub(crate) fn have_left_state(&self) -> bool {
         let report = || {
             let (reply, theirs) = socket_pair()?;
+            set_socket_timeout(&reply, Timeout::Recv, Some(STATE_TIMEOUT))?;
             let message = self.request_of_first(&ServerRequest::FindState, &reply, theirs);
             message.map(|message| message.report)
         };

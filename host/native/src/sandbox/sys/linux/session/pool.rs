@@ -127,9 +127,11 @@ impl SessionPool {
                 Some(spare) => Ok(spare),
                 None => Session::start_for(scope, spawner, profile).map(Arc::new),
             };
-            self.spares.prepare(spawner, scope, profile, lease);
             match started {
-                Ok(session) => self.insert(scope, profile, session)?,
+                Ok(session) => {
+                    self.spares.prepare(spawner, scope, profile, lease);
+                    self.insert(scope, profile, session)?;
+                }
                 Err(error) if is_outdated(&error) => {}
                 Err(error) => return Err(error),
             }

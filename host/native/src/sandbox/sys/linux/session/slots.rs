@@ -102,7 +102,6 @@ impl Slots {
 
     /// Removes the sessions that have had no child for `time`, and in which nothing is left.
     pub(super) fn end_idle(&self, time: Duration) {
-        // The second reference is the one in the candidates.
         let is_idle = |slot: &Slot, references| {
             Arc::strong_count(&slot.session) == references && slot.used.elapsed() >= time
         };
@@ -112,15 +111,18 @@ impl Slots {
                 .iter()
                 .flat_map(|(scope, slots)| slots.iter().map(|slot| (*scope, slot)));
             let idle = slots.filter(|(_, slot)| is_idle(slot, 1));
-            idle.map(|(scope, slot)| (scope, Arc::clone(&slot.session)))
+            idle.map(|(scope, slot)| (scope, Arc::downgrade(&slot.session)))
                 .collect()
         };
         for (scope, session) in candidates {
+            let Some(session) = session.upgrade() else {
+                continue;
+            };
             // Not under the lock: it is a request to the session.
             if session.has_state() {
                 continue;
             }
-            // Unless it was used meanwhile.
+            // Unless it was used meanwhile: the second reference is the one here.
             let is_still_idle =
                 |slot: &mut Slot| Arc::ptr_eq(&slot.session, &session) && is_idle(slot, 2);
             let removed = self.extract(scope, is_still_idle);

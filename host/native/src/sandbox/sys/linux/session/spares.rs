@@ -35,6 +35,10 @@ const MAX_SPARES: usize = 4;
 /// Profiles that are remembered: 16. A spare is started for a profile when a second guest uses it.
 const MAX_SEEN: usize = 16;
 
+/// How long a launch waits for a session that is just being started: longer than that takes, and not for a file system
+/// that hangs.
+const START_TIME: Duration = Duration::from_millis(50);
+
 /// How long dropping waits for a session that is just being started.
 const DROP_TIME: Duration = Duration::from_secs(1);
 
@@ -105,18 +109,22 @@ impl Spares {
                 // Another profile's may be waiting for a file system that hangs.
                 state.wanted.retain(|wanted| wanted.profile != *profile);
                 let starts = |state: &mut State| state.starting.as_ref() == Some(profile);
-                self.shared.changed.wait_while(&mut state, starts);
+                self.shared
+                    .changed
+                    .wait_while_for(&mut state, starts, START_TIME);
             }
-            let index = state.ready.iter().position(|it| it.profile == *profile)?;
+            // One that runs as another owner waits for a guest of that owner.
+            let is_owners = |session: &Session| match (spawner.owners(), session.lease()) {
+                (Some(owners), Some(lease)) => owners.assign(scope, lease),
+                _ => true,
+            };
+            let mut ready = state.ready.iter();
+            let index = ready.position(|it| it.profile == *profile && is_owners(&it.session))?;
             state.ready.swap_remove(index).session
         };
         // Not under the lock: it compares files.
-        let is_owners = match (spawner.owners(), session.lease()) {
-            (Some(owners), Some(lease)) => owners.assign(scope, lease),
-            _ => true,
-        };
         let is_current = session.has_filter_of_now(&profile.confinement.fs);
-        (is_owners && is_current && session.is_usable()).then_some(session)
+        (is_current && session.is_usable()).then_some(session)
     }
 
     /// Has a spare of `profile` started, if another guest than `scope` has used the profile too. `lease` is the user

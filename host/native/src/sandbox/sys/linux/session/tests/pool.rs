@@ -11,7 +11,7 @@ use super::support::{
     folder, null, plan, processes, profile, rules, run_with, script, spawner, wait,
 };
 use crate::confinement::{Confinement, FsRoot, FsRules};
-use crate::launch::{Exit, LaunchError, OwnerUids, Plan, Scope, Stage};
+use crate::launch::{Exit, LaunchError, Owner, OwnerUids, Plan, Scope, Stage};
 use crate::sandbox::sys::linux::session::child::SessionChild;
 use crate::sandbox::sys::linux::session::pool::SessionPool;
 use crate::sandbox::sys::linux::session::slots::MAX_SESSIONS;
@@ -49,6 +49,12 @@ impl Pool {
             spawner: Arc::new(spawner()),
             pool: SessionPool::without_events(),
         }
+    }
+
+    /// Notes the owner of a guest.
+    pub(super) fn open(&self, guest: Scope, owner: Owner<'_>) {
+        let owners = self.spawner.owners().expect("the pool has them");
+        owners.open(guest, owner);
     }
 
     pub(super) fn has_events(&self) -> bool {

@@ -8,7 +8,7 @@ use super::leaks::is_alone;
 use super::pool::Pool;
 use super::support::{await_end, folder, pidfd, processes, rules, script};
 use crate::confinement::{Confinement, FsRules};
-use crate::launch::{OwnerUids, Plan, Scope};
+use crate::launch::{Owner, OwnerUids, Plan, Scope};
 use crate::sandbox::sys::linux::session::Session;
 
 const FIRST: Scope = Scope(1);
@@ -172,4 +172,34 @@ fn a_spare_gets_the_user_of_the_owner_who_takes_it() {
     });
     users.sort_unstable();
     assert!(users.is_sorted_by(|one, other| one < other), "{users:?}");
+}
+
+#[test]
+fn a_spare_with_the_user_of_one_owner_is_no_other_owners() {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let uids = OwnerUids::new(1_600_000_300, 1_600_000_399).expect("a range");
+    let pool = Pool::with_owners(uids);
+    let [one, other] = ["one", "other"].map(|tenant| Owner {
+        component: "test",
+        tenant,
+    });
+    pool.open(FIRST, one);
+    pool.open(SECOND, one);
+    pool.open(THIRD, other);
+    let users = [FIRST, SECOND].map(|guest| user(&pool, guest));
+    assert_eq!(users[0], users[1]);
+    let spares = pool.spares();
+    assert_eq!(spares.len(), 1);
+    assert_eq!(
+        spares[0].user().uid,
+        users[0],
+        "for the next guest of that owner"
+    );
+    assert_ne!(user(&pool, THIRD), users[0]);
+    let fourth = Scope(4);
+    pool.open(fourth, one);
+    assert_eq!(user(&pool, fourth), users[0]);
+    assert!(is_same(&spares[0], &pool.session_of(fourth)));
 }
