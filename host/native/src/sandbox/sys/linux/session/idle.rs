@@ -16,7 +16,8 @@ use parking_lot::{Condvar, Mutex};
 
 use super::slots::Slots;
 
-/// How long a session without a child is kept: much longer than the time between two children of a guest at work.
+/// How long after its last start a session without a child is kept: much longer than the time between two children of a
+/// guest at work.
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// How often sessions are looked at.
