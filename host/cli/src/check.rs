@@ -80,7 +80,7 @@ fn describe(grant: &Grant, text: &mut String) -> std::fmt::Result {
     Ok(())
 }
 
-/// Returns a size in the largest unit in which it is whole, as a grant file has it.
+/// Returns a size in the largest unit in which it is a whole number, the form that a grant file uses.
 fn size(bytes: u64) -> String {
     let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
     let whole = |(shift, _): &&(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;

@@ -1,7 +1,7 @@
 //! The file of `--events`, which may be a pipe that nobody reads or lie on a disk that is full.
 //!
 //! A host that waits for it would be stopped by whoever reads its events, and an event that was
-//! dropped in silence would be missed by nobody. So a write never waits; what cannot be written is counted, and the
+//! dropped in silence would be missed by nobody. So a write never waits for a reader or for room; what cannot be written is counted, and the
 //! count is the next line that can be. Rejected: a thread with a queue, which holds events of a host that crashes, and
 //! whose bound is reached all the same.
 

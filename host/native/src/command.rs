@@ -14,7 +14,7 @@ use crate::launch::Request;
 use crate::limits::{MAX_ARGUMENT_BYTES, MAX_REQUEST_BYTES, MAX_STDIN_BYTES};
 use crate::streams::{Stdin, Stdio};
 
-/// What a string takes beside its bytes: 24 for itself, and on average as many for its allocation.
+/// The memory of a string in addition to its bytes: 24 for the value, and about as many for its allocation.
 const STRING_OVERHEAD_BYTES: usize = 48;
 
 /// A request to start a program.

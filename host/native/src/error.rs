@@ -19,7 +19,7 @@ pub enum DeniedItem {
     Environment,
     /// The working directory lies outside the roots.
     WorkingDirectory,
-    /// Standard input is not allowed.
+    /// A standard stream is not allowed: piped standard input, or a file.
     Stdio,
     /// Detaching is not allowed.
     Detach,

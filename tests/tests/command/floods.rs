@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::harness::{Outcome, Setup, outcome, script};
 use crate::support::{capspawn, exec, program};
 
-/// `O_NONBLOCK`, in octal as `open(2)` has it on Linux.
+/// `O_NONBLOCK` of `open(2)` on Linux, in octal.
 const NONBLOCK: i32 = 0o4000;
 
 /// ESC, C1, DEL, bidirectional controls and a separator of lines.

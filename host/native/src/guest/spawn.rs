@@ -281,7 +281,7 @@ struct Launched {
     arguments: Charge,
 }
 
-/// Why nothing was launched: a launcher's error has its error number.
+/// Why nothing was launched. An error of the launcher keeps the system's error number.
 enum Failure {
     Refused(SpawnError),
     Launch(LaunchError),

@@ -121,8 +121,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// Sets the hook for events: every spawn, denial, quota refusal and exit. It is
-    /// called on the thread where the event happens and must not block. A panic in it
+    /// Sets the hook for events: spawns, exits, and refusals, of which an event counts those of an owner over 64 at
+    /// once and 10 a second. It is called on the thread where the event happens and must not block. A panic in it
     /// is logged and otherwise ignored.
     #[must_use]
     pub fn on_event(mut self, on_event: impl Fn(&Event) + Send + Sync + 'static) -> Self {

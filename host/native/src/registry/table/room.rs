@@ -1,7 +1,7 @@
 //! A place for a child, what the host holds for it, and which entries make room.
 //!
 //! All of it is decided at once, under the table's lock, before any entry goes: an owner loses none for a
-//! child that is then refused, least of all because another owner has filled the host.
+//! child that the quotas then refuse, least of all because another owner has filled the host.
 
 use super::{Entry, GuestKey, Refusal, Table};
 use crate::child::account::{Charge, Descriptors, Full, Need};

@@ -260,7 +260,7 @@ fn check(place: &Path, refusal: &dyn Fn(&Path) -> Option<&'static str>) -> Resul
     }
 }
 
-/// Returns the path of an open file as the kernel has it, symbolic links resolved.
+/// Returns the kernel's path of an open file, with symbolic links resolved.
 fn place_of(fd: &OwnedFd) -> Result<PathBuf, FileFault> {
     read_link(through(fd)).map_err(FileFault::System)
 }

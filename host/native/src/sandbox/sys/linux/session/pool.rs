@@ -3,7 +3,8 @@
 //! A guest's first child of a profile starts the session, and later children of that
 //! profile use it. Guests never share a session, so that no guest sees what another
 //! leaves in `/tmp`. When its guest is gone, or another session needs its
-//! place, a session ends as soon as its last child has ended.
+//! place, a session ends as soon as its last child has ended. It may begin as a spare
+//! ([`spares`](super::spares)), and end when its guest is idle ([`idle`](super::idle)).
 //!
 //! A spawn checks only the session that it uses: one `poll(2)`, and one `statx(2)` for each
 //! root and each name that a denied path depends on (0.8 us each). If one names another file

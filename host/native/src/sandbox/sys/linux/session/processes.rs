@@ -28,7 +28,7 @@ pub(crate) struct Processes {
 impl Processes {
     /// Kills them all. The kernel kills the whole namespace with its pid 1.
     pub(crate) fn kill(&self) {
-        // `reap` reaps the server last: until then no other process group has this number.
+        // `reap` runs after this: until then no other process group has this number.
         let _ = kill_process_group(self.server, Signal::KILL);
         // A server that has just been started may not lead its group yet.
         if self.server_runs() {
@@ -36,7 +36,7 @@ impl Processes {
         }
     }
 
-    /// Returns whether the first server runs. It is reaped last of all, so that no other process has its number; where
+    /// Returns whether the first server runs. It is reaped only when the session ends, so that no other process has its number; where
     /// other code of the host has reaped it, it is no child any more. Rejected: a pidfd, which is one more descriptor for
     /// each guest.
     pub(crate) fn server_runs(&self) -> bool {

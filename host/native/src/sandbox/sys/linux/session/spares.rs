@@ -9,7 +9,7 @@
 //! On a host with a user id for each owner it runs either as the owner of the guest that came last,
 //! or as a new id, which becomes that of the owner who gets the session.
 //!
-//! A host with one guest starts none, and spares that nobody takes end after half a minute. Rejected:
+//! A host with one guest starts none, and spares that nobody takes end after half a minute to a minute. Rejected:
 //! a template that each session is cloned from. The kernel clones neither a pid namespace nor a
 //! mount namespace whose files have other owners.
 
@@ -26,7 +26,7 @@ use crate::launch::{LaunchError, Scope, Stage};
 use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::spawner::Spawner;
 
-/// How long a spare waits for a guest.
+/// How long a spare waits for a guest, at least; at most twice as long.
 const SPARE_TIME: Duration = Duration::from_secs(30);
 
 /// Spares at once: 4, for as many profiles. Each costs what an idle guest does.
