@@ -4,6 +4,7 @@
 mod blocked_signal;
 mod builder;
 mod cgroup;
+mod deadline;
 mod deferred;
 mod descriptors;
 mod fd;

@@ -9,15 +9,16 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_send_signal, waitid,
 };
 
+use super::deadline::Deadline;
 use super::spawned::Spawned;
 
 /// How long a drop waits itself for a process that ends by itself: 500 ms, of which a process that
@@ -84,12 +85,12 @@ pub(crate) fn reap_ending_group(leader: &Spawned, hold: bool) {
 /// Reaps the processes of a group until none is left, and returns whether that was in time.
 fn group_ends_within(group: Pid, time: Duration) -> bool {
     const PAUSE: Duration = Duration::from_micros(200);
-    let deadline = Instant::now() + time;
+    let deadline = Deadline::after(time);
     while has_running(group) {
-        if Instant::now() >= deadline {
+        if deadline.has_passed() {
             return false;
         }
-        std::thread::sleep(PAUSE);
+        Deadline::after(PAUSE).sleep();
     }
     true
 }
@@ -108,10 +109,6 @@ fn has_running(group: Pid) -> bool {
 
 /// Waits until the process has ended, and returns whether it has.
 fn ends_within(process: &Spawned, time: Duration) -> bool {
-    let time = Timespec::try_from(time).ok();
-    let ended = retry_on_intr(|| {
-        let mut fds = [PollFd::new(&process.pidfd, PollFlags::IN)];
-        poll(&mut fds, time.as_ref())
-    });
-    ended.is_ok_and(|ready| ready > 0)
+    let mut fds = [PollFd::new(&process.pidfd, PollFlags::IN)];
+    Deadline::after(time).poll(&mut fds) == Ok(true)
 }

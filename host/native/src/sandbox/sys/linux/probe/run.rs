@@ -11,9 +11,10 @@
 use std::io::{self, PipeWriter, pipe};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 
 use super::findings::{Findings, LANDLOCK_HINT, Probed, SECCOMP_HINT, SESSION_HINT};
 use super::owners::Users;
@@ -21,6 +22,7 @@ use super::samples::see_children;
 use crate::confinement::{Confinement, FsRules, Network, Sandbox, Tier};
 use crate::launch::{ChildStdio, Exit, LaunchError, Process, Stage};
 use crate::sandbox::sys::linux::cgroup::Unavailable;
+use crate::sandbox::sys::linux::deadline::Deadline;
 use crate::sandbox::sys::linux::fd::memfd::NotExecutable;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::policy::cache::Policy;
@@ -34,10 +36,7 @@ use crate::shortage::Shortage;
 use crate::status::Signal;
 
 /// How long the self-test may take: it makes a dozen system calls.
-const SELF_TEST_TIMEOUT: Timespec = Timespec {
-    tv_sec: 5,
-    tv_nsec: 0,
-};
+const SELF_TEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A process that the self-test tries to signal. It runs as the children's user, so only the confinement
 /// can prevent the signal. The host would be the wrong target: children of a root host cannot signal the
@@ -224,13 +223,8 @@ fn test_session(spawner: &Spawner) -> Result<u8, LaunchError> {
 /// Waits for the self-test, and returns its breaches.
 fn outcome(probe: &dyn Process) -> Result<u8, LaunchError> {
     let exit_fd = probe.exit_fd();
-    let readable = retry_on_intr(|| {
-        poll(
-            &mut [PollFd::new(&exit_fd, PollFlags::IN)],
-            Some(&SELF_TEST_TIMEOUT),
-        )
-    });
-    if readable != Ok(1) {
+    let mut fds = [PollFd::new(&exit_fd, PollFlags::IN)];
+    if Deadline::after(SELF_TEST_TIMEOUT).poll(&mut fds) != Ok(true) {
         let _ = probe.signal(Signal::Kill);
         let source = io::Error::new(io::ErrorKind::TimedOut, "the self-test took too long");
         return Err(LaunchError::new(Stage::Exec, source));

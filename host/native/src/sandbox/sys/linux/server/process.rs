@@ -2,12 +2,12 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use capspawn_raw::affinity::Affinity;
 use capspawn_raw::wire::ServerRequest;
 use rustix::event::PollFlags;
-use rustix::io::Errno;
+use rustix::net::sockopt::Timeout;
 use rustix::net::{
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, sendmsg, shutdown,
 };
@@ -18,6 +18,7 @@ use super::announcements::Announcements;
 use super::message::any_ready;
 use super::reply::Reply;
 use super::request::Request;
+use crate::sandbox::sys::linux::deadline::retry_in_time;
 use crate::sandbox::sys::linux::signal::raw;
 use crate::status::Signal;
 
@@ -123,16 +124,9 @@ pub(crate) fn send(
         return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
     }
     let parts = [IoSlice::new(&bytes)];
-    loop {
-        match sendmsg(
-            control.as_fd(),
-            &parts,
-            &mut ancillary,
-            flags | SendFlags::NOSIGNAL,
-        ) {
-            Ok(_) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
+    let flags = flags | SendFlags::NOSIGNAL;
+    retry_in_time(control, Timeout::Send, || {
+        sendmsg(control, &parts, &mut ancillary, flags)
+    })?;
+    Ok(())
 }
