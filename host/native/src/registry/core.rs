@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::events::{Events, OnEvent};
 use super::heap::HeapReturn;
 use super::table::{Caps, Entry, GuestKey, Table};
+use super::workers::Workers;
 use crate::approval::Hooks;
 use crate::child::account::{Need, Totals};
 use crate::child::owner::OwnerKey;
@@ -59,6 +60,7 @@ pub(super) struct Settings {
 pub(crate) struct Core {
     handle: Handle,
     launcher: Arc<dyn Launcher>,
+    workers: Workers,
     hooks: Hooks,
     events: Events,
     totals: Arc<Totals>,
@@ -96,6 +98,7 @@ impl Core {
         Self {
             handle: settings.handle,
             launcher: settings.launcher,
+            workers: Workers::default(),
             hooks: settings.hooks,
             events: Events::new(settings.on_event),
             max_entries: settings.max_entries,
@@ -117,6 +120,18 @@ impl Core {
 
     pub(crate) fn launcher(&self) -> &dyn Launcher {
         &*self.launcher
+    }
+
+    /// Does `work`, which may block, off the caller's thread.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Shortage`] if no thread can be started.
+    pub(crate) async fn off_thread<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, SpawnError> {
+        self.workers.run(work).await
     }
 
     /// The embedder's approver and veto.
