@@ -6,12 +6,12 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::refusals::Refusals;
 use crate::child::owner::OwnerKey;
+use crate::clock::Clock;
 use crate::escape::{quoted, quoted_list};
 use crate::event::{Event, EventKind};
 use crate::launch::Request;
@@ -22,13 +22,15 @@ pub(super) type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
 /// The receivers of events.
 pub(super) struct Events {
     on_event: Option<OnEvent>,
+    clock: Clock,
     refusals: Mutex<Refusals>,
 }
 
 impl Events {
-    pub(super) fn new(on_event: Option<OnEvent>) -> Self {
+    pub(super) fn new(on_event: Option<OnEvent>, clock: Clock) -> Self {
         Self {
             on_event,
+            clock,
             refusals: Mutex::default(),
         }
     }
@@ -44,7 +46,7 @@ impl Events {
         if self.on_event.is_some()
             || tracing::enabled!(target: "capspawn::event", tracing::Level::DEBUG)
         {
-            self.deliver(&event(owner, guest, kind()).about(&request()));
+            self.deliver(&self.event(owner, guest, kind()).about(&request()));
         }
     }
 
@@ -61,11 +63,11 @@ impl Events {
         {
             return;
         }
-        let Some(suppressed) = self.refusals.lock().take(owner, Instant::now()) else {
+        let Some(suppressed) = self.refusals.lock().take(owner, self.clock.now()) else {
             return;
         };
         self.report_suppressed(owner, guest, suppressed);
-        self.deliver(&event(owner, guest, kind()).about(&request()));
+        self.deliver(&self.event(owner, guest, kind()).about(&request()));
     }
 
     /// Reports how many refusals of `owner` were not reported: `guest` is gone, and no later one may come.
@@ -76,7 +78,15 @@ impl Events {
 
     fn report_suppressed(&self, owner: &OwnerKey, guest: u64, count: u64) {
         if count > 0 {
-            self.deliver(&event(owner, guest, EventKind::Suppressed { count }));
+            self.deliver(&self.event(owner, guest, EventKind::Suppressed { count }));
+        }
+    }
+
+    fn event(&self, owner: &OwnerKey, guest: u64, kind: EventKind) -> Event {
+        let (component, tenant) = (Arc::clone(owner.component()), Arc::clone(owner.tenant()));
+        Event {
+            time: self.clock.wall(),
+            ..Event::new(kind, component, tenant, guest)
         }
     }
 
@@ -91,11 +101,6 @@ impl Events {
             tracing::error!("the event hook panicked");
         }
     }
-}
-
-fn event(owner: &OwnerKey, guest: u64, kind: EventKind) -> Event {
-    let (component, tenant) = (Arc::clone(owner.component()), Arc::clone(owner.tenant()));
-    Event::new(kind, component, tenant, guest)
 }
 
 /// Writes a record with the fields that every event has, and those of its kind.
