@@ -178,10 +178,9 @@ impl Child {
     /// Does what [`Child::wait`] does, for code that is not async: it blocks the
     /// calling thread.
     pub fn wait_blocking(&self, timeout: Option<Duration>) -> Option<ExitStatus> {
-        self.seen(
-            self.record
-                .block_until(timeout, |phase| phase.ended().is_some()),
-        )
+        let ended = |phase: Phase| phase.ended().is_some();
+        let core = self.registry.core();
+        self.seen(core.block_until(&self.record, timeout, ended))
     }
 
     /// Waits until the child has ended and its output is complete, and returns the
@@ -361,8 +360,8 @@ impl Child {
     pub fn release_blocking(mut self) -> ExitStatus {
         *self.key.get_mut() = None;
         self.record.kill(KillReason::Released, Duration::ZERO);
-        self.record
-            .block_until(Some(RELEASE_TIMEOUT), Phase::is_complete);
+        let core = self.registry.core();
+        core.block_until(&self.record, Some(RELEASE_TIMEOUT), Phase::is_complete);
         self.poll()
             .unwrap_or(ExitStatus::Killed(KillReason::Released))
     }

@@ -44,6 +44,7 @@
 
 mod approval;
 mod child;
+pub mod clock;
 mod command;
 pub mod confinement;
 mod error;

@@ -257,6 +257,7 @@ fn start(mut permit: Permit, plan: Box<Plan>) -> Result<Child, SpawnError> {
         captures,
         untaken,
         process: Arc::clone(&process),
+        clock: core.clock().clone(),
     }));
     permit.hand_over(&record);
     for end in passed {
@@ -270,7 +271,8 @@ fn start(mut permit: Permit, plan: Box<Plan>) -> Result<Child, SpawnError> {
         confinement: record.confinement(),
     });
     let supervised = Supervised::new(record, Arc::clone(core), process);
-    core.handle().spawn(supervised.run(host, exit_fd));
+    core.clock()
+        .spawn(core.handle(), supervised.run(host, exit_fd));
     Ok(child)
 }
 
