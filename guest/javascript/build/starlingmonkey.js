@@ -4,7 +4,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 const PACKAGE = '@bytecodealliance/componentize-js';
-const VERSION = '0.23.0';
+// componentize-js needs the second one and does not list it. Its later versions do not find files.
+const NEEDED = `${PACKAGE}@0.23.0 @bytecodealliance/preview2-shim@0.25.0`;
 
 // `fetch` would wait on handles that the library's event loop does not know.
 const LEFT_OUT = ['http', 'fetch-event'];
@@ -14,7 +15,7 @@ async function load() {
     return await import(PACKAGE);
   } catch (error) {
     if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
-    throw new Error(`the engine starlingmonkey needs another package: npm install ${PACKAGE}@${VERSION}`);
+    throw new Error(`the engine starlingmonkey needs other packages: npm install ${NEEDED}`);
   }
 }
 
