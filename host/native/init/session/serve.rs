@@ -37,10 +37,10 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
                 schedule.serve();
                 spawn::spawn(server, &request, descriptors);
             }
-            Some(ServerRequest::StartServer { has_domain }) => {
+            Some(ServerRequest::StartServer { has_domain, number }) => {
                 // The new server finds the policy out from its own.
                 schedule.serve();
-                start_server(server, has_domain, descriptors);
+                start_server(server, has_domain, number, descriptors);
             }
             Some(ServerRequest::SignalDomain(signal)) => domain::signal(server, signal as usize),
             Some(ServerRequest::FindState) => report_state(server, descriptors),
@@ -61,13 +61,14 @@ fn report_state(server: &Server<'_>, descriptors: [Option<Descriptor>; MAX_DESCR
 fn start_server(
     server: &mut Server<'_>,
     has_domain: bool,
+    number: u32,
     descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
 ) {
     let Some(control) = descriptors.into_iter().flatten().next() else {
         // The socket for the reply is unknown: exiting reports the failure to the host.
         domain::end(server, 1)
     };
-    if let Some(mut started) = fork::server(server, has_domain, &control) {
-        serve(&mut started);
+    if let Some(started) = fork::server(server, has_domain, &control) {
+        serve(&mut Server { number, ..started });
     }
 }

@@ -8,6 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+use rustix::io::Errno;
+
 use super::fd::cstrings::CStrings;
 use super::fd::stdio::{AboveStdio, give_pipes, null};
 use super::owners::{self, Lease};
@@ -19,7 +21,7 @@ use super::probe::owners::Users;
 use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
-use super::session::{SessionPool, as_childrens, can_be_owners};
+use super::session::{Profile, SessionPool, as_childrens, can_be_owners};
 use super::spawner::Spawner;
 use super::spawner::process::Child;
 use super::spawner::rlimits;
@@ -28,6 +30,7 @@ use super::tmp::{self, GuestTmp, TmpDirs};
 use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{
     ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, RunAs, Scope, Stage,
+    errno_within, is_shortage,
 };
 
 /// Starts children confined in the best [`Tier`] that the host supports.
@@ -129,6 +132,48 @@ impl NativeLauncher {
         match can_be_owners {
             true => Ok(Users::Each),
             false => Ok(Users::OneForRoots),
+        }
+    }
+
+    /// Starts what `plan` says in the tier that its confinement takes.
+    fn try_launch(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError> {
+        let tier = match plan.confinement.sandbox {
+            // Nothing is confined, so no tier is needed.
+            Sandbox::None => Tier::C,
+            Sandbox::Required | Sandbox::BestEffort => self.findings().tier,
+        };
+        if tier == Tier::A {
+            let child = self.sessions.launch(&self.spawner, scope, plan, stdio)?;
+            return Ok(Box::new(child));
+        }
+        if plan.confinement.sandbox != Sandbox::None && self.spawner.keeps_root() {
+            let text = "outside a session a child with the user id 0 could change files everywhere: \
+                run children as another user";
+            let source = io::Error::new(io::ErrorKind::PermissionDenied, text);
+            return Err(LaunchError::new(Stage::Identity, source));
+        }
+        Ok(Box::new(self.launch_alone(tier, scope, plan, stdio)?))
+    }
+
+    /// Whether a launch failed for something that sessions without a child may hold. What a guest is short of by its own
+    /// limits, such as tasks and sessions, is not theirs.
+    fn may_be_relieved(&self, scope: Scope, error: &LaunchError) -> bool {
+        let short = errno_within(&error.source);
+        match error.stage {
+            _ if matches!(short, Some(Errno::MFILE | Errno::NFILE)) => true,
+            // Every user id is an owner's.
+            Stage::Identity => short == Some(Errno::AGAIN),
+            // Too many namespaces, mounts or processes.
+            Stage::Namespaces | Stage::Root => {
+                let is_short = is_shortage(&error.source) || short == Some(Errno::NOSPC);
+                is_short && !self.sessions.is_full(scope)
+            }
+            _ => false,
         }
     }
 
@@ -359,22 +404,21 @@ impl Launcher for NativeLauncher {
         plan: &Plan,
         stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError> {
-        let tier = match plan.confinement.sandbox {
-            // Nothing is confined, so no tier is needed.
-            Sandbox::None => Tier::C,
-            Sandbox::Required | Sandbox::BestEffort => self.findings().tier,
-        };
-        if tier == Tier::A {
-            let child = self.sessions.launch(&self.spawner, scope, plan, &stdio)?;
-            return Ok(Box::new(child));
+        match self.try_launch(scope, plan, &stdio) {
+            Err(error) if self.may_be_relieved(scope, &error) => {
+                let profile = Profile::of(plan);
+                match self.sessions.give_up_unused(Some((scope, &profile))) {
+                    true => self.try_launch(scope, plan, &stdio),
+                    false => Err(error),
+                }
+            }
+            launched => launched,
         }
-        if plan.confinement.sandbox != Sandbox::None && self.spawner.keeps_root() {
-            let text = "outside a session a child with the user id 0 could change files everywhere: \
-                run children as another user";
-            let source = io::Error::new(io::ErrorKind::PermissionDenied, text);
-            return Err(LaunchError::new(Stage::Identity, source));
-        }
-        Ok(Box::new(self.launch_alone(tier, scope, plan, &stdio)?))
+    }
+
+    fn make_room(&self) -> bool {
+        let has_sessions = self.sessions.give_up_unused(None);
+        self.policies.clear() || has_sessions
     }
 
     fn open(&self, scope: Scope, owner: Owner<'_>) {

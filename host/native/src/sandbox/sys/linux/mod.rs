@@ -8,6 +8,7 @@ mod descriptors;
 mod fd;
 mod heap;
 mod launcher;
+mod own_children;
 mod owners;
 mod policy;
 mod probe;

@@ -1,6 +1,9 @@
 //! Children outside a session: faults at each step, started directly and by `capspawn-init`, with
 //! `clone3` and with `clone`.
 
+mod lost;
+mod shortage;
+
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;

@@ -26,15 +26,19 @@ use crate::status::Signal;
 pub(crate) struct Server {
     control: OwnedFd,
     pid: Pid,
+    /// The number with which its children announce themselves.
+    number: u32,
     processor: ServerProcessor,
 }
 
 impl Server {
-    /// Returns the server `pid`, a child of the host, which serves at the other end of `control`.
-    pub(crate) fn new(control: OwnedFd, pid: Pid) -> Self {
+    /// Returns the server `pid`, a child of the host, which serves at the other end of `control`, and whose children
+    /// announce themselves with `number`.
+    pub(crate) fn new(control: OwnedFd, pid: Pid, number: u32) -> Self {
         Self {
             control,
             pid,
+            number,
             processor: ServerProcessor::unbound(),
         }
     }
@@ -43,7 +47,11 @@ impl Server {
         self.pid
     }
 
-    /// Returns whether the process runs.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Returns whether the process runs, or a child of it that is about to execute.
     pub(crate) fn runs(&self) -> bool {
         !any_ready([(&self.control, PollFlags::empty())])
     }
@@ -60,7 +68,7 @@ impl Server {
     }
 
     /// Waits for the reply to the request, which was sent.
-    pub(crate) fn reply(&self, announcements: &Announcements) -> io::Result<Reply> {
+    pub(super) fn reply(&self, announcements: &Announcements) -> io::Result<Reply> {
         Reply::receive(&self.control, announcements)
     }
 

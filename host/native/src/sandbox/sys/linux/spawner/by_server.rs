@@ -12,7 +12,7 @@ use super::tree::Tree;
 use super::{Spawner, rlimits};
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Stage};
 use crate::sandbox::sys::linux::policy::cache::Policy;
-use crate::sandbox::sys::linux::server::{AloneFiles, AloneUser, Request};
+use crate::sandbox::sys::linux::server::{AloneFiles, AloneUser, FirstIsSilent, Request};
 use crate::sandbox::sys::linux::tmp;
 
 impl Spawner {
@@ -65,41 +65,48 @@ impl Spawner {
             // The change of the user locks them.
             lock_securebits: changed.is_none() && self.lock_securebits,
         };
-        let spawn = |servers: &AloneServers| {
-            let server = servers.claim().map_err(at(Stage::Request))?;
-            let affinity = server.follow_caller();
-            let request = Request::new(
-                plan,
-                affinity.as_ref(),
-                stdio,
-                limits.clone(),
-                tree.entry(),
-                Some((files, user)),
-                self.fault,
-            );
-            let spawned = servers.spawn(server, &request.map_err(at(Stage::Spawn))?);
-            if spawned
-                .as_ref()
-                .is_err_and(|error| error.stage == Stage::Request)
-            {
-                // There may be a tree, of a server that was killed before it could reply. It has the mark that the next one gets.
-                tree.end_marked();
-            }
-            spawned
+        let attempt = || -> Result<_, LaunchError> {
+            let servers = self.alone_servers()?;
+            let spawned = servers.claim().and_then(|server| {
+                let affinity = server.follow_caller();
+                let request = Request::new(
+                    plan,
+                    affinity.as_ref(),
+                    stdio,
+                    limits.clone(),
+                    tree.entry(),
+                    Some((files, user)),
+                    self.fault,
+                );
+                AloneServers::spawn(server, &request.map_err(at(Stage::Spawn))?)
+            });
+            spawned.inspect_err(|error| {
+                if is_lost(error) || has_timed_out(error) {
+                    self.give_up_servers(&servers);
+                    // What the child has started has its mark, which the next attempt's child gets too.
+                    tree.end_marked();
+                }
+            })
         };
-        let servers = self.alone_servers()?;
-        let mut spawned = spawn(&servers);
-        let has_ended = |error: &LaunchError| {
-            error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
-        };
-        if spawned.as_ref().is_err_and(has_ended) {
-            tracing::warn!("the server of the children was killed and is restarted");
-            self.give_up_servers(&servers);
-            // What the killed server had started is killed first.
-            drop(servers);
-            spawned = spawn(&*self.alone_servers()?);
+        let mut spawned = attempt();
+        if let Err(error) = &spawned
+            && is_lost(error)
+        {
+            tracing::warn!(%error, "the servers of the children are replaced");
+            spawned = attempt();
         }
         let (spawned, server) = spawned?;
         Ok(Child::new(spawned, None).with_tree(tree.started(Some(server))))
     }
+}
+
+/// Whether the servers were killed, or do not reply, so that others may start the child.
+fn is_lost(error: &LaunchError) -> bool {
+    let was_killed = error.source.kind() == io::ErrorKind::BrokenPipe;
+    error.stage == Stage::Request && (was_killed || FirstIsSilent::is(&error.source))
+}
+
+/// Whether the child has not executed in time. It may have run, and is not started again.
+fn has_timed_out(error: &LaunchError) -> bool {
+    error.stage == Stage::Request && error.source.kind() == io::ErrorKind::TimedOut
 }
