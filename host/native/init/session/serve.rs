@@ -6,7 +6,7 @@
 //! refuses that flag to a pid 1, which is why the server is another process, outside of the
 //! pid namespace. From inside it has no pid, so that no child can signal it.
 
-use super::descriptor::Descriptor;
+use super::descriptor::{Descriptor, memory};
 use super::domain;
 use super::fork;
 use super::schedule::Schedule;
@@ -20,12 +20,14 @@ const EINTR: i32 = 4;
 
 /// Serves until the control socket ends.
 pub(super) fn serve(server: &mut Server<'_>) -> ! {
-    let mut datagram = [0u8; MAX_DATAGRAM];
+    let Ok(datagram) = room() else {
+        domain::end(server, 1)
+    };
     let schedule = Schedule::new();
     loop {
         schedule.idle();
         let mut descriptors = [const { None }; MAX_DESCRIPTORS];
-        let count = match socket::receive(server.control, &mut datagram, &mut descriptors) {
+        let count = match socket::receive(server.control, datagram, &mut descriptors) {
             Ok(0) => domain::end(server, 0),
             Ok(count) => count,
             Err(EINTR) => continue,
@@ -47,6 +49,14 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
             None => domain::end(server, 1),
         }
     }
+}
+
+/// Returns memory for one datagram, of which only the pages that are written to are made. An array on the stack would
+/// be zeroed, all of it in each server.
+fn room() -> Result<&'static mut [u8], i32> {
+    let room = core::ptr::with_exposed_provenance_mut(memory(MAX_DATAGRAM)?);
+    // SAFETY: `memory` has mapped as many bytes, zeroed and for good, and nothing else refers to them.
+    Ok(unsafe { core::slice::from_raw_parts_mut(room, MAX_DATAGRAM) })
 }
 
 /// Reports whether children have left anything, on the socket that came along.

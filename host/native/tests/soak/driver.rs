@@ -106,7 +106,7 @@ impl<'f> Driver<'f> {
             )) => {
                 self.tally.over_quota += 1;
             }
-            // The watchdog or the session was killed, and so was its replacement.
+            // The watchdog, the server or the session was killed, and so was its replacement.
             Err(SpawnError::Launch(error))
                 if [Stage::Announce, Stage::Request].contains(&error.stage) =>
             {

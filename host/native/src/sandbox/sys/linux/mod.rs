@@ -8,6 +8,7 @@ mod descriptors;
 mod fd;
 mod heap;
 mod launcher;
+mod marked;
 mod own_children;
 mod owners;
 mod policy;

@@ -10,7 +10,6 @@ mod by_server;
 mod children;
 mod exit_info;
 pub(crate) mod init;
-mod marked;
 mod marks;
 mod peek;
 mod privileges;

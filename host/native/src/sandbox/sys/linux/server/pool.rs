@@ -28,7 +28,9 @@ use super::orphans::Orphans;
 use super::process::{Server, send};
 use super::reply::Reply;
 use super::silent::FirstIsSilent;
+use crate::launch::TreeMark;
 use crate::sandbox::sys::linux::deferred::Deferred;
+use crate::sandbox::sys::linux::marked;
 use crate::sandbox::sys::linux::own_children::{reap, runs, try_reap};
 use crate::status::Signal;
 
@@ -74,7 +76,7 @@ pub(crate) struct Servers {
 
 #[derive(Debug)]
 struct State {
-    free: Vec<Arc<Server>>,
+    free: Vec<Free>,
     /// Servers that were started and are not reaped yet. The kernel counts as many tasks.
     count: u64,
     /// Servers that were ended and are not reaped yet, the next to be looked at first.
@@ -83,6 +85,26 @@ struct State {
     is_closed: bool,
     /// How long the first server may take to start another one.
     start_time: Duration,
+}
+
+/// A server that no request and no tree has.
+#[derive(Debug)]
+struct Free {
+    server: Arc<Server>,
+    /// That of its last tree, if the server had to kill that. If it is killed before it has served the signal, nothing
+    /// else names what is left.
+    mark: Option<TreeMark>,
+}
+
+impl Free {
+    /// Kills the last tree, if the server may have been killed before it could do so.
+    fn kill_left(&self) {
+        if let Some(mark) = self.mark.filter(|_| !self.server.runs())
+            && let Err(error) = marked::kill(mark)
+        {
+            tracing::warn!(%error, "a tree whose server was killed cannot be searched for");
+        }
+    }
 }
 
 impl State {
@@ -150,19 +172,21 @@ impl Servers {
                 state.free.pop()
             };
             match free {
-                Some(server) if !server.runs() => self.end(server),
+                Some(free) if !free.server.runs() => self.end(free),
                 free => break free,
             }
         };
         let server = match free {
-            Some(server) => server,
+            Some(free) => free.server,
             None => Arc::new(self.start()?),
         };
         Ok(Claimed {
             servers: Arc::clone(self),
             server,
             is_last: false,
+            mark: None,
             is_empty: AtomicBool::new(false),
+            is_signalled: AtomicBool::new(false),
         })
     }
 
@@ -193,7 +217,10 @@ impl Servers {
                 match is_set {
                     Ok(()) => Ok(server),
                     Err(errno) => {
-                        self.end(Arc::new(server));
+                        self.end(Free {
+                            server: Arc::new(server),
+                            mark: None,
+                        });
                         Err(errno.into())
                     }
                 }
@@ -240,15 +267,15 @@ impl Servers {
     /// As [`claim`](Self::claim).
     pub(crate) fn add_free(self: &Arc<Self>) -> io::Result<()> {
         let server = Arc::new(self.start()?);
-        self.state.lock().free.push(server);
+        self.state.lock().free.push(Free { server, mark: None });
         Ok(())
     }
 
-    fn give_back(self: &Arc<Self>, server: Arc<Server>) {
+    fn give_back(self: &Arc<Self>, free: Free) {
         {
             let mut state = self.state.lock();
             if !state.is_closed {
-                state.free.push(server);
+                state.free.push(free);
                 if state.free.len() > KEPT {
                     drop(state);
                     self.trim.request(self, Self::trim);
@@ -256,7 +283,7 @@ impl Servers {
                 return;
             }
         }
-        self.end(server);
+        self.end(free);
     }
 
     /// Ends the free servers that are not kept, and reaps those that have ended.
@@ -286,8 +313,8 @@ impl Servers {
             state.free.drain(..count).collect()
         };
         let is_any = !surplus.is_empty();
-        for server in surplus {
-            self.end(server);
+        for free in surplus {
+            self.end(free);
         }
         is_any
     }
@@ -303,14 +330,21 @@ impl Servers {
         // One that was ended may still start a child: it ends after that.
         let ended = std::mem::take(&mut state.ended);
         state.count -= (free.len() + ended.len()) as u64;
-        state.count == 0 && ended.is_empty()
+        let are_all = state.count == 0 && ended.is_empty();
+        drop(state);
+        // In a session all are killed with its pid 1.
+        if self.orphans.is_none() {
+            free.iter().for_each(Free::kill_left);
+        }
+        are_all
     }
 
     /// Ends a server, whose socket closes with the last reference to it, and reaps those that have
     /// ended.
-    fn end(self: &Arc<Self>, server: Arc<Server>) {
-        let pid = server.pid();
-        drop(server);
+    fn end(self: &Arc<Self>, free: Free) {
+        free.kill_left();
+        let pid = free.server.pid();
+        drop(free);
         let mut state = self.state.lock();
         if state.is_closed {
             state.count -= 1;
@@ -341,11 +375,22 @@ pub(crate) struct Claimed {
     server: Arc<Server>,
     /// Whether the server ends when this is dropped.
     is_last: bool,
-    /// Whether nothing of the tree is known to be left, or all of it has been killed.
+    /// That of the tree, if it has one.
+    mark: Option<TreeMark>,
+    /// Whether nothing of the tree is known to be left, or all of it is being killed.
     is_empty: AtomicBool,
+    /// Whether the server has to kill it.
+    is_signalled: AtomicBool,
 }
 
 impl Claimed {
+    /// Returns the server of a tree that has `mark`.
+    #[must_use]
+    pub(crate) fn of_tree(mut self, mark: Option<TreeMark>) -> Self {
+        self.mark = mark;
+        self
+    }
+
     /// Waits for the reply to the request, which was sent.
     pub(crate) fn reply(&self) -> io::Result<Reply> {
         self.server.reply(&self.servers.announcements)
@@ -361,6 +406,7 @@ impl Claimed {
     pub(crate) fn signal_tree(&self, signal: Signal) -> io::Result<()> {
         self.signal_domain(signal)?;
         if signal == Signal::Kill {
+            self.is_signalled.store(true, Ordering::Relaxed);
             self.mark_empty();
         }
         Ok(())
@@ -403,11 +449,16 @@ impl Drop for Claimed {
         // No tree is left behind in a server that another gets. One that cannot be told so ends, and kills its tree then.
         let is_empty = !self.servers.have_domains
             || self.is_empty.load(Ordering::Relaxed)
-            || server.signal_domain(Signal::Kill).is_ok();
-        if self.is_last || !is_empty {
-            self.servers.end(server);
+            || self.signal_tree(Signal::Kill).is_ok();
+        let free = Free {
+            server,
+            mark: self.mark.filter(|_| *self.is_signalled.get_mut()),
+        };
+        let has_ended = free.mark.is_some() && !free.server.runs();
+        if self.is_last || !is_empty || has_ended {
+            self.servers.end(free);
         } else {
-            self.servers.give_back(server);
+            self.servers.give_back(free);
         }
     }
 }
@@ -452,7 +503,9 @@ mod tests {
             servers: Arc::clone(servers),
             server: Arc::new(Server::new(control, pid, 0)),
             is_last: true,
+            mark: None,
             is_empty: AtomicBool::new(true),
+            is_signalled: AtomicBool::new(false),
         }
     }
 

@@ -211,3 +211,52 @@ fn the_child_of_a_killed_server_is_killed_and_reaped_before_another_server_start
         eventually("reaped processes", || getpgid(Some(pid)).is_err());
     }
 }
+
+/// The signal is a message, which a server that is killed leaves unread.
+#[test]
+fn a_tree_ends_though_its_server_is_killed_before_it_serves_the_signal() {
+    if !landlock::has_signal_scope() {
+        return;
+    }
+    let marker = format!("7002.{}", std::process::id());
+    let mut tree = plan();
+    tree.program = Arc::new(Program::open("/bin/sh").expect("it exists"));
+    let script =
+        format!("(setsid setsid sleep {marker} &) ; setsid sleep {marker} & exec sleep {marker}");
+    tree.argv = vec!["sh".into(), "-c".into(), script.into()];
+    for is_dropped_first in [true, false] {
+        // A cgroup of version 2 names the tree too.
+        let spawner = Spawner::new(default_user(), false, Fault::NONE).without_cgroups();
+        let launcher = NativeLauncher::over(spawner, Some(Tier::B));
+        wait(
+            &*launcher
+                .launch(Scope(0), &plan(), null())
+                .expect("it starts"),
+        );
+        let servers = launcher.spawner.alone_servers().expect("they run");
+        let server = servers.claim().expect("one is free").pid();
+        drop(servers);
+        let process = launcher.launch(Scope(0), &tree, null()).expect("it starts");
+        eventually("a tree", || with_argument(&marker).len() == 3);
+        kill_process(server, Signal::STOP).expect("it runs");
+        process
+            .signal_tree(crate::Signal::Kill)
+            .expect("it is sent");
+        assert_eq!(wait(&*process), Exit::Signal(9));
+        let kill = || {
+            let ended = pidfd(server);
+            kill_process(server, Signal::KILL).expect("it is stopped");
+            poll(&mut [PollFd::new(&ended, PollFlags::IN)], None).expect("it can be polled");
+        };
+        assert_eq!(with_argument(&marker).len(), 2);
+        if is_dropped_first {
+            drop(process);
+            kill();
+            drop(launcher);
+        } else {
+            kill();
+            drop(process);
+        }
+        eventually("the end of the tree", || with_argument(&marker).is_empty());
+    }
+}

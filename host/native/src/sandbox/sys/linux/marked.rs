@@ -25,7 +25,7 @@ const SEARCH: Duration = Duration::from_secs(10);
 /// # Errors
 ///
 /// `/proc` cannot be read.
-pub(super) fn signal(mark: &TreeMark, signal: Signal) -> io::Result<usize> {
+pub(crate) fn signal(mark: &TreeMark, signal: Signal) -> io::Result<usize> {
     let mut found = 0;
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
@@ -56,7 +56,7 @@ pub(super) fn signal(mark: &TreeMark, signal: Signal) -> io::Result<usize> {
 /// # Errors
 ///
 /// `/proc` cannot be read.
-pub(super) fn kill(mark: TreeMark) -> io::Result<()> {
+pub(crate) fn kill(mark: TreeMark) -> io::Result<()> {
     let mut passes = Passes::default();
     while signal(&mark, Signal::Kill)? == 0 {
         if passes.is_last(0) {
@@ -75,7 +75,7 @@ pub(super) fn kill(mark: TreeMark) -> io::Result<()> {
 /// # Errors
 ///
 /// `/proc` cannot be read, or there are always more.
-pub(super) fn kill_all(mark: &TreeMark) -> io::Result<()> {
+pub(crate) fn kill_all(mark: &TreeMark) -> io::Result<()> {
     repeat(|| signal(mark, Signal::Kill))
 }
 
