@@ -5,15 +5,10 @@
 //! each signal is preceded by a look whether the number is still that of a child. Rejected: a pidfd for each,
 //! which is one more descriptor for each guest.
 
-use std::time::{Duration, Instant};
-
 use rustix::io::{Errno, retry_on_intr};
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
-
-/// How long it takes until those are looked at again that have not ended yet.
-const PAUSE: Duration = Duration::from_millis(1);
 
 /// The state of a child.
 enum State {
@@ -74,20 +69,6 @@ pub(crate) fn reap_group(leader: Pid) {
     while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
 }
 
-/// Reaps the children in the process group of `leader` that end within `time`. Returns false if any is left.
-pub(crate) fn reap_group_within(leader: Pid, time: Duration) -> bool {
-    let start = Instant::now();
-    loop {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG;
-        match waitid(WaitId::Pgid(Some(leader)), options) {
-            Ok(Some(_)) | Err(Errno::INTR) => {}
-            Ok(None) if start.elapsed() >= time => return false,
-            Ok(None) => std::thread::sleep(PAUSE),
-            Err(_) => return true,
-        }
-    }
-}
-
 #[cfg(test)]
 #[expect(
     clippy::disallowed_types,
@@ -112,14 +93,5 @@ mod tests {
         kill(pid);
         reap_group(pid);
         assert!(!runs(pid) && try_reap(pid), "nothing is left of it");
-    }
-
-    #[test]
-    fn the_wait_for_a_group_that_runs_is_bounded() {
-        let pid = sleeper();
-        assert!(!reap_group_within(pid, Duration::from_millis(5)));
-        kill_alone(pid);
-        assert!(reap_group_within(pid, Duration::from_secs(60)));
-        assert!(!runs(pid));
     }
 }

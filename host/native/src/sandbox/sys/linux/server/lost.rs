@@ -9,12 +9,14 @@
 //! own, so that those of other servers are left alone. A child that was killed before it
 //! announced itself is reaped with the group of the servers.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::Pid;
 
 use super::pool::Claimed;
+use crate::sandbox::sys::linux::deadline::Deadline;
 use crate::sandbox::sys::linux::own_children;
+use crate::sandbox::sys::linux::reaper::in_background;
 
 /// How long the caller waits for the end of both, which takes well below a millisecond unless the kernel holds one of
 /// them, as on a file system that hangs: 1 s.
@@ -35,16 +37,12 @@ pub(crate) fn end_with_child(server: Claimed) {
     if lost.end_within(END_TIME) {
         return lost.server.end();
     }
-    let thread = std::thread::Builder::new().name("capspawn-end".into());
-    let ending = thread.spawn(move || {
+    in_background(move || {
         while !lost.end_once() {
-            std::thread::sleep(LATE_INTERVAL);
+            Deadline::after(LATE_INTERVAL).sleep();
         }
         lost.server.end();
     });
-    if let Err(error) = ending {
-        tracing::warn!(%error, "a child that was not reported is left to the end of the host");
-    }
 }
 
 struct Lost {
@@ -55,12 +53,12 @@ struct Lost {
 
 impl Lost {
     fn end_within(&mut self, time: Duration) -> bool {
-        let start = Instant::now();
+        let deadline = Deadline::after(time);
         while !self.end_once() {
-            if start.elapsed() >= time {
+            if deadline.has_passed() {
                 return false;
             }
-            std::thread::sleep(INTERVAL);
+            Deadline::after(INTERVAL).sleep();
         }
         true
     }

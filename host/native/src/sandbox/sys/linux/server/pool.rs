@@ -25,9 +25,8 @@ use rustix::process::{Pid, Signal as RawSignal, kill_process};
 use super::announcements::Announcements;
 use super::message::{Message, receive, socket_pair};
 use super::orphans::Orphans;
-use super::process::{Server, send};
+use super::process::{Server, send, timed_out};
 use super::reply::Reply;
-use super::silent::FirstIsSilent;
 use crate::launch::TreeMark;
 use crate::sandbox::sys::linux::deferred::Deferred;
 use crate::sandbox::sys::linux::marked;
@@ -163,7 +162,7 @@ impl Servers {
     ///
     /// # Errors
     ///
-    /// `EPIPE` if the first server has ended, [`FirstIsSilent`] if it does not reply; why it could not start another.
+    /// `EPIPE` if the first server has ended, [`io::ErrorKind::TimedOut`] if it does not reply; why it could not start another.
     pub(crate) fn claim(self: &Arc<Self>) -> io::Result<Claimed> {
         let free = loop {
             let free = {
@@ -204,8 +203,7 @@ impl Servers {
             number,
         };
         // If one is started after that, it finds its socket closed and ends.
-        let message = self.request_of_first(&request, &control, theirs);
-        let message = message.map_err(FirstIsSilent::instead_of_timeout)?;
+        let message = self.request_of_first(&request, &control, theirs)?;
         match (message.report, message.sender) {
             (Some(Report::Ready { .. }), Some(pid)) => {
                 // Before anything that can fail: from here on it is reaped.
@@ -243,9 +241,10 @@ impl Servers {
         reply: &OwnedFd,
         theirs: OwnedFd,
     ) -> io::Result<Message> {
-        send(&self.first, request, &[theirs.as_fd()], SendFlags::empty())?;
+        let sent = send(&self.first, request, &[theirs.as_fd()], SendFlags::empty());
+        sent.map_err(timed_out)?;
         drop(theirs);
-        receive(reply, RecvFlags::empty())
+        receive(reply, RecvFlags::empty()).map_err(timed_out)
     }
 
     /// Returns whether children have left anything in the session that a later child would find. True also where
@@ -392,8 +391,8 @@ impl Claimed {
     }
 
     /// Waits for the reply to the request, which was sent.
-    pub(crate) fn reply(&self) -> io::Result<Reply> {
-        self.server.reply(&self.servers.announcements)
+    pub(crate) fn reply(&self, reserved: OwnedFd) -> io::Result<Reply> {
+        self.server.reply(reserved, &self.servers.announcements)
     }
 
     /// Returns the children that have announced themselves with the server's number and that no reply has reported.

@@ -159,7 +159,8 @@ impl Session {
     /// # Errors
     ///
     /// The stage that failed. [`Stage::Request`] with a broken pipe means that the session
-    /// has ended: the caller may start a new session and retry.
+    /// has ended: the caller may start a new session and retry. With [`Stage::Reply`] the program
+    /// may have run.
     pub(super) fn spawn(
         &self,
         plan: &Plan,
@@ -168,6 +169,7 @@ impl Session {
     ) -> Result<(Spawned, Option<Claimed>), LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.unreaped.lock().retain(|child| !is_reaped(child));
+        // If the first server does not reply, the children of the others run on.
         let server = self.servers.claim().map_err(not_requested)?;
         let affinity = server.follow_caller();
         let limits = self.limits(plan, tree);
@@ -181,8 +183,9 @@ impl Session {
             self.fault,
         );
         let request = request.map_err(at(Stage::Spawn))?;
-        server.request(&request).map_err(not_requested)?;
-        match server.reply().map_err(at(Stage::Request))? {
+        let reserved = server.request(&request).map_err(not_requested)?;
+        drop(request);
+        match server.reply(reserved).map_err(at(Stage::Reply))? {
             Reply::Started(spawned) => {
                 let keeper = self.servers.have_domains().then_some(server);
                 Ok((spawned, keeper))
@@ -190,16 +193,12 @@ impl Session {
             // Without its pid 1 a namespace admits no new process.
             Reply::Refused { step: None, .. } if !self.has_pid_1() => Err(session_ended()),
             Reply::Refused { step, errno } => Err(Reply::refusal(step, errno)),
-            Reply::Missing { timed_out } => {
+            Reply::Missing(missing) => {
                 // What the server is doing is unknown. (It is not short of descriptors for those of a request: it
                 // holds none from one request to the next.)
                 server.end();
                 self.kill();
-                Err(if timed_out {
-                    session_timed_out()
-                } else {
-                    session_ended()
-                })
+                Err(missing.error())
             }
         }
     }
@@ -313,6 +312,7 @@ fn not_requested(error: io::Error) -> LaunchError {
     match error.raw_os_error() {
         Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => session_ended(),
         _ if error.kind() == io::ErrorKind::BrokenPipe => session_ended(),
+        _ if error.kind() == io::ErrorKind::TimedOut => session_timed_out(),
         _ => LaunchError::new(Stage::Request, error),
     }
 }

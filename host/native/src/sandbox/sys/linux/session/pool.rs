@@ -15,7 +15,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::child::SessionChild;
 use super::idle::IdleSessions;
@@ -25,7 +25,7 @@ use super::slots::{MAX_SESSIONS, Slots};
 use super::spares::Spares;
 use super::watch::Watch;
 use crate::launch::{ChildStdio, LaunchError, Plan, Scope, Stage};
-use crate::sandbox::sys::linux::server::FirstIsSilent;
+use crate::sandbox::sys::linux::deadline::Deadline;
 use crate::sandbox::sys::linux::spawner::Spawner;
 
 /// How often a session is started for one launch: again only if the host replaces files of the
@@ -69,8 +69,8 @@ impl SessionPool {
     ///
     /// # Errors
     ///
-    /// The stage that failed; [`Stage::Namespaces`] with `EAGAIN` where all sessions of
-    /// the guest are in use.
+    /// The stage that failed; [`Stage::Namespaces`] with `Shortage::Sessions` where all sessions
+    /// of the guest are in use.
     pub(crate) fn launch(
         &self,
         spawner: &Arc<Spawner>,
@@ -80,8 +80,9 @@ impl SessionPool {
     ) -> Result<SessionChild, LaunchError> {
         let profile = Profile::of(plan);
         match self.try_launch(spawner, scope, &profile, plan, stdio) {
-            // Its server or its pid 1 was killed or does not reply, and nothing runs: retried once, in a new session.
-            Err(error) if has_ended(&error) || FirstIsSilent::is(&error.source) => {
+            // Its server or its pid 1 was killed or does not reply: retried once, in a new session. Not where the request
+            // was received: the program may have run.
+            Err(error) if error.stage == Stage::Request && is_lost(&error) => {
                 tracing::warn!(%error, "a session has ended or did not start: restarting it");
                 self.try_launch(spawner, scope, &profile, plan, stdio)
             }
@@ -104,7 +105,7 @@ impl SessionPool {
         session.launch(plan, stdio, tree).inspect_err(|error| {
             // Removed here, because for a moment the liveness check would still pass: the socket ends before its
             // process has ended, and a session killed after a timeout takes a while to die.
-            if has_ended(error) || has_timed_out(error) || FirstIsSilent::is(&error.source) {
+            if is_lost(error) {
                 self.slots.remove(scope, &session);
             }
         })
@@ -177,16 +178,11 @@ impl SessionPool {
             .map(Arc::downgrade)
             .collect();
         drop(unused);
-        let start = Instant::now();
-        while leases.iter().any(|lease| lease.strong_count() > 0) && start.elapsed() < END_TIME {
-            std::thread::sleep(END_PAUSE);
+        let deadline = Deadline::after(END_TIME);
+        while leases.iter().any(|lease| lease.strong_count() > 0) && !deadline.has_passed() {
+            Deadline::after(END_PAUSE).sleep();
         }
         is_any
-    }
-
-    /// Whether the guest has as many sessions as it may have, so that a shortage of them is its own.
-    pub(crate) fn is_full(&self, scope: Scope) -> bool {
-        self.slots.sessions(scope).len() >= MAX_SESSIONS
     }
 
     /// Returns the session of `profile`, if it is usable; an unusable one is removed.
@@ -240,7 +236,7 @@ impl SessionPool {
         self.watch.count(session)
     }
 
-    /// Returns the pool of a host that has no inotify instance left.
+    /// Returns the pool of a host without inotify.
     pub(super) fn without_events() -> Self {
         Self::with_watch(Watch::without_events())
     }
@@ -260,10 +256,9 @@ fn is_outdated(error: &LaunchError) -> bool {
     error.stage == Stage::Root && error.source.kind() == io::ErrorKind::StaleNetworkFileHandle
 }
 
-fn has_timed_out(error: &LaunchError) -> bool {
-    error.stage == Stage::Request && error.source.kind() == io::ErrorKind::TimedOut
-}
-
-fn has_ended(error: &LaunchError) -> bool {
-    error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
+/// Whether the session has ended, or does not reply.
+fn is_lost(error: &LaunchError) -> bool {
+    let is_of_request = matches!(error.stage, Stage::Request | Stage::Reply);
+    let kinds = [io::ErrorKind::BrokenPipe, io::ErrorKind::TimedOut];
+    is_of_request && kinds.contains(&error.source.kind())
 }

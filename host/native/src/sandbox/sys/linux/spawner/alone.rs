@@ -17,21 +17,20 @@ use rustix::process::Pid;
 use rustix::process::{Signal, kill_process_group, pidfd_send_signal};
 
 use crate::launch::{LaunchError, Stage};
-use crate::sandbox::sys::linux::own_children::{reap_group, reap_group_within, runs};
+use crate::sandbox::sys::linux::own_children::runs;
+use crate::sandbox::sys::linux::reaper::{reap_ending, reap_ending_group};
 use crate::sandbox::sys::linux::server::{
-    Announcements, Claimed, FirstIsSilent, Reply, Request, Servers, end_with_child, receive,
-    set_timeouts, socket_pair,
+    Announcements, Claimed, Missing, Reply, Request, Servers, end_with_child, receive,
+    set_timeouts, socket_pair, timed_out,
 };
 use crate::sandbox::sys::linux::spawned::Spawned;
-
-/// How long dropping the servers waits for their end, which comes at once unless somebody has stopped one: 1 s.
-const END_TIME: Duration = Duration::from_secs(1);
 
 /// The servers of one launcher.
 #[derive(Debug)]
 pub(crate) struct AloneServers {
     servers: Arc<Servers>,
-    first: Spawned,
+    /// None only while dropping.
+    first: Option<Spawned>,
 }
 
 impl AloneServers {
@@ -40,8 +39,8 @@ impl AloneServers {
     ///
     /// # Errors
     ///
-    /// The step that failed; [`Stage::Request`] with [`FirstIsSilent`] where it does not report in time, and with a broken
-    /// pipe where it was killed. No process is left.
+    /// The step that failed; [`Stage::Request`] with [`io::ErrorKind::TimedOut`] where it does not report in time, and with a
+    /// broken pipe where it was killed. No process is left.
     pub(super) fn new(
         announcements: Arc<Announcements>,
         start_time: Duration,
@@ -64,19 +63,19 @@ impl AloneServers {
         drop(theirs);
         if let Err(error) = wait_until_ready(&control) {
             kill(&first);
-            first.wait();
+            reap_ending(first);
             return Err(error);
         }
         Ok(Self {
             servers: Arc::new(Servers::new(control, true, None, announcements, None)),
-            first,
+            first: Some(first),
         })
     }
 
     /// Returns the pid of the first server.
     #[cfg(test)]
     pub(crate) fn first(&self) -> Pid {
-        self.first.pid
+        self.first.as_ref().expect("only dropping takes it").pid
     }
 
     /// Returns the servers.
@@ -89,13 +88,13 @@ impl AloneServers {
     ///
     /// # Errors
     ///
-    /// [`Stage::Request`] with [`FirstIsSilent`] where the first server does not reply, and with a broken pipe where it was
-    /// killed: nothing runs, and other servers may start the child. Else why there is no server.
+    /// [`Stage::Request`] with [`io::ErrorKind::TimedOut`] where the first server does not reply, and with a broken pipe where
+    /// it was killed: nothing runs, and other servers may start the child. Else why there is no server.
     pub(crate) fn claim(&self) -> Result<Claimed, LaunchError> {
         self.servers.claim().map_err(|error| {
-            if FirstIsSilent::is(&error) {
+            if error.kind() == io::ErrorKind::TimedOut {
                 // Others that wait for its reply do so no longer.
-                kill(&self.first);
+                self.first.iter().for_each(kill);
             }
             LaunchError::new(Stage::Request, error)
         })
@@ -105,22 +104,23 @@ impl AloneServers {
     ///
     /// # Errors
     ///
-    /// The step that failed. [`Stage::Request`] where no reply came: the server and its child have been killed.
+    /// The step that failed. [`Stage::Reply`] where no reply came: the server and its child have been killed, whose
+    /// program may have run.
     pub(crate) fn spawn(
         server: Claimed,
         request: &Request<'_>,
     ) -> Result<(Spawned, Claimed), LaunchError> {
-        let at = |source| LaunchError::new(Stage::Request, source);
-        server.request(request).map_err(at)?;
-        match server.reply().map_err(at)? {
+        let at = |stage| move |source| LaunchError::new(stage, source);
+        let reserved = server.request(request).map_err(at(Stage::Request))?;
+        match server.reply(reserved).map_err(at(Stage::Reply))? {
             Reply::Started(spawned) => Ok((spawned, server)),
             Reply::Refused { step, errno } => Err(Reply::refusal(step, errno)),
-            Reply::Missing { timed_out } => {
-                end_with_child(server);
-                Err(at(match timed_out {
-                    true => io::ErrorKind::TimedOut.into(),
-                    false => io::ErrorKind::BrokenPipe.into(),
-                }))
+            Reply::Missing(missing) => {
+                match missing {
+                    Missing::Unread => server.end(),
+                    Missing::Ended | Missing::Late => end_with_child(server),
+                }
+                Err(missing.error())
             }
         }
     }
@@ -130,7 +130,7 @@ impl AloneServers {
 fn wait_until_ready(control: &OwnedFd) -> Result<(), LaunchError> {
     let at = |source| LaunchError::new(Stage::Request, source);
     let message = receive(control, RecvFlags::empty());
-    let message = message.map_err(|error| at(FirstIsSilent::instead_of_timeout(error)))?;
+    let message = message.map_err(|error| at(timed_out(error)))?;
     match message.report {
         Some(Report::Ready { .. }) => Ok(()),
         Some(Report::Failed { step, errno, .. }) => Err(LaunchError::new(
@@ -149,21 +149,17 @@ fn kill(first: &Spawned) {
 
 impl Drop for AloneServers {
     fn drop(&mut self) {
-        let first = self.first.pid;
-        // Those that somebody has stopped would not end with their sockets.
-        if runs(first) {
-            let _ = kill_process_group(first, Signal::CONT);
-        }
-        kill(&self.first);
-        // The servers end with their sockets, at once.
-        if self.servers.close() && reap_group_within(first, END_TIME) {
+        let Some(first) = self.first.take() else {
             return;
+        };
+        // Those that somebody has stopped would not end with their sockets.
+        if runs(first.pid) {
+            let _ = kill_process_group(first.pid, Signal::CONT);
         }
-        // Children that still run hold some.
-        let thread = std::thread::Builder::new().name("capspawn-end".into());
-        if let Err(error) = thread.spawn(move || reap_group(first)) {
-            tracing::debug!(%error, "ended servers are left to the end of the host");
-        }
+        kill(&first);
+        let has_no_tree = self.servers.close();
+        // The servers end with their sockets, at once; but children that still run hold some.
+        reap_ending_group(&first, !has_no_tree);
     }
 }
 
@@ -214,14 +210,13 @@ mod tests {
     fn a_first_server_that_does_not_report_is_killed_and_reaped() {
         let error = failure(true);
         assert_eq!(error.stage, Stage::Request);
-        assert!(FirstIsSilent::is(&error.source), "{error}");
-        assert!(crate::launch::is_shortage(&error.source));
+        assert_eq!(error.shortage(), Some(crate::shortage::Shortage::Time));
     }
 
     #[test]
     fn a_first_server_whose_socket_ends_is_killed_and_reaped() {
         let error = failure(false);
         assert_eq!(error.stage, Stage::Request);
-        assert_eq!(error.source.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(error.shortage(), Some(crate::shortage::Shortage::Killed));
     }
 }

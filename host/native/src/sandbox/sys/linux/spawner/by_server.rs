@@ -12,8 +12,9 @@ use super::tree::Tree;
 use super::{Spawner, rlimits};
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Stage};
 use crate::sandbox::sys::linux::policy::cache::Policy;
-use crate::sandbox::sys::linux::server::{AloneFiles, AloneUser, FirstIsSilent, Request};
+use crate::sandbox::sys::linux::server::{AloneFiles, AloneUser, Request};
 use crate::sandbox::sys::linux::tmp;
+use crate::status::Signal;
 
 impl Spawner {
     /// Starts what `plan` says under `policy`, as the user `uid` or as the one that all owners have in common. `tmp` is the
@@ -81,15 +82,19 @@ impl Spawner {
                 AloneServers::spawn(server, &request.map_err(at(Stage::Spawn))?)
             });
             spawned.inspect_err(|error| {
-                if is_lost(error) || has_timed_out(error) {
+                if is_lost(error) {
                     self.give_up_servers(&servers);
-                    // What the child has started has its mark, which the next attempt's child gets too.
-                    tree.end_marked();
+                }
+                if error.stage == Stage::Reply {
+                    // What the child has started has its mark.
+                    tree.signal_marked(Signal::Kill);
                 }
             })
         };
         let mut spawned = attempt();
+        // Not where the request was received: the program may have run.
         if let Err(error) = &spawned
+            && error.stage == Stage::Request
             && is_lost(error)
         {
             tracing::warn!(%error, "the servers of the children are replaced");
@@ -100,13 +105,9 @@ impl Spawner {
     }
 }
 
-/// Whether the servers were killed, or do not reply, so that others may start the child.
+/// Whether the servers were killed, or do not reply.
 fn is_lost(error: &LaunchError) -> bool {
-    let was_killed = error.source.kind() == io::ErrorKind::BrokenPipe;
-    error.stage == Stage::Request && (was_killed || FirstIsSilent::is(&error.source))
-}
-
-/// Whether the child has not executed in time. It may have run, and is not started again.
-fn has_timed_out(error: &LaunchError) -> bool {
-    error.stage == Stage::Request && error.source.kind() == io::ErrorKind::TimedOut
+    let is_of_request = matches!(error.stage, Stage::Request | Stage::Reply);
+    let kinds = [io::ErrorKind::BrokenPipe, io::ErrorKind::TimedOut];
+    is_of_request && kinds.contains(&error.source.kind())
 }

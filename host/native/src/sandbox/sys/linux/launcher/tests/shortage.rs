@@ -37,7 +37,7 @@ fn a_guest_gets_the_user_id_of_a_spare_when_all_are_in_use() {
     assert_eq!(run(&launcher, 3, &other).expect("it starts"), Exit::Code(0));
     let error = run(&launcher, 4, &other).expect_err("each id is a guest's");
     assert_eq!(error.stage, Stage::Identity);
-    assert_eq!(error.source.raw_os_error(), Some(libc::EAGAIN));
+    assert_eq!(error.shortage(), Some(Shortage::UserIds));
 }
 
 /// Not even two descriptors are left for the question whether a session can end.
