@@ -244,8 +244,14 @@ fn a_list_of_limits_holds_what_is_set() {
 #[test]
 fn requests_without_strings_come_back_and_others_are_refused() {
     for request in [
-        ServerRequest::StartServer { has_domain: true },
-        ServerRequest::StartServer { has_domain: false },
+        ServerRequest::StartServer {
+            has_domain: true,
+            number: 7,
+        },
+        ServerRequest::StartServer {
+            has_domain: false,
+            number: 0,
+        },
         ServerRequest::SignalDomain(9),
     ] {
         let mut bytes = Vec::new();
@@ -255,8 +261,8 @@ fn requests_without_strings_come_back_and_others_are_refused() {
         assert_eq!(ServerRequest::read(&bytes[..7]), None);
     }
     // The signal 0 and those beyond the last would be errors of kill(2).
-    for words in [[3, 0], [3, 65], [4, 1], [2, 2]] {
-        let bytes = words.map(u32::to_ne_bytes).concat();
+    for words in [&[3, 0][..], &[3, 65], &[4, 1], &[2, 2, 7], &[2, 1]] {
+        let bytes: Vec<u8> = words.iter().copied().flat_map(u32::to_ne_bytes).collect();
         assert_eq!(ServerRequest::read(&bytes), None, "{words:?}");
     }
 }

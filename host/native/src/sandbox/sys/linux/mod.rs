@@ -10,6 +10,8 @@ mod descriptors;
 mod fd;
 mod heap;
 mod launcher;
+mod marked;
+mod own_children;
 mod owners;
 mod policy;
 mod probe;

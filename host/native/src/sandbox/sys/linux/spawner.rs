@@ -11,7 +11,6 @@ mod by_server;
 mod children;
 mod exit_info;
 pub(crate) mod init;
-mod marked;
 mod marks;
 mod peek;
 pub(crate) mod privileges;

@@ -119,6 +119,7 @@ impl Process for SessionChild {
 
 impl Drop for SessionChild {
     fn drop(&mut self) {
+        self.session.note_use();
         if self.reaped.load(Ordering::Relaxed) {
             return;
         }

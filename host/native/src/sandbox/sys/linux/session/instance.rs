@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use capspawn_raw::limit::LimitList;
 use capspawn_raw::step::Fault;
@@ -51,6 +52,8 @@ pub(crate) struct Session {
     pub(super) running: Mutex<Vec<Weak<Child>>>,
     /// Why the host has ended it.
     pub(super) ended_by: OnceLock<Change>,
+    /// When it was last looked up for a child, or a child was given up.
+    pub(super) used: Mutex<Instant>,
     /// The fault that a test arranged in children.
     pub(super) fault: Fault,
     /// Only the server needs it; tests look for copies.
@@ -166,14 +169,8 @@ impl Session {
     ) -> Result<(Spawned, Option<Claimed>), LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.unreaped.lock().retain(|child| !is_reaped(child));
-        let processes = self.processes.as_ref().ok_or_else(session_ended)?;
-        let server = self.servers.claim().map_err(not_requested);
-        let server = server.inspect_err(|error| {
-            // The first server is stopped, or hangs.
-            if error.source.kind() == io::ErrorKind::TimedOut {
-                self.kill();
-            }
-        })?;
+        // If the first server does not reply, the children of the others run on.
+        let server = self.servers.claim().map_err(not_requested)?;
         let affinity = server.follow_caller();
         let limits = self.limits(plan, tree);
         let request = Request::new(
@@ -188,8 +185,7 @@ impl Session {
         let request = request.map_err(at(Stage::Spawn))?;
         let reserved = server.request(&request).map_err(not_requested)?;
         drop(request);
-        let reply = server.reply(reserved, &processes.announcements);
-        match reply.map_err(at(Stage::Reply))? {
+        match server.reply(reserved).map_err(at(Stage::Reply))? {
             Reply::Started(spawned) => {
                 let keeper = self.servers.have_domains().then_some(server);
                 Ok((spawned, keeper))
@@ -224,9 +220,26 @@ impl Session {
         limits
     }
 
+    /// Notes that a child is about to start, or that one has ended.
+    pub(super) fn note_use(&self) {
+        *self.used.lock() = Instant::now();
+    }
+
+    /// Returns for how long it has had no child, if it has none.
+    pub(super) fn idle_time(&self) -> Duration {
+        self.used.lock().elapsed()
+    }
+
     /// Returns whether children have left anything that a later child would find. True also where that cannot be found out.
-    pub(super) fn has_state(&self) -> bool {
-        self.servers.have_left_state()
+    /// The reply comes by `sockets`.
+    pub(super) fn has_state(&self, sockets: (OwnedFd, OwnedFd)) -> bool {
+        self.servers.have_left_state(sockets)
+    }
+
+    /// Ends the servers that no child has, and returns whether there were any. The next child waits for a new one, which
+    /// is a fork.
+    pub(super) fn end_free_servers(&self) -> bool {
+        self.servers.end_free(0)
     }
 
     /// Remembers a child, if its session may be ended because of a change on the host.

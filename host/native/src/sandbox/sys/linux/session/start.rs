@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use capspawn_raw::step::{Fault, Step};
 use capspawn_raw::wire::Report;
@@ -114,7 +115,6 @@ impl Session {
             control: servers_end.as_fd(),
             lifeline: pid_1s_end.as_fd(),
             announcements: announcements.childrens_end(),
-            number,
             ruleset: ruleset.as_ref(),
             mounts: user.mounts.descriptors().collect(),
         };
@@ -124,7 +124,7 @@ impl Session {
         let processes = Processes {
             // Until it is reaped its pid is not another's.
             server: server.pid,
-            announcements,
+            announcements: Arc::clone(&announcements),
             number,
             lease: user.lease,
         };
@@ -150,6 +150,8 @@ impl Session {
                 control,
                 landlock::has_signal_scope(),
                 Some(Orphans::of(pid_1)),
+                announcements,
+                Some(number),
             )),
             lifeline,
             processes: Some(processes),
@@ -157,6 +159,7 @@ impl Session {
             places,
             running: Mutex::default(),
             ended_by: OnceLock::new(),
+            used: Mutex::new(Instant::now()),
             fault: faults.child,
             #[cfg(test)]
             pass,

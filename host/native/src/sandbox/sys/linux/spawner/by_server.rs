@@ -66,42 +66,48 @@ impl Spawner {
             // The change of the user locks them.
             lock_securebits: changed.is_none() && self.lock_securebits,
         };
-        let spawn = |servers: &AloneServers| {
-            let server = servers.claim().map_err(at(Stage::Request))?;
-            let affinity = server.follow_caller();
-            let request = Request::new(
-                plan,
-                affinity.as_ref(),
-                stdio,
-                limits.clone(),
-                tree.entry(),
-                Some((files, user)),
-                self.fault,
-            );
-            let spawned = servers.spawn(server, &request.map_err(at(Stage::Spawn))?);
-            if spawned
-                .as_ref()
-                .is_err_and(|error| error.stage == Stage::Reply)
-            {
-                // There may be a tree, of a server that was killed before it could reply.
-                tree.signal_marked(Signal::Kill);
-            }
-            spawned
+        let attempt = || -> Result<_, LaunchError> {
+            let servers = self.alone_servers()?;
+            let spawned = servers.claim().and_then(|server| {
+                let affinity = server.follow_caller();
+                let request = Request::new(
+                    plan,
+                    affinity.as_ref(),
+                    stdio,
+                    limits.clone(),
+                    tree.entry(),
+                    Some((files, user)),
+                    self.fault,
+                );
+                AloneServers::spawn(server, &request.map_err(at(Stage::Spawn))?)
+            });
+            spawned.inspect_err(|error| {
+                if is_lost(error) {
+                    self.give_up_servers(&servers);
+                }
+                if error.stage == Stage::Reply {
+                    // What the child has started has its mark.
+                    tree.signal_marked(Signal::Kill);
+                }
+            })
         };
-        let servers = self.alone_servers()?;
-        let mut spawned = spawn(&servers);
+        let mut spawned = attempt();
         // Not where the request was received: the program may have run.
-        let has_ended = |error: &LaunchError| {
-            error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
-        };
-        if spawned.as_ref().is_err_and(has_ended) {
-            tracing::warn!("the server of the children was killed and is restarted");
-            self.give_up_servers(&servers);
-            // What the killed server had started is killed first.
-            drop(servers);
-            spawned = spawn(&*self.alone_servers()?);
+        if let Err(error) = &spawned
+            && error.stage == Stage::Request
+            && is_lost(error)
+        {
+            tracing::warn!(%error, "the servers of the children are replaced");
+            spawned = attempt();
         }
         let (spawned, server) = spawned?;
         Ok(Child::new(spawned, None).with_tree(tree.started(Some(server))))
     }
+}
+
+/// Whether the servers were killed, or do not reply.
+fn is_lost(error: &LaunchError) -> bool {
+    let is_of_request = matches!(error.stage, Stage::Request | Stage::Reply);
+    let kinds = [io::ErrorKind::BrokenPipe, io::ErrorKind::TimedOut];
+    is_of_request && kinds.contains(&error.source.kind())
 }
