@@ -7,11 +7,19 @@
 //! The feature `host`, which is on by default, runs components. Without it the crate depends on `capspawn-native`
 //! alone and builds no wasmtime.
 
+#[cfg(feature = "host")]
+mod host;
 mod pattern;
+#[cfg(feature = "host")]
+mod report;
 mod script;
 mod scripted;
 
 pub use capspawn_native::clock::{Clock, VirtualClock};
+#[cfg(feature = "host")]
+pub use host::{Parts, TestHost, TestState};
 pub use pattern::{ArgPattern, any, rest};
+#[cfg(feature = "host")]
+pub use report::{ChildReport, Denied, FailedLaunch, Outcome, QuotaRefusal, Report};
 pub use script::{Failure, Script};
 pub use scripted::{Call, Fault, ScriptedLauncher};
