@@ -31,6 +31,7 @@ mod limits;
 mod owners;
 mod pipelines;
 mod redirect;
+mod scripted;
 mod scripted_approver;
 mod shutdown;
 mod signals;
