@@ -155,8 +155,14 @@ impl Child {
         timeout: Option<Duration>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let mut waiter = self.waiter();
-        let sleep = timeout.map(|timeout| self.registry.core().sleep(timeout));
+        // The smallest timer takes a millisecond.
+        let is_due = timeout.is_some_and(|timeout| timeout.is_zero()) || waiter.has_ended();
+        let timer = timeout.filter(|_| !is_due);
+        let sleep = timer.map(|timeout| self.registry.core().sleep(timeout));
         async move {
+            if is_due {
+                return;
+            }
             let Some(sleep) = sleep else {
                 waiter.ended().await;
                 return;
@@ -398,6 +404,10 @@ impl Waiter {
     /// Waits until the child has ended, its tree is gone and its output complete.
     pub async fn completed(&mut self) -> ExitStatus {
         self.until(|phase| phase.is_complete()).await
+    }
+
+    fn has_ended(&self) -> bool {
+        self.phase.borrow().ended().is_some()
     }
 
     /// Returns what [`Child::end_signal`] returns.

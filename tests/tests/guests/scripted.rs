@@ -22,7 +22,7 @@ const GRANT: &str = r#"
     [[component.format-changes.command]]
     name = "neat"
     program = "/opt/no-such-folder/bin/neat"
-    args = ["--write", { regex = "[a-z/]+\\.rs" }]
+    args = ["--write", { re = "[a-z/]+\\.rs" }]
     env = { set = { NEAT_STYLE = "2024" } }
 "#;
 

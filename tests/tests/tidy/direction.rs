@@ -32,7 +32,7 @@ const LAYERS: [(&str, &[&[&str]]); 1] = [(
         &["sandbox"],
         &["launch"],
         &["confinement"],
-        &["clock", "escape", "limits", "status", "streams"],
+        &["clock", "escape", "limits", "shortage", "status", "streams"],
     ],
 )];
 

@@ -6,7 +6,7 @@ use std::{fmt, io};
 
 use super::core::{Core, Settings};
 use super::events::OnEvent;
-use super::{Registry, sampler, thread};
+use super::{Registry, adopted, sampler, thread};
 use crate::approval::{Approver, Hooks, Question};
 use crate::clock::Clock;
 use crate::event::Event;
@@ -199,6 +199,7 @@ impl RegistryBuilder {
         })?;
         let core = thread.core();
         core.handle().spawn(sampler::sample(Arc::clone(core)));
+        core.handle().spawn(adopted::reap(Arc::clone(core)));
         Ok(Registry::new(thread))
     }
 }

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::events::{Events, OnEvent};
 use super::heap::HeapReturn;
 use super::table::{Caps, Entry, GuestKey, Table};
+use super::workers::Workers;
 use crate::approval::Hooks;
 use crate::child::account::{Need, Totals};
 use crate::child::ending::Phase;
@@ -62,6 +63,7 @@ pub(super) struct Settings {
 pub(crate) struct Core {
     handle: Handle,
     launcher: Arc<dyn Launcher>,
+    workers: Workers,
     clock: Clock,
     hooks: Hooks,
     events: Events,
@@ -100,6 +102,7 @@ impl Core {
         Self {
             handle: settings.handle,
             launcher: settings.launcher,
+            workers: Workers::default(),
             hooks: settings.hooks,
             events: Events::new(settings.on_event, settings.clock.clone()),
             clock: settings.clock,
@@ -122,6 +125,20 @@ impl Core {
 
     pub(crate) fn launcher(&self) -> &dyn Launcher {
         &*self.launcher
+    }
+
+    /// Does `work`, which may block, off the caller's thread.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Shortage`] if no thread can be started.
+    pub(crate) async fn off_thread<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, SpawnError> {
+        // No clock sees what these threads do.
+        let _hold = self.clock.hold();
+        self.workers.run(work).await
     }
 
     /// Where all deadlines come from.

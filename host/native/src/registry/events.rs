@@ -196,7 +196,11 @@ fn log(event: &Event) {
         } => {
             record!(warn, event, "denied", by, item, reason = %quoted(reason));
         }
-        EventKind::Quota { quota, .. } => record!(warn, event, "quota", quota),
+        EventKind::Quota {
+            quota, shortage, ..
+        } => {
+            record!(warn, event, "quota", quota, shortage);
+        }
         EventKind::Failed { reason } => record!(warn, event, "failed", reason = %quoted(reason)),
         EventKind::Suppressed { of, count } => record!(warn, event, "suppressed", of, count),
         EventKind::Lost { count } => record!(warn, event, "lost", count),

@@ -76,5 +76,6 @@ fn run(handle: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver
             core.close();
             tokio::time::sleep(REAP_CHECK).await;
         }
+        core.launcher().reap_adopted();
     });
 }

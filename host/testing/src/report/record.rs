@@ -294,6 +294,10 @@ impl Launcher for Recorder {
         Ok(process)
     }
 
+    fn reap_adopted(&self) -> bool {
+        self.launcher.reap_adopted()
+    }
+
     fn open(&self, scope: Scope, owner: Owner<'_>) {
         self.launcher.open(scope, owner);
     }
