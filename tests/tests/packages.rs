@@ -10,10 +10,11 @@ use std::process::Command;
 use test_kit::scratch;
 
 /// The crates for others, in an order in which each follows those that it needs.
-const CRATES: [&str; 4] = [
+const CRATES: [&str; 5] = [
     "capspawn-raw",
     "capspawn-native",
     "capspawn",
+    "capspawn-testing",
     "capspawn-cli",
 ];
 
@@ -77,7 +78,16 @@ fn each_crate_builds_from_its_own_archive() {
     fs::write(folder.path().join("Cargo.toml"), manifest + &profiles()).expect("it is writable");
     fs::copy(root().join("Cargo.lock"), folder.path().join("Cargo.lock")).expect("it is text");
 
-    let mut build = cargo(folder.path(), &["build", "--package", "capspawn-cli"]);
+    let mut build = cargo(
+        folder.path(),
+        &[
+            "build",
+            "--package",
+            "capspawn-cli",
+            "--package",
+            "capspawn-testing",
+        ],
+    );
     // The library alone: the command's program belongs to other tests.
     succeed(build.arg("--lib").env("CARGO_TARGET_DIR", target()));
 }

@@ -11,6 +11,7 @@ use super::file::diagnostics::{Diagnostics, GrantError, line_and_column};
 use super::file::document::{Document, parse_sha256};
 use super::file::tree::Node;
 use super::rule::compile::compile;
+use super::rule::executable::MissingProgram;
 use crate::launch::Identity;
 
 /// The file name in diagnostics of a grant that does not come from a file.
@@ -97,7 +98,7 @@ impl Grants {
         {
             Self::from_json(&text, path, &base, identity)
         } else {
-            Self::from_toml(&text, path, &base, identity)
+            Self::from_toml(&text, path, &base, identity, MissingProgram::Refuse)
         }
     }
 
@@ -108,7 +109,40 @@ impl Grants {
     ///
     /// Every mistake in the text.
     pub fn from_toml_str(text: &str, base: &Path) -> Result<Self, GrantError> {
-        Self::from_toml(text, Path::new(NO_FILE), base, Identity::default())
+        let missing = MissingProgram::Refuse;
+        Self::from_toml(text, Path::new(NO_FILE), base, Identity::default(), missing)
+    }
+
+    /// Loads TOML as [`Grants::from_toml_str`] does, on a machine that may lack the programs: an empty file, which no system
+    /// executes, stands in for each that is missing. Its hash (`sha256`) is not compared. Directories must exist. Children
+    /// run as the host's own user.
+    ///
+    /// For launchers that execute nothing, in tests of a plugin.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the text but a missing program.
+    ///
+    /// ```
+    /// use capspawn_native::{Command, Grants};
+    ///
+    /// let text = r#"
+    ///     version = 1
+    ///     [[component.report.command]]
+    ///     name = "compile"
+    ///     program = "/opt/compiler-of-nobody/bin/compile"
+    ///     args = ["--check"]
+    /// "#;
+    /// Grants::from_toml_str(text, "/".as_ref()).expect_err("the program is missing");
+    /// let grants = Grants::from_toml_str_without_programs(text, "/".as_ref())?;
+    /// let grant = grants.component("report");
+    /// assert!(grant.decide(&Command::new("compile").arg("--check")).is_ok());
+    /// assert!(grant.decide(&Command::new("compile").arg("--install")).is_err());
+    /// # Ok::<(), capspawn_native::GrantError>(())
+    /// ```
+    pub fn from_toml_str_without_programs(text: &str, base: &Path) -> Result<Self, GrantError> {
+        let missing = MissingProgram::StandIn;
+        Self::from_toml(text, Path::new(NO_FILE), base, Identity::host(), missing)
     }
 
     /// Loads JSON. Paths in it are relative to `base`. Children run as the default
@@ -137,6 +171,7 @@ impl Grants {
             Diagnostics::new(file, None),
             base,
             Identity::default(),
+            MissingProgram::Refuse,
         )
     }
 
@@ -199,6 +234,7 @@ impl Grants {
         file: &Path,
         base: &Path,
         identity: Identity,
+        missing: MissingProgram,
     ) -> Result<Self, GrantError> {
         let mut out = Diagnostics::new(file, Some(text));
         let node = Node::from_toml(text, |at, message| out.push(at, message));
@@ -207,7 +243,7 @@ impl Grants {
             out.finish(())?;
             out = Diagnostics::new(file, Some(text));
         }
-        Self::from_node(&node, out, base, identity)
+        Self::from_node(&node, out, base, identity, missing)
     }
 
     fn from_json(
@@ -223,7 +259,8 @@ impl Grants {
                 error.to_string(),
             )
         })?;
-        Self::from_node(&node, Diagnostics::new(file, Some(text)), base, identity)
+        let out = Diagnostics::new(file, Some(text));
+        Self::from_node(&node, out, base, identity, MissingProgram::Refuse)
     }
 
     fn from_node(
@@ -231,9 +268,10 @@ impl Grants {
         mut out: Diagnostics<'_>,
         base: &Path,
         identity: Identity,
+        missing: MissingProgram,
     ) -> Result<Self, GrantError> {
         let document = Document::read(node, &mut out);
-        let sections = compile(&document, base, identity, &mut out);
+        let sections = compile(&document, base, identity, missing, &mut out);
         let grants = sections.into_iter().map(Grant::new).map(Arc::new).collect();
         out.finish(Self {
             grants,

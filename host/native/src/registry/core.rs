@@ -136,6 +136,8 @@ impl Core {
         &self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, SpawnError> {
+        // No clock sees what these threads do.
+        let _hold = self.clock.hold();
         self.workers.run(work).await
     }
 
@@ -349,20 +351,20 @@ impl Core {
         }
     }
 
-    /// Blocks the thread until [`Record`]'s phase is `done` or `timeout` has passed, and returns it.
+    /// Blocks the thread until the phase of `record` is as demanded, or `timeout` has passed, and returns it.
     pub(crate) fn block_until(
         &self,
         record: &Record,
         timeout: Option<Duration>,
-        done: fn(Phase) -> bool,
+        is_done: fn(Phase) -> bool,
     ) -> Phase {
         let Some(clock) = self.clock.as_virtual() else {
-            return record.block_until(timeout, done);
+            return record.block_until(timeout, is_done);
         };
         let mut phase = record.subscribe();
         let sleep = timeout.map(|timeout| self.sleep(timeout));
         let done = async move {
-            let done = phase.wait_for(|phase| done(*phase));
+            let done = phase.wait_for(|phase| is_done(*phase));
             match sleep {
                 None => drop(done.await),
                 Some(sleep) => tokio::select! {
@@ -372,8 +374,10 @@ impl Core {
                 },
             }
         };
-        let _ = clock.block_on(&self.handle, done);
-        record.phase()
+        match clock.block_on(&self.handle, done) {
+            Some(()) => record.phase(),
+            None => record.block_until(timeout, is_done),
+        }
     }
 
     /// Blocks the thread until [`Core::is_idle`] or `timeout` has passed, and returns
@@ -382,7 +386,9 @@ impl Core {
         if let Some(clock) = self.clock.as_virtual() {
             let core = Arc::clone(self);
             let idle = async move { core.idle_within(timeout).await };
-            return clock.block_on(&self.handle, idle).unwrap_or(self.is_idle());
+            if let Some(is_idle) = clock.block_on(&self.handle, idle) {
+                return is_idle;
+            }
         }
         let deadline = Instant::now().checked_add(timeout);
         let mut table = self.table.lock();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::any_program::ChildFs;
 use super::command::{Rule, Target};
 use super::environment::Environment;
-use super::executable::{Executable, ProgramPolicy};
+use super::executable::{Executable, MissingProgram, ProgramPolicy};
 use super::root_check::RootCheck;
 use super::settings::Settings;
 use super::warnings::{of_arguments, of_variables};
@@ -53,6 +53,7 @@ pub(in crate::grant) fn compile(
     document: &Document,
     base: &Path,
     identity: Identity,
+    missing: MissingProgram,
     out: &mut Diagnostics<'_>,
 ) -> Vec<CompiledSection> {
     let defaults = Settings::defaults(&document.defaults, base, out);
@@ -102,6 +103,7 @@ pub(in crate::grant) fn compile(
     let mut compiler = Compiler {
         base,
         identity,
+        missing,
         write: write.into(),
         hiding,
         out,
@@ -116,6 +118,7 @@ pub(in crate::grant) fn compile(
 struct Compiler<'c, 'o> {
     base: &'c Path,
     identity: Identity,
+    missing: MissingProgram,
     /// The write roots of all components.
     write: Arc<[FsRoot]>,
     /// The denied paths, as written, that lie in a root of some command.
@@ -331,6 +334,7 @@ impl Compiler<'_, '_> {
                 sandbox: settings.sandbox,
                 identity: self.identity,
             },
+            missing: self.missing,
         };
         match Executable::open(path, pin, &Arc::new(policy)) {
             Ok(executable) => {
