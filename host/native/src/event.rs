@@ -147,10 +147,13 @@ pub enum EventKind {
         /// Why.
         reason: String,
     },
-    /// Requests were refused and not reported one by one, because the owner had more refusals than
-    /// [`MAX_REFUSALS_AT_ONCE`](crate::limits::MAX_REFUSALS_AT_ONCE) and
-    /// [`REFUSALS_PER_SECOND`](crate::limits::REFUSALS_PER_SECOND) allow.
+    /// Events were counted and not reported one by one, because the owner had more of them than
+    /// [`MAX_EVENTS_AT_ONCE`](crate::limits::MAX_EVENTS_AT_ONCE) and
+    /// [`EVENTS_PER_SECOND`](crate::limits::EVENTS_PER_SECOND) allow.
     Suppressed {
+        /// `refused` (requests), or `routine`: children detached and attached, and requests that an earlier answer
+        /// approves. Each kind has a budget of its own, so that refusals hide nothing else.
+        of: &'static str,
         /// How many since the last report.
         count: u64,
     },

@@ -96,13 +96,13 @@ pub const MAX_EVENT_ARGUMENT_BYTES: usize = 1024;
 pub const MAX_EVENT_COMMAND_BYTES: usize = 256;
 
 /// Refused requests of one owner that are reported one by one if they come at once: 64. Beyond it they are counted,
-/// and the number is reported.
-pub const MAX_REFUSALS_AT_ONCE: u32 = 64;
+/// and the number is reported. As many again are reported of detaches, attaches and requests that an earlier answer
+/// approves, which cost a guest as little.
+pub const MAX_EVENTS_AT_ONCE: u32 = 64;
 
-/// How many more refused requests of an owner are reported one by one in each second: 10. With
-/// [`MAX_REFUSALS_AT_ONCE`] it stops a guest whose every request is refused, and which no `rate` limits, from filling
-/// the log.
-pub const REFUSALS_PER_SECOND: u32 = 10;
+/// How many more such events of an owner are reported one by one in each second: 10. With [`MAX_EVENTS_AT_ONCE`] it
+/// stops a guest whose every request is refused, and which no `rate` limits, from filling the log.
+pub const EVENTS_PER_SECOND: u32 = 10;
 
 /// The limits of one child, as the grant sets them.
 ///

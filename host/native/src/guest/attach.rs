@@ -27,7 +27,7 @@ impl Guest {
         let core = self.registry.core();
         let record = core.attach(&self.key, key)?;
         let child = Child::new(Arc::clone(&record), self.registry.clone(), self.holder());
-        core.emit_of(&record, || EventKind::Attached {
+        core.emit_routine_of(&record, || EventKind::Attached {
             id: child.id(),
             number: child.number(),
         });

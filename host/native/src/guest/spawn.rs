@@ -125,7 +125,11 @@ impl Guest {
         let kind = || EventKind::Approved {
             scope: approval.scope(),
         };
-        self.registry.core().emit(&self.key, command, kind);
+        let core = self.registry.core();
+        match approval {
+            Approval::Remembered => core.emit_routine(&self.key, command, kind),
+            Approval::Once | Approval::ForThisGuest => core.emit(&self.key, command, kind),
+        }
     }
 
     fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {

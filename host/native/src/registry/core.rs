@@ -355,6 +355,13 @@ impl Core {
         self.events.emit(owner, guest, || record.request(), kind);
     }
 
+    /// Emits an event about an operation on `record`'s child, within its owner's budget.
+    pub(crate) fn emit_routine_of(&self, record: &Record, kind: impl FnOnce() -> EventKind) {
+        let (owner, guest) = (record.owner(), record.guest().0);
+        self.events
+            .emit_routine(owner, guest, || record.request(), kind);
+    }
+
     /// Emits an event about an operation on `record`'s child that was refused.
     pub(super) fn emit_refusal_of(&self, record: &Record, error: &SpawnError) {
         let (owner, guest) = (record.owner(), record.guest().0);
@@ -372,6 +379,18 @@ impl Core {
     ) {
         let (owner, guest) = (guest.owner(), guest.scope().0);
         self.events.emit(owner, guest, || command.request(), kind);
+    }
+
+    /// Emits an event about a request of `guest`, within its owner's budget.
+    pub(crate) fn emit_routine(
+        &self,
+        guest: &GuestKey,
+        command: &Command,
+        kind: impl FnOnce() -> EventKind,
+    ) {
+        let (owner, guest) = (guest.owner(), guest.scope().0);
+        self.events
+            .emit_routine(owner, guest, || command.request(), kind);
     }
 
     /// Emits an event about a request of `guest` that started nothing.

@@ -31,7 +31,7 @@ impl Core {
         let result = self.try_detach(record, terms, own);
         match &result {
             Ok((_, is_new)) if !is_new => {}
-            Ok(_) => self.emit_of(record, || EventKind::Detached {
+            Ok(_) => self.emit_routine_of(record, || EventKind::Detached {
                 id: record.id(),
                 max_life_seconds: terms.max_life.as_secs_f64(),
             }),
