@@ -17,4 +17,5 @@ mod nonblocking;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
+mod tapes;
 mod versions;

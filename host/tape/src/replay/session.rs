@@ -121,15 +121,20 @@ impl Session {
         self.state().divergences.push(divergence);
     }
 
-    /// Waits until all children have ended that ended before this one, or `gives_up` returns true.
+    /// Waits until all children have ended that ended before this one, or `gives_up` returns true. In any order, those
+    /// that were not started yet are not waited for: their request may follow the end of this one.
     pub(super) fn await_turn(&self, index: usize, gives_up: impl Fn() -> bool) {
         let order = |index: usize| self.tape.calls[index].order(index + 1);
         let Some(own) = order(index) else { return };
         let before: Vec<_> = (0..self.tape.calls.len())
             .filter(|other| order(*other).is_some_and(|order| order < own))
             .collect();
+        let is_awaited = |state: &State, other: &usize| {
+            let will_start = self.order == Order::Strict || state.is_made[*other];
+            will_start && !state.has_ended[*other]
+        };
         let mut state = self.state();
-        while !gives_up() && before.iter().any(|other| !state.has_ended[*other]) {
+        while !gives_up() && before.iter().any(|other| is_awaited(&state, other)) {
             state = self
                 .changed
                 .wait(state)
