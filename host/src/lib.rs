@@ -169,10 +169,10 @@ pub use capspawn_native::{
     Answer, Approver, Captured, Child, ChildInfo, Command, Cut, Decision, Denial, DeniedBy,
     DeniedItem, Event, EventKind, ExitStatus, FileMode, Grant, GrantError, Grants, Guest, Holdings,
     HostHoldings, KillReason, LaunchError, PassedReader, PassedWriter, PipeReader, PipeWriter,
-    Question, Quota, Receipt, Redirection, RedirectionTarget, Registry, RegistryBuilder, Signal,
-    SpawnError, Stage, Stdin, Stdio, Streams, Waiter,
+    Question, Quota, Receipt, Redirection, RedirectionTarget, Registry, RegistryBuilder, Shortage,
+    Signal, SpawnError, Stage, Stdin, Stdio, Streams, Waiter,
 };
-pub use capspawn_native::{confinement, escape, grant, launch, limits, sandbox};
+pub use capspawn_native::{clock, confinement, escape, grant, launch, limits, sandbox};
 pub use ctx::{
     MAX_OPTIONS_BYTES, Process, ProcessCtx, ProcessCtxBuilder, ProcessCtxView, ProcessView,
 };

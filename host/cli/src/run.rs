@@ -14,9 +14,9 @@ use crate::ask::Terminal;
 use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
-use crate::signals::EndSignals;
+use crate::signals::{EndSignals, survive_file_size_limit};
 use crate::tape::TapeUse;
-use crate::{bounds, descriptors, load, output};
+use crate::{bounds, descriptors, load, output, threads};
 
 /// The longest that the command waits at its end until its killed children are gone.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -39,6 +39,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             .to_string_lossy()
             .into_owned(),
     };
+    let compiles_in_parallel = threads::check()?;
+    // One thread: the component needs no more, and a start of others may fail.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    survive_file_size_limit(&runtime)?;
     // The cheap checks first: compiling may take seconds.
     let mut tape = TapeUse::new(&args.tape)?;
     let native = match tape.starts_programs() {
@@ -51,7 +58,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let wasi = guest::wasi(args, native.as_deref())?;
     let events = Arc::new(Events::new(args.events.as_deref(), args.grants.is_some())?);
 
-    let engine = load::engine()?;
+    let engine = load::engine(compiles_in_parallel)?;
     bounds::start_clock(&engine)?;
     let component = load::compile(&engine, &args.guest, &bytes)?;
     let command = guest::link(&engine, &component)
@@ -77,10 +84,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .grant(grant)
         .build();
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
     let code = runtime.block_on(async {
         let mut signals = EndSignals::listen()?;
         tokio::select! {

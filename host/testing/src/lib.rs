@@ -8,5 +8,10 @@
 //! alone and builds no wasmtime.
 
 mod pattern;
+mod script;
+mod scripted;
 
+pub use capspawn_native::clock::{Clock, VirtualClock};
 pub use pattern::{ArgPattern, any, rest};
+pub use script::{Failure, Script};
+pub use scripted::{Call, Fault, ScriptedLauncher};

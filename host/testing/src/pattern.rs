@@ -118,6 +118,29 @@ impl ArgPatterns {
     }
 }
 
+impl ArgPatterns {
+    /// Describes the first argument that does not match; none if all do.
+    pub(crate) fn difference(&self, args: &[OsString]) -> Option<String> {
+        if self.matches(args) {
+            return None;
+        }
+        let common = self.common(args);
+        let number = common + 1;
+        let expected = self.0.get(common);
+        let found = args.get(common).map(|arg| quoted(arg).to_string());
+        Some(match (expected, found) {
+            (Some(expected), Some(found)) => {
+                format!("argument {number}: expected {expected}, found {found}")
+            }
+            (Some(expected), None) => format!("argument {number}: expected {expected}, found none"),
+            (None, found) => format!(
+                "argument {number}: expected none, found {}",
+                found.unwrap_or_default()
+            ),
+        })
+    }
+}
+
 impl fmt::Display for ArgPatterns {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[")?;

@@ -15,6 +15,7 @@ mod harness;
 mod lifetime;
 mod nonblocking;
 mod refusals;
+mod shortages;
 #[path = "../support/mod.rs"]
 mod support;
 mod tapes;

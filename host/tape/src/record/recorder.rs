@@ -188,6 +188,10 @@ impl Launcher for Recorder {
         launched
     }
 
+    fn reap_adopted(&self) -> bool {
+        self.inner.reap_adopted()
+    }
+
     fn open(&self, scope: Scope, owner: Owner<'_>) {
         self.owners().insert(scope, owner.into());
         self.inner.open(scope, owner);
