@@ -88,9 +88,13 @@ pub(crate) struct Cut {
 
 /// How a child ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) struct End {
     #[serde(flatten)]
     pub(crate) status: Status,
+    /// The kernel ended it at its memory limit.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) out_of_memory: bool,
     /// Its place among the ends of all children, from 1 on; none if it is the number of the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) order: Option<usize>,

@@ -11,6 +11,9 @@ mod pattern;
 mod script;
 mod scripted;
 
+/// Launchers that record real children, and replay them without a process.
+pub use capspawn_tape as tape;
+
 pub use capspawn_native::clock::{Clock, VirtualClock};
 pub use pattern::{ArgPattern, any, rest};
 pub use script::{Failure, Script};

@@ -34,6 +34,8 @@ pub(super) struct Journal {
     is_dialogue: bool,
     /// Whether standard input was at its end, and the child has read all of it.
     input_ended: bool,
+    /// All input so far; of what is over the bound the tape has the hash.
+    all_input_bytes: u64,
     outputs: [Total; 2],
     max_stream_bytes: u64,
     values: Values,
@@ -50,7 +52,7 @@ struct Total {
 struct Turn {
     input_bytes: u64,
     input_hash: Sha256,
-    /// The input itself, if the tape has it.
+    /// The input itself, if the tape has it: all of it, or none of what is too long.
     input: Vec<u8>,
     signals: Vec<u8>,
     outputs: [Vec<u8>; 2],
@@ -64,6 +66,7 @@ impl Journal {
             turns: vec![Turn::default()],
             is_dialogue,
             input_ended: false,
+            all_input_bytes: 0,
             outputs: Default::default(),
             max_stream_bytes,
             values,
@@ -89,7 +92,8 @@ impl Journal {
 
     /// The child was sent `bytes`.
     pub(super) fn input(&mut self, bytes: &[u8]) {
-        let keeps = self.values == Values::Plain;
+        self.all_input_bytes = self.all_input_bytes.saturating_add(bytes.len() as u64);
+        let keeps = self.values == Values::Plain && self.all_input_bytes <= self.max_stream_bytes;
         if !self.last().signals.is_empty() {
             self.last().is_answered = true;
         }
@@ -167,10 +171,11 @@ impl Journal {
 
 impl Turn {
     fn input(&self, values: Values) -> Input {
+        let is_whole = self.input.len() as u64 == self.input_bytes;
         let content = match (values, std::str::from_utf8(&self.input)) {
-            (Values::Hashed, _) => Content::Sha256(digits(&self.input_hash.clone().finalize())),
-            (Values::Plain, Ok(text)) => Content::Text(text.to_owned()),
-            (Values::Plain, Err(_)) => Content::Hex(Hex(self.input.clone())),
+            (Values::Plain, Ok(text)) if is_whole => Content::Text(text.to_owned()),
+            (Values::Plain, Err(_)) if is_whole => Content::Hex(Hex(self.input.clone())),
+            _ => Content::Sha256(digits(&self.input_hash.clone().finalize())),
         };
         Input {
             bytes: self.input_bytes,
@@ -246,6 +251,18 @@ mod tests {
             !line.contains("secret") && line.contains("\"sha256\":\""),
             "{line}"
         );
+    }
+
+    #[test]
+    fn plain_input_over_the_bound_is_hashed() {
+        let mut journal = plain(true);
+        journal.input(b"12345");
+        journal.input(b"6789");
+        let hash = crate::text::sha256(b"123456789");
+        let expected = [format!(
+            r#"{{"event":"stdin","bytes":9,"sha256":"{hash}"}}"#
+        )];
+        assert_eq!(lines(journal), expected);
     }
 
     #[test]

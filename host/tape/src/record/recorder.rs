@@ -80,7 +80,8 @@ impl RecorderBuilder {
         self
     }
 
-    /// Sets how many bytes of each output of a child the tape has at most; by default 256 KiB.
+    /// Sets how many bytes of each output of a child the tape has at most, and with [`Values::Plain`] of its input, of which
+    /// it otherwise has the hash; by default 256 KiB.
     pub fn max_stream_bytes(mut self, bytes: u64) -> Self {
         self.max_stream_bytes = bytes;
         self

@@ -19,6 +19,10 @@ use super::writer::CallLog;
 use crate::descriptor::new_pipe;
 use crate::format::Status;
 
+/// The most steps of each stream before the exit is looked at again: 64, which move 2 MiB, more than a pipe holds. A process
+/// that writes without end would otherwise hide the exit.
+const MAX_STEPS: usize = 64;
+
 /// The streams of one child, between it and the guest.
 #[derive(Debug)]
 pub(super) struct Relay {
@@ -87,7 +91,8 @@ impl Relay {
             if self.stdin.is_unread() {
                 log.with(|journal| journal.abandon_input());
             }
-            log.end(status, whole_millis(started.elapsed()));
+            let out_of_memory = process.counters().out_of_memory;
+            log.end(status, out_of_memory, whole_millis(started.elapsed()));
             shows_exit = None;
         }
     }
@@ -112,7 +117,7 @@ impl Relay {
 
     /// Moves what can be moved now, input first.
     fn move_all(&mut self, log: &CallLog) {
-        loop {
+        for _ in 0..MAX_STEPS {
             let mut has_moved = false;
             let is_unread = self.stdin.is_unread();
             match self

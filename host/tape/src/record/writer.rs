@@ -183,10 +183,11 @@ impl CallLog {
     }
 
     /// The child ended.
-    pub(super) fn end(&self, status: Status, millis: u64) {
+    pub(super) fn end(&self, status: Status, out_of_memory: bool, millis: u64) {
         let order = self.writer.next_end();
         lock(&self.inner).end = Some(Event::Exit(End {
             status,
+            out_of_memory,
             order: (order != self.number).then_some(order),
             millis: self.writer.has_times.then_some(millis),
             check: None,

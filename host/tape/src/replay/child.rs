@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(super) struct Shared {
     /// A byte in this pipe interrupts the player's wait.
     signalled: OwnedFd,
     exit: OnceLock<Result<Exit, String>>,
+    /// Whether the kernel ended the child at its memory limit. Set before the exit.
+    out_of_memory: AtomicBool,
 }
 
 impl Shared {
@@ -34,6 +37,7 @@ impl Shared {
             signals: Mutex::default(),
             signalled,
             exit: OnceLock::new(),
+            out_of_memory: AtomicBool::new(false),
         }
     }
 
@@ -45,6 +49,11 @@ impl Shared {
     /// Whether SIGKILL was received and not taken.
     pub(super) fn is_killed(&self) -> bool {
         self.signals().contains(&Signal::Kill.number())
+    }
+
+    /// The kernel ended the child at its memory limit.
+    pub(super) fn set_out_of_memory(&self) {
+        self.out_of_memory.store(true, Ordering::SeqCst);
     }
 
     /// Sets how the child ended.
@@ -114,7 +123,7 @@ impl Process for Played {
                 cpu: Some(Duration::ZERO),
                 peak_tasks: Some(1),
             },
-            out_of_memory: false,
+            out_of_memory: self.shared.out_of_memory.load(Ordering::SeqCst),
             tasks_enforced: true,
         }
     }

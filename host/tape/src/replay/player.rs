@@ -63,6 +63,9 @@ impl Player {
         shared
             .session
             .await_turn(shared.index, || shared.is_killed());
+        if end.out_of_memory {
+            shared.set_out_of_memory();
+        }
         match end.status {
             Status::Code(code) => Ok(Exit::Code(code)),
             Status::Signal(number) => Ok(Exit::Signal(number)),
