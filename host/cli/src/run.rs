@@ -84,7 +84,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .grant(grant)
         .build();
 
-    let code = runtime.block_on(async {
+    let code: Result<u8> = runtime.block_on(async {
         let mut signals = EndSignals::listen()?;
         tokio::select! {
             code = guest::run(&command, State::new(wasi, process)) => Ok(code),
