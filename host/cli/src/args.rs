@@ -10,6 +10,8 @@ use capspawn_native::launch::OwnerUids;
 use capspawn_native::sandbox::Tier;
 use clap::{Args as ClapArgs, Parser};
 
+use crate::tape_args::TapeArgs;
+
 const ABOUT: &str = "Run WebAssembly components that may start the programs that a grant allows";
 
 const LONG_ABOUT: &str = "\
@@ -43,6 +45,7 @@ Exit codes:
   N      the component exited with code N; 1 if it reported failure without a code
   2      capspawn itself failed: a bad option, grant file or component, or --run-as or --owner-uids without root;
          nothing was started
+  3      the run differs from the tape of --replay; the first difference is on standard error
   124    the component did not end within --timeout
   134    the component trapped
   128+N  signal N ended capspawn (130 is an interrupt from the keyboard)
@@ -53,6 +56,8 @@ Files:
               lost, detached, attached, exit), time, component, tenant, guest, command, args; an exit
               also has the status and the bytes of each stream. Long requests are cut. It may be a
               pipe: events that cannot be written at once are lost, and counted.
+  TAPE        One JSON object a line: what programs were asked and what they answered. It can be kept in
+              git, and replayed without the programs.
   wasmtime's cache directory keeps compiled components: the first run of a large component
   takes seconds, the next one does not.
 
@@ -71,6 +76,10 @@ Examples:
   Use the section `[component.\"builder\"]`, give the component a directory, record its events:
       capspawn run --grants grants.toml --component builder --dir ./site::/site \\
           --events events.jsonl build.wasm -- --all
+
+  Record a run, and repeat it without git:
+      capspawn run --grants grants.toml --record git.tape exec.wasm -- git --version
+      capspawn run --grants grants.toml --replay git.tape exec.wasm -- git --version
 
   See what a component requests; without a grant file every request is denied:
       capspawn run tool.wasm";
@@ -203,6 +212,9 @@ pub(crate) struct RunArgs {
     /// Append every spawn, approval, denial, quota refusal, failed start, detach, attach and exit to FILE
     #[arg(long, value_name = "FILE", help_heading = "Events")]
     pub(crate) events: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) tape: TapeArgs,
 
     #[command(flatten)]
     pub(crate) sandbox: SandboxArgs,

@@ -58,7 +58,7 @@ impl ProcessView for State {
 /// Returns the component's WASI context: the standard streams, its arguments, the
 /// variables and directories that the options name, clocks and random numbers. No
 /// network.
-pub(crate) fn wasi(args: &RunArgs, launcher: &NativeLauncher) -> Result<WasiCtx> {
+pub(crate) fn wasi(args: &RunArgs, launcher: Option<&NativeLauncher>) -> Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     wasi.stdin(Input::default())
         .stdout(Output::Stdout)
@@ -80,7 +80,7 @@ pub(crate) fn wasi(args: &RunArgs, launcher: &NativeLauncher) -> Result<WasiCtx>
 fn preopen(
     wasi: &mut WasiCtxBuilder,
     dir: &DirMapping,
-    launcher: &NativeLauncher,
+    launcher: Option<&NativeLauncher>,
     has_children: bool,
 ) -> Result<()> {
     if dir.read_only {
@@ -89,7 +89,9 @@ fn preopen(
     }
     // First by its own path, for a clear error.
     std::fs::read_dir(&dir.host)?;
-    let shared = match launcher.shared_directory(Path::new(&dir.host)) {
+    // Without a launcher there are no children to share it with.
+    let shared = launcher.map_or(Ok(None), |it| it.shared_directory(Path::new(&dir.host)));
+    let shared = match shared {
         Ok(shared) => shared,
         Err(error) if has_children => {
             output::note(&format!(

@@ -23,6 +23,8 @@ mod output;
 mod run;
 mod signals;
 mod streams;
+mod tape;
+mod tape_args;
 mod threads;
 
 use std::panic::{self, AssertUnwindSafe};
@@ -35,6 +37,12 @@ use clap::Parser as _;
 #[doc = include_str!("../../../README.md")]
 #[derive(Debug)]
 pub struct Readme;
+
+/// The example of TAPES.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../TAPES.md")]
+#[derive(Debug)]
+pub struct Tapes;
 
 /// Exit code for the command's own errors; clap uses the same one.
 const FAILURE: u8 = 2;

@@ -15,6 +15,7 @@ use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
 use crate::signals::{EndSignals, survive_file_size_limit};
+use crate::tape::TapeUse;
 use crate::{bounds, descriptors, load, output, threads};
 
 /// The longest that the command waits at its end until its killed children are gone.
@@ -46,11 +47,15 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .context("cannot start the runtime")?;
     survive_file_size_limit(&runtime)?;
     // The cheap checks first: compiling may take seconds.
-    let launcher = Arc::new(launcher(&args.sandbox)?);
+    let mut tape = TapeUse::new(&args.tape)?;
+    let native = match tape.starts_programs() {
+        true => Some(Arc::new(launcher(&args.sandbox)?)),
+        false => None,
+    };
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
     check_dirs(args, &grant)?;
-    let wasi = guest::wasi(args, &launcher)?;
+    let wasi = guest::wasi(args, native.as_deref())?;
     let events = Arc::new(Events::new(args.events.as_deref(), args.grants.is_some())?);
 
     let engine = load::engine(compiles_in_parallel)?;
@@ -60,6 +65,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .with_context(|| format!("cannot run {}", args.guest.display()))?;
 
     descriptors::raise();
+    let launcher = tape.launcher(&args.tape, native)?;
     // There is one guest: what its grant lets it hold, the host has.
     let quotas = grant.quotas();
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -78,7 +84,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .grant(grant)
         .build();
 
-    let code = runtime.block_on(async {
+    let code: Result<u8> = runtime.block_on(async {
         let mut signals = EndSignals::listen()?;
         tokio::select! {
             code = guest::run(&command, State::new(wasi, process)) => Ok(code),
@@ -94,7 +100,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     events.finish();
     // Does not wait for a thread that still reads standard input.
     runtime.shutdown_background();
-    code
+    let code = code?;
+    Ok(tape.finish()?.unwrap_or(code))
 }
 
 /// Refuses a directory in which the component itself could replace a program that it may run: a

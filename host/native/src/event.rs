@@ -31,8 +31,10 @@ pub struct Event {
     #[serde(serialize_with = "epoch_seconds")]
     pub time: SystemTime,
     /// The component's section in the grant.
+    #[serde(serialize_with = "text")]
     pub component: Arc<str>,
     /// The embedder's tenant; empty where there is only one.
+    #[serde(serialize_with = "text")]
     pub tenant: Arc<str>,
     /// The guest's number in its registry ([`Guest::id`](crate::Guest::id)): the guest that sent the request, or that
     /// has the child now.
@@ -97,6 +99,12 @@ impl Event {
         // An event is plain data: no map in it has a key that is not a string.
         escape::json(self).unwrap_or_default()
     }
+}
+
+/// Writes a shared string. serde's own way needs its feature `rc`, which would rebuild serde, and with it wasmtime's
+/// compiler, in a host that has built them without it.
+fn text<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
 }
 
 /// The kinds of [`Event`], each with its own fields.

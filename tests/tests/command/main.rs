@@ -18,4 +18,5 @@ mod refusals;
 mod shortages;
 #[path = "../support/mod.rs"]
 mod support;
+mod tapes;
 mod versions;

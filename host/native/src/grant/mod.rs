@@ -38,7 +38,7 @@ pub use decision::Decision;
 pub use explain::Explanation;
 pub use file::diagnostics::{Diagnostic, GrantError};
 pub use file::schema::schema;
-pub use file::units::duration as parse_duration;
+pub use file::units::{bytes as parse_size, duration as parse_duration};
 pub use grants::Grants;
 pub(crate) use paths::is_denied;
 pub use quotas::{Detach, Quotas, Rate};

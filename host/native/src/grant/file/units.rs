@@ -33,8 +33,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Parses a number of bytes: `64B`, `64KiB`, `256MiB`, `2GiB`.
-pub(in crate::grant) fn bytes(text: &str) -> Result<u64, String> {
+/// Parses a number of bytes as grant files write it: `64B`, `64KiB`, `256MiB`, `2GiB`.
+///
+/// # Errors
+///
+/// What was expected, if the number or the unit is missing or out of range.
+pub fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let unit = match unit {
         "B" => Some(1u64),
