@@ -204,6 +204,14 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Events")]
     pub(crate) events: Option<PathBuf>,
 
+    /// Report what was refused to each child that fails, with the line of the grant that would allow it
+    ///
+    /// Files, connections, system calls and limits, each once, the likely cause first; and every request that the
+    /// grant denied. Children are confined as without this option, and slower: the host sees each path that they name.
+    /// What it reports is what a child showed, and no proof against one that wants to mislead. Not in tier C.
+    #[arg(long, help_heading = "Events")]
+    pub(crate) why: bool,
+
     #[command(flatten)]
     pub(crate) sandbox: SandboxArgs,
 

@@ -23,6 +23,7 @@ mod output;
 mod run;
 mod signals;
 mod streams;
+mod why;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use capspawn::{Grant, ProcessCtx, Registry};
+use capspawn_native::sandbox::Observer;
 use capspawn_native::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_HELD_BYTES};
 use sha2::{Digest as _, Sha256};
 
@@ -39,12 +40,17 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             .into_owned(),
     };
     // The cheap checks first: compiling may take seconds.
-    let launcher = Arc::new(launcher(&args.sandbox)?);
+    let observer = args.why.then_some(Observer::Refusals);
+    let launcher = Arc::new(launcher(&args.sandbox, observer)?);
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
     check_dirs(args, &grant)?;
     let wasi = guest::wasi(args, &launcher)?;
-    let events = Arc::new(Events::new(args.events.as_deref(), args.grants.is_some())?);
+    let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
+    let events = Arc::new(match args.why {
+        true => events.with_why(),
+        false => events,
+    });
 
     let engine = load::engine()?;
     bounds::start_clock(&engine)?;

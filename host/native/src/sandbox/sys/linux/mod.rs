@@ -8,6 +8,7 @@ mod descriptors;
 mod fd;
 mod heap;
 mod launcher;
+mod observe;
 mod owners;
 mod policy;
 mod probe;

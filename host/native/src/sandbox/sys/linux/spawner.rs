@@ -45,7 +45,7 @@ use super::fd::stdio::above_stdio;
 use super::owners::Owners;
 use super::server::Announcements;
 use super::spawned::Spawned;
-use crate::launch::{Identity, LaunchError, OwnerUids, Stage};
+use crate::launch::{Identity, LaunchError, Observer, OwnerUids, Stage};
 use crate::limits::Limits;
 
 /// Returns the user that children become by default: nobody, if the host is root.
@@ -72,6 +72,7 @@ pub(crate) struct Spawner {
     lock_securebits: bool,
     cgroups: Cgroups,
     marks: Marks,
+    observer: Option<Observer>,
     fault: Fault,
 }
 
@@ -91,6 +92,7 @@ impl Spawner {
             lock_securebits: privileges::may_lock_securebits(),
             cgroups: Cgroups::default(),
             marks: Marks::default(),
+            observer: None,
             fault,
         }
     }
@@ -99,6 +101,17 @@ impl Spawner {
     pub(crate) fn with_owners(mut self, uids: OwnerUids) -> Self {
         self.owners = Some(Owners::new(uids));
         self
+    }
+
+    /// Returns the same spawner, whose children are observed.
+    pub(crate) fn with_observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Returns what is recorded of children, if they are observed.
+    pub(crate) fn observer(&self) -> Option<Observer> {
+        self.observer
     }
 
     /// Returns the owners, if each has a user of its own.
