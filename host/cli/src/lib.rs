@@ -18,6 +18,7 @@ mod events;
 mod explain;
 mod guest;
 mod launcher;
+mod learn;
 mod load;
 mod output;
 mod run;
@@ -52,6 +53,7 @@ pub fn main() -> ExitCode {
 
     let outcome = match args::Args::parse().command {
         args::Subcommand::Run(args) => run::run(&args),
+        args::Subcommand::Learn(args) => learn::learn(&args),
         args::Subcommand::Check(args) => check::check(&args),
         args::Subcommand::Explain(args) => explain::explain(&args),
         args::Subcommand::Doctor(args) => doctor::doctor(&args),

@@ -16,6 +16,7 @@ use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
 use crate::signals::EndSignals;
+use crate::streams::Output;
 use crate::{bounds, descriptors, load, output};
 
 /// The longest that the command waits at its end until its killed children are gone.
@@ -45,7 +46,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
     check_dirs(args, &grant)?;
-    let wasi = guest::wasi(args, &launcher)?;
+    let wasi = guest::wasi(args, &launcher, Output::Stdout)?;
     let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
     let events = Arc::new(match args.why {
         true => events.with_why(),

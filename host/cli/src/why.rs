@@ -70,16 +70,19 @@ fn report(request: &str, status: ExitStatus, mut list: Vec<Observation>) -> Vec<
 fn rank(observation: &Observation) -> u8 {
     match &observation.subject {
         Subject::Limit { .. } => 0,
-        Subject::File { path, access, .. } if is_optional(path) => 4 + u8::from(*access == Access::Look),
+        Subject::Call { name } if !is_tried(name) => 1,
+        Subject::File { path, access, .. } if is_optional(path) => 5 + u8::from(*access == Access::Look),
         // A file that was looked for and not opened: many programs look for what they can do without.
         Subject::File {
             access: Access::Look,
             ..
-        } => 2,
+        } => 3,
         // The C library asks a cache of names, and does without.
-        Subject::Connection { address } if address.contains("nscd") || address.contains("UNIX") => 3,
-        Subject::Call { name } if is_tried(name) => 3,
-        _ => 1,
+        Subject::Connection { address } if address.contains("nscd") || address.contains("UNIX") => 4,
+        Subject::Call { .. } => 4,
+        // A link from what is shown to what is not: settings of the distribution.
+        Subject::File { path, real, access } if path != real && !access.changes() => 3,
+        _ => 2,
     }
 }
 
@@ -121,7 +124,8 @@ pub(crate) fn line(observation: &Observation) -> String {
             } else {
                 ""
             };
-            format!("connect to {address}: `network = \"host\"`{other} would allow it")
+            let verb = if address.contains(' ') { "use" } else { "connect to" };
+            format!("{verb} {address}: `network = \"host\"`{other} would allow it")
         }
         Subject::Call { name } => {
             format!("the system call {name}: no key allows it to a confined program")

@@ -12,9 +12,11 @@ mod floods;
 mod grant_files;
 mod guest_files;
 mod harness;
+mod learn;
 mod lifetime;
 mod nonblocking;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
 mod versions;
+mod why;

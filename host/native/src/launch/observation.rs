@@ -54,7 +54,7 @@ pub enum Subject {
         /// Its name.
         name: String,
     },
-    /// A resource limit.
+    /// A resource limit; permitted, how much of it was used.
     Limit {
         /// The grant's key, such as `limits.file-size`.
         key: &'static str,

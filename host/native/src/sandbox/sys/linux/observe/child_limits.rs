@@ -50,8 +50,9 @@ pub(super) fn open_files(task: u32, limits: &Limits) -> Option<Subject> {
     })
 }
 
-/// Returns the limit on memory, if `mmap(2)` with these arguments exceeds it (`RLIMIT_DATA`).
-pub(super) fn memory(task: u32, args: [u64; 6]) -> Option<Subject> {
+/// Returns how many bytes of address space a task has that it may write, `mmap(2)` with these arguments included, and the
+/// limit on memory if that exceeds it (`RLIMIT_DATA`).
+pub(super) fn memory(task: u32, args: [u64; 6]) -> Option<(u64, Option<Subject>)> {
     const PROT_WRITE: u64 = 2;
     const MAP_PRIVATE: u64 = 2;
     let [_, length, protection, flags, ..] = args;
@@ -60,13 +61,16 @@ pub(super) fn memory(task: u32, args: [u64; 6]) -> Option<Subject> {
     }
     let limits = fs::read_to_string(format!("/proc/{task}/limits")).ok()?;
     let line = limits.lines().find(|line| line.starts_with("Max data size"))?;
-    let limit: u64 = line.split_whitespace().nth(3)?.parse().ok()?;
+    // The word is `unlimited` where there is none.
+    let limit: Option<u64> = line.split_whitespace().nth(3)?.parse().ok();
     let status = fs::read_to_string(format!("/proc/{task}/status")).ok()?;
     let used = field(&status, "VmData:")?.checked_mul(1024)?;
-    (used.saturating_add(length) > limit).then(|| Subject::Limit {
+    let used = used.saturating_add(length);
+    let exceeded = limit.filter(|limit| used > *limit).map(|limit| Subject::Limit {
         key: "limits.memory",
         value: size(limit),
-    })
+    });
+    Some((used, exceeded))
 }
 
 /// Counts tasks, once there may be too many.

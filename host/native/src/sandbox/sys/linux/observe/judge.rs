@@ -101,3 +101,6 @@ fn resolve(path: &Path, follows: bool, links: &RefCell<Vec<PathBuf>>) -> Option<
         _ => walk(root, path, |_| true, on_link).ok(),
     }
 }
+
+#[cfg(test)]
+mod tests;

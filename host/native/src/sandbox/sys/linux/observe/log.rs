@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -22,6 +23,8 @@ pub(crate) struct Log {
     observer: Observer,
     pub(super) view: View,
     seen: Mutex<Seen>,
+    /// The most address space of a process, in bytes, as far as it was seen.
+    memory: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +41,7 @@ impl Log {
             observer,
             view,
             seen: Mutex::default(),
+            memory: AtomicU64::new(0),
         }
     }
 
@@ -51,7 +55,21 @@ impl Log {
             outcome: Outcome::Refused,
         };
         observations.extend(limit.map(refused));
+        let memory = self.memory.load(Ordering::Relaxed);
+        if self.observer == Observer::Everything && memory > 0 {
+            let subject = Subject::Limit {
+                key: "limits.memory",
+                value: format!("{memory}B"),
+            };
+            let outcome = Outcome::Permitted;
+            observations.push(Observation { subject, outcome });
+        }
         observations
+    }
+
+    /// Notes how much address space a process has.
+    pub(super) fn note_memory(&self, bytes: u64) {
+        self.memory.fetch_max(bytes, Ordering::Relaxed);
     }
 
     /// Notes that the child used something that is no path.

@@ -157,7 +157,10 @@ impl Thread {
         } else if calls::opens(call.number) {
             child_limits::open_files(call.task, limits)
         } else if libc::c_long::from(call.number) == libc::SYS_mmap {
-            child_limits::memory(call.task, call.args)
+            child_limits::memory(call.task, call.args).and_then(|(used, exceeded)| {
+                self.log.note_memory(used);
+                exceeded
+            })
         } else {
             None
         };
