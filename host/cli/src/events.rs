@@ -62,7 +62,9 @@ impl Events {
         }
         if let Some(why) = &self.why {
             let request = format!("{} {}", event.component, request(event));
-            why.lines(event, &request).iter().for_each(|line| note(line));
+            why.lines(event, &request)
+                .iter()
+                .for_each(|line| note(line));
         }
     }
 

@@ -58,11 +58,7 @@ impl ProcessView for State {
 /// Returns the component's WASI context: the standard streams, its arguments, the
 /// variables and directories that the options name, clocks and random numbers; its standard output is `stdout`. No
 /// network.
-pub(crate) fn wasi(
-    args: &RunArgs,
-    launcher: &NativeLauncher,
-    stdout: Output,
-) -> Result<WasiCtx> {
+pub(crate) fn wasi(args: &RunArgs, launcher: &NativeLauncher, stdout: Output) -> Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     wasi.stdin(Input::default())
         .stdout(stdout)

@@ -14,10 +14,7 @@ use crate::args::SandboxArgs;
 ///
 /// The launcher could not start children as the users of `--run-as` or `--owner-uids`:
 /// reported here, not at the first child.
-pub(crate) fn launcher(
-    args: &SandboxArgs,
-    observer: Option<Observer>,
-) -> Result<NativeLauncher> {
+pub(crate) fn launcher(args: &SandboxArgs, observer: Option<Observer>) -> Result<NativeLauncher> {
     let mut launcher = NativeLauncher::builder();
     if let Some(tier) = args.tier {
         launcher = launcher.tier(tier);

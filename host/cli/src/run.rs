@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use capspawn::{Grant, ProcessCtx, Registry};
-use capspawn_native::sandbox::Observer;
 use capspawn_native::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_HELD_BYTES};
+use capspawn_native::sandbox::Observer;
 use sha2::{Digest as _, Sha256};
 
 use crate::args::RunArgs;

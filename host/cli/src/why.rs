@@ -58,8 +58,14 @@ fn report(request: &str, status: ExitStatus, mut list: Vec<Observation>) -> Vec<
     // Stable: within a rank in the order in which the child met them.
     list.sort_by_key(rank);
     let left = list.len().saturating_sub(MAX_LINES);
-    let mut lines = vec![format!("{request} {ended}; refused to it, the likely cause first:")];
-    lines.extend(list.iter().take(MAX_LINES).map(|it| format!("  {}", line(it))));
+    let mut lines = vec![format!(
+        "{request} {ended}; refused to it, the likely cause first:"
+    )];
+    lines.extend(
+        list.iter()
+            .take(MAX_LINES)
+            .map(|it| format!("  {}", line(it))),
+    );
     if left > 0 {
         lines.push(format!("  and {left} more"));
     }
@@ -71,14 +77,18 @@ fn rank(observation: &Observation) -> u8 {
     match &observation.subject {
         Subject::Limit { .. } => 0,
         Subject::Call { name } if !is_tried(name) => 1,
-        Subject::File { path, access, .. } if is_optional(path) => 5 + u8::from(*access == Access::Look),
+        Subject::File { path, access, .. } if is_optional(path) => {
+            5 + u8::from(*access == Access::Look)
+        }
         // A file that was looked for and not opened: many programs look for what they can do without.
         Subject::File {
             access: Access::Look,
             ..
         } => 3,
         // The C library asks a cache of names, and does without.
-        Subject::Connection { address } if address.contains("nscd") || address.contains("UNIX") => 4,
+        Subject::Connection { address } if address.contains("nscd") || address.contains("UNIX") => {
+            4
+        }
         Subject::Call { .. } => 4,
         // A link from what is shown to what is not: settings of the distribution.
         Subject::File { path, real, access } if path != real && !access.changes() => 3,
@@ -88,7 +98,15 @@ fn rank(observation: &Observation) -> u8 {
 
 /// Whether programs try a call and do without.
 fn is_tried(call: &str) -> bool {
-    ["io_uring_setup", "ioctl", "setpriority", "sched_setaffinity", "prlimit64", "fcntl"].contains(&call)
+    [
+        "io_uring_setup",
+        "ioctl",
+        "setpriority",
+        "sched_setaffinity",
+        "prlimit64",
+        "fcntl",
+    ]
+    .contains(&call)
 }
 
 /// Whether programs read such a file if it is there, and do without.
@@ -115,7 +133,11 @@ pub(crate) fn line(observation: &Observation) -> String {
             format!("{access} {}: `fs.deny` hides it", quoted(path))
         }
         Subject::File { path, access, .. } => {
-            format!("{access} {}: {} would allow it", quoted(path), fs_line(path, *access))
+            format!(
+                "{access} {}: {} would allow it",
+                quoted(path),
+                fs_line(path, *access)
+            )
         }
         Subject::Connection { address } => {
             let is_local = address.starts_with("127.") || address.starts_with("[::1]");
@@ -124,7 +146,11 @@ pub(crate) fn line(observation: &Observation) -> String {
             } else {
                 ""
             };
-            let verb = if address.contains(' ') { "use" } else { "connect to" };
+            let verb = if address.contains(' ') {
+                "use"
+            } else {
+                "connect to"
+            };
             format!("{verb} {address}: `network = \"host\"`{other} would allow it")
         }
         Subject::Call { name } => {
@@ -132,7 +158,9 @@ pub(crate) fn line(observation: &Observation) -> String {
         }
         Subject::Limit { key, value } => {
             let (table, name) = key.split_once('.').unwrap_or(("limits", key));
-            format!("more than {key} = {value}: a larger value in `{table} = {{ {name} = ... }}` would allow it")
+            format!(
+                "more than {key} = {value}: a larger value in `{table} = {{ {name} = ... }}` would allow it"
+            )
         }
         _ => String::new(),
     }

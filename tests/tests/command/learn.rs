@@ -32,7 +32,10 @@ impl Project {
     fn open(&self) {
         test_kit::open_to_all(self.folder.path());
         let script = "chmod -R a+rwX \"$0\"";
-        let done = Command::new("/bin/sh").args(["-c", script]).arg(self.folder.path()).status();
+        let done = Command::new("/bin/sh")
+            .args(["-c", script])
+            .arg(self.folder.path())
+            .status();
         assert!(done.expect("a shell starts").success());
     }
 
@@ -46,21 +49,28 @@ impl Project {
 
     fn command(&self) -> Command {
         let mut command = Command::new(capspawn());
-        command.current_dir(self.path("project")).env("HOME", self.path("home"));
+        command
+            .current_dir(self.path("project"))
+            .env("HOME", self.path("home"));
         command
     }
 
     /// `capspawn learn --into grants.toml OPTIONS -- ARGS`.
     fn learn(&self, options: &[&str], args: &[&str]) -> Outcome {
         let mut command = self.command();
-        command.args(["learn", "--into"]).arg(self.grants()).args(options);
+        command
+            .args(["learn", "--into"])
+            .arg(self.grants())
+            .args(options);
         outcome(command.arg("--").args(args))
     }
 
     /// Runs a command of the learnt grant in tier A.
     fn run(&self, args: &[&str]) -> Outcome {
         let mut command = self.command();
-        command.args(["run", "--why", "--tier", "A", "--grants"]).arg(self.grants());
+        command
+            .args(["run", "--why", "--tier", "A", "--grants"])
+            .arg(self.grants());
         outcome(command.arg(exec()).arg("--").args(args))
     }
 
@@ -73,7 +83,10 @@ impl Project {
         let learnt = self.learn(options, args);
         assert_eq!(learnt.code, Some(0), "{}", learnt.stderr);
         let first = learnt.stderr.lines().next().unwrap_or("");
-        assert!(first.contains("this run confines less than a grant"), "{first}");
+        assert!(
+            first.contains("this run confines less than a grant"),
+            "{first}"
+        );
         let checked = self.check();
         assert_eq!(checked.code, Some(0), "{}\n{}", self.text(), checked.stderr);
     }
@@ -120,7 +133,9 @@ fn a_program_that_reads_is_learnt_and_one_more_file_is_refused() {
     let script = "cat a.txt && ! cat ../other/b.txt";
     let sh = path_of("sh");
     project.assert_learns(&[], &[&sh, "-c", "cat a.txt"]);
-    let text = project.text().replace("\"cat a.txt\"", &format!("\"{script}\""));
+    let text = project
+        .text()
+        .replace("\"cat a.txt\"", &format!("\"{script}\""));
     fs::write(project.grants(), text).expect("the folder is ours");
     let run = project.run(&["sh", "-c", script]);
     assert_eq!(run.code, Some(0), "{run:?}");
@@ -142,12 +157,22 @@ fn secrets_are_hidden_listed_and_not_proposed() {
     let learnt = project.learn(&[], &[&path_of("sh"), "-c", &script]);
     assert_eq!(learnt.code, Some(0), "{learnt:?}");
     assert!(!learnt.stderr.contains("hunter2"), "{learnt:?}");
-    let line = learnt.stderr.lines().find(|line| line.contains("asked for secrets"));
+    let line = learnt
+        .stderr
+        .lines()
+        .find(|line| line.contains("asked for secrets"));
     let line = line.unwrap_or_else(|| panic!("{learnt:?}"));
     assert!(line.contains(".env") && line.contains(".ssh"), "{line}");
     let text = project.text();
-    let roots = text.lines().filter(|line| line.contains("fs.")).collect::<Vec<_>>().join("\n");
-    assert!(!roots.contains(".ssh") && !roots.contains(".env\""), "{text}");
+    let roots = text
+        .lines()
+        .filter(|line| line.contains("fs."))
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(
+        !roots.contains(".ssh") && !roots.contains(".env\""),
+        "{text}"
+    );
 }
 
 #[test]
@@ -159,13 +184,22 @@ fn several_runs_widen_one_command_and_comments_stay() {
     let project = Project::new(&[("project/a.txt", &lines), ("project/b.txt", &lines)]);
     let head = path_of("head");
     project.assert_learns(&[], &[&head, "-n5", "a.txt"]);
-    let text = project.text().replace("name = \"head\"", "# Mine.\nname = \"head\" # stays");
+    let text = project
+        .text()
+        .replace("name = \"head\"", "# Mine.\nname = \"head\" # stays");
     fs::write(project.grants(), text).expect("the folder is ours");
     project.assert_learns(&[], &[&head, "-n20", "a.txt"]);
     project.assert_learns(&[], &[&head, "-n20", "./b.txt"]);
     let text = project.text();
-    assert!(text.contains("# Mine.") && text.contains("# stays"), "{text}");
-    assert_eq!(text.matches("[[component.exec.command]]").count(), 1, "{text}");
+    assert!(
+        text.contains("# Mine.") && text.contains("# stays"),
+        "{text}"
+    );
+    assert_eq!(
+        text.matches("[[component.exec.command]]").count(),
+        1,
+        "{text}"
+    );
     assert!(text.contains("int = [5, 20], prefix = \"-n\""), "{text}");
     for args in [["head", "-n7", "a.txt"], ["head", "-n20", "b.txt"]] {
         let run = project.run(&args);
@@ -182,7 +216,10 @@ fn a_program_that_writes_gets_its_directory_and_no_other() {
     if !has_tier_a() {
         return;
     }
-    let project = Project::new(&[("project/main.c", "int main(void) { return 0; }\n"), ("project/out/.keep", "")]);
+    let project = Project::new(&[
+        ("project/main.c", "int main(void) { return 0; }\n"),
+        ("project/out/.keep", ""),
+    ]);
     project.assert_learns(&[], &[&path_of("gcc"), "main.c", "-o", "out/main"]);
     fs::remove_file(project.path("project/out/main")).expect("it was built");
     project.assert_runs(&["gcc", "main.c", "-o", "out/main"]);
@@ -198,12 +235,18 @@ fn a_repository_is_read_and_committed_to() {
     }
     let project = Project::new(&[
         ("project/a.txt", "hello\n"),
-        ("home/.gitconfig", "[user]\n\tname = A\n\temail = a@example.org\n[safe]\n\tdirectory = *\n"),
+        (
+            "home/.gitconfig",
+            "[user]\n\tname = A\n\temail = a@example.org\n[safe]\n\tdirectory = *\n",
+        ),
     ]);
     let git = path_of("git");
     let init = "git init -q . && git add a.txt && git commit -qm first";
     let mut command = Command::new("/bin/sh");
-    command.args(["-c", init]).current_dir(project.path("project")).env("HOME", project.path("home"));
+    command
+        .args(["-c", init])
+        .current_dir(project.path("project"))
+        .env("HOME", project.path("home"));
     assert!(command.status().expect("a shell starts").success());
     project.open();
     for args in [&["status"][..], &["log", "--oneline"], &["diff"]] {
@@ -227,11 +270,18 @@ fn the_network_is_learnt_only_where_it_was_given() {
     let python = path_of("python3");
     let refused = project.learn(&[], &[&python, "-S", "-c", &script]);
     assert_ne!(refused.code, Some(0), "{refused:?}");
-    assert!(refused.stderr.contains("asked for the network"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("asked for the network"),
+        "{refused:?}"
+    );
     assert!(!project.text().contains("network"), "{}", project.text());
     fs::remove_file(project.grants()).expect("it was learnt");
     project.assert_learns(&["--network", "host"], &[&python, "-S", "-c", &script]);
-    assert!(project.text().contains("network = \"host\""), "{}", project.text());
+    assert!(
+        project.text().contains("network = \"host\""),
+        "{}",
+        project.text()
+    );
     project.assert_runs(&["python3", "-S", "-c", &script]);
 }
 
@@ -242,7 +292,10 @@ fn the_commands_of_a_component_are_learnt() {
     }
     let project = Project::new(&[("project/a.txt", "hello\n")]);
     let mut command = project.command();
-    command.args(["learn", "--into"]).arg(project.grants()).arg(exec());
+    command
+        .args(["learn", "--into"])
+        .arg(project.grants())
+        .arg(exec());
     let learnt = outcome(command.args(["--", "cat", "a.txt"]));
     assert_eq!(learnt.code, Some(0), "{learnt:?}");
     assert_eq!(learnt.stdout, "", "standard output is the proposal's");
@@ -257,7 +310,10 @@ fn what_cannot_be_learnt_is_one_clear_line() {
     for (args, expected) in [
         (&["learn"][..], "name a component, or a program"),
         (&["learn", "--", "git"], "absolute path"),
-        (&["learn", "--write", "/does/not/exist", "--", "/bin/true"], "does not exist"),
+        (
+            &["learn", "--write", "/does/not/exist", "--", "/bin/true"],
+            "does not exist",
+        ),
         (&["learn", "--", "/does/not/exist"], "/does/not/exist"),
     ] {
         let failed = outcome(project.command().args(args));

@@ -92,7 +92,9 @@ impl Folders {
 
     fn named(&self, text: &str) -> String {
         let name = |name: &str| self.root.join(name).display().to_string();
-        let text = text.replace("DIR", &name("dir")).replace("WORK", &name("work"));
+        let text = text
+            .replace("DIR", &name("dir"))
+            .replace("WORK", &name("work"));
         text.replace("OUT", &name("out"))
     }
 
@@ -110,7 +112,9 @@ impl Folders {
         );
         fs::write(&grants, text).expect("the folder is ours");
         let mut command = Command::new(capspawn());
-        command.args(["run", "--why", "--tier", tier, "--grants"]).arg(&grants);
+        command
+            .args(["run", "--why", "--tier", tier, "--grants"])
+            .arg(&grants);
         outcome(command.arg(exec()).args(["--", "script", "-c", &script]))
     }
 }
@@ -142,7 +146,10 @@ fn the_first_line_about_a_failure_is_its_cause() {
             let expected: Vec<_> = failure.cause.iter().map(|it| folders.named(it)).collect();
             let found = cause(&outcome).unwrap_or("");
             if !expected.iter().all(|it| found.contains(it.as_str())) {
-                wrong.push(format!("{}: {expected:?} not in {:?}\n{}", failure.script, found, outcome.stderr));
+                wrong.push(format!(
+                    "{}: {expected:?} not in {:?}\n{}",
+                    failure.script, found, outcome.stderr
+                ));
             }
         }
         assert!(wrong.is_empty(), "tier {tier}:\n{}", wrong.join("\n"));
@@ -155,10 +162,17 @@ fn a_program_that_succeeds_or_fails_by_itself_has_no_refusals() {
     let folders = Folders::new(folder.path());
     for tier in tiers() {
         let well = folders.run(tier, &failure("cat WORK/file", "", &[]));
-        assert_eq!((well.code, well.stderr.as_str()), (Some(0), ""), "tier {tier}");
+        assert_eq!(
+            (well.code, well.stderr.as_str()),
+            (Some(0), ""),
+            "tier {tier}"
+        );
         let itself = folders.run(tier, &failure("exit 7", "", &[]));
         assert_eq!(itself.code, Some(7));
-        assert!(itself.stderr.contains("was not seen to refuse anything"), "{itself:?}");
+        assert!(
+            itself.stderr.contains("was not seen to refuse anything"),
+            "{itself:?}"
+        );
     }
 }
 
@@ -168,10 +182,15 @@ fn a_denied_request_has_the_line_that_would_allow_it_each_time() {
     let folders = Folders::new(folder.path());
     let _ = folders.run("A", &failure("true", "", &[]));
     let mut command = Command::new(capspawn());
-    command.args(["run", "--why", "--grants"]).arg(folder.path().join("grants.toml"));
+    command
+        .args(["run", "--why", "--grants"])
+        .arg(folder.path().join("grants.toml"));
     let denied = outcome(command.arg(exec()).args(["--", "script", "-c", "false"]));
     assert!(denied.stderr.contains("denied (argument)"), "{denied:?}");
-    assert!(denied.stderr.contains("the grant would allow it with"), "{denied:?}");
+    assert!(
+        denied.stderr.contains("the grant would allow it with"),
+        "{denied:?}"
+    );
 }
 
 /// The refusals are the filter's own, whether or not they are observed.
@@ -185,7 +204,10 @@ fn an_observed_child_is_refused_what_another_is_refused() {
         \x20       print(number, libc.syscall(number, -1, -1, -1, -1, -1, -1), ctypes.get_errno(), flush=True)\n";
     // mount, unshare, setns, bpf, keyctl, io_uring_setup, ptrace, process_vm_readv, perf_event_open, userfaultfd, socket,
     // open_by_handle_at, chroot, clone3, openat2
-    let script = script.replace("%s", "165, 272, 308, 321, 250, 425, 310, 298, 323, 41, 304, 161, 435, 437, 170, 169");
+    let script = script.replace(
+        "%s",
+        "165, 272, 308, 321, 250, 425, 310, 298, 323, 41, 304, 161, 435, 437, 170, 169",
+    );
     for tier in tiers() {
         let grants = folder.path().join("grants.toml");
         let text = format!(
@@ -196,7 +218,11 @@ fn an_observed_child_is_refused_what_another_is_refused() {
         fs::write(&grants, text).expect("the folder is ours");
         let run = |why: &[&str]| {
             let mut command = Command::new(capspawn());
-            command.arg("run").args(why).args(["--tier", tier, "--grants"]).arg(&grants);
+            command
+                .arg("run")
+                .args(why)
+                .args(["--tier", tier, "--grants"])
+                .arg(&grants);
             outcome(command.arg(exec()).args(["--", "py", "-S", "-c", &script]))
         };
         let (plain, observed) = (run(&[]), run(&["--why"]));

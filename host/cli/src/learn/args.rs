@@ -23,19 +23,37 @@ pub(crate) struct LearnArgs {
     pub(crate) component: Option<String>,
 
     /// The name of the command in the proposal [default: the program's file name]
-    #[arg(long, value_name = "NAME", conflicts_with = "guest", help_heading = "The proposal")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        conflicts_with = "guest",
+        help_heading = "The proposal"
+    )]
     pub(crate) name: Option<String>,
 
     /// Also let it write below DIR, in addition to the working directory
-    #[arg(long = "write", value_name = "DIR", help_heading = "What it may do meanwhile")]
+    #[arg(
+        long = "write",
+        value_name = "DIR",
+        help_heading = "What it may do meanwhile"
+    )]
     pub(crate) write: Vec<PathBuf>,
 
     /// Let it write nothing, not even below the working directory
-    #[arg(long, conflicts_with = "write", help_heading = "What it may do meanwhile")]
+    #[arg(
+        long,
+        conflicts_with = "write",
+        help_heading = "What it may do meanwhile"
+    )]
     pub(crate) read_only: bool,
 
     /// The network that it sees: none, loopback or host
-    #[arg(long, value_name = "NETWORK", default_value = "none", help_heading = "What it may do meanwhile")]
+    #[arg(
+        long,
+        value_name = "NETWORK",
+        default_value = "none",
+        help_heading = "What it may do meanwhile"
+    )]
     pub(crate) network: Network,
 
     /// End it after TIME (`30s`, `10min`)
@@ -51,11 +69,19 @@ pub(crate) struct LearnArgs {
     /// A variable for the program's environment, or for that of the component itself
     ///
     /// A program also gets HOME and PATH of this command; they are proposed if it used files there.
-    #[arg(long = "env", value_name = "NAME=VALUE", help_heading = "What it may do meanwhile")]
+    #[arg(
+        long = "env",
+        value_name = "NAME=VALUE",
+        help_heading = "What it may do meanwhile"
+    )]
     pub(crate) env: Vec<Variable>,
 
     /// A directory that the component itself may read and write; see `capspawn run --help`
-    #[arg(long = "dir", value_name = "HOST[::GUEST][:ro]", help_heading = "What it may do meanwhile")]
+    #[arg(
+        long = "dir",
+        value_name = "HOST[::GUEST][:ro]",
+        help_heading = "What it may do meanwhile"
+    )]
     pub(crate) dirs: Vec<DirMapping>,
 
     #[command(flatten)]

@@ -13,6 +13,17 @@ use super::sight::is_grantable;
 const MANY: usize = 4;
 /// The most entries of a directory that are looked at for secrets.
 const MAX_ENTRIES: usize = 10_000;
+/// What programs read if it is there, and do without: other names of locales, the sizes of the machine, and the settings of
+/// names, which `network = "host"` shows by itself.
+const OPTIONAL: [&str; 7] = [
+    "/etc/locale.alias",
+    "/etc/inputrc",
+    "/sys",
+    "/etc/resolv.conf",
+    "/run/systemd/resolve",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+];
 /// Directories of which files are listed one by one: each belongs to another program.
 const MIXED: [&str; 3] = ["/etc", "/run", "/var/lib"];
 
@@ -50,7 +61,8 @@ impl Folding<'_> {
             let Subject::File { path, real, access } = &observation.subject else {
                 continue;
             };
-            if matches!(observation.outcome, Outcome::Absent | Outcome::Private) {
+            let is_optional = OPTIONAL.iter().any(|it| real.starts_with(it));
+            if is_optional || matches!(observation.outcome, Outcome::Absent | Outcome::Private) {
                 continue;
             }
             if observation.outcome == Outcome::Hidden || is_secret(path) || is_secret(real) {
@@ -110,7 +122,11 @@ impl Folding<'_> {
                 let first = common.next().unwrap_or_default();
                 let shared = common.fold(first, |shared, next| shared_ancestor(&shared, &next));
                 roots.retain(|root| !root.starts_with(cwd));
-                roots.insert(if shared.starts_with(cwd) { shared } else { cwd.to_owned() });
+                roots.insert(if shared.starts_with(cwd) {
+                    shared
+                } else {
+                    cwd.to_owned()
+                });
             }
         }
         outermost(roots)
@@ -147,7 +163,9 @@ impl Folding<'_> {
     fn may_be_root(&self, dir: &Path) -> bool {
         let is_mixed = MIXED.iter().any(|mixed| dir == Path::new(mixed));
         let is_shared_config = self.home.is_some_and(|home| {
-            [".config", ".local", ".local/share", ".cache"].iter().any(|it| dir == home.join(it))
+            [".config", ".local", ".local/share", ".cache"]
+                .iter()
+                .any(|it| dir == home.join(it))
         });
         // A directory just below the root, such as /opt or /data, has more than one owner.
         let is_deep = dir.components().count() > 2;
@@ -165,7 +183,10 @@ fn has_secret(dir: &Path) -> bool {
     let Ok(entries) = fs::read_dir(dir) else {
         return true;
     };
-    entries.flatten().take(MAX_ENTRIES).any(|entry| is_secret(&entry.path()))
+    entries
+        .flatten()
+        .take(MAX_ENTRIES)
+        .any(|entry| is_secret(&entry.path()))
 }
 
 fn is_below(path: &Path, roots: &BTreeSet<PathBuf>) -> bool {
@@ -221,7 +242,10 @@ mod tests {
             home: Some(&dir.join("home")),
             system: &[PathBuf::from("/usr")],
         };
-        let list: Vec<_> = list.iter().map(|(path, access, outcome)| file(&dir.join(path), *access, *outcome)).collect();
+        let list: Vec<_> = list
+            .iter()
+            .map(|(path, access, outcome)| file(&dir.join(path), *access, *outcome))
+            .collect();
         folding.fold(&list)
     }
 
@@ -234,49 +258,72 @@ mod tests {
         let dir = tree(&["project/a", "project/b/c", "home/.toolrc", "home/.tool/1"]);
         let read = Access::Read;
         let ok = Outcome::Permitted;
-        let roots = fold(dir.path(), &[
-            ("project/a", read, ok),
-            ("project/b/c", read, ok),
-            ("home/.toolrc", read, ok),
-            ("/usr/lib/x.so", read, ok),
-            ("home/.missing", read, Outcome::Absent),
-            ("/dev/null", read, Outcome::Private),
-        ]);
+        let roots = fold(
+            dir.path(),
+            &[
+                ("project/a", read, ok),
+                ("project/b/c", read, ok),
+                ("home/.toolrc", read, ok),
+                ("/usr/lib/x.so", read, ok),
+                ("home/.missing", read, Outcome::Absent),
+                ("/dev/null", read, Outcome::Private),
+            ],
+        );
         assert_eq!(roots.read, paths(dir.path(), &["project", "home/.toolrc"]));
         assert!(roots.write.is_empty());
     }
 
     #[test]
     fn many_files_make_their_directory_a_root_unless_it_holds_a_secret() {
-        let files: Vec<String> = (0..5).flat_map(|n| [format!("home/.tool/{n}"), format!("home/.other/x/{n}")]).collect();
+        let files: Vec<String> = (0..5)
+            .flat_map(|n| [format!("home/.tool/{n}"), format!("home/.other/x/{n}")])
+            .collect();
         let files: Vec<&str> = files.iter().map(String::as_str).collect();
         let dir = tree(&[&files[..], &["home/.other/credentials.toml"]].concat());
-        let list: Vec<_> = files.iter().map(|path| (*path, Access::Read, Outcome::Permitted)).collect();
+        let list: Vec<_> = files
+            .iter()
+            .map(|path| (*path, Access::Read, Outcome::Permitted))
+            .collect();
         let roots = fold(dir.path(), &list);
-        assert_eq!(roots.read, paths(dir.path(), &["home/.tool", "home/.other/x"]));
+        assert_eq!(
+            roots.read,
+            paths(dir.path(), &["home/.tool", "home/.other/x"])
+        );
     }
 
     #[test]
     fn secrets_are_listed_and_never_granted() {
         let dir = tree(&["home/.ssh/id_rsa", "project/.env", "project/a"]);
-        let roots = fold(dir.path(), &[
-            ("home/.ssh/id_rsa", Access::Read, Outcome::Permitted),
-            ("project/.env", Access::Read, Outcome::Hidden),
-        ]);
-        assert_eq!(roots.secrets, paths(dir.path(), &["home/.ssh/id_rsa", "project/.env"]));
+        let roots = fold(
+            dir.path(),
+            &[
+                ("home/.ssh/id_rsa", Access::Read, Outcome::Permitted),
+                ("project/.env", Access::Read, Outcome::Hidden),
+            ],
+        );
+        assert_eq!(
+            roots.secrets,
+            paths(dir.path(), &["home/.ssh/id_rsa", "project/.env"])
+        );
         assert!(roots.read.is_empty(), "{roots:?}");
     }
 
     #[test]
     fn what_is_created_needs_its_directory_and_what_was_refused_is_not_granted() {
         let dir = tree(&["project/target/x", "project/notes"]);
-        let roots = fold(dir.path(), &[
-            ("project/target/x", Access::Create, Outcome::Permitted),
-            ("project/target/deep/y", Access::Create, Outcome::Permitted),
-            ("project/notes", Access::Write, Outcome::Permitted),
-            ("home/.cache/z", Access::Create, Outcome::Refused),
-        ]);
-        assert_eq!(roots.write, paths(dir.path(), &["project/target", "project/notes"]));
+        let roots = fold(
+            dir.path(),
+            &[
+                ("project/target/x", Access::Create, Outcome::Permitted),
+                ("project/target/deep/y", Access::Create, Outcome::Permitted),
+                ("project/notes", Access::Write, Outcome::Permitted),
+                ("home/.cache/z", Access::Create, Outcome::Refused),
+            ],
+        );
+        assert_eq!(
+            roots.write,
+            paths(dir.path(), &["project/target", "project/notes"])
+        );
         assert_eq!(roots.unwritten, paths(dir.path(), &["home/.cache/z"]));
     }
 }

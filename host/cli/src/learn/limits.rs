@@ -32,14 +32,21 @@ impl Limits {
         )]
         let tenfold = |seconds: f64| ((seconds * 10.0).ceil() as u64).max(10).next_multiple_of(5);
         let cpu = child.usage.cpu.unwrap_or_default().as_secs_f64();
-        let peak = child.usage.peak_memory_bytes.unwrap_or(0).max(address_space(child));
+        let peak = child
+            .usage
+            .peak_memory_bytes
+            .unwrap_or(0)
+            .max(address_space(child));
         let largest = child.observations.iter().filter_map(written_bytes).max();
         let largest = mib(largest.unwrap_or(0)) * 2;
         Self {
             wall: tenfold(child.seconds),
             cpu: tenfold(cpu),
             memory: (mib(peak) * 2).max(512).next_power_of_two(),
-            processes: child.usage.peak_tasks.map(|tasks| (tasks * 4).max(16).next_multiple_of(8)),
+            processes: child
+                .usage
+                .peak_tasks
+                .map(|tasks| (tasks * 4).max(16).next_multiple_of(8)),
             file_size: (largest > FILE_SIZE).then(|| largest.next_power_of_two()),
         }
     }
@@ -52,7 +59,9 @@ fn mib(bytes: u64) -> u64 {
 /// Returns the most address space that a process was seen to map, in bytes.
 fn address_space(child: &SeenChild) -> u64 {
     let of = |it: &Observation| match &it.subject {
-        Subject::Limit { key, value } if *key == "limits.memory" && it.outcome == Outcome::Permitted => {
+        Subject::Limit { key, value }
+            if *key == "limits.memory" && it.outcome == Outcome::Permitted =>
+        {
             value.strip_suffix('B')?.parse().ok()
         }
         _ => None,

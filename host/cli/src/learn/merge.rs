@@ -45,10 +45,18 @@ fn merge_command(file: String, component: &str, proposed: &Proposed) -> Result<S
     let section = entry(placed.get_ref(), "component")
         .and_then(|it| it.get_ref().as_table())
         .and_then(|it| entry(it, component));
-    let commands = section.and_then(|it| it.get_ref().as_table()).and_then(|it| entry(it, "command"));
+    let commands = section
+        .and_then(|it| it.get_ref().as_table())
+        .and_then(|it| entry(it, "command"));
     if let Some(commands) = commands {
-        let values = plain.get("component").and_then(|it| it.get(component)).and_then(|it| it.get("command"));
-        let (Some(list), Some(values)) = (commands.get_ref().as_array(), values.and_then(Value::as_array)) else {
+        let values = plain
+            .get("component")
+            .and_then(|it| it.get(component))
+            .and_then(|it| it.get("command"));
+        let (Some(list), Some(values)) = (
+            commands.get_ref().as_array(),
+            values.and_then(Value::as_array),
+        ) else {
             bail!("`component.{component}.command` is not a list of tables");
         };
         for (placed, value) in list.iter().zip(values) {
@@ -59,8 +67,14 @@ fn merge_command(file: String, component: &str, proposed: &Proposed) -> Result<S
                 return Ok(edits.apply());
             }
         }
-        if file.get(commands.span()).is_some_and(|it| it.starts_with('[') && !it.starts_with("[[")) {
-            bail!("write the commands of {component} as `[[component.{}.command]]`", text::key(component));
+        if file
+            .get(commands.span())
+            .is_some_and(|it| it.starts_with('[') && !it.starts_with("[["))
+        {
+            bail!(
+                "write the commands of {component} as `[[component.{}.command]]`",
+                text::key(component)
+            );
         }
     }
     let mut file = file;
@@ -72,7 +86,11 @@ fn merge_command(file: String, component: &str, proposed: &Proposed) -> Result<S
 
 /// Returns the table of a command.
 fn command(component: &str, proposed: &Proposed) -> String {
-    let patterns: Vec<_> = proposed.args.iter().map(|arg| text::value(&literal(arg))).collect();
+    let patterns: Vec<_> = proposed
+        .args
+        .iter()
+        .map(|arg| text::value(&literal(arg)))
+        .collect();
     let path = |path: &Path| text::string(&path.to_string_lossy());
     let mut lines = vec![
         format!("\n[[component.{}.command]]", text::key(component)),
@@ -84,13 +102,19 @@ fn command(component: &str, proposed: &Proposed) -> String {
     if let Some(cwd) = &proposed.cwd {
         lines.push(format!("cwd = {{ default = {} }}", path(cwd)));
     }
-    for (key, roots) in [("read", &proposed.roots.read), ("write", &proposed.roots.write)] {
+    for (key, roots) in [
+        ("read", &proposed.roots.read),
+        ("write", &proposed.roots.write),
+    ] {
         let roots: Vec<_> = roots.iter().map(|root| path(root)).collect();
         if !roots.is_empty() {
             lines.push(format!("fs.{key} = {}", broken(&roots)));
         }
     }
-    let set = proposed.set.iter().map(|(name, value)| format!("{} = {}", text::key(name), text::string(value)));
+    let set = proposed
+        .set
+        .iter()
+        .map(|(name, value)| format!("{} = {}", text::key(name), text::string(value)));
     let set: Vec<_> = set.collect();
     if !set.is_empty() {
         lines.push(format!("env.set = {{ {} }}", set.join(", ")));
@@ -101,7 +125,10 @@ fn command(component: &str, proposed: &Proposed) -> String {
     if proposed.network != Network::None {
         lines.push(format!("network = \"{}\"", proposed.network));
     }
-    let limits: Vec<_> = written(&proposed.limits).into_iter().map(|(key, _, value)| format!("{key} = {value}")).collect();
+    let limits: Vec<_> = written(&proposed.limits)
+        .into_iter()
+        .map(|(key, _, value)| format!("{key} = {value}"))
+        .collect();
     lines.push(format!("limits = {{ {} }}", limits.join(", ")));
     lines.join("\n") + "\n"
 }
@@ -114,7 +141,10 @@ fn widened<'t>(
     proposed: &Proposed,
 ) -> Option<Edits<'t>> {
     let is = |key: &str, text: &str| value.get(key).and_then(Value::as_str) == Some(text);
-    let decision = value.get("decision").and_then(Value::as_str).unwrap_or("allow");
+    let decision = value
+        .get("decision")
+        .and_then(Value::as_str)
+        .unwrap_or("allow");
     let is_same = is("name", &proposed.name) && is("program", &proposed.program.to_string_lossy());
     if !is_same || decision != "allow" {
         return None;
@@ -129,7 +159,10 @@ fn widened<'t>(
         edits.set(placed, &["args"], &broken(&new), after);
     }
     let example = text::strings(&proposed.args);
-    let examples = value.get("match").and_then(Value::as_array).unwrap_or(&none);
+    let examples = value
+        .get("match")
+        .and_then(Value::as_array)
+        .unwrap_or(&none);
     if !examples.iter().any(|it| text::value(it) == example) {
         match entry(placed, "match") {
             Some(list) => edits.extend(list, &[example]),
@@ -147,10 +180,18 @@ fn widened<'t>(
     add_roots(&mut edits, placed, value, "read", read, after);
     add_roots(&mut edits, placed, value, "write", write, after);
     add_environment(&mut edits, placed, value, proposed, after);
-    let known = value.get("network").and_then(Value::as_str).and_then(|it| it.parse().ok());
+    let known = value
+        .get("network")
+        .and_then(Value::as_str)
+        .and_then(|it| it.parse().ok());
     let rank = |network| Network::ALL.iter().position(|it| *it == network);
     if rank(proposed.network) > rank(known.unwrap_or(Network::None)) {
-        edits.set(placed, &["network"], &text::string(proposed.network.name()), after);
+        edits.set(
+            placed,
+            &["network"],
+            &text::string(proposed.network.name()),
+            after,
+        );
     }
     add_limits(&mut edits, placed, value, &proposed.limits, after);
     Some(edits)
@@ -163,14 +204,20 @@ fn widen_args(patterns: &[Value], proposed: &Proposed) -> Option<Vec<Value>> {
         return None;
     }
     let pairs = || patterns.iter().zip(&proposed.args);
-    if pairs().filter(|(pattern, arg)| !matches(pattern, arg)).count() > 1 {
+    if pairs()
+        .filter(|(pattern, arg)| !matches(pattern, arg))
+        .count()
+        > 1
+    {
         return None;
     }
     let cwd = proposed.cwd.as_deref().unwrap_or(Path::new("/"));
     let mut roots = proposed.roots.read.iter().chain(&proposed.roots.write);
     let roots: Vec<_> = roots.by_ref().collect();
     let is_readable = |dir: &Path| roots.iter().any(|root| dir.starts_with(root));
-    pairs().map(|(pattern, arg)| widen(pattern, arg, cwd, is_readable)).collect()
+    pairs()
+        .map(|(pattern, arg)| widen(pattern, arg, cwd, is_readable))
+        .collect()
 }
 
 /// Adds roots to `fs.KEY`, but those that lie below another.
@@ -182,15 +229,27 @@ fn add_roots(
     roots: Vec<PathBuf>,
     after: usize,
 ) {
-    let known = value.get("fs").and_then(|it| it.get(key)).and_then(Value::as_array);
-    let known: Vec<&str> = known.into_iter().flatten().filter_map(Value::as_str).collect();
+    let known = value
+        .get("fs")
+        .and_then(|it| it.get(key))
+        .and_then(Value::as_array);
+    let known: Vec<&str> = known
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let is_new = |root: &PathBuf| !known.iter().any(|known| root.starts_with(known));
     let new = outermost(roots.into_iter().filter(is_new).collect());
-    let new: Vec<_> = new.iter().map(|root| text::string(&root.to_string_lossy())).collect();
+    let new: Vec<_> = new
+        .iter()
+        .map(|root| text::string(&root.to_string_lossy()))
+        .collect();
     if new.is_empty() {
         return;
     }
-    let list = entry(placed, "fs").and_then(|it| it.get_ref().as_table()).and_then(|fs| entry(fs, key));
+    let list = entry(placed, "fs")
+        .and_then(|it| it.get_ref().as_table())
+        .and_then(|fs| entry(fs, key));
     match list {
         Some(list) => edits.extend(list, &new),
         None => edits.set(placed, &["fs", key], &broken(&new), after),
@@ -206,7 +265,11 @@ fn add_environment(
 ) {
     let env = value.get("env").and_then(Value::as_table);
     let set = env.and_then(|env| env.get("set")).and_then(Value::as_table);
-    let missing: Vec<_> = proposed.set.iter().filter(|(name, _)| !set.is_some_and(|set| set.contains_key(*name))).collect();
+    let missing: Vec<_> = proposed
+        .set
+        .iter()
+        .filter(|(name, _)| !set.is_some_and(|set| set.contains_key(*name)))
+        .collect();
     match set {
         Some(_) => {
             for (name, text) in missing {
@@ -214,18 +277,39 @@ fn add_environment(
             }
         }
         None if !missing.is_empty() => {
-            let all: Vec<_> = missing.iter().map(|(name, text)| format!("{} = {}", text::key(name), text::string(text))).collect();
-            edits.set(placed, &["env", "set"], &format!("{{ {} }}", all.join(", ")), after);
+            let all: Vec<_> = missing
+                .iter()
+                .map(|(name, text)| format!("{} = {}", text::key(name), text::string(text)))
+                .collect();
+            edits.set(
+                placed,
+                &["env", "set"],
+                &format!("{{ {} }}", all.join(", ")),
+                after,
+            );
         }
         None => {}
     }
-    let allow = env.and_then(|env| env.get("allow")).and_then(Value::as_array);
-    let known: Vec<&str> = allow.into_iter().flatten().filter_map(Value::as_str).collect();
-    let new: Vec<_> = proposed.allow.iter().filter(|name| !known.contains(&name.as_str())).map(|name| text::string(name)).collect();
+    let allow = env
+        .and_then(|env| env.get("allow"))
+        .and_then(Value::as_array);
+    let known: Vec<&str> = allow
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let new: Vec<_> = proposed
+        .allow
+        .iter()
+        .filter(|name| !known.contains(&name.as_str()))
+        .map(|name| text::string(name))
+        .collect();
     if new.is_empty() {
         return;
     }
-    let list = entry(placed, "env").and_then(|it| it.get_ref().as_table()).and_then(|env| entry(env, "allow"));
+    let list = entry(placed, "env")
+        .and_then(|it| it.get_ref().as_table())
+        .and_then(|env| entry(env, "allow"));
     match list {
         Some(list) => edits.extend(list, &new),
         None => edits.set(placed, &["env", "allow"], &broken(&new), after),
@@ -239,8 +323,16 @@ fn written(limits: &Limits) -> Vec<(&'static str, u64, String)> {
         ("cpu", limits.cpu, format!("\"{}s\"", limits.cpu)),
         ("memory", limits.memory, format!("\"{}MiB\"", limits.memory)),
     ];
-    all.extend(limits.processes.map(|tasks| ("processes", tasks, tasks.to_string())));
-    all.extend(limits.file_size.map(|size| ("file-size", size, format!("\"{size}MiB\""))));
+    all.extend(
+        limits
+            .processes
+            .map(|tasks| ("processes", tasks, tasks.to_string())),
+    );
+    all.extend(
+        limits
+            .file_size
+            .map(|size| ("file-size", size, format!("\"{size}MiB\""))),
+    );
     all
 }
 

@@ -34,6 +34,11 @@ pub(crate) fn learn(args: &LearnArgs) -> Result<u8> {
     };
     let sight = sight::Sight::new(args)?;
     output::note(&sight.warning());
+    if sight.holds_program {
+        output::note(
+            "the program lies below the working directory, so it may not write there: name the directories that it writes to with --write",
+        );
+    }
     let seen = observe::run(args, &sight)?;
     let proposal = propose::propose(args, &sight, &seen);
     for note in &proposal.notes {
@@ -49,7 +54,9 @@ pub(crate) fn learn(args: &LearnArgs) -> Result<u8> {
         Some(path) => {
             write(path, &document)?;
             let path = path.display();
-            output::note(&format!("{path} allows it now: read it, and run `capspawn check {path}`"));
+            output::note(&format!(
+                "{path} allows it now: read it, and run `capspawn check {path}`"
+            ));
         }
     }
     Ok(seen.code)
@@ -61,7 +68,10 @@ fn read(path: &Path) -> Result<String> {
     match fs::read_to_string(path) {
         Ok(text) => match text.parse::<toml::Table>() {
             Ok(_) => Ok(text),
-            Err(error) => bail!("{name} is not TOML, so nothing can be merged into it: {}", error.message()),
+            Err(error) => bail!(
+                "{name} is not TOML, so nothing can be merged into it: {}",
+                error.message()
+            ),
         },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
         Err(error) => Err(error).with_context(|| format!("cannot read {name}")),

@@ -63,6 +63,8 @@ pub(crate) struct SeenChild {
 /// Collects events. The plan of a child comes by the veto, before the event of its start.
 #[derive(Debug, Default)]
 struct Collector {
+    /// The program, if it is one that is learnt and no component.
+    program: Option<PathBuf>,
     seen: Mutex<(Seen, Vec<Question>, BTreeMap<u64, SeenChild>)>,
 }
 
@@ -71,26 +73,48 @@ impl Collector {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the file that a grant names: of a script, that itself and not what interprets it.
+    fn program(&self, name: &str, executed: PathBuf) -> PathBuf {
+        if let Some(program) = &self.program {
+            return program.clone();
+        }
+        if name.starts_with('/') {
+            return name.into();
+        }
+        let dirs = ["/usr/local/bin", "/usr/bin", "/bin"].into_iter();
+        let found = dirs
+            .map(|dir| Path::new(dir).join(name))
+            .find(|file| file.is_file());
+        found.unwrap_or(executed)
+    }
+
     fn record(&self, event: &Event) {
         let mut state = self.lock();
         let (seen, plans, running) = &mut *state;
         match &event.kind {
             EventKind::Spawn { id, .. } => {
                 let fits = |plan: &Question| {
-                    let args = plan.argv.iter().skip(1).map(|it| it.to_string_lossy());
+                    // Before them may be those of a script's first line.
+                    let first = plan.argv.len().saturating_sub(event.args.len());
+                    let args = plan.argv.iter().skip(first).map(|it| it.to_string_lossy());
                     event.args_cut.is_some() || args.eq(event.args.iter().map(String::as_str))
                 };
                 let Some(at) = plans.iter().position(fits) else {
                     return;
                 };
                 let plan = plans.remove(at);
-                let args = plan.argv.iter().skip(1);
+                // Of a long request the event has a part, and the plan of a program all.
+                let own = match event.args_cut {
+                    Some(_) => 1,
+                    None => plan.argv.len().saturating_sub(event.args.len()),
+                };
+                let args = plan.argv.iter().skip(own);
                 running.insert(
                     *id,
                     SeenChild {
                         name: event.command.clone(),
                         args: args.map(|it| it.to_string_lossy().into_owned()).collect(),
-                        program: plan.program,
+                        program: self.program(&event.command, plan.program),
                         cwd: Some(plan.cwd).filter(|cwd| cwd.parent().is_some()),
                         env_names: plan.env_names,
                         ..SeenChild::default()
@@ -107,16 +131,22 @@ impl Collector {
             } => {
                 if let Some(child) = running.remove(id) {
                     let (usage, seconds) = (*usage, *seconds);
-                    seen.children.push(SeenChild { usage, seconds, ..child });
+                    seen.children.push(SeenChild {
+                        usage,
+                        seconds,
+                        ..child
+                    });
                 }
             }
             EventKind::Denied { item, reason, .. } => {
                 let command = output::quoted(&event.command);
-                seen.refused.push(format!("{command} was not started ({item}): {reason}"));
+                seen.refused
+                    .push(format!("{command} was not started ({item}): {reason}"));
             }
             EventKind::Failed { reason } => {
                 let command = output::quoted(&event.command);
-                seen.refused.push(format!("{command} was not started: {reason}"));
+                seen.refused
+                    .push(format!("{command} was not started: {reason}"));
             }
             _ => {}
         }
@@ -126,7 +156,14 @@ impl Collector {
 /// Runs what the options name.
 pub(crate) fn run(args: &LearnArgs, sight: &Sight) -> Result<Seen> {
     let launcher = Arc::new(launcher(&args.sandbox, Some(Observer::Everything))?);
-    let collector = Arc::new(Collector::default());
+    let program_path = match args.guest {
+        None => args.args.first().map(PathBuf::from),
+        Some(_) => None,
+    };
+    let collector = Arc::new(Collector {
+        program: program_path,
+        ..Collector::default()
+    });
     let (events, plans) = (Arc::clone(&collector), Arc::clone(&collector));
     descriptors::raise();
     let registry = Registry::builder()
@@ -160,10 +197,14 @@ fn program(args: &LearnArgs, sight: &Sight, registry: &Registry) -> Result<u8> {
     let name = name_of(args, path);
     let mut set = toml::Table::new();
     set.insert("LANG".to_owned(), "C.UTF-8".into());
-    for variable in ["HOME", "PATH"] {
-        if let Ok(text) = std::env::var(variable) {
-            set.insert(variable.to_owned(), text.into());
-        }
+    if let Some(home) = &sight.home {
+        set.insert(
+            "HOME".to_owned(),
+            home.to_string_lossy().into_owned().into(),
+        );
+    }
+    if let Ok(path) = std::env::var("PATH") {
+        set.insert("PATH".to_owned(), path.into());
     }
     for variable in &args.env {
         set.insert(variable.name.clone(), variable.value.clone().into());
@@ -229,7 +270,10 @@ fn component(
     bounds::start_clock(&engine)?;
     let component = load::compile(&engine, file, &bytes)?;
     let command = guest::link(&engine, &component)?;
-    let process = ProcessCtx::builder(registry).component(name).grant(grant).build();
+    let process = ProcessCtx::builder(registry)
+        .component(name)
+        .grant(grant)
+        .build();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -252,16 +296,20 @@ pub(super) fn component_name(args: &LearnArgs) -> String {
 
 /// Returns the name of a program's command.
 fn name_of(args: &LearnArgs, program: &Path) -> String {
-    let from_file = || program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let from_file = || {
+        program
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
     args.name.clone().unwrap_or_else(from_file)
 }
 
 /// Returns the pattern that matches `arg` alone.
 pub(super) fn literal(arg: &str) -> toml::Value {
     match arg {
-        "*" | "**" => {
-            toml::Table::from_iter([("literal".to_owned(), arg.into())]).into()
-        }
+        "*" | "**" => toml::Table::from_iter([("literal".to_owned(), arg.into())]).into(),
         arg => arg.into(),
     }
 }

@@ -32,12 +32,22 @@ pub(crate) fn widen(
         let [low, high] = bounds[..] else { return None };
         let prefix = table.get("prefix").and_then(Value::as_str).unwrap_or("");
         let number = integer(arg.strip_prefix(prefix)?)?;
-        table.insert("int".to_owned(), range_of(low.min(number), high.max(number)));
+        table.insert(
+            "int".to_owned(),
+            range_of(low.min(number), high.max(number)),
+        );
         return Some(table.into());
     }
-    let under = table.get_mut("path")?.as_table_mut()?.get_mut("under")?.as_array_mut()?;
+    let under = table
+        .get_mut("path")?
+        .as_table_mut()?
+        .get_mut("under")?
+        .as_array_mut()?;
     let path = existing(arg, cwd)?;
-    let is_under = under.iter().filter_map(Value::as_str).any(|root| path.starts_with(cwd.join(root)));
+    let is_under = under
+        .iter()
+        .filter_map(Value::as_str)
+        .any(|root| path.starts_with(cwd.join(root)));
     if !is_under {
         let dir = path.parent().filter(|dir| is_readable(dir))?;
         under.push(dir.to_string_lossy().into_owned().into());
@@ -51,7 +61,9 @@ pub(crate) fn matches(pattern: &Value, arg: &str) -> bool {
         return text == arg;
     }
     let table = pattern.as_table();
-    let list = table.and_then(|table| table.get("one-of")).and_then(Value::as_array);
+    let list = table
+        .and_then(|table| table.get("one-of"))
+        .and_then(Value::as_array);
     list.is_some_and(|list| list.iter().any(|it| it.as_str() == Some(arg)))
 }
 
@@ -123,20 +135,30 @@ mod tests {
 
     fn widened(pattern: &str, arg: &str) -> Option<String> {
         let table: Table = format!("it = {pattern}").parse().expect("a value");
-        let widened = widen(&table["it"], arg, Path::new("/usr"), |dir| dir.starts_with("/usr"))?;
+        let widened = widen(&table["it"], arg, Path::new("/usr"), |dir| {
+            dir.starts_with("/usr")
+        })?;
         Some(crate::learn::text::value(&widened))
     }
 
     #[test]
     fn what_differs_becomes_a_number_a_path_or_a_choice() {
         let is = |pattern: &str, arg: &str, expected: &str| {
-            assert_eq!(widened(pattern, arg).as_deref(), Some(expected), "{pattern} {arg}");
+            assert_eq!(
+                widened(pattern, arg).as_deref(),
+                Some(expected),
+                "{pattern} {arg}"
+            );
         };
         is("\"-n5\"", "-n20", "{ int = [5, 20], prefix = \"-n\" }");
         is("\"7\"", "3", "{ int = [3, 7] }");
         is("\"status\"", "log", "{ one-of = [\"status\", \"log\"] }");
         is("\"status\"", "status", "\"status\"");
-        is("\"/usr/bin/env\"", "/usr/bin/sh", "{ path = { under = [\"/usr/bin\"] } }");
+        is(
+            "\"/usr/bin/env\"",
+            "/usr/bin/sh",
+            "{ path = { under = [\"/usr/bin\"] } }",
+        );
         is("\"./bin\"", "./lib", "{ path = { under = [\"/usr\"] } }");
         // A number with a leading zero is a word.
         is("\"007\"", "8", "{ one-of = [\"007\", \"8\"] }");
@@ -145,14 +167,33 @@ mod tests {
     #[test]
     fn a_widened_pattern_is_widened_further() {
         let is = |pattern: &str, arg: &str, expected: &str| {
-            assert_eq!(widened(pattern, arg).as_deref(), Some(expected), "{pattern} {arg}");
+            assert_eq!(
+                widened(pattern, arg).as_deref(),
+                Some(expected),
+                "{pattern} {arg}"
+            );
         };
-        is("{ int = [5, 20], prefix = \"-n\" }", "-n30", "{ int = [5, 30], prefix = \"-n\" }");
+        is(
+            "{ int = [5, 20], prefix = \"-n\" }",
+            "-n30",
+            "{ int = [5, 30], prefix = \"-n\" }",
+        );
         is("{ one-of = [\"a\"] }", "b", "{ one-of = [\"a\", \"b\"] }");
         is("{ one-of = [\"a\"] }", "a", "{ one-of = [\"a\"] }");
-        is("{ path = { under = [\"/usr\"] } }", "/usr/bin/sh", "{ path = { under = [\"/usr\"] } }");
+        is(
+            "{ path = { under = [\"/usr\"] } }",
+            "/usr/bin/sh",
+            "{ path = { under = [\"/usr\"] } }",
+        );
         assert_eq!(widened("{ int = [5, 20] }", "x"), None);
-        assert_eq!(widened("\"*\"", "x"), None, "it matches already, or is not ours to widen");
-        assert_eq!(widened("{ path = { under = [\"/usr\"] } }", "/etc/passwd"), None);
+        assert_eq!(
+            widened("\"*\"", "x"),
+            None,
+            "it matches already, or is not ours to widen"
+        );
+        assert_eq!(
+            widened("{ path = { under = [\"/usr\"] } }", "/etc/passwd"),
+            None
+        );
     }
 }

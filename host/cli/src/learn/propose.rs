@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use capspawn::Grants;
 use capspawn_native::confinement::Network;
-use capspawn_native::launch::{Observation, Outcome, Subject};
+use capspawn_native::launch::{Access, Observation, Outcome, Subject};
 
 use super::args::LearnArgs;
 use super::fold::{Folding, Roots};
@@ -52,7 +52,10 @@ pub(crate) fn propose(args: &LearnArgs, sight: &Sight, seen: &Seen) -> Proposal 
     let mut notes = seen.refused.clone();
     let mut commands = Vec::new();
     for child in &seen.children {
-        let cwd = child.cwd.as_deref().filter(|cwd| Some(*cwd) == sight.cwd.as_deref());
+        let cwd = child
+            .cwd
+            .as_deref()
+            .filter(|cwd| Some(*cwd) == sight.cwd.as_deref());
         let folding = Folding {
             cwd: cwd.or(sight.cwd.as_deref()),
             home: sight.home.as_deref(),
@@ -60,7 +63,13 @@ pub(crate) fn propose(args: &LearnArgs, sight: &Sight, seen: &Seen) -> Proposal 
         };
         let mut roots = folding.fold(&child.observations);
         // A child starts there, whether or not it uses a file.
-        let is_shown = |cwd: &Path| roots.write.iter().chain(&roots.read).any(|root| cwd.starts_with(root));
+        let is_shown = |cwd: &Path| {
+            roots
+                .write
+                .iter()
+                .chain(&roots.read)
+                .any(|root| cwd.starts_with(root))
+        };
         if let Some(cwd) = cwd
             && !is_shown(cwd)
         {
@@ -116,7 +125,9 @@ fn warnings(name: &str, roots: &Roots) -> Vec<String> {
     let mut lines = Vec::new();
     if !roots.secrets.is_empty() {
         let list = shown(&mut roots.secrets.iter(), roots.secrets.len());
-        lines.push(format!("{name} asked for secrets, which are not granted: {list}"));
+        lines.push(format!(
+            "{name} asked for secrets, which are not granted: {list}"
+        ));
     }
     if !roots.unwritten.is_empty() {
         let list = shown(&mut roots.unwritten.iter(), roots.unwritten.len());
@@ -134,7 +145,9 @@ fn refused(child: &SeenChild) -> Vec<String> {
     };
     let line = |it: &Observation| match &it.subject {
         // The C library looks for its cache of names by one.
-        Subject::Connection { address } if address.contains("UNIX") || address.contains("nscd") => None,
+        Subject::Connection { address } if address.contains("UNIX") || address.contains("nscd") => {
+            None
+        }
         Subject::Connection { address } => Some(format!(
             "{} asked for the network ({address}); if it needs it, learn again with `--network host`",
             child.name
@@ -145,13 +158,21 @@ fn refused(child: &SeenChild) -> Vec<String> {
         )),
         _ => None,
     };
-    child.observations.iter().filter(is_missing).filter_map(line).take(SHOWN).collect()
+    child
+        .observations
+        .iter()
+        .filter(is_missing)
+        .filter_map(line)
+        .take(SHOWN)
+        .collect()
 }
 
 /// Returns the least network that has all connections.
 fn network(child: &SeenChild) -> Network {
     let of = |it: &Observation| match (&it.subject, it.outcome) {
-        (Subject::Connection { address }, Outcome::Permitted) if !address.contains("nscd") => Some(Network::Host),
+        (Subject::Connection { address }, Outcome::Permitted) if !address.contains("nscd") => {
+            Some(Network::Host)
+        }
         (Subject::Connection { .. }, Outcome::Private) => Some(Network::Loopback),
         _ => None,
     };
@@ -178,7 +199,10 @@ fn variables(args: &LearnArgs, sight: &Sight, child: &SeenChild) -> BTreeMap<Str
         let outside = child.observations.iter().any(|it| match &it.subject {
             Subject::File { path, .. } => {
                 path.starts_with(home)
-                    && !sight.cwd.as_ref().is_some_and(|cwd| path.starts_with(cwd) || cwd.starts_with(path))
+                    && !sight
+                        .cwd
+                        .as_ref()
+                        .is_some_and(|cwd| path.starts_with(cwd) || cwd.starts_with(path))
             }
             _ => false,
         });
@@ -187,8 +211,20 @@ fn variables(args: &LearnArgs, sight: &Sight, child: &SeenChild) -> BTreeMap<Str
         }
     }
     if let Ok(path) = std::env::var("PATH") {
-        let other = path.split(':').filter(|dir| !DEFAULT_PATH.contains(dir) && dir.starts_with('/'));
-        if other.clone().any(|dir| used(Path::new(dir)) && !dir.starts_with("/usr/") && dir != "/sbin") {
+        let other = path
+            .split(':')
+            .filter(|dir| !DEFAULT_PATH.contains(dir) && dir.starts_with('/'));
+        let executed = |dir: &str| {
+            child.observations.iter().any(|it| match &it.subject {
+                Subject::File { path, access, .. } => {
+                    it.outcome == Outcome::Permitted
+                        && *access == Access::Execute
+                        && path.starts_with(dir)
+                }
+                _ => false,
+            })
+        };
+        if other.clone().any(executed) {
             set.insert("PATH".to_owned(), path);
         }
     }

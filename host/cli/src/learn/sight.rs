@@ -30,6 +30,8 @@ pub(crate) struct Sight {
     read: BTreeSet<PathBuf>,
     /// What it may write.
     pub(crate) write: Vec<PathBuf>,
+    /// Whether it may not write below the working directory because its program lies there.
+    pub(crate) holds_program: bool,
     /// What is hidden from it.
     pub(crate) hidden: BTreeSet<PathBuf>,
 }
@@ -40,11 +42,30 @@ impl Sight {
         let identity = args.sandbox.run_as.identity();
         let home = env::var_os("HOME").map(PathBuf::from);
         let home = home.and_then(|home| home.canonicalize().ok());
-        let home = home.filter(|home| home.parent().is_some());
+        // Where children run as another user, that may not read the home directory, and no grant changes that.
+        let home = home.filter(|home| home.parent().is_some() && may_reach(home, identity));
         let here = env::current_dir()?.canonicalize()?;
-        let cwd = Some(here).filter(|here| is_grantable(here, home.as_deref()));
+        let may_start =
+            |here: &PathBuf| is_grantable(here, home.as_deref()) && may_reach(here, identity);
+        let cwd = Some(here).filter(may_start);
         let mut write = Vec::new();
-        if !args.read_only {
+        let mut holds_program = false;
+        // A child must not be able to replace its program: no grant allows that.
+        let program = args
+            .args
+            .first()
+            .filter(|_| args.guest.is_none())
+            .map(PathBuf::from);
+        let is_program_below = |dir: &PathBuf| {
+            let real = program
+                .as_ref()
+                .and_then(|program| program.canonicalize().ok());
+            let mut all = program.iter().chain(&real);
+            all.any(|program| program.starts_with(dir))
+        };
+        if cwd.as_ref().is_some_and(is_program_below) && !args.read_only {
+            holds_program = true;
+        } else if !args.read_only {
             write.extend(cwd.iter().filter(|cwd| may_write(cwd, identity)).cloned());
         }
         for dir in &args.write {
@@ -58,20 +79,36 @@ impl Sight {
             home,
             read: BTreeSet::new(),
             write,
+            holds_program,
             hidden: BTreeSet::new(),
         };
-        sight.add_roots(Path::new("/"), identity);
+        sight.add_roots();
         // A root of its own lies on top of the session's own `/tmp`.
         sight.read.extend(sight.cwd.clone());
-        let searched: Vec<_> = sight.home.iter().chain(&sight.cwd).chain(&sight.write).cloned().collect();
+        let searched: Vec<_> = sight
+            .home
+            .iter()
+            .chain(&sight.cwd)
+            .chain(&sight.write)
+            .cloned()
+            .collect();
         for dir in searched {
             sight.hide_below(&dir, DEPTH);
         }
-        for file in ["/etc/shadow", "/etc/gshadow", "/etc/sudoers", "/etc/ssl/private"] {
-            sight.hidden.extend(Some(PathBuf::from(file)).filter(|file| file.exists()));
+        for file in [
+            "/etc/shadow",
+            "/etc/gshadow",
+            "/etc/sudoers",
+            "/etc/ssl/private",
+        ] {
+            sight
+                .hidden
+                .extend(Some(PathBuf::from(file)).filter(|file| file.exists()));
         }
         let hidden = sight.hidden.clone();
-        sight.read.retain(|root| !hidden.iter().any(|it| root.starts_with(it)));
+        sight
+            .read
+            .retain(|root| !hidden.iter().any(|it| root.starts_with(it)));
         Ok(sight)
     }
 
@@ -89,27 +126,16 @@ impl Sight {
         )
     }
 
-    /// Adds the entries of `dir` as roots. A directory that children cannot search gives its entries: a root below it is
-    /// shown in a directory of the session's own.
-    fn add_roots(&mut self, dir: &Path, identity: Identity) {
-        let Ok(entries) = fs::read_dir(dir) else {
+    /// Adds what the root directory has. (As a root itself it would have the host's `/tmp`.)
+    fn add_roots(&mut self) {
+        let Ok(entries) = fs::read_dir("/") else {
             return;
         };
-        for entry in entries.flatten().take(MAX_ENTRIES) {
+        for entry in entries.flatten() {
             let path = entry.path();
             let is_own = OWN.iter().any(|own| path == Path::new(own));
-            if is_own || is_secret(&path) {
-                continue;
-            }
-            let Ok(found) = fs::metadata(&path) else {
-                continue;
-            };
-            let leads_home = self.home.iter().chain(&self.cwd).any(|it| it.starts_with(&path));
-            match found.is_dir() && leads_home && !may_search(&found, identity) {
-                true => self.add_roots(&path, identity),
-                false => {
-                    self.read.insert(path);
-                }
+            if !is_own && !is_secret(&path) && path.exists() {
+                self.read.insert(path);
             }
         }
     }
@@ -165,7 +191,8 @@ impl Sight {
 /// Whether a directory can be a root: it is neither the root nor a home, nor one that holds those of others.
 pub(crate) fn is_grantable(dir: &Path, home: Option<&Path>) -> bool {
     const SHARED: [&str; 13] = [
-        "/", "/home", "/root", "/etc", "/var", "/tmp", "/run", "/srv", "/mnt", "/media", "/opt", "/dev", "/proc",
+        "/", "/home", "/root", "/etc", "/var", "/tmp", "/run", "/srv", "/mnt", "/media", "/opt",
+        "/dev", "/proc",
     ];
     let is_shared = SHARED.iter().any(|shared| dir == Path::new(shared));
     !is_shared && !home.is_some_and(|home| home.starts_with(dir))
@@ -182,8 +209,10 @@ fn bits(found: &fs::Metadata, identity: Identity) -> u32 {
     }
 }
 
-fn may_search(found: &fs::Metadata, identity: Identity) -> bool {
-    identity.uid == 0 || bits(found, identity) & 0o5 == 0o5
+/// Whether children can enter a directory, and those above it.
+fn may_reach(dir: &Path, identity: Identity) -> bool {
+    let may = |dir: &Path| fs::metadata(dir).is_ok_and(|found| bits(&found, identity) & 0o1 == 0o1);
+    identity.uid == 0 || dir.ancestors().all(may)
 }
 
 fn may_write(dir: &Path, identity: Identity) -> bool {

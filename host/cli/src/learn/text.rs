@@ -39,7 +39,9 @@ pub(crate) fn value(value: &Value) -> String {
             format!("[{}]", list.join(", "))
         }
         Value::Table(table) => {
-            let entries = table.iter().map(|(name, it)| format!("{} = {}", key(name), self::value(it)));
+            let entries = table
+                .iter()
+                .map(|(name, it)| format!("{} = {}", key(name), self::value(it)));
             let entries: Vec<_> = entries.collect();
             format!("{{ {} }}", entries.join(", "))
         }
@@ -105,7 +107,10 @@ impl<'t> Edits<'t> {
             true => ",\n    ",
             false => ", ",
         };
-        let new: String = entries.iter().map(|entry| format!("{between}{entry}")).collect();
+        let new: String = entries
+            .iter()
+            .map(|entry| format!("{between}{entry}"))
+            .collect();
         self.insert(last.span().end, new);
     }
 
@@ -128,10 +133,20 @@ impl<'t> Edits<'t> {
     /// Sets an entry of the table `old`, which has the first name of `path`.
     fn set_inside(&mut self, old: Placed<'_, '_>, inner: &DeTable<'_>, path: &[&str], new: &str) {
         let (outer, rest) = path.split_at(1);
-        let last = inner.iter().map(|(key, value)| (key.span(), value.span())).max_by_key(|(_, it)| it.end);
-        let is_inline = self.text.get(old.span()).is_some_and(|it| it.starts_with('{'));
+        let last = inner
+            .iter()
+            .map(|(key, value)| (key.span(), value.span()))
+            .max_by_key(|(_, it)| it.end);
+        let is_inline = self
+            .text
+            .get(old.span())
+            .is_some_and(|it| it.starts_with('{'));
         match last {
-            _ if is_inline && rest.first().is_some_and(|name| entry(inner, name).is_some()) => {
+            _ if is_inline
+                && rest
+                    .first()
+                    .is_some_and(|name| entry(inner, name).is_some()) =>
+            {
                 self.set(inner, rest, new, 0);
             }
             Some((_, last)) if is_inline => {
@@ -140,14 +155,24 @@ impl<'t> Edits<'t> {
             }
             Some((name, last)) => {
                 // Either `fs.read = ...` in the table itself, or `read = ...` under a header of its own.
-                let start = self.text.get(..name.start).and_then(|text| text.rfind('\n'));
-                let line = self.text.get(start.map_or(0, |at| at + 1)..name.start).unwrap_or("");
+                let start = self
+                    .text
+                    .get(..name.start)
+                    .and_then(|text| text.rfind('\n'));
+                let line = self
+                    .text
+                    .get(start.map_or(0, |at| at + 1)..name.start)
+                    .unwrap_or("");
                 let is_dotted = !line.trim().is_empty();
                 let known = rest.first().and_then(|name| entry(inner, name));
                 match known {
                     Some(known) if rest.len() == 1 => self.replace(known, new.to_owned()),
                     _ => {
-                        let all = if is_dotted { [outer, rest].concat() } else { rest.to_vec() };
+                        let all = if is_dotted {
+                            [outer, rest].concat()
+                        } else {
+                            rest.to_vec()
+                        };
                         let names: Vec<_> = all.iter().map(|name| key(name)).collect();
                         self.add_line(last.end, &format!("{} = {new}", names.join(".")));
                     }
@@ -176,7 +201,8 @@ impl<'t> Edits<'t> {
         let mut text = self.text.to_owned();
         // From the end; at one place the later first, so that they stand in order.
         self.splices.reverse();
-        self.splices.sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
+        self.splices
+            .sort_by_key(|(range, _)| std::cmp::Reverse(range.start));
         for (range, new) in self.splices {
             text.replace_range(range, &new);
         }
@@ -201,13 +227,34 @@ mod tests {
         let is = |text: &str, expected: &str| {
             assert_eq!(edited(text, &["fs", "read"], "[\"/x\"]"), expected);
         };
-        is("name = \"a\" # b\nc = 1\n", "name = \"a\" # b\nfs.read = [\"/x\"]\nc = 1\n");
-        is("name = 1\nfs = { read = [] }\n", "name = 1\nfs = { read = [\"/x\"] }\n");
-        is("name = 1\nfs = { write = [] }\n", "name = 1\nfs = { write = [], read = [\"/x\"] }\n");
-        is("name = 1\nfs = {}\n", "name = 1\nfs = { read = [\"/x\"] }\n");
-        is("name = 1\nfs.write = []\nb = 2\n", "name = 1\nfs.write = []\nfs.read = [\"/x\"]\nb = 2\n");
-        is("name = 1\n[fs]\nwrite = []", "name = 1\n[fs]\nwrite = []\nread = [\"/x\"]");
-        is("name = 1\nfs.read = [\"/a\"]", "name = 1\nfs.read = [\"/x\"]");
+        is(
+            "name = \"a\" # b\nc = 1\n",
+            "name = \"a\" # b\nfs.read = [\"/x\"]\nc = 1\n",
+        );
+        is(
+            "name = 1\nfs = { read = [] }\n",
+            "name = 1\nfs = { read = [\"/x\"] }\n",
+        );
+        is(
+            "name = 1\nfs = { write = [] }\n",
+            "name = 1\nfs = { write = [], read = [\"/x\"] }\n",
+        );
+        is(
+            "name = 1\nfs = {}\n",
+            "name = 1\nfs = { read = [\"/x\"] }\n",
+        );
+        is(
+            "name = 1\nfs.write = []\nb = 2\n",
+            "name = 1\nfs.write = []\nfs.read = [\"/x\"]\nb = 2\n",
+        );
+        is(
+            "name = 1\n[fs]\nwrite = []",
+            "name = 1\n[fs]\nwrite = []\nread = [\"/x\"]",
+        );
+        is(
+            "name = 1\nfs.read = [\"/a\"]",
+            "name = 1\nfs.read = [\"/x\"]",
+        );
     }
 
     #[test]
@@ -230,7 +277,9 @@ mod tests {
     #[test]
     fn values_are_written_as_they_are_read() {
         for text in ["plain", "qu\"ote\\", "line\nfeed\u{7f}\u{1b}", "Grüße"] {
-            let parsed: toml::Table = format!("{} = {}", key(text), string(text)).parse().expect("TOML");
+            let parsed: toml::Table = format!("{} = {}", key(text), string(text))
+                .parse()
+                .expect("TOML");
             assert_eq!(parsed[text].as_str(), Some(text));
         }
     }

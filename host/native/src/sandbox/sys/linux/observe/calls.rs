@@ -58,10 +58,9 @@ pub(super) fn paths(number: u32, args: [u64; 6]) -> Vec<PathArg> {
         libc::SYS_open => vec![opened(HERE, a, b)],
         libc::SYS_openat => vec![opened(int(a), b, c)],
         libc::SYS_creat => vec![here(a, Access::Create)],
-        libc::SYS_stat
-        | libc::SYS_access
-        | libc::SYS_chdir
-        | libc::SYS_statfs => vec![here(a, Access::Look)],
+        libc::SYS_stat | libc::SYS_access | libc::SYS_chdir | libc::SYS_statfs => {
+            vec![here(a, Access::Look)]
+        }
         libc::SYS_lstat | libc::SYS_readlink => vec![link(here(a, Access::Look))],
         libc::SYS_newfstatat => vec![at(a, b, Access::Look, nofollow(d))],
         libc::SYS_statx => vec![at(a, b, Access::Look, nofollow(c))],
@@ -77,10 +76,7 @@ pub(super) fn paths(number: u32, args: [u64; 6]) -> Vec<PathArg> {
         libc::SYS_mknodat => vec![at(a, b, Access::Create, false)],
         libc::SYS_rmdir | libc::SYS_unlink => vec![link(here(a, Access::Remove))],
         libc::SYS_unlinkat => vec![at(a, b, Access::Remove, false)],
-        libc::SYS_rename => vec![
-            link(here(a, Access::Remove)),
-            link(here(b, Access::Create)),
-        ],
+        libc::SYS_rename => vec![link(here(a, Access::Remove)), link(here(b, Access::Create))],
         libc::SYS_renameat | libc::SYS_renameat2 => vec![
             at(a, b, Access::Remove, false),
             at(c, d, Access::Create, false),
@@ -160,7 +156,12 @@ mod tests {
 
     #[test]
     fn flags_of_open_tell_reading_from_writing_and_creating() {
-        let of = |flags: i32| only(libc::SYS_open, [7, flags.cast_unsigned().into(), 0, 0, 0, 0]);
+        let of = |flags: i32| {
+            only(
+                libc::SYS_open,
+                [7, flags.cast_unsigned().into(), 0, 0, 0, 0],
+            )
+        };
         assert_eq!(of(libc::O_RDONLY | libc::O_CLOEXEC).access, Access::Read);
         assert_eq!(of(libc::O_RDWR).access, Access::Write);
         assert_eq!(of(libc::O_WRONLY | libc::O_TRUNC).access, Access::Write);
@@ -192,7 +193,10 @@ mod tests {
         let [from, to] = paths(number, [3, 10, 4, 20, 0, 0])[..] else {
             panic!("not two paths")
         };
-        assert_eq!((from.dir, from.address, from.access), (3, 10, Access::Remove));
+        assert_eq!(
+            (from.dir, from.address, from.access),
+            (3, 10, Access::Remove)
+        );
         assert_eq!((to.dir, to.address, to.access), (4, 20, Access::Create));
     }
 }

@@ -28,8 +28,13 @@ pub(super) fn of(reason: KillReason, limits: &Limits) -> Option<Subject> {
 /// Returns a size as grants write it.
 fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
-    let unit = units.into_iter().find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
-    unit.map_or_else(|| format!("{bytes}B"), |(unit, name)| format!("{}{name}", bytes / unit))
+    let unit = units
+        .into_iter()
+        .find(|(unit, _)| bytes >= *unit && bytes.is_multiple_of(*unit));
+    unit.map_or_else(
+        || format!("{bytes}B"),
+        |(unit, name)| format!("{}{name}", bytes / unit),
+    )
 }
 
 /// Returns a time as grants write it.
@@ -60,16 +65,20 @@ pub(super) fn memory(task: u32, args: [u64; 6]) -> Option<(u64, Option<Subject>)
         return None;
     }
     let limits = fs::read_to_string(format!("/proc/{task}/limits")).ok()?;
-    let line = limits.lines().find(|line| line.starts_with("Max data size"))?;
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max data size"))?;
     // The word is `unlimited` where there is none.
     let limit: Option<u64> = line.split_whitespace().nth(3)?.parse().ok();
     let status = fs::read_to_string(format!("/proc/{task}/status")).ok()?;
     let used = field(&status, "VmData:")?.checked_mul(1024)?;
     let used = used.saturating_add(length);
-    let exceeded = limit.filter(|limit| used > *limit).map(|limit| Subject::Limit {
-        key: "limits.memory",
-        value: size(limit),
-    });
+    let exceeded = limit
+        .filter(|limit| used > *limit)
+        .map(|limit| Subject::Limit {
+            key: "limits.memory",
+            value: size(limit),
+        });
     Some((used, exceeded))
 }
 

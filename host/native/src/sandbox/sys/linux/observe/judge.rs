@@ -67,12 +67,17 @@ pub(super) fn judge(
         return judged(&real, outcome);
     }
     if !needs_root {
-        return judged(&real, if exists { Outcome::Permitted } else { Outcome::Absent });
+        return judged(
+            &real,
+            if exists {
+                Outcome::Permitted
+            } else {
+                Outcome::Absent
+            },
+        );
     }
     // A session has the directories above its roots, and lists them.
-    if view.in_session
-        && view.leads_to_root(&real)
-        && matches!(access, Access::Look | Access::Read)
+    if view.in_session && view.leads_to_root(&real) && matches!(access, Access::Look | Access::Read)
     {
         return judged(&real, Outcome::Private);
     }
@@ -95,9 +100,7 @@ fn resolve(path: &Path, follows: bool, links: &RefCell<Vec<PathBuf>>) -> Option<
         return walk(root, path, |_| true, on_link).ok();
     }
     match (path.parent(), path.file_name()) {
-        (Some(parent), Some(name)) => {
-            Some(walk(root, parent, |_| true, on_link).ok()?.join(name))
-        }
+        (Some(parent), Some(name)) => Some(walk(root, parent, |_| true, on_link).ok()?.join(name)),
         _ => walk(root, path, |_| true, on_link).ok(),
     }
 }

@@ -30,7 +30,8 @@ pub(super) fn read(task: u32, address: u64, room: &mut [u8]) -> io::Result<usize
     };
     // SAFETY: the kernel stores at most `room.len()` bytes in `room`; the other address is the caller's, which the kernel
     // checks.
-    let count = unsafe { libc::process_vm_readv(task, &raw const local, 1, &raw const remote, 1, 0) };
+    let count =
+        unsafe { libc::process_vm_readv(task, &raw const local, 1, &raw const remote, 1, 0) };
     usize::try_from(count).map_err(|_| io::Error::last_os_error())
 }
 

@@ -174,12 +174,21 @@ impl Thread {
             self.log.note(Subject::Connection { address }, outcome);
         }
         let named = calls::paths(call.number, call.args);
-        let named: Vec<_> = named.into_iter().filter_map(|it| Some((absolute(call, it)?, it))).collect();
+        let named: Vec<_> = named
+            .into_iter()
+            .filter_map(|it| Some((absolute(call, it)?, it)))
+            .collect();
         // The caller may have been killed, and its number be another task's: then nothing of it is noted.
         if named.is_empty() || !listener.is_waiting(call) {
             return;
         }
-        for (path, PathArg { access, follows, .. }) in named {
+        for (
+            path,
+            PathArg {
+                access, follows, ..
+            },
+        ) in named
+        {
             self.log.note_path(&path, access, follows);
         }
     }

@@ -81,7 +81,8 @@ impl View {
 
     /// Whether `path` is not the host's, but the child's own.
     pub(super) fn is_own(&self, path: &Path) -> bool {
-        if DEVICES.iter().any(|device| path.starts_with(device)) || path == Path::new("/dev/stderr") {
+        if DEVICES.iter().any(|device| path.starts_with(device)) || path == Path::new("/dev/stderr")
+        {
             return true;
         }
         let is_own_file = || OWN_FILES.iter().any(|file| path == Path::new(file));

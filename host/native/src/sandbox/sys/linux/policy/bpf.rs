@@ -107,9 +107,7 @@ pub(crate) fn replace_error(program: &mut [Instruction], errno: u16, instead: In
         Instead::Notify => RETURN_NOTIFY,
         Instead::Unavailable => RETURN_TRACE,
     };
-    let is_error = |it: &&mut Instruction| {
-        it.code == RETURN && it.k == Action::Errno(errno).code()
-    };
+    let is_error = |it: &&mut Instruction| it.code == RETURN && it.k == Action::Errno(errno).code();
     for instruction in program.iter_mut().filter(is_error) {
         instruction.k = code;
     }

@@ -12,7 +12,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::instance::Session;
-use crate::launch::{ChildStdio, Exit, LaunchError, Observation, Plan, Process, TreeCounters, TreeMark};
+use crate::launch::{
+    ChildStdio, Exit, LaunchError, Observation, Plan, Process, TreeCounters, TreeMark,
+};
 use crate::sandbox::sys::linux::fd::stdio::give_pipes;
 use crate::sandbox::sys::linux::observe::{Log, Watched};
 use crate::sandbox::sys::linux::spawned::Spawned;

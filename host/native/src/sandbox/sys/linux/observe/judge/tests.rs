@@ -26,7 +26,11 @@ impl Place {
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().canonicalize().expect("it exists").join(name)
+        self.folder
+            .path()
+            .canonicalize()
+            .expect("it exists")
+            .join(name)
     }
 
     fn judge(&self, in_session: bool, path: &Path, access: Access) -> Outcome {
@@ -76,21 +80,44 @@ fn the_outcome_is_that_of_the_tier() {
     ];
     for (name, access, in_session, outside) in cases {
         let path = place.path(name);
-        assert_eq!(place.judge(true, &path, access), in_session, "{name} {access:?} in a session");
-        assert_eq!(place.judge(false, &path, access), outside, "{name} {access:?} outside");
+        assert_eq!(
+            place.judge(true, &path, access),
+            in_session,
+            "{name} {access:?} in a session"
+        );
+        assert_eq!(
+            place.judge(false, &path, access),
+            outside,
+            "{name} {access:?} outside"
+        );
     }
 }
 
 #[test]
 fn what_a_session_has_of_its_own_is_private() {
     let place = Place::new();
-    for path in ["/dev/null", "/proc/self/maps", "/tmp/new", "/dev/shm/x", "/etc/hostname"] {
+    for path in [
+        "/dev/null",
+        "/proc/self/maps",
+        "/tmp/new",
+        "/dev/shm/x",
+        "/etc/hostname",
+    ] {
         let outcome = place.judge(true, Path::new(path), Access::Create);
         assert_eq!(outcome, Outcome::Private, "{path}");
     }
-    assert_eq!(place.judge(false, Path::new("/dev/null"), Access::Write), Outcome::Private);
-    assert_eq!(place.judge(false, Path::new("/tmp/new"), Access::Create), Outcome::Refused);
-    assert_eq!(place.judge(true, Path::new("/"), Access::Read), Outcome::Private);
+    assert_eq!(
+        place.judge(false, Path::new("/dev/null"), Access::Write),
+        Outcome::Private
+    );
+    assert_eq!(
+        place.judge(false, Path::new("/tmp/new"), Access::Create),
+        Outcome::Refused
+    );
+    assert_eq!(
+        place.judge(true, Path::new("/"), Access::Read),
+        Outcome::Private
+    );
     let above = place.folder.path().parent().expect("it has one");
     assert_eq!(place.judge(true, above, Access::Look), Outcome::Private);
 }

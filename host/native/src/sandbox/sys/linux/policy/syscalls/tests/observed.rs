@@ -6,12 +6,25 @@ use super::{FilterOptions, Groups, SetGroupId};
 use crate::confinement::Network;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::interpret::{Returned, interpret};
-use crate::sandbox::sys::linux::policy::syscalls::{leave_denials, observed, program, session_program};
+use crate::sandbox::sys::linux::policy::syscalls::{
+    leave_denials, observed, program, session_program,
+};
 
 const NETWORKS: [Network; 3] = [Network::None, Network::Loopback, Network::Host];
 /// Values of an argument at which some rule decides.
 const VALUES: [u64; 12] = [
-    0, 1, 2, 3, 10, 16, 0o4777, 0o2010, 0o100, 0x1000_0000, 0x0200_0000, u64::MAX,
+    0,
+    1,
+    2,
+    3,
+    10,
+    16,
+    0o4777,
+    0o2010,
+    0o100,
+    0x1000_0000,
+    0x0200_0000,
+    u64::MAX,
 ];
 
 fn options(groups: Groups) -> FilterOptions {
@@ -43,7 +56,12 @@ fn each_call(mut check: impl FnMut(u32, [u64; 6])) {
 fn an_observed_filter_allows_only_what_the_other_allows() {
     for network in NETWORKS {
         for in_session in [false, true] {
-            let calls = [libc::SYS_openat, libc::SYS_clone, libc::SYS_connect, libc::SYS_mknodat];
+            let calls = [
+                libc::SYS_openat,
+                libc::SYS_clone,
+                libc::SYS_connect,
+                libc::SYS_mknodat,
+            ];
             let made = observed(network, options(Groups::Free), in_session, &calls);
             each_call(|number, args| {
                 let of = |program: &[Instruction]| interpret(program, 0xc000_003e, number, args);
@@ -54,7 +72,10 @@ fn an_observed_filter_allows_only_what_the_other_allows() {
                     Returned::Errno(1) => is_reported,
                     other => is_reported || reported == other,
                 };
-                assert!(expected, "{network} {in_session} {number} {args:x?}: {decided:?}, {reported:?}");
+                assert!(
+                    expected,
+                    "{network} {in_session} {number} {args:x?}: {decided:?}, {reported:?}"
+                );
             });
             let foreign = interpret(&made.filter, 0x4000_0003, 0, [0; 6]);
             assert_eq!(foreign, Returned::Kill);
@@ -73,7 +94,11 @@ fn the_filter_that_decides_is_that_of_a_child_that_is_not_observed() {
         let in_session = observed(network, options, true, &[libc::SYS_openat]);
         each_call(|number, args| {
             let of = |program: &[Instruction]| interpret(program, 0xc000_003e, number, args);
-            assert_eq!(of(&in_session.decides), of(&of_session), "{number} {args:x?}");
+            assert_eq!(
+                of(&in_session.decides),
+                of(&of_session),
+                "{number} {args:x?}"
+            );
         });
     }
 }
