@@ -10,6 +10,7 @@ use capspawn_native::launch::OwnerUids;
 use capspawn_native::sandbox::Tier;
 use clap::{Args as ClapArgs, Parser};
 
+use crate::learn::LearnArgs;
 use crate::tape_args::TapeArgs;
 
 const ABOUT: &str = "Run WebAssembly components that may start the programs that a grant allows";
@@ -84,6 +85,38 @@ Examples:
   See what a component requests; without a grant file every request is denied:
       capspawn run tool.wasm";
 
+const LEARN_ABOUT: &str = "Run a program or a component once, and propose a grant for what it used";
+
+const LEARN_LONG_ABOUT: &str = "\
+Run a program, or a component with the programs that it starts, and propose a grant for what they used: \
+arguments, files, variables, network and limits with a margin.
+
+A learning run confines less than a grant: the programs may read all files but known places of secrets, \
+and write below the working directory if their user may. They get no network without --network. Secrets (keys, tokens, \
+`.ssh`, `.env` and the like) are hidden, listed if they were asked for, and never proposed. Learn only from programs that \
+you trust. The grant is a proposal: what it allows is what one run did.";
+
+const LEARN_FOOTER: &str = "\
+Exit codes:
+  N      the program or the component exited with code N
+  1      it was killed, or ended by a signal
+  2      capspawn itself failed; nothing is proposed
+
+Files:
+  COMPONENT may name its commands as it likes if PATH has a program of that name; other names are denied.
+  The tier must be A or B; in tier B secrets are not hidden, and the run is refused.
+
+Examples:
+  Propose a grant, and print it:
+      capspawn learn -- /usr/bin/git status
+
+  Learn from two runs into one file: what differs becomes a pattern:
+      capspawn learn --into grants.toml -- /usr/bin/git log -n5
+      capspawn learn --into grants.toml -- /usr/bin/git log -n20
+
+  Learn what a component's programs need:
+      capspawn learn --into grants.toml build.wasm -- --all";
+
 const CHECK_ABOUT: &str = "Check a grant file, and show what it allows";
 
 const CHECK_LONG_ABOUT: &str = "\
@@ -145,6 +178,8 @@ pub(crate) struct Args {
 pub(crate) enum Subcommand {
     #[command(about = RUN_ABOUT, long_about = RUN_LONG_ABOUT, after_help = RUN_FOOTER)]
     Run(RunArgs),
+    #[command(about = LEARN_ABOUT, long_about = LEARN_LONG_ABOUT, after_help = LEARN_FOOTER)]
+    Learn(LearnArgs),
     #[command(about = CHECK_ABOUT, long_about = CHECK_LONG_ABOUT, after_help = CHECK_FOOTER)]
     Check(CheckArgs),
     #[command(about = EXPLAIN_ABOUT, long_about = EXPLAIN_LONG_ABOUT, after_help = EXPLAIN_FOOTER)]
@@ -212,6 +247,14 @@ pub(crate) struct RunArgs {
     /// Append every spawn, approval, denial, quota refusal, failed start, detach, attach and exit to FILE
     #[arg(long, value_name = "FILE", help_heading = "Events")]
     pub(crate) events: Option<PathBuf>,
+
+    /// Report what was refused to each child that fails, with the line of the grant that would allow it
+    ///
+    /// Files, connections, system calls and limits, each once, the likely cause first; and every request that the
+    /// grant denied. Children are confined as without this option, and slower: the host sees each path that they name.
+    /// What it reports is what a child showed, and no proof against one that wants to mislead. Not in tier C.
+    #[arg(long, help_heading = "Events")]
+    pub(crate) why: bool,
 
     #[command(flatten)]
     pub(crate) tape: TapeArgs,
@@ -294,7 +337,7 @@ pub(crate) struct DoctorArgs {
 }
 
 /// The options that say how children are confined.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct SandboxArgs {
     /// Confine children in this tier and in no other [default: the best that this host supports]
     ///
@@ -322,7 +365,7 @@ pub(crate) struct SandboxArgs {
 }
 
 /// The user and group that children run as.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct RunAsArgs {
     /// The user and group that children run as, and that own their files [default: 65534:65534]
     ///

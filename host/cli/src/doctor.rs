@@ -16,7 +16,7 @@ const UNMET: u8 = 1;
 
 /// Probes the sandbox and prints the report.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
-    let launcher = launcher(&args.sandbox)?;
+    let launcher = launcher(&args.sandbox, None)?;
     let (report, run_as) = (
         launcher.enforcement(&Confinement::default()),
         launcher.run_as(),

@@ -11,6 +11,7 @@ use capspawn_native::escape::quoted_list;
 
 use crate::event_file::EventFile;
 use crate::output::note;
+use crate::why::Why;
 
 /// The receiver of the registry's events, which arrive on its threads.
 #[derive(Debug)]
@@ -21,6 +22,7 @@ pub(crate) struct Events {
     /// Whether a refusal has been reported.
     has_refused: AtomicBool,
     has_grants: bool,
+    why: Option<Why>,
 }
 
 impl Events {
@@ -35,7 +37,14 @@ impl Events {
             has_failed: AtomicBool::new(false),
             has_refused: AtomicBool::new(false),
             has_grants,
+            why: None,
         })
+    }
+
+    /// Also notes what was refused to each child that fails, and every refusal of a request.
+    pub(crate) fn with_why(mut self) -> Self {
+        self.why = Some(Why::default());
+        self
     }
 
     /// Writes one event to the file, and a note if it is the first refusal. It waits for no
@@ -47,9 +56,15 @@ impl Events {
             note(&format!("cannot write to the file of --events: {error}"));
         }
         if let Some(lines) = refusal(event, self.has_grants)
-            && !self.has_refused.swap(true, Ordering::Relaxed)
+            && (!self.has_refused.swap(true, Ordering::Relaxed) || self.why.is_some())
         {
             lines.iter().for_each(|line| note(line));
+        }
+        if let Some(why) = &self.why {
+            let request = format!("{} {}", event.component, request(event));
+            why.lines(event, &request)
+                .iter()
+                .for_each(|line| note(line));
         }
     }
 

@@ -56,12 +56,16 @@ impl ProcessView for State {
 }
 
 /// Returns the component's WASI context: the standard streams, its arguments, the
-/// variables and directories that the options name, clocks and random numbers. No
+/// variables and directories that the options name, clocks and random numbers; its standard output is `stdout`. No
 /// network.
-pub(crate) fn wasi(args: &RunArgs, launcher: Option<&NativeLauncher>) -> Result<WasiCtx> {
+pub(crate) fn wasi(
+    args: &RunArgs,
+    launcher: Option<&NativeLauncher>,
+    stdout: Output,
+) -> Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     wasi.stdin(Input::default())
-        .stdout(Output::Stdout)
+        .stdout(stdout)
         .stderr(Output::Stderr);
     // The program's own name is the first argument, as for a native program.
     wasi.arg(args.guest.file_name().unwrap_or_default().to_string_lossy());

@@ -18,6 +18,7 @@ mod events;
 mod explain;
 mod guest;
 mod launcher;
+mod learn;
 mod load;
 mod output;
 mod run;
@@ -26,6 +27,7 @@ mod streams;
 mod tape;
 mod tape_args;
 mod threads;
+mod why;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -64,6 +66,7 @@ pub fn main() -> ExitCode {
     }));
     let outcome = match args::Args::parse().command {
         args::Subcommand::Run(args) => without_panic(|| run::run(&args)),
+        args::Subcommand::Learn(args) => without_panic(|| learn::learn(&args)),
         args::Subcommand::Check(args) => check::check(&args),
         args::Subcommand::Explain(args) => explain::explain(&args),
         args::Subcommand::Doctor(args) => doctor::doctor(&args),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use capspawn::{Grant, ProcessCtx, Registry};
 use capspawn_native::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_HELD_BYTES};
+use capspawn_native::sandbox::Observer;
 use sha2::{Digest as _, Sha256};
 
 use crate::args::RunArgs;
@@ -15,6 +16,7 @@ use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
 use crate::signals::{EndSignals, survive_file_size_limit};
+use crate::streams::Output;
 use crate::tape::TapeUse;
 use crate::{bounds, descriptors, load, output, threads};
 
@@ -48,15 +50,23 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     survive_file_size_limit(&runtime)?;
     // The cheap checks first: compiling may take seconds.
     let mut tape = TapeUse::new(&args.tape)?;
+    let observer = args.why.then_some(Observer::Refusals);
     let native = match tape.starts_programs() {
-        true => Some(Arc::new(launcher(&args.sandbox)?)),
+        true => Some(Arc::new(launcher(&args.sandbox, observer)?)),
+        false if args.why => {
+            bail!("--why reports on programs that run, and --replay starts none: omit one of them")
+        }
         false => None,
     };
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
     check_dirs(args, &grant)?;
-    let wasi = guest::wasi(args, native.as_deref())?;
-    let events = Arc::new(Events::new(args.events.as_deref(), args.grants.is_some())?);
+    let wasi = guest::wasi(args, native.as_deref(), Output::Stdout)?;
+    let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
+    let events = Arc::new(match args.why {
+        true => events.with_why(),
+        false => events,
+    });
 
     let engine = load::engine(compiles_in_parallel)?;
     bounds::start_clock(&engine)?;

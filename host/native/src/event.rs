@@ -17,7 +17,7 @@ pub use self::cut::Cut;
 use self::cut::{cut_args, cut_name};
 use crate::error::{Denial, Quota, SpawnError};
 use crate::escape;
-use crate::launch::{Request, TreeUsage};
+use crate::launch::{Observation, Request, TreeUsage};
 use crate::shortage::Shortage;
 use crate::status::ExitStatus;
 
@@ -187,6 +187,13 @@ pub enum EventKind {
         id: u64,
         /// Its number among the children of the guest that attached.
         number: u64,
+    },
+    /// A child of a launcher that observes is about to end; its `exit` event follows.
+    Observed {
+        /// Its number in the registry.
+        id: u64,
+        /// What its tree used, or what was refused to it, in order and once each.
+        observations: Vec<Observation>,
     },
     /// A child ended.
     Exit {

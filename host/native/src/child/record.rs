@@ -21,7 +21,7 @@ use super::pipe::UntakenPipes;
 use super::tree::{TreeLimits, Verdict};
 use super::usage::{Sample, TreeName};
 use crate::clock::Clock;
-use crate::launch::{Exit, Plan, Process, Request, Scope, TreeUsage};
+use crate::launch::{Exit, Observation, Plan, Process, Request, Scope, TreeUsage};
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 
 /// The state of one child.
@@ -61,6 +61,8 @@ pub(crate) struct Record {
     /// Wakes threads that block in [`Record::block_until`]: cheaper than running
     /// a future there, on the path of every blocking wait.
     blocking: (Mutex<()>, Condvar),
+    /// What the tree was seen to use, once it is gone.
+    observations: OnceLock<Vec<Observation>>,
 }
 
 /// What a record is made of when its child has started.
@@ -122,6 +124,7 @@ impl Record {
             end_signal: Arc::default(),
             reason: OnceLock::new(),
             blocking: (Mutex::new(()), Condvar::new()),
+            observations: OnceLock::new(),
         }
     }
 
@@ -250,10 +253,20 @@ impl Record {
                 tracing::warn!(child = self.id, %error, "could not kill the rest of the tree");
             }
             self.count(&*process);
+            let killed = match self.phase().ended() {
+                Some((ExitStatus::Killed(reason), _)) => Some(reason),
+                _ => None,
+            };
+            let _ = self.observations.set(process.observations(killed));
             if let Err(error) = process.reap() {
                 tracing::warn!(child = self.id, %error, "could not reap");
             }
         }
+    }
+
+    /// Returns what the tree was seen to use; nothing before it is gone.
+    pub(crate) fn observations(&self) -> &[Observation] {
+        self.observations.get().map_or(&[], Vec::as_slice)
     }
 
     /// Sends `signal` to the leader.

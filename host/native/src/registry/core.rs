@@ -265,6 +265,12 @@ impl Core {
     /// The child's tree is gone and its output complete.
     pub(super) fn complete(self: &Arc<Self>, record: &Record, status: ExitStatus, at: SystemTime) {
         record.settle();
+        if !record.observations().is_empty() {
+            self.emit_of(record, || EventKind::Observed {
+                id: record.id(),
+                observations: record.observations().to_vec(),
+            });
+        }
         self.emit_of(record, || exit_event(record, status, at));
         let mut table = self.table.lock();
         let removed = table.complete(record.id());

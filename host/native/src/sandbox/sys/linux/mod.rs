@@ -11,6 +11,7 @@ mod fd;
 mod heap;
 mod launcher;
 mod marked;
+mod observe;
 mod own_children;
 mod owners;
 mod policy;

@@ -15,6 +15,7 @@ use super::places::{Change, Places};
 use super::processes::Processes;
 use crate::confinement::FsRules;
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Process, Stage};
+use crate::sandbox::sys::linux::observe::{Observing, View, Watched};
 use crate::sandbox::sys::linux::owners::Lease;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
@@ -56,6 +57,8 @@ pub(crate) struct Session {
     pub(super) used: Mutex<Instant>,
     /// The fault that a test arranged in children.
     pub(super) fault: Fault,
+    /// How its children are observed, if they are.
+    pub(super) observing: Option<Observing>,
     /// Only the server needs it; tests look for copies.
     #[cfg(test)]
     pub(super) pass: FilterPass,
@@ -153,6 +156,13 @@ impl Session {
         !any_ready([(&self.lifeline, PollFlags::empty())])
     }
 
+    /// Starts to observe a child that is started as `plan` says, if the children of this session are observed.
+    pub(super) fn watch(&self, plan: &Plan) -> Result<Option<Watched>, LaunchError> {
+        let watch = |observing: &Observing| observing.watch(View::of(plan, true, None));
+        let watched = self.observing.as_ref().map(watch).transpose();
+        watched.map_err(|source| LaunchError::new(Stage::Filter, source))
+    }
+
     /// Starts what `plan` says in the session. Returns once the program executes, with the server
     /// whose domain names the child's tree, where servers have domains.
     ///
@@ -166,6 +176,7 @@ impl Session {
         plan: &Plan,
         stdio: &ChildStdio,
         tree: &Tree,
+        watched: Option<&Watched>,
     ) -> Result<(Spawned, Option<Claimed>), LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.unreaped.lock().retain(|child| !is_reaped(child));
@@ -180,6 +191,7 @@ impl Session {
             limits,
             tree.entry(),
             None,
+            watched,
             self.fault,
         );
         let request = request.map_err(at(Stage::Spawn))?;

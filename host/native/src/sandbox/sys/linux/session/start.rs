@@ -18,6 +18,7 @@ use super::root_layout::RootLayout;
 use super::user::SessionUser;
 use crate::launch::{LaunchError, Scope, Stage};
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
+use crate::sandbox::sys::linux::observe::Observing;
 use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
@@ -93,6 +94,11 @@ impl Session {
         let cgroup = spawner.cgroups().servers().map_err(at(Stage::Cgroup))?;
         let (hides_cgroup, has_domain) = (cgroup.is_none(), ruleset.is_some());
         let set_group_id = SetGroupId::in_session(user.identity, user.becomes, rules);
+        let observing = spawner.observer().map(|observer| {
+            let options = configuration::options(set_group_id, has_domain);
+            Observing::new(observer, network, options, true)
+        });
+        let observing = observing.transpose().map_err(at(Stage::Filter))?;
         let file = configuration::file(
             profile,
             &layout,
@@ -101,6 +107,7 @@ impl Session {
             hides_cgroup,
             has_domain,
             pass,
+            spawner.observer().is_some(),
         );
         let file = file.and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
@@ -161,6 +168,7 @@ impl Session {
             ended_by: OnceLock::new(),
             used: Mutex::new(Instant::now()),
             fault: faults.child,
+            observing,
             #[cfg(test)]
             pass,
         })

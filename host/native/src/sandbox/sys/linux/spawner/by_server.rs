@@ -11,6 +11,7 @@ use super::process::Child;
 use super::tree::Tree;
 use super::{Spawner, rlimits};
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Stage};
+use crate::sandbox::sys::linux::observe::{Observing, View, Watched};
 use crate::sandbox::sys::linux::policy::cache::Policy;
 use crate::sandbox::sys::linux::server::{AloneFiles, AloneUser, Request};
 use crate::sandbox::sys::linux::tmp;
@@ -55,11 +56,15 @@ impl Spawner {
         }
         // A path that is no text was not chosen.
         let variable = tmp.and_then(Path::to_str);
+        let watched = self.watch(plan, policy, tmp)?;
         let files = AloneFiles {
             variable: variable.map(|path| (tmp::VARIABLE, path)),
             cwd: plan.cwd.dir.as_fd(),
             ruleset: policy.ruleset().map(AsFd::as_fd),
-            filter: policy.filter_file().map(AsFd::as_fd),
+            filter: match watched {
+                Some(_) => None,
+                None => policy.filter_file().map(AsFd::as_fd),
+            },
         };
         let user = AloneUser {
             user: changed,
@@ -77,6 +82,7 @@ impl Spawner {
                     limits.clone(),
                     tree.entry(),
                     Some((files, user)),
+                    watched.as_ref(),
                     self.fault,
                 );
                 AloneServers::spawn(server, &request.map_err(at(Stage::Spawn))?)
@@ -101,7 +107,25 @@ impl Spawner {
             spawned = attempt();
         }
         let (spawned, server) = spawned?;
-        Ok(Child::new(spawned, None).with_tree(tree.started(Some(server))))
+        let log = watched.map(Watched::into_log);
+        let child = Child::new(spawned, None).with_tree(tree.started(Some(server)));
+        Ok(child.with_log(log))
+    }
+
+    /// Starts to observe a child that is started as `plan` says, if children are observed.
+    fn watch(
+        &self,
+        plan: &Plan,
+        policy: &Policy,
+        tmp: Option<&Path>,
+    ) -> Result<Option<Watched>, LaunchError> {
+        let (Some(observer), Some(options)) = (self.observer(), policy.filter_options()) else {
+            return Ok(None);
+        };
+        let observing = Observing::new(observer, plan.confinement.network, options, false);
+        let watched = observing.and_then(|observing| observing.watch(View::of(plan, false, tmp)));
+        let watched = watched.map_err(|source| LaunchError::new(Stage::Filter, source));
+        watched.map(Some)
     }
 }
 
