@@ -21,6 +21,7 @@ use super::pipe::UntakenPipes;
 use super::tree::{TreeLimits, Verdict};
 use super::usage::{Sample, TreeName};
 use crate::launch::{Exit, Plan, Process, Request, Scope, TreeUsage};
+use crate::limits::Limits;
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 
 /// The state of one child.
@@ -43,7 +44,7 @@ pub(crate) struct Record {
     stderr: Mutex<Capture>,
     /// Bytes of output that were read, captured and piped together.
     output_bytes: AtomicU64,
-    max_output_bytes: Option<u64>,
+    limits: Limits,
     untaken: Mutex<UntakenPipes>,
     ending: Mutex<Ending>,
     /// Makes the supervisor read the deadlines again.
@@ -107,9 +108,9 @@ impl Record {
             stdout: Mutex::new(stdout),
             stderr: Mutex::new(stderr),
             output_bytes: AtomicU64::new(0),
-            max_output_bytes: limits.output_bytes,
             untaken: Mutex::new(started.untaken),
             ending: Mutex::new(Ending::new(&limits, Instant::now())),
+            limits,
             deadline_changed: Notify::new(),
             process: Mutex::new(Some(started.process)),
             phase: watch::Sender::new(Phase::Running),
@@ -121,6 +122,11 @@ impl Record {
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The limits in force for it.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn owner(&self) -> &OwnerKey {
@@ -377,7 +383,7 @@ impl Record {
     pub(crate) fn count_output(&self, bytes: u64) {
         let before = self.output_bytes.fetch_add(bytes, Ordering::Relaxed);
         let over = |max| before + bytes > max;
-        if self.max_output_bytes.is_some_and(over) {
+        if self.limits.output_bytes.is_some_and(over) {
             self.kill(KillReason::Output, Duration::ZERO);
         }
     }

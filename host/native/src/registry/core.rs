@@ -22,7 +22,7 @@ use crate::child::record::Record;
 use crate::child::usage::TreeName;
 use crate::command::Command;
 use crate::error::SpawnError;
-use crate::event::EventKind;
+use crate::event::{EventKind, ReachedLimit};
 use crate::grant::Quotas;
 use crate::launch::{Launcher, Owner};
 use crate::limits::MAX_DETACHED;
@@ -418,6 +418,10 @@ fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind 
         stderr_dropped: stderr.dropped(),
         usage: record.usage(),
         confinement: record.confinement(),
+        limit: match status {
+            ExitStatus::Killed(reason) => ReachedLimit::of(reason, record.limits()),
+            ExitStatus::Exited(_) | ExitStatus::Signaled(_) => None,
+        },
         reason: record.reason().map(str::to_owned),
     }
 }
