@@ -89,6 +89,8 @@ mod child;
 mod convert;
 mod ctx;
 mod error;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 mod options;
 pub mod p2;
 pub mod p3;

@@ -33,7 +33,7 @@ fn list() -> String {
         text += &format!("{name}\n    {}\n", recipe::title(recipe));
         for parameter in recipe::parameters(recipe) {
             let default = match (parameter.kind, parameter.default) {
-                (Kind::Toolchain, _) => "default: that of rustc".to_owned(),
+                (Kind::Toolchain, _) => "default: that of rustup, or /usr".to_owned(),
                 (_, "-") => "needed".to_owned(),
                 (Kind::Program, name) => format!("default: {name}, as it is installed"),
                 (Kind::Folder, ".") => "default: the current folder".to_owned(),

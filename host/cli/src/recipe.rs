@@ -4,7 +4,6 @@
 //! in a string, and `${secrets}` for the list of files in the workspace in which secrets usually are.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
@@ -192,19 +191,51 @@ fn program(name: &str, value: &str) -> Result<PathBuf> {
     })
 }
 
-/// Returns the folder of the toolchain that `rustc` belongs to, which only it knows where rustup manages several.
+/// Returns the folder of the Rust toolchain: the one that rustup uses by default, or that of the system. No program is
+/// started: `rustc --print sysroot` would know it, and may install a toolchain first.
 fn toolchain() -> Result<PathBuf> {
-    let hint = "install Rust, or pass `--set toolchain=DIR`: the folder with bin/rustc";
-    #[expect(
-        clippy::disallowed_types,
-        reason = "the operator's own compiler states where its toolchain is"
-    )]
-    let output = Command::new("rustc").args(["--print", "sysroot"]).output();
-    let output = output.with_context(|| format!("rustc does not start: {hint}"))?;
-    let folder = String::from_utf8(output.stdout).unwrap_or_default();
-    match folder.trim() {
-        "" => bail!("rustc does not state its folder: {hint}"),
-        folder => Ok(PathBuf::from(folder)),
+    let by_rustup = rustup_home().and_then(|home| chosen(&home));
+    let of_system = || {
+        Path::new("/usr/bin/rustc")
+            .is_file()
+            .then(|| PathBuf::from("/usr"))
+    };
+    by_rustup
+        .or_else(of_system)
+        .context("no Rust toolchain was found: install Rust, or pass `--set toolchain=DIR`, the folder with bin/rustc")
+}
+
+fn rustup_home() -> Option<PathBuf> {
+    let set = std::env::var_os("RUSTUP_HOME").map(PathBuf::from);
+    set.or_else(|| Some(std::env::home_dir()?.join(".rustup")))
+}
+
+/// Returns the toolchain that rustup would choose outside of any project.
+fn chosen(home: &Path) -> Option<PathBuf> {
+    let settings = || {
+        let text = std::fs::read_to_string(home.join("settings.toml")).ok()?;
+        let mut lines = text.lines().filter_map(|line| line.split_once('='));
+        let (_, value) = lines.find(|(key, _)| key.trim() == "default_toolchain")?;
+        Some(value.trim().trim_matches('"').to_owned())
+    };
+    let name = std::env::var("RUSTUP_TOOLCHAIN").ok().or_else(settings)?;
+    let folder = home.join("toolchains");
+    // The name may lack the part that names the machine.
+    let entries = folder.read_dir().ok()?.flatten().map(|entry| entry.path());
+    let mut names: Vec<PathBuf> = entries.collect();
+    names.sort();
+    let exact = folder.join(&name);
+    let starts = |path: &&PathBuf| {
+        let text = path
+            .file_name()
+            .and_then(|it| it.to_str())
+            .unwrap_or_default();
+        text.strip_prefix(&name)
+            .is_some_and(|rest| rest.starts_with('-'))
+    };
+    match exact.is_dir() {
+        true => Some(exact),
+        false => names.iter().find(starts).cloned(),
     }
 }
 

@@ -14,6 +14,8 @@ mod guest_files;
 mod harness;
 mod lifetime;
 mod nonblocking;
+mod operator;
+mod recipes;
 mod refusals;
 #[path = "../support/mod.rs"]
 mod support;
