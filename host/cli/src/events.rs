@@ -167,10 +167,17 @@ fn refusal(event: &Event, has_grants: bool) -> Option<Vec<String>> {
             let ask = (*by == "approver").then(|| approval(reason)).flatten();
             (format!("denied ({item})"), reason.clone(), line.or(ask))
         }
-        EventKind::Quota { quota, setting } => (
+        EventKind::Quota {
+            quota,
+            setting,
+            shortage,
+        } => (
             "refused".to_owned(),
-            format!("quota {quota} ({setting})"),
-            None,
+            match shortage {
+                Some(_) => format!("quota {quota}"),
+                None => format!("quota {quota} ({setting})"),
+            },
+            shortage.clone(),
         ),
         EventKind::Failed { reason } => {
             let doctor = "run `capspawn doctor` to see what this host lacks";

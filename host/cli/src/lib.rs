@@ -32,7 +32,9 @@ mod signals;
 mod similar;
 mod streams;
 mod summary;
+mod threads;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -58,8 +60,11 @@ pub fn main() -> ExitCode {
         .log_internal_errors(false)
         .init();
 
+    panic::set_hook(Box::new(|panic| {
+        output::note(&output::one_line(&panic.to_string()))
+    }));
     let outcome = match args::Args::parse().command {
-        args::Subcommand::Run(args) => run::run(&args),
+        args::Subcommand::Run(args) => without_panic(|| run::run(&args)),
         args::Subcommand::Check(args) => check::check(&args),
         args::Subcommand::Explain(args) => explain::explain(&args),
         args::Subcommand::Doctor(args) => doctor::doctor(&args),
@@ -72,4 +77,11 @@ pub fn main() -> ExitCode {
         output::report(&error);
         FAILURE
     }))
+}
+
+/// Runs `command`. A panic, as of tokio where no thread can be started, has been reported as one line, and is the command's own
+/// error.
+fn without_panic(command: impl FnOnce() -> anyhow::Result<u8>) -> anyhow::Result<u8> {
+    let result = panic::catch_unwind(AssertUnwindSafe(command));
+    result.unwrap_or(Ok(FAILURE))
 }

@@ -69,7 +69,7 @@ impl Summary {
                 ]);
             }
             EventKind::Denied { item, .. } => self.refuse(event, format!("denied ({item})")),
-            EventKind::Quota { quota, setting } => {
+            EventKind::Quota { quota, setting, .. } => {
                 self.refuse(event, format!("quota {quota} ({setting})"))
             }
             EventKind::Failed { .. } => self.refuse(event, "not started".to_owned()),

@@ -20,6 +20,7 @@ pub use self::limit::ReachedLimit;
 use crate::error::{Denial, Quota, SpawnError};
 use crate::escape;
 use crate::launch::{Request, TreeUsage};
+use crate::shortage::Shortage;
 use crate::status::ExitStatus;
 
 /// One event; it serialises as one JSON object, see [`Event::to_json`].
@@ -143,6 +144,9 @@ pub enum EventKind {
         quota: String,
         /// Where its limit is set: a key of the grant, or options of the host.
         setting: &'static str,
+        /// What the host lacks, and what to do; none where it lacks nothing.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shortage: Option<String>,
     },
     /// A request was allowed, but its launch failed.
     Failed {
@@ -218,7 +222,8 @@ impl EventKind {
     pub(crate) fn refused(error: &SpawnError) -> Self {
         match error {
             SpawnError::Denied(denial) => Self::denied(denial),
-            SpawnError::Quota(quota) => Self::quota(*quota),
+            SpawnError::Quota(quota) => Self::quota(*quota, None),
+            SpawnError::Shortage(shortage) => Self::quota(Quota::HostCapacity, Some(*shortage)),
             other => Self::Failed {
                 reason: other.to_string(),
             },
@@ -235,10 +240,11 @@ impl EventKind {
         }
     }
 
-    fn quota(quota: Quota) -> Self {
+    fn quota(quota: Quota, shortage: Option<Shortage>) -> Self {
         Self::Quota {
             quota: quota.to_string(),
             setting: quota.setting(),
+            shortage: shortage.map(|shortage| shortage.to_string()),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! evicted for a new one of its own owner; a running one never is. The table's lock is not held across a launch or the
 //! embedder's code.
 
+mod adopted;
 mod budget;
 pub(crate) mod builder;
 mod core;
@@ -27,6 +28,7 @@ pub(crate) mod supervisor;
 mod table;
 mod thread;
 mod usage;
+mod workers;
 
 use std::sync::Arc;
 

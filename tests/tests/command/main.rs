@@ -17,6 +17,7 @@ mod nonblocking;
 mod operator;
 mod recipes;
 mod refusals;
+mod shortages;
 #[path = "../support/mod.rs"]
 mod support;
 mod versions;

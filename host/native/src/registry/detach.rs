@@ -7,7 +7,6 @@
 //! that does not exist.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -63,7 +62,7 @@ impl Core {
         }
         let evicted = self.with_table(|table| table.detach(record.id(), key))?;
         self.discard(evicted);
-        record.set_lifetime(Instant::now().checked_add(terms.max_life));
+        record.set_lifetime(self.clock().now().checked_add(terms.max_life));
         *own = Some(key);
         Ok((key, true))
     }

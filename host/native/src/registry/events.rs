@@ -6,12 +6,12 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 
 use super::budget::Budgets;
 use crate::child::owner::OwnerKey;
+use crate::clock::Clock;
 use crate::escape::{quoted, quoted_list};
 use crate::event::{Event, EventKind};
 use crate::launch::Request;
@@ -41,14 +41,16 @@ impl Bounded {
 /// The receivers of events.
 pub(super) struct Events {
     on_event: Option<OnEvent>,
+    clock: Clock,
     refused: Mutex<Budgets>,
     routine: Mutex<Budgets>,
 }
 
 impl Events {
-    pub(super) fn new(on_event: Option<OnEvent>) -> Self {
+    pub(super) fn new(on_event: Option<OnEvent>, clock: Clock) -> Self {
         Self {
             on_event,
+            clock,
             refused: Mutex::default(),
             routine: Mutex::default(),
         }
@@ -65,7 +67,7 @@ impl Events {
         if self.on_event.is_some()
             || tracing::enabled!(target: "capspawn::event", tracing::Level::DEBUG)
         {
-            self.deliver(&event(owner, guest, kind()).about(&request()));
+            self.deliver(&self.event(owner, guest, kind()).about(&request()));
         }
     }
 
@@ -108,12 +110,12 @@ impl Events {
         request: impl FnOnce() -> Request,
         kind: impl FnOnce() -> EventKind,
     ) {
-        let taken = self.budgets(of).lock().take(owner, Instant::now());
+        let taken = self.budgets(of).lock().take(owner, self.clock.now());
         let Some(suppressed) = taken else {
             return;
         };
         self.report_suppressed(of, owner, guest, suppressed);
-        self.deliver(&event(owner, guest, kind()).about(&request()));
+        self.deliver(&self.event(owner, guest, kind()).about(&request()));
     }
 
     /// Reports how many events of `owner` were not reported: `guest` is gone, and no later one may come.
@@ -137,7 +139,15 @@ impl Events {
                 of: of.word(),
                 count,
             };
-            self.deliver(&event(owner, guest, kind));
+            self.deliver(&self.event(owner, guest, kind));
+        }
+    }
+
+    fn event(&self, owner: &OwnerKey, guest: u64, kind: EventKind) -> Event {
+        let (component, tenant) = (Arc::clone(owner.component()), Arc::clone(owner.tenant()));
+        Event {
+            time: self.clock.wall(),
+            ..Event::new(kind, component, tenant, guest)
         }
     }
 
@@ -152,11 +162,6 @@ impl Events {
             tracing::error!("the event hook panicked");
         }
     }
-}
-
-fn event(owner: &OwnerKey, guest: u64, kind: EventKind) -> Event {
-    let (component, tenant) = (Arc::clone(owner.component()), Arc::clone(owner.tenant()));
-    Event::new(kind, component, tenant, guest)
 }
 
 /// Writes a record with the fields that every event has, and those of its kind.
@@ -191,7 +196,11 @@ fn log(event: &Event) {
         } => {
             record!(warn, event, "denied", by, item, reason = %quoted(reason));
         }
-        EventKind::Quota { quota, .. } => record!(warn, event, "quota", quota),
+        EventKind::Quota {
+            quota, shortage, ..
+        } => {
+            record!(warn, event, "quota", quota, shortage);
+        }
         EventKind::Failed { reason } => record!(warn, event, "failed", reason = %quoted(reason)),
         EventKind::Suppressed { of, count } => record!(warn, event, "suppressed", of, count),
         EventKind::Lost { count } => record!(warn, event, "lost", count),

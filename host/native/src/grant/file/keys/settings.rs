@@ -156,7 +156,9 @@ pub(super) const KEYS: [Key; 24] = [
         kind: "number of descriptors, or `\"unlimited\"`",
         absent: Absent::Value("256"),
         example: "1024",
-        meaning: "Open files of one process (`RLIMIT_NOFILE`)",
+        meaning: "Open files of one process (`RLIMIT_NOFILE`). Of a child that runs as the host's own user they are at most \
+                  269 below the host's own soft limit (`ulimit -n`): the kernel refuses descriptors in flight by user, \
+                  and the host needs some",
         reason: "The table of open files is the machine's",
     },
     Key {

@@ -1,8 +1,10 @@
 //! The launcher on Linux: Landlock, seccomp, children started by vfork, and sessions in
 //! namespaces.
 
+mod blocked_signal;
 mod builder;
 mod cgroup;
+mod deadline;
 mod deferred;
 mod descriptors;
 mod fd;
@@ -11,6 +13,7 @@ mod launcher;
 mod owners;
 mod policy;
 mod probe;
+mod reaper;
 mod server;
 mod session;
 mod signal;
