@@ -157,6 +157,8 @@ mod child;
 mod convert;
 mod ctx;
 mod error;
+#[cfg(feature = "metrics")]
+pub mod metrics;
 #[cfg(any(feature = "p2", feature = "p3"))]
 mod options;
 #[cfg(feature = "p2")]

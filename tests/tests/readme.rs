@@ -129,6 +129,9 @@ fn the_manifest_of_the_embedder_has_our_versions_and_features() {
     }
 }
 
+/// Where the README's reader has the clone.
+const CLONE: &str = "/home/me/capspawn";
+
 #[test]
 fn each_command_prints_what_is_shown() {
     assert_sessions(&readme(), &clone());
@@ -189,9 +192,13 @@ fn assert_sessions(page: &str, clone: &TempDir) {
         let printed = String::from_utf8(output.stdout).unwrap();
         let printed: Vec<_> = printed.split(&format!("{END}\n")).collect();
         assert_eq!(printed.len(), shown.len() + 1, "{printed:?}");
+        // The reader's clone is elsewhere.
+        let here = clone.path().canonicalize().expect("it is there");
+        let here = here.to_str().expect("the path is UTF-8");
         for ((command, shown), printed) in shown.iter().zip(printed) {
+            let printed = printed.replace(here, CLONE);
             assert_eq!(
-                without_numbers(printed),
+                without_numbers(&printed),
                 without_numbers(shown),
                 "{command}"
             );
@@ -238,6 +245,88 @@ fn the_reference_of_grants_loads() {
             "the page does not name the key {key}"
         );
     }
+}
+
+#[test]
+fn each_command_that_the_pages_name_exists_with_its_options() {
+    let help = |command: &str| {
+        let output = Command::new(capspawn())
+            .args([command, "--help"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "capspawn {command}: {output:?}");
+        String::from_utf8(output.stdout).expect("a manual is text")
+    };
+    let mut seen = 0;
+    for page in [
+        readme(),
+        page(&root().join("host/GRANTS.md")),
+        page(&root().join("host/EVENTS.md")),
+    ] {
+        let page = page.replace('\n', " ");
+        // Every second part is code.
+        for code in page.split('`').skip(1).step_by(2) {
+            let Some(rest) = code.strip_prefix("capspawn ") else {
+                continue;
+            };
+            let mut words = rest.split_whitespace();
+            let Some(command) = words
+                .next()
+                .filter(|word| word.chars().all(|c| c.is_ascii_lowercase()))
+            else {
+                continue;
+            };
+            let manual = help(command);
+            for option in words
+                .take_while(|word| *word != "--")
+                .filter(|word| word.starts_with("--"))
+            {
+                assert!(
+                    manual.contains(option),
+                    "capspawn {command} has no {option}"
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "{seen} commands");
+}
+
+#[test]
+fn the_tables_of_keys_are_those_of_the_command() {
+    let output = Command::new(capspawn())
+        .args(["help", "grants", "--markdown"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let tables = String::from_utf8(output.stdout).expect("tables are text");
+    let path = root().join("host/GRANTS.md");
+    let mut text = page(&path);
+    let mut found = 0;
+    for table in tables
+        .split_inclusive(" -->\n\n")
+        .collect::<Vec<_>>()
+        .chunks(2)
+    {
+        let [begin, rest] = table else {
+            panic!("a table without an end: {table:?}")
+        };
+        let end = rest.trim_end().lines().last().expect("a table has lines");
+        let (start, stop) = (text.find(begin.trim_end()), text.find(end));
+        let (Some(start), Some(stop)) = (start, stop) else {
+            panic!("no place for {begin}")
+        };
+        text.replace_range(start..stop + end.len(), format!("{begin}{rest}").trim_end());
+        found += 1;
+    }
+    assert_eq!(found, 5);
+    if std::env::var_os("CAPSPAWN_BLESS").is_some() {
+        fs::write(&path, &text).expect("the source folder is writable");
+    }
+    assert!(
+        page(&path) == text,
+        "host/GRANTS.md is out of date: run the test with CAPSPAWN_BLESS=1 to rewrite its tables"
+    );
 }
 
 /// The names of all properties in a schema.

@@ -154,6 +154,12 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Command> {
         .and_then(|()| capspawn::p3::add_to_linker(&mut linker))
         .map_err(anyhow::Error::from)?;
     let linked = linker.instantiate_pre(component).map_err(|error| {
+        if let Some(import) = other_version(component.component_type().imports(engine).map(|(name, _)| name)) {
+            return anyhow!(
+                "the component imports {import}, and this capspawn has the versions 0.2.0 and 0.3.0: build it again with \
+                 the WIT of this capspawn (wit/p2 or wit/p3), or run it with the capspawn that it was built for"
+            );
+        }
         anyhow!("the component imports something that capspawn does not provide: {error:#}")
     })?;
     // A component that exports both versions is written for the newer one.
@@ -164,6 +170,18 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Command> {
         anyhow!("the component is a library: a command exports wasi:cli/run, version 0.2 or 0.3")
     })?;
     Ok(Command::P2(command))
+}
+
+/// Returns the first import of another version of the interface.
+fn other_version<'a>(mut imports: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    imports.find(|name| {
+        let version = name
+            .strip_prefix("capspawn:process/")
+            .and_then(|it| it.split_once('@'));
+        version.is_some_and(|(_, version)| {
+            !version.starts_with("0.2.") && !version.starts_with("0.3.")
+        })
+    })
 }
 
 /// Runs the component and returns its exit code.

@@ -62,7 +62,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let grant = grant(args, &name, &bytes)?;
     check_dirs(args, &grant)?;
     let wasi = guest::wasi(args, native.as_deref(), Output::Stdout)?;
-    let events = Events::new(args.events.as_deref(), args.grants.is_some())?;
+    let events = Events::new(args.events.as_deref(), args.grants.is_some(), args.summary)?;
     let events = Arc::new(match args.why {
         true => events.with_why(),
         false => events,
@@ -145,8 +145,17 @@ fn grant(args: &RunArgs, name: &str, bytes: &[u8]) -> Result<Arc<Grant>> {
         None => Ok(Grant::deny_all(name)),
         Some(file) => {
             let hash = Sha256::digest(bytes).into();
-            Ok(load::grants(file, args.sandbox.run_as.identity())?
-                .component_with_sha256(name, &hash))
+            let grants = load::grants(file, args.sandbox.run_as.identity())?;
+            let grant = grants.component_with_sha256(name, &hash);
+            if grant.commands().next().is_none() {
+                output::note(&load::without_commands(
+                    &grants,
+                    file,
+                    name,
+                    "pass --component NAME",
+                ));
+            }
+            Ok(grant)
         }
     }
 }

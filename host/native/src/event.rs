@@ -7,6 +7,7 @@
 //! length and a hash.
 
 mod cut;
+mod limit;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,6 +16,7 @@ use serde::{Serialize, Serializer};
 
 pub use self::cut::Cut;
 use self::cut::{cut_args, cut_name};
+pub use self::limit::ReachedLimit;
 use crate::error::{Denial, Quota, SpawnError};
 use crate::escape;
 use crate::launch::{Observation, Request, TreeUsage};
@@ -220,6 +222,9 @@ pub enum EventKind {
         usage: TreeUsage,
         /// How much of the demanded confinement was enforced.
         confinement: &'static str,
+        /// The limit of the grant that ended it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit: Option<ReachedLimit>,
         /// Why the launcher has ended the child, or lost its status, and what to do; none
         /// where the status says it all.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -310,6 +315,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::limits::Limits;
     use crate::status::KillReason;
 
     fn request(program: &str, args: Vec<String>) -> Request {
@@ -338,6 +344,7 @@ mod tests {
                     peak_tasks: Some(2),
                 },
                 confinement: "none",
+                limit: ReachedLimit::of(KillReason::Timeout, &Limits::default()),
                 reason: None,
             },
             time: SystemTime::UNIX_EPOCH,
@@ -347,6 +354,10 @@ mod tests {
         let json = serde_json::to_value(&event).expect("an event is plain data");
         assert_eq!(json["event"], "exit");
         assert_eq!(json["status"]["killed"], "timeout");
+        assert_eq!(
+            json["limit"],
+            serde_json::json!({ "key": "limits.wall", "value": "30s" })
+        );
         assert_eq!(json["signal"], 9);
         assert_eq!(json["stdout_dropped"], 3);
         assert_eq!(json["args"][0], "30");

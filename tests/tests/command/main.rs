@@ -15,6 +15,8 @@ mod harness;
 mod learn;
 mod lifetime;
 mod nonblocking;
+mod operator;
+mod recipes;
 mod refusals;
 mod shortages;
 #[path = "../support/mod.rs"]

@@ -261,6 +261,7 @@ fn component(
         timeout: Some(args.timeout),
         events: None,
         why: false,
+        summary: false,
         tape: TapeArgs::default(),
         sandbox: args.sandbox.clone(),
         guest: file.to_owned(),

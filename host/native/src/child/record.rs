@@ -22,6 +22,7 @@ use super::tree::{TreeLimits, Verdict};
 use super::usage::{Sample, TreeName};
 use crate::clock::Clock;
 use crate::launch::{Exit, Observation, Plan, Process, Request, Scope, TreeUsage};
+use crate::limits::Limits;
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 
 /// The state of one child.
@@ -46,7 +47,7 @@ pub(crate) struct Record {
     stderr: Mutex<Capture>,
     /// Bytes of output that were read, captured and piped together.
     output_bytes: AtomicU64,
-    max_output_bytes: Option<u64>,
+    limits: Limits,
     untaken: Mutex<UntakenPipes>,
     ending: Mutex<Ending>,
     /// Makes the supervisor read the deadlines again.
@@ -114,9 +115,9 @@ impl Record {
             stdout: Mutex::new(stdout),
             stderr: Mutex::new(stderr),
             output_bytes: AtomicU64::new(0),
-            max_output_bytes: limits.output_bytes,
             untaken: Mutex::new(started.untaken),
             ending: Mutex::new(Ending::new(&limits, started.clock.now())),
+            limits,
             clock: started.clock,
             deadline_changed: Notify::new(),
             process: Mutex::new(Some(started.process)),
@@ -130,6 +131,11 @@ impl Record {
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The limits in force for it.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn owner(&self) -> &OwnerKey {
@@ -396,7 +402,7 @@ impl Record {
     pub(crate) fn count_output(&self, bytes: u64) {
         let before = self.output_bytes.fetch_add(bytes, Ordering::Relaxed);
         let over = |max| before + bytes > max;
-        if self.max_output_bytes.is_some_and(over) {
+        if self.limits.output_bytes.is_some_and(over) {
             self.kill(KillReason::Output, Duration::ZERO);
         }
     }

@@ -25,7 +25,7 @@ use crate::child::usage::TreeName;
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::error::SpawnError;
-use crate::event::EventKind;
+use crate::event::{EventKind, ReachedLimit};
 use crate::grant::Quotas;
 use crate::launch::{Launcher, Owner};
 use crate::limits::MAX_DETACHED;
@@ -497,6 +497,10 @@ fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind 
         stderr_dropped: stderr.dropped(),
         usage: record.usage(),
         confinement: record.confinement(),
+        limit: match status {
+            ExitStatus::Killed(reason) => ReachedLimit::of(reason, record.limits()),
+            ExitStatus::Exited(_) | ExitStatus::Signaled(_) => None,
+        },
         reason: record.reason().map(str::to_owned),
     }
 }
