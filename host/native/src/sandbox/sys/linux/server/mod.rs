@@ -21,5 +21,5 @@ pub(crate) use self::orphans::Orphans;
 pub(crate) use self::pool::{Claimed, START_TIME, Servers, set_timeouts};
 pub(crate) use self::process::timed_out;
 pub(crate) use self::reply::{Missing, Reply};
-pub(crate) use self::request::{AloneFiles, AloneUser, Request};
+pub(crate) use self::request::{AloneFiles, AloneUser, Bounds, Request};
 pub(crate) use self::reserve::ReservedPair;

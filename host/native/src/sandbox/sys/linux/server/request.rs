@@ -48,6 +48,15 @@ pub(crate) struct AloneFiles<'a> {
     pub(crate) filter: Option<BorrowedFd<'a>>,
 }
 
+/// What bounds a child.
+#[derive(Debug)]
+pub(crate) struct Bounds<'a> {
+    /// Its resource limits.
+    pub(crate) limits: LimitList,
+    /// By which it enters its cgroup.
+    pub(crate) cgroup: Option<&'a Entry>,
+}
+
 /// How a child outside a session changes its user.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct AloneUser {
@@ -64,8 +73,7 @@ enum Strings {
 
 impl<'a> Request<'a> {
     /// Returns a request to start `plan`, in the session of the server or `alone`, on the processors `affinity` with the streams
-    /// `stdio`, and the resource limits `limits`. The child enters its cgroup by `cgroup`. If it is
-    /// `watched`, its filter reports to the observer.
+    /// `stdio`, within `bounds`. If it is `watched`, its filter reports to the observer.
     ///
     /// # Errors
     ///
@@ -75,12 +83,12 @@ impl<'a> Request<'a> {
         plan: &'a Plan,
         affinity: Option<&Affinity>,
         stdio: &'a ChildStdio,
-        limits: LimitList,
-        cgroup: Option<&'a Entry>,
+        bounds: Bounds<'a>,
         alone: Option<(AloneFiles<'a>, AloneUser)>,
         watched: Option<&'a Watched>,
         fault: Fault,
     ) -> io::Result<Self> {
+        let Bounds { limits, cgroup } = bounds;
         let cwd = match (&alone, plan.cwd.named) {
             // A directory that the request does not name is the session's own.
             (Some(_), _) | (None, false) => b"",

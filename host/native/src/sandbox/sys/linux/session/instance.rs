@@ -20,7 +20,7 @@ use crate::sandbox::sys::linux::owners::Lease;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
-use crate::sandbox::sys::linux::server::{Claimed, Reply, Request, Servers, any_ready};
+use crate::sandbox::sys::linux::server::{Bounds, Claimed, Reply, Request, Servers, any_ready};
 use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::rlimits;
@@ -188,8 +188,10 @@ impl Session {
             plan,
             affinity.as_ref(),
             stdio,
-            limits,
-            tree.entry(),
+            Bounds {
+                limits,
+                cgroup: tree.entry(),
+            },
             None,
             watched,
             self.fault,

@@ -9,7 +9,7 @@ use capspawn_raw::wire::Report;
 use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 
-use super::configuration;
+use super::configuration::{self, SessionTraits};
 use super::foundation::Foundation;
 use super::instance::{Session, session_ended, session_outdated, session_timed_out};
 use super::processes::Processes;
@@ -103,11 +103,13 @@ impl Session {
             profile,
             &layout,
             &user,
-            set_group_id,
-            hides_cgroup,
-            has_domain,
+            SessionTraits {
+                set_group_id,
+                hides_cgroup,
+                has_domain,
+                is_observed: spawner.observer().is_some(),
+            },
             pass,
-            spawner.observer().is_some(),
         );
         let file = file.and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;

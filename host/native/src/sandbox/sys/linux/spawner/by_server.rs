@@ -13,7 +13,7 @@ use super::{Spawner, rlimits};
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Stage};
 use crate::sandbox::sys::linux::observe::{Observing, View, Watched};
 use crate::sandbox::sys::linux::policy::cache::Policy;
-use crate::sandbox::sys::linux::server::{AloneFiles, AloneUser, Request};
+use crate::sandbox::sys::linux::server::{AloneFiles, AloneUser, Bounds, Request};
 use crate::sandbox::sys::linux::tmp;
 use crate::status::Signal;
 
@@ -79,8 +79,10 @@ impl Spawner {
                     plan,
                     affinity.as_ref(),
                     stdio,
-                    limits.clone(),
-                    tree.entry(),
+                    Bounds {
+                        limits: limits.clone(),
+                        cgroup: tree.entry(),
+                    },
                     Some((files, user)),
                     watched.as_ref(),
                     self.fault,
