@@ -40,6 +40,6 @@ pub use file::diagnostics::{Diagnostic, GrantError};
 pub use file::schema::schema;
 pub use file::units::duration as parse_duration;
 pub use grants::Grants;
-pub(crate) use paths::is_denied;
+pub(crate) use lookups::Lookups;
 pub use quotas::{Detach, Quotas, Rate};
 pub(crate) use suggestion::escaped_os;
