@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 /// The threads of a run besides those that compile: wasmtime's cache, the clock, the registry, a
 /// launch, the watch over denied paths, the end of idle sessions, one that reads standard input or a file, and
-/// one that asks at the terminal. (What samples and measures trees is done by the registry's where none can be started.)
+/// one that asks at the terminal. (Trees are sampled on the registry's thread where no other can be started.)
 const LEAST: usize = 8;
 
 /// Checks that the threads of a run can be started, and returns whether there are also as many as

@@ -33,6 +33,9 @@ pub(super) struct Workers(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     has_work: Condvar,
+    /// The tests make every thread fail to start.
+    #[cfg(test)]
+    is_short: bool,
 }
 
 #[derive(Default)]
@@ -104,13 +107,18 @@ impl Workers {
         // Under the lock: where no thread can be started, nobody else takes the job meanwhile.
         let shared = Arc::clone(&self.0);
         let thread = std::thread::Builder::new().name("capspawn-launch".into());
+        #[cfg(test)]
+        let thread = match self.0.is_short {
+            true => thread.stack_size(usize::MAX / 4),
+            false => thread,
+        };
         match thread.spawn(move || shared.work()) {
             Ok(_) => Ok(()),
             Err(error) => {
                 let shortage = Shortage::within(&error).unwrap_or(Shortage::Processes);
                 match state.queue.pop_back() {
                     Some(job) => Err((shortage, job)),
-                    // A thread that became free has taken it.
+                    // Nobody takes it under the lock.
                     None => Ok(()),
                 }
             }
@@ -204,6 +212,27 @@ mod tests {
         }
         release.send(()).expect("it waits");
         assert!(matches!(block_on(blocked), Ok(Ok(()))));
+    }
+
+    #[test]
+    fn where_no_thread_can_be_started_a_request_is_refused_and_the_registrys_own_work_done() {
+        let workers = Workers(Arc::new(Shared {
+            is_short: true,
+            ..Shared::default()
+        }));
+        let refused = block_on(workers.run(|| 1));
+        let expected = SpawnError::Shortage(Shortage::Processes);
+        assert!(
+            matches!(&refused, Err(error) if error.to_string() == expected.to_string()),
+            "{refused:?}"
+        );
+        let here = std::thread::current().id();
+        let done = block_on(workers.run_or_here(|| std::thread::current().id()));
+        assert_eq!(done.expect("it is done"), here);
+        let (sender, done) = mpsc::channel();
+        workers.start_or_here(move || sender.send(2).expect("the test waits"));
+        assert_eq!(done.try_recv(), Ok(2));
+        assert!(workers.0.state.lock().queue.is_empty());
     }
 
     #[test]
