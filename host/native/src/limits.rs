@@ -22,6 +22,15 @@ pub const MAX_STDIN_BYTES: usize = 16 * 1024 * 1024;
 /// from keeping a thread of the host.
 pub const MAX_LOOKUPS: usize = 65_536;
 
+/// Places that one request may be led through, those that it was led through before included: 1,048,576, of
+/// which each costs a microsecond or two. A path of ten parts for each of [`MAX_LOOKUPS`] is within it.
+pub const MAX_VISITS: usize = 16 * MAX_LOOKUPS;
+
+/// Requests of one owner that are decided on and launched at once off the caller's thread: 16. Further
+/// ones wait for their turn, so that an owner whose files or processes hang does not take all threads
+/// of the host.
+pub const MAX_DECISIONS_PER_OWNER: usize = 16;
+
 /// How long the decision on one request may look paths up: 5 s. A path of 40 links with long
 /// targets takes the kernel some milliseconds, and one on a slow network file system longer.
 pub const DECISION_TIMEOUT: Duration = Duration::from_secs(5);

@@ -17,7 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::limits::MAX_DECISIONS_PER_OWNER;
 use crate::sandbox::sys::KeepsOpen;
 
 /// The most that the host holds for one owner.
@@ -149,6 +151,8 @@ impl Totals {
 pub(crate) struct Account {
     totals: Arc<Totals>,
     held: Mutex<Held>,
+    /// The threads that requests of the owner may take at once.
+    turns: Arc<Semaphore>,
 }
 
 /// The counts of an account: `kept <= reserved`, and `reserved` is the lesser of `promised` and the
@@ -178,7 +182,15 @@ impl Account {
         Arc::new(Self {
             totals,
             held: Mutex::default(),
+            turns: Arc::new(Semaphore::new(MAX_DECISIONS_PER_OWNER)),
         })
+    }
+
+    /// Waits until a request of the owner may take a thread, which it gives back by dropping the turn.
+    /// First come, first served.
+    pub(crate) async fn turn(&self) -> Option<OwnedSemaphorePermit> {
+        // Nobody closes the semaphore.
+        Arc::clone(&self.turns).acquire_owned().await.ok()
     }
 
     /// Returns the bytes and the descriptors that are held.

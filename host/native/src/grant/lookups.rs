@@ -6,7 +6,9 @@
 //! resolved once for each decision, however many patterns and rules it is matched with; and a
 //! decision has a number of look-ups and a time, after which the request is refused. A path that must
 //! stay inside its roots is walked by name, because no place outside may be looked at: once for each
-//! pattern that it is matched with, and each place counts once, however many paths lead through it.
+//! pattern that it is matched with. Each place is one look-up, however many paths lead through it, and
+//! the visits have a bound of their own. What was found is remembered up to a number of bytes; it is
+//! looked up again beyond that.
 //!
 //! Rejected: a bound on the arguments alone. A short path can be dear, and many plain ones are cheap.
 
@@ -28,7 +30,7 @@ use rustix::io::Errno;
 use super::paths::is_host_exhausted;
 use crate::confinement::{FsRoot, walk};
 use crate::error::SpawnError;
-use crate::limits::{DECISION_TIMEOUT, MAX_LOOKUPS};
+use crate::limits::{DECISION_TIMEOUT, MAX_LOOKUPS, MAX_VISITS};
 use crate::shortage::Shortage;
 
 /// The number of symbolic links that Linux follows in one path.
@@ -38,6 +40,9 @@ const MAX_LINKS: usize = 40;
 /// links again where it has to begin a walk anew, so that a path of 20 to 40 of them fails now and
 /// then on a busy machine.
 const LOOP_RETRIES: usize = 4;
+
+/// How many bytes of paths are remembered: 8 MiB. 65,536 paths of 4096 bytes would be 512 MiB.
+const REMEMBERED_BYTES: usize = 8 * 1024 * 1024;
 
 /// What stopped a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +61,10 @@ type About = (usize, PathBuf, Vec<PathBuf>);
 
 /// What one decision may still look up, and what it has looked up.
 #[derive(Debug)]
-pub(super) struct Lookups {
+pub(crate) struct Lookups {
     left: Cell<usize>,
+    visits_left: Cell<usize>,
+    bytes_left: Cell<usize>,
     until: Instant,
     stop: Cell<Option<Stop>>,
     resolved: RefCell<HashMap<PathBuf, Result<PathBuf, Errno>>>,
@@ -70,13 +77,15 @@ pub(super) struct Lookups {
 
 impl Lookups {
     /// Returns the look-ups of a new decision.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::bounded(MAX_LOOKUPS, DECISION_TIMEOUT)
     }
 
     fn bounded(lookups: usize, time: Duration) -> Self {
         Self {
             left: Cell::new(lookups),
+            visits_left: Cell::new(MAX_VISITS),
+            bytes_left: Cell::new(REMEMBERED_BYTES),
             until: Instant::now() + time,
             stop: Cell::new(None),
             resolved: RefCell::default(),
@@ -92,7 +101,7 @@ impl Lookups {
     /// # Errors
     ///
     /// What stopped it.
-    pub(super) fn finish<T>(&self, decided: Result<T, SpawnError>) -> Result<T, SpawnError> {
+    pub(crate) fn finish<T>(&self, decided: Result<T, SpawnError>) -> Result<T, SpawnError> {
         match self.stop.get() {
             None => decided,
             Some(Stop::Lookups) => Err(SpawnError::TooManyLookups),
@@ -124,7 +133,10 @@ impl Lookups {
             .as_ref()
             .map(PathBuf::clone)
             .map_err(|error| Errno::from_io_error(error).unwrap_or(Errno::NOENT));
-        self.resolved.borrow_mut().insert(path, kept);
+        let bytes = path.as_os_str().len() + kept.as_ref().map_or(0, |path| path.as_os_str().len());
+        if self.may_remember(bytes) {
+            self.resolved.borrow_mut().insert(path, kept);
+        }
         found
     }
 
@@ -155,6 +167,9 @@ impl Lookups {
             return known;
         }
         let found = find();
+        if !self.may_remember(path.len()) {
+            return found;
+        }
         let mut answers = self.answers.borrow_mut();
         let paths = answers.entry(about).or_default();
         paths.insert(path.to_owned(), found);
@@ -163,7 +178,7 @@ impl Lookups {
 
     /// Returns whether a resolved path is denied: at or below one of `denied` as it is written, as
     /// it resolved when the grant was loaded, or as it resolves now.
-    pub(super) fn is_denied(&self, path: &Path, denied: &[FsRoot]) -> bool {
+    pub(crate) fn is_denied(&self, path: &Path, denied: &[FsRoot]) -> bool {
         denied.iter().any(|denied| {
             path.starts_with(&denied.real)
                 || path.starts_with(&denied.written)
@@ -173,13 +188,29 @@ impl Lookups {
         })
     }
 
+    /// Whether the decision was stopped, so that no answer from now on counts.
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.stop.get().is_some()
+    }
+
+    /// Whether so many bytes more are remembered.
+    fn may_remember(&self, bytes: usize) -> bool {
+        let left = self.bytes_left.get().checked_sub(bytes);
+        left.inspect(|left| self.bytes_left.set(*left)).is_some()
+    }
+
     /// Takes one look-up.
     fn take(&self) -> io::Result<()> {
         self.take_count(1)
     }
 
-    /// Takes one look-up for a place that none was taken for before.
+    /// Takes one visit, and one look-up for a place that none was taken for before.
     fn take_place(&self, place: &Path) -> io::Result<()> {
+        match self.visits_left.get().checked_sub(1) {
+            Some(left) => self.visits_left.set(left),
+            None if self.stop.get().is_none() => self.stop.set(Some(Stop::Lookups)),
+            None => {}
+        }
         let is_new = self.walked.borrow_mut().insert(self.hashes.hash_one(place));
         self.take_count(usize::from(is_new))
     }

@@ -43,7 +43,7 @@ pub use file::keys::{Absent, Key, KeyTable, keys};
 pub use file::schema::schema;
 pub use file::units::{bytes as parse_size, duration as parse_duration};
 pub use grants::Grants;
-pub(crate) use paths::is_denied;
+pub(crate) use lookups::Lookups;
 pub use quotas::{Detach, Quotas, Rate};
 pub use rule::system_files::every_child as system_files;
 pub(crate) use suggestion::escaped_os;

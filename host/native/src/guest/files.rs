@@ -3,9 +3,11 @@
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
+use parking_lot::Mutex;
+
 use crate::confinement::{Confinement, Sandbox};
 use crate::error::{Denial, DeniedItem, SpawnError};
-use crate::grant::{escaped_os, is_denied};
+use crate::grant::{Lookups, escaped_os};
 use crate::launch::{ChildStdio, FileAccess, LaunchError, Plan, Stage, StreamFile};
 use crate::sandbox::sys::{FileFault, open_stream_file};
 
@@ -21,9 +23,16 @@ pub(super) fn are_named(plan: &Plan) -> bool {
 ///
 /// [`SpawnError::Denied`] for a file that the children's user may not open so, that is not regular,
 /// or that leads out of its root; [`SpawnError::NoEntry`] for one that does not exist; what the host
-/// lacks.
+/// lacks. [`SpawnError::TooManyLookups`] or [`Shortage::Time`](crate::Shortage::Time) where the denied paths
+/// of the grant take too long to resolve.
 pub(super) fn open(plan: &Plan) -> Result<ChildStdio, SpawnError> {
-    let open = |file: &Option<StreamFile>| file.as_ref().map(|it| open_one(it, plan)).transpose();
+    // A thread of its own uses it, one file after another.
+    let lookups = Mutex::new(Lookups::new());
+    let open = |file: &Option<StreamFile>| {
+        let Some(file) = file else { return Ok(None) };
+        let opened = open_one(file, plan, &lookups);
+        lookups.lock().finish(opened).map(Some)
+    };
     // Standard input first: where it is missing, no other file is changed.
     Ok(ChildStdio {
         stdin: open(&plan.files.stdin)?,
@@ -32,8 +41,12 @@ pub(super) fn open(plan: &Plan) -> Result<ChildStdio, SpawnError> {
     })
 }
 
-fn open_one(file: &StreamFile, plan: &Plan) -> Result<OwnedFd, SpawnError> {
-    let refusal = |place: &Path| refusal(place, file, &plan.confinement);
+fn open_one(
+    file: &StreamFile,
+    plan: &Plan,
+    lookups: &Mutex<Lookups>,
+) -> Result<OwnedFd, SpawnError> {
+    let refusal = |place: &Path| refusal(place, file, &plan.confinement, &lookups.lock());
     open_stream_file(file, refusal).map_err(|fault| match fault {
         FileFault::Refused(reason) => Denial {
             nearest: Some(plan.name.clone()),
@@ -52,9 +65,15 @@ fn open_one(file: &StreamFile, plan: &Plan) -> Result<OwnedFd, SpawnError> {
 const OWN: [&str; 5] = ["/dev", "/proc", "/tmp", "/etc/hosts", "/etc/hostname"];
 
 /// Returns why the file at `place` cannot be the stream, though it is below the root of `file`.
-fn refusal(place: &Path, file: &StreamFile, confinement: &Confinement) -> Option<&'static str> {
+fn refusal(
+    place: &Path,
+    file: &StreamFile,
+    confinement: &Confinement,
+    lookups: &Lookups,
+) -> Option<&'static str> {
     let fs = &confinement.fs;
-    if is_denied(place, &fs.deny) {
+    // Where the check was stopped, the request fails for that; the file is not to be changed before.
+    if lookups.is_denied(place, &fs.deny) || lookups.is_stopped() {
         return Some("is in fs.deny");
     }
     // A link may lead from a write root into a read root inside it.

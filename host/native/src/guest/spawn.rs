@@ -80,7 +80,7 @@ impl Guest {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn spawn(&self, command: &Command) -> Result<Child, SpawnError> {
-        self.report_refusal(command, self.try_spawn(command))
+        self.0.reported(command, self.try_spawn(command))
     }
 
     /// Does what [`Guest::spawn`] does, and asks the registry's
@@ -101,21 +101,17 @@ impl Guest {
     /// As [`Guest::spawn`]; a request that is not approved is
     /// [`SpawnError::Denied`] for its program.
     pub async fn spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
-        let result = self.try_spawn_with_approval(command).await;
-        self.report_refusal(command, result)
-    }
-
-    /// Emits an event about a request that started nothing.
-    fn report_refusal(
-        &self,
-        command: &Command,
-        result: Result<Child, SpawnError>,
-    ) -> Result<Child, SpawnError> {
-        if let Err(error) = &result {
-            let core = self.0.registry.core();
-            core.emit_refusal(&self.0.key, command, error);
-        }
-        result
+        let approved = match self
+            .0
+            .reported(command, self.decide_off_thread(command).await)??
+        {
+            Decided::Started(child) => return Ok(child),
+            Decided::Ask(approved) => approved,
+        };
+        self.0
+            .reported(command, self.ask(command, &approved).await)?;
+        let started = self.start_off_thread(command, approved).await;
+        self.0.reported(command, started)?
     }
 
     fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
@@ -130,32 +126,75 @@ impl Guest {
         }
     }
 
-    async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
+    /// Decides on a thread of the registry, and starts the child unless somebody has to be asked. The
+    /// inner error is reported already: the caller may be gone by then.
+    async fn decide_off_thread(
+        &self,
+        command: &Command,
+    ) -> Result<Result<Decided, SpawnError>, SpawnError> {
         self.0.validate(command)?;
         let permit = Permit::admit(&self.0)?;
+        self.0.off_thread(permit, command, decide).await
+    }
+
+    /// Waits for the answer of the approver.
+    async fn ask(&self, command: &Command, approved: &Approved) -> Result<(), SpawnError> {
         let core = self.0.registry.core();
-        let request = command.clone();
-        let decided = core.off_thread(move || decide(permit, &request));
-        let approved = match decided.await?? {
-            Decided::Started(child) => return Ok(child),
-            // No quota is held while somebody thinks; the request itself still takes memory.
-            Decided::Ask(approved) => approved,
-        };
-        let bytes = command.bytes();
-        let waits = core.hold(&self.0.key, self.0.grant.quotas(), bytes)?;
+        // No quota is held while somebody thinks; the request itself still takes memory.
+        let quotas = self.0.grant.quotas();
+        let _waits = core.hold(&self.0.key, quotas, command.bytes())?;
         let sleep = |timeout| core.sleep(timeout);
-        let asked = self.0.approvals.ask(core.hooks(), sleep, &approved);
-        let approval = asked.await?;
-        self.0.report_approval(command, approval);
-        drop(waits);
+        let asked = self.0.approvals.ask(core.hooks(), sleep, approved);
+        self.0.report_approval(command, asked.await?);
+        Ok(())
+    }
+
+    /// Starts the child on a thread of the registry if it is what was `approved`. The inner error is
+    /// reported already.
+    async fn start_off_thread(
+        &self,
+        command: &Command,
+        approved: Approved,
+    ) -> Result<Result<Child, SpawnError>, SpawnError> {
         let permit = Permit::readmit(&self.0)?;
-        let request = command.clone();
-        let started = core.off_thread(move || start_approved(permit, &request, &approved));
-        started.await?
+        let start = move |permit, command: &Command| start_approved(permit, command, &approved);
+        self.0.off_thread(permit, command, start).await
     }
 }
 
 impl Member {
+    /// Does `work` for the request on a thread of the registry, and reports its error there. What the
+    /// request carries is charged to its owner meanwhile.
+    async fn off_thread<R: Send + 'static>(
+        self: &Arc<Self>,
+        mut permit: Permit,
+        command: &Command,
+        work: impl FnOnce(Permit, &Command) -> Result<R, SpawnError> + Send + 'static,
+    ) -> Result<Result<R, SpawnError>, SpawnError> {
+        let core = self.registry.core();
+        let waits = core.hold_request(&self.key, self.grant.quotas(), command.bytes())?;
+        permit.waits = Some(waits);
+        let (request, member) = (command.clone(), Arc::clone(self));
+        let work = move || {
+            let worked = work(permit, &request);
+            member.reported(&request, worked)
+        };
+        core.off_thread(&self.key, work).await
+    }
+
+    /// Returns the result of a request, and emits an event where it is an error.
+    fn reported<R>(
+        &self,
+        command: &Command,
+        result: Result<R, SpawnError>,
+    ) -> Result<R, SpawnError> {
+        if let Err(error) = &result {
+            let core = self.registry.core();
+            core.emit_refusal(&self.key, command, error);
+        }
+        result
+    }
+
     /// Refuses a request that no grant can allow. It takes no place, and counts against the rate as
     /// every other: over the rate it is refused for that.
     fn validate(&self, command: &Command) -> Result<(), SpawnError> {
@@ -357,11 +396,10 @@ fn launch(permit: &mut Permit, plan: &Plan) -> Result<Launched, Failure> {
     })
 }
 
-/// Whether the process, or the machine, has no descriptor left. Not where the program may have run: it
-/// must not be started again.
+/// Whether the process has no descriptor left. Not where the machine has none: others would take what this
+/// owner's ended children give back. Not where the program may have run: it must not be started again.
 fn is_short_of_descriptors(error: &LaunchError) -> bool {
-    use Shortage::{Descriptors, MachineDescriptors};
-    matches!(error.shortage(), Some(Descriptors | MachineDescriptors))
+    error.shortage() == Some(Shortage::Descriptors)
 }
 
 /// Reserves the descriptor for the child's pidfd now, so that no child can start
@@ -374,6 +412,8 @@ fn reserve_descriptor(any: &File) -> Result<OwnedFd, LaunchError> {
 /// The quotas and the place of one child, given back where nothing starts.
 struct Permit {
     guest: Arc<Member>,
+    /// What the request takes while it waits for a thread.
+    waits: Option<Charge>,
     has_place: bool,
     handed_over: bool,
 }
@@ -400,6 +440,7 @@ impl Permit {
     fn new(guest: &Arc<Member>) -> Self {
         Self {
             guest: Arc::clone(guest),
+            waits: None,
             has_place: false,
             handed_over: false,
         }
@@ -420,6 +461,8 @@ impl Permit {
     /// Takes a place for the child, and what the host is to hold for it.
     fn take(&mut self, need: Need) -> Result<(Charge, Descriptors), SpawnError> {
         self.give_back_place();
+        // The child is charged for the same bytes.
+        self.waits = None;
         let (key, quotas) = (&self.guest.key, self.guest.grant.quotas());
         let taken = self.core().take(key, quotas, need)?;
         self.has_place = true;

@@ -127,18 +127,30 @@ impl Core {
         &*self.launcher
     }
 
-    /// Does `work`, which may block, off the caller's thread.
+    /// Does `work` for a request of `guest`, which may block, off the caller's thread, once it is the
+    /// request's turn among those of its owner.
     ///
     /// # Errors
     ///
     /// [`SpawnError::Shortage`] if no thread can be started.
     pub(crate) async fn off_thread<R: Send + 'static>(
         &self,
+        guest: &GuestKey,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, SpawnError> {
-        // No clock sees what these threads do.
+        let turn = guest.account().turn().await;
         let _hold = self.clock.hold();
+        let work = move || {
+            // Also where nobody waits any more: the thread is the owner's until it is free.
+            let _turn = turn;
+            work()
+        };
         self.workers.run(work).await
+    }
+
+    /// The threads for what may block.
+    pub(super) fn workers(&self) -> &Workers {
+        &self.workers
     }
 
     /// Where all deadlines come from.

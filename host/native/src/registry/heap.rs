@@ -45,9 +45,12 @@ impl HeapReturn {
         let (due, totals) = (Arc::clone(&self.due), Arc::clone(totals));
         handle.spawn(async move {
             tokio::time::sleep(COLLECT).await;
-            totals.forget_freed();
+            let thread = std::thread::Builder::new().name("capspawn-heap".into());
+            // Without a thread it is tried again, once something more is given back.
+            if thread.spawn(return_free_memory).is_ok() {
+                totals.forget_freed();
+            }
             due.store(false, Ordering::Relaxed);
-            tokio::task::spawn_blocking(return_free_memory);
         });
     }
 }

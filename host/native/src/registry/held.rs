@@ -67,6 +67,28 @@ impl Core {
         self.with_table(|table| table.give_back_place(guest));
     }
 
+    /// Charges `bytes` of a request of `guest` that waits for a thread. As at its start, the owner's
+    /// oldest ended children make room.
+    pub(crate) fn hold_request(
+        &self,
+        guest: &GuestKey,
+        quotas: &Quotas,
+        bytes: usize,
+    ) -> Result<Charge, SpawnError> {
+        let held = self.hold(guest, quotas, bytes);
+        let need = Need {
+            bytes,
+            ..Need::default()
+        };
+        let lack = guest.account().lack(quotas.share(), need);
+        match held {
+            Err(SpawnError::Quota(Quota::HeldMemory)) if self.make_room(guest.owner(), lack) => {
+                self.hold(guest, quotas, bytes)
+            }
+            held => held,
+        }
+    }
+
     /// Charges `bytes` of a request of `guest` that waits. For a mere question nobody makes room.
     pub(crate) fn hold(
         &self,

@@ -10,6 +10,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -51,17 +52,18 @@ pub(super) async fn sample(core: Arc<Core>) {
             let old_enough = |(_, record): &(TreeName, Arc<Record>)| record.age() >= youngest;
             let due: Vec<_> = records.into_iter().filter(old_enough).collect();
             if !due.is_empty() {
-                let core = Arc::clone(&core);
                 // Reading /proc may take milliseconds, so it does not run on the supervisors' thread.
                 let mut own = std::mem::take(&mut marks);
-                let checked = tokio::task::spawn_blocking(move || {
-                    check(&core, &due, &mut own);
-                    own
-                });
-                match checked.await {
-                    Ok(own) => marks = own,
-                    Err(error) => {
-                        tracing::error!(%error, "could not sample the running trees");
+                let sampled = Arc::clone(&core);
+                let check = move || {
+                    let check = AssertUnwindSafe(|| check(&sampled, &due, &mut own));
+                    catch_unwind(check).is_ok().then_some(own)
+                };
+                // Where no thread can be started, limits are checked all the same.
+                match core.workers().run_or_here(check).await {
+                    Ok(Some(own)) => marks = own,
+                    Ok(None) | Err(_) => {
+                        tracing::error!("could not sample the running trees");
                     }
                 }
             }
@@ -165,8 +167,8 @@ fn check(core: &Core, running: &[(TreeName, Arc<Record>)], marks: &mut Marks) {
             Verdict::Unclear(measurement) => {
                 let record = Arc::clone(record);
                 // The kernel may take long to read one tree, which then delays no other.
-                core.handle()
-                    .spawn_blocking(move || record.measured(measurement.run()));
+                core.workers()
+                    .start_or_here(move || record.measured(measurement.run()));
             }
         }
     }

@@ -88,11 +88,7 @@ impl Supervised {
         let stderr = Pump::new(&self.core, &self.record, stdio.stderr, Record::stderr)?;
         let exit_fd = register_fd(exit_fd?, Interest::READABLE)?;
         let io = async {
-            tokio::join!(
-                stdout.run(),
-                stderr.run(),
-                feed(stdio.stdin, self.core.clock())
-            );
+            tokio::join!(stdout.run(), stderr.run(), feed(&self.core, stdio.stdin));
         };
         tokio::pin!(io);
         let mut io_done = false;

@@ -33,6 +33,9 @@ pub(super) struct Workers(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     has_work: Condvar,
+    /// The tests make every thread fail to start.
+    #[cfg(test)]
+    is_short: bool,
 }
 
 #[derive(Default)]
@@ -64,22 +67,36 @@ impl Workers {
         &self,
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, SpawnError> {
-        let (sender, result) = oneshot::channel();
-        let span = tracing::Span::current();
-        let dispatch = get_default(Clone::clone);
-        self.start(Box::new(move || {
-            let work = || with_default(&dispatch, || span.in_scope(work));
-            let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
-        }))?;
-        match result.await {
-            Ok(Ok(result)) => Ok(result),
-            Ok(Err(panic)) => resume_unwind(panic),
-            // The work of a thread that runs is always done.
-            Err(_) => Err(SpawnError::Shutdown),
+        let (job, result) = job(work);
+        self.start(job)
+            .map_err(|(shortage, _)| SpawnError::Shortage(shortage))?;
+        done(result).await
+    }
+
+    /// Does `work` on a thread that may block, or here if none can be started: for work that must be done.
+    ///
+    /// # Panics
+    ///
+    /// If `work` does.
+    pub(super) async fn run_or_here<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, SpawnError> {
+        let (job, result) = job(work);
+        self.start_or_here(job);
+        done(result).await
+    }
+
+    /// Does `work` on a thread that may block, without waiting for it, or here if none can be started.
+    pub(super) fn start_or_here(&self, work: impl FnOnce() + Send + 'static) {
+        if let Err((shortage, work)) = self.start(Box::new(work)) {
+            tracing::debug!(%shortage, "work that may block is done on the registry's thread");
+            work();
         }
     }
 
-    fn start(&self, job: Job) -> Result<(), SpawnError> {
+    /// Has a thread do `job`, or returns it with what the host lacks.
+    fn start(&self, job: Job) -> Result<(), (Shortage, Job)> {
         let mut state = self.0.state.lock();
         state.queue.push_back(job);
         if state.idle >= state.queue.len() {
@@ -90,14 +107,49 @@ impl Workers {
         // Under the lock: where no thread can be started, nobody else takes the job meanwhile.
         let shared = Arc::clone(&self.0);
         let thread = std::thread::Builder::new().name("capspawn-launch".into());
+        #[cfg(test)]
+        let thread = match self.0.is_short {
+            true => thread.stack_size(usize::MAX / 4),
+            false => thread,
+        };
         match thread.spawn(move || shared.work()) {
             Ok(_) => Ok(()),
             Err(error) => {
-                state.queue.pop_back();
                 let shortage = Shortage::within(&error).unwrap_or(Shortage::Processes);
-                Err(SpawnError::Shortage(shortage))
+                match state.queue.pop_back() {
+                    Some(job) => Err((shortage, job)),
+                    // Nobody takes it under the lock.
+                    None => Ok(()),
+                }
             }
         }
+    }
+}
+
+/// What a job returns, or the panic that ended it.
+type Outcome<R> = std::thread::Result<R>;
+
+/// Returns a job that does `work` in the caller's span, and where its result arrives.
+fn job<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> (Job, oneshot::Receiver<Outcome<R>>) {
+    let (sender, result) = oneshot::channel();
+    let span = tracing::Span::current();
+    let dispatch = get_default(Clone::clone);
+    let job = move || {
+        let work = || with_default(&dispatch, || span.in_scope(work));
+        let _ = sender.send(catch_unwind(AssertUnwindSafe(work)));
+    };
+    (Box::new(job), result)
+}
+
+/// Waits for the result of a job.
+async fn done<R>(result: oneshot::Receiver<Outcome<R>>) -> Result<R, SpawnError> {
+    match result.await {
+        Ok(Ok(result)) => Ok(result),
+        Ok(Err(panic)) => resume_unwind(panic),
+        // The work of a thread that runs is always done.
+        Err(_) => Err(SpawnError::Shutdown),
     }
 }
 
@@ -160,6 +212,27 @@ mod tests {
         }
         release.send(()).expect("it waits");
         assert!(matches!(block_on(blocked), Ok(Ok(()))));
+    }
+
+    #[test]
+    fn where_no_thread_can_be_started_a_request_is_refused_and_the_registrys_own_work_done() {
+        let workers = Workers(Arc::new(Shared {
+            is_short: true,
+            ..Shared::default()
+        }));
+        let refused = block_on(workers.run(|| 1));
+        let expected = SpawnError::Shortage(Shortage::Processes);
+        assert!(
+            matches!(&refused, Err(error) if error.to_string() == expected.to_string()),
+            "{refused:?}"
+        );
+        let here = std::thread::current().id();
+        let done = block_on(workers.run_or_here(|| std::thread::current().id()));
+        assert_eq!(done.expect("it is done"), here);
+        let (sender, done) = mpsc::channel();
+        workers.start_or_here(move || sender.send(2).expect("the test waits"));
+        assert_eq!(done.try_recv(), Ok(2));
+        assert!(workers.0.state.lock().queue.is_empty());
     }
 
     #[test]

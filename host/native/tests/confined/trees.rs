@@ -137,7 +137,10 @@ fn a_kill_leaves_nothing_of_processes_that_move_to_new_sessions() {
     for _ in 0..5 {
         let script = format!("{MOVING}# {}", std::process::id());
         let moving = start(&guest, "python", &script).expect("the grant allows it");
-        eventually("ten that move", || with_argument(&script).len() > 10);
+        eventually("ten that move", || {
+            assert_eq!(moving.poll(), None, "it runs");
+            with_argument(&script).len() > 10
+        });
         moving.kill(Duration::ZERO);
         assert_eq!(ended(&moving), ExitStatus::Killed(KillReason::Requested));
         eventually("the end of all", || with_argument(&script).is_empty());

@@ -1,9 +1,16 @@
 //! A host that has run out of descriptors reports that, and does not blame the
 //! request.
 
+use std::io;
+use std::sync::Arc;
+
+use capspawn_native::confinement::{Confinement, Enforcement};
+use capspawn_native::launch::{ChildStdio, LaunchError, Launcher, Plan, Process, Scope, Stage};
+use capspawn_native::sandbox::NativeLauncher;
 use capspawn_native::{
-    Command, EventKind, ExitStatus, Guest, KillReason, Registry, Shortage, SpawnError,
+    Command, EventKind, ExitStatus, Guest, KillReason, Registry, Shortage, SpawnError, Stdio,
 };
+use parking_lot::Mutex;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::*;
@@ -118,4 +125,55 @@ fn a_child_that_was_started_is_watched_even_if_no_descriptor_is_left() {
     }
     // These children are not confined, so there is no session.
     eventually("no child but the watchdog", || children().len() == 1);
+}
+
+/// A launcher whose next launch fails with this error.
+#[derive(Debug)]
+struct Short {
+    native: NativeLauncher,
+    fails: Mutex<Option<rustix::io::Errno>>,
+}
+
+impl Launcher for Short {
+    fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
+        self.native.enforcement(confinement)
+    }
+
+    fn launch(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError> {
+        if let Some(errno) = self.fails.lock().take() {
+            return Err(LaunchError::new(Stage::Pipe, io::Error::from(errno)));
+        }
+        self.native.launch(scope, plan, stdio)
+    }
+}
+
+#[test]
+fn a_lack_of_the_process_costs_the_owner_an_ended_child_and_one_of_the_machine_costs_nothing() {
+    let launcher = Arc::new(Short {
+        native: NativeLauncher::new(),
+        fails: Mutex::default(),
+    });
+    let registry = build(Registry::builder().launcher(Arc::clone(&launcher) as _));
+    let guest = registry.guest(grant("test", ""), "");
+    // It has ended, and keeps a pipe.
+    let old = guest.spawn(&Command {
+        stdout: Stdio::Piped,
+        ..sh("exit 0")
+    });
+    let old = old.expect("it starts");
+    bare_runtime().block_on(old.waiter().completed());
+    *launcher.fails.lock() = Some(rustix::io::Errno::NFILE);
+    match guest.spawn(&sh("exit 0")) {
+        Err(SpawnError::Shortage(Shortage::MachineDescriptors)) => {}
+        other => panic!("the machine has none: {other:?}"),
+    }
+    assert!(registry.receipts("test", "").is_empty(), "it was evicted");
+    *launcher.fails.lock() = Some(rustix::io::Errno::MFILE);
+    ended(&guest.spawn(&sh("exit 0")).expect("the old one makes room"));
+    assert_eq!(registry.receipts("test", "").len(), 1);
 }

@@ -81,7 +81,10 @@ fn start(tree: Tree, ending: &str) -> Held {
     let child = guest.spawn(&script).expect("the grant allows it");
     eventually(tree.name, || stdout(&child) == b"ready\n");
     // A process has no environment at the instant in which it executes another program.
-    eventually(tree.name, || !tree.stays || !processes(&marker).is_empty());
+    eventually(tree.name, || {
+        assert!(!tree.stays || child.poll().is_none(), "{:?}", child.info());
+        !tree.stays || !processes(&marker).is_empty()
+    });
     Held {
         registry,
         guest,

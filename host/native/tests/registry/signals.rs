@@ -31,7 +31,10 @@ fn pid(child: &Child) -> u32 {
 
 fn stop(child: &Child) {
     child.signal_tree(Signal::Stop);
-    eventually("a stopped child", || state(pid(child)) == Some('T'));
+    eventually("a stopped child", || {
+        assert_eq!(child.poll(), None, "it runs");
+        state(pid(child)) == Some('T')
+    });
 }
 
 const REQUESTED: ExitStatus = ExitStatus::Killed(KillReason::Requested);

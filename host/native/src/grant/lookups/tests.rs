@@ -165,3 +165,51 @@ fn a_link_to_an_open_file_is_not_followed() {
     error.expect_err("it is the host's, and not the child's");
     lookups.finish(Ok(())).expect("nothing is short");
 }
+
+#[test]
+fn visits_of_places_that_were_walked_before_are_bounded_too() {
+    let (_keep, path) = folder();
+    let deep = path.join("dir").components().count() - 1;
+    let lookups = Lookups::bounded(MAX_LOOKUPS, DECISION_TIMEOUT);
+    lookups.visits_left.set(2 * deep);
+    let walk = || lookups.resolve_within(&path.join("dir"), |_| true);
+    for _ in 0..2 {
+        walk().expect("there are enough visits");
+    }
+    lookups.finish(Ok(())).expect("nothing was refused");
+    walk().expect_err("the visits are used up");
+    let refused = lookups.finish(Ok(()));
+    assert!(matches!(refused, Err(SpawnError::TooManyLookups)));
+}
+
+#[test]
+fn what_is_remembered_is_bounded_and_the_rest_is_looked_up_again() {
+    let (_keep, path) = folder();
+    let lookups = Lookups::bounded(MAX_LOOKUPS, DECISION_TIMEOUT);
+    let resolve = |name: &str| {
+        lookups
+            .resolve(&path, Path::new(name))
+            .expect("it resolves")
+    };
+    let cost = |name: &str| {
+        let before = lookups.left.get();
+        resolve(name);
+        before - lookups.left.get()
+    };
+    let real = path.join("dir");
+    let bytes = path.join("in").as_os_str().len() + real.as_os_str().len();
+    lookups.bytes_left.set(bytes);
+    assert_eq!([cost("in"), cost("in")], [1, 0], "there is room for one");
+    assert_eq!([cost("dir"), cost("dir")], [1, 1], "and for no other");
+    assert_eq!(resolve("dir"), real);
+    let found = std::cell::Cell::new(0);
+    let about = || (0, PathBuf::new(), Vec::new());
+    for _ in 0..2 {
+        let find = || {
+            found.set(found.get() + 1);
+            true
+        };
+        assert!(lookups.once(about(), OsStr::new("x"), find));
+    }
+    assert_eq!(found.get(), 2, "nor for an answer");
+}

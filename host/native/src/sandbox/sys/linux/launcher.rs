@@ -201,10 +201,7 @@ impl NativeLauncher {
         };
         let launched = launch();
         // The cached policies keep descriptors: without them there may be enough.
-        let is_short = |error: &LaunchError| {
-            use Shortage::{Descriptors, MachineDescriptors};
-            matches!(error.shortage(), Some(Descriptors | MachineDescriptors))
-        };
+        let is_short = |error: &LaunchError| error.shortage() == Some(Shortage::Descriptors);
         if launched.as_ref().is_err_and(is_short) && self.policies.clear() {
             return launch();
         }
