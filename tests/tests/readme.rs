@@ -73,8 +73,10 @@ fn clone() -> TempDir {
     let path = clone.path();
     // Children of a root host run as another user.
     fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it is ours");
-    let [grant] = blocks(&readme(), "toml").try_into().expect("one grant");
-    fs::write(path.join("grants.toml"), here(&grant)).expect("it is empty");
+    let grants: [String; 2] = blocks(&readme(), "toml").try_into().expect("two grants");
+    for (name, grant) in ["grants.toml", "narrow.toml"].iter().zip(grants) {
+        fs::write(path.join(name), here(&grant)).expect("it is empty");
+    }
     for folder in ["guest-examples", "target"] {
         fs::create_dir(path.join(folder)).expect("it is empty");
     }

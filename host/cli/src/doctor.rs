@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use capspawn_native::launch::{Launcher as _, RunAs};
 use capspawn_native::sandbox::{Confinement, Dimension, Enforced, Enforcement, Sandbox, Tier};
 use serde_json::{Map, Value, json};
@@ -21,6 +21,9 @@ pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
         launcher.enforcement(&Confinement::default()),
         launcher.run_as(),
     );
+    if let Some(shortage) = report.shortage() {
+        bail!("the sandbox of this host cannot be tested now: {shortage}");
+    }
     match args.json {
         true => output::print_json(&object(&report, run_as))?,
         false => output::print(&table(&report, run_as)?)?,

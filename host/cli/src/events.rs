@@ -104,10 +104,17 @@ fn refusal(event: &Event, has_grants: bool) -> Option<Vec<String>> {
                 next.map(|line| format!("the grant would allow it with: {line}")),
             )
         }
-        EventKind::Quota { quota, setting } => (
+        EventKind::Quota {
+            quota,
+            setting,
+            shortage,
+        } => (
             "refused".to_owned(),
-            format!("quota {quota} ({setting})"),
-            None,
+            match shortage {
+                Some(_) => format!("quota {quota}"),
+                None => format!("quota {quota} ({setting})"),
+            },
+            shortage.clone(),
         ),
         EventKind::Failed { reason } => {
             let doctor = "run `capspawn doctor` to see what this host lacks";

@@ -24,8 +24,10 @@ mod output;
 mod run;
 mod signals;
 mod streams;
+mod threads;
 mod why;
 
+use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -51,9 +53,12 @@ pub fn main() -> ExitCode {
         .log_internal_errors(false)
         .init();
 
+    panic::set_hook(Box::new(|panic| {
+        output::note(&output::one_line(&panic.to_string()))
+    }));
     let outcome = match args::Args::parse().command {
-        args::Subcommand::Run(args) => run::run(&args),
-        args::Subcommand::Learn(args) => learn::learn(&args),
+        args::Subcommand::Run(args) => without_panic(|| run::run(&args)),
+        args::Subcommand::Learn(args) => without_panic(|| learn::learn(&args)),
         args::Subcommand::Check(args) => check::check(&args),
         args::Subcommand::Explain(args) => explain::explain(&args),
         args::Subcommand::Doctor(args) => doctor::doctor(&args),
@@ -62,4 +67,11 @@ pub fn main() -> ExitCode {
         output::report(&error);
         FAILURE
     }))
+}
+
+/// Runs `command`. A panic, as of tokio where no thread can be started, has been reported as one line, and is the command's own
+/// error.
+fn without_panic(command: impl FnOnce() -> anyhow::Result<u8>) -> anyhow::Result<u8> {
+    let result = panic::catch_unwind(AssertUnwindSafe(command));
+    result.unwrap_or(Ok(FAILURE))
 }

@@ -17,10 +17,12 @@ const COMPONENT: [u8; 8] = *b"\0asm\x0d\0\x01\0";
 const MODULE: [u8; 8] = *b"\0asm\x01\0\0\0";
 
 /// Returns an engine that keeps compiled code in wasmtime's cache directory. Where
-/// there is none, for example without a home directory, it compiles every time.
-pub(crate) fn engine() -> Result<Engine> {
+/// there is none, for example without a home directory, it compiles every time, on all processors if
+/// `in_parallel`.
+pub(crate) fn engine(in_parallel: bool) -> Result<Engine> {
     let mut config = Config::new();
     config.epoch_interruption(true);
+    config.parallel_compilation(in_parallel);
     config.cache(Cache::new(CacheConfig::new()).ok());
     Engine::new(&config).map_err(|error| anyhow::anyhow!("cannot start wasmtime: {error:#}"))
 }

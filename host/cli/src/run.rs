@@ -15,9 +15,9 @@ use crate::ask::Terminal;
 use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
-use crate::signals::EndSignals;
+use crate::signals::{EndSignals, survive_file_size_limit};
 use crate::streams::Output;
-use crate::{bounds, descriptors, load, output};
+use crate::{bounds, descriptors, load, output, threads};
 
 /// The longest that the command waits at its end until its killed children are gone.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
@@ -40,6 +40,13 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
             .to_string_lossy()
             .into_owned(),
     };
+    let compiles_in_parallel = threads::check()?;
+    // One thread: the component needs no more, and a start of others may fail.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    survive_file_size_limit(&runtime)?;
     // The cheap checks first: compiling may take seconds.
     let observer = args.why.then_some(Observer::Refusals);
     let launcher = Arc::new(launcher(&args.sandbox, observer)?);
@@ -53,7 +60,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         false => events,
     });
 
-    let engine = load::engine()?;
+    let engine = load::engine(compiles_in_parallel)?;
     bounds::start_clock(&engine)?;
     let component = load::compile(&engine, &args.guest, &bytes)?;
     let command = guest::link(&engine, &component)
@@ -78,10 +85,6 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .grant(grant)
         .build();
 
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?;
     let code = runtime.block_on(async {
         let mut signals = EndSignals::listen()?;
         tokio::select! {

@@ -18,6 +18,7 @@ use self::cut::{cut_args, cut_name};
 use crate::error::{Denial, Quota, SpawnError};
 use crate::escape;
 use crate::launch::{Observation, Request, TreeUsage};
+use crate::shortage::Shortage;
 use crate::status::ExitStatus;
 
 /// One event; it serialises as one JSON object, see [`Event::to_json`].
@@ -141,16 +142,22 @@ pub enum EventKind {
         quota: String,
         /// Where its limit is set: a key of the grant, or options of the host.
         setting: &'static str,
+        /// What the host lacks, and what to do; none where it lacks nothing.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shortage: Option<String>,
     },
     /// A request was allowed, but its launch failed.
     Failed {
         /// Why.
         reason: String,
     },
-    /// Requests were refused and not reported one by one, because the owner had more refusals than
-    /// [`MAX_REFUSALS_AT_ONCE`](crate::limits::MAX_REFUSALS_AT_ONCE) and
-    /// [`REFUSALS_PER_SECOND`](crate::limits::REFUSALS_PER_SECOND) allow.
+    /// Events were counted and not reported one by one, because the owner had more of them than
+    /// [`MAX_EVENTS_AT_ONCE`](crate::limits::MAX_EVENTS_AT_ONCE) and
+    /// [`EVENTS_PER_SECOND`](crate::limits::EVENTS_PER_SECOND) allow.
     Suppressed {
+        /// `refused` (requests), or `routine`: children detached and attached, and requests that an earlier answer
+        /// approves. Each kind has a budget of its own, so that refusals hide nothing else.
+        of: &'static str,
         /// How many since the last report.
         count: u64,
     },
@@ -217,7 +224,8 @@ impl EventKind {
     pub(crate) fn refused(error: &SpawnError) -> Self {
         match error {
             SpawnError::Denied(denial) => Self::denied(denial),
-            SpawnError::Quota(quota) => Self::quota(*quota),
+            SpawnError::Quota(quota) => Self::quota(*quota, None),
+            SpawnError::Shortage(shortage) => Self::quota(Quota::HostCapacity, Some(*shortage)),
             other => Self::Failed {
                 reason: other.to_string(),
             },
@@ -234,10 +242,11 @@ impl EventKind {
         }
     }
 
-    fn quota(quota: Quota) -> Self {
+    fn quota(quota: Quota, shortage: Option<Shortage>) -> Self {
         Self::Quota {
             quota: quota.to_string(),
             setting: quota.setting(),
+            shortage: shortage.map(|shortage| shortage.to_string()),
         }
     }
 }

@@ -44,6 +44,7 @@
 
 mod approval;
 mod child;
+pub mod clock;
 mod command;
 pub mod confinement;
 mod error;
@@ -56,6 +57,7 @@ pub mod launch;
 pub mod limits;
 mod registry;
 pub mod sandbox;
+mod shortage;
 mod status;
 mod streams;
 
@@ -72,5 +74,6 @@ pub use handle::{Child, Waiter};
 pub use launch::{LaunchError, Stage};
 pub use registry::builder::RegistryBuilder;
 pub use registry::{Holdings, HostHoldings, Registry};
+pub use shortage::Shortage;
 pub use status::{ExitStatus, KillReason, Receipt, Signal};
 pub use streams::{FileMode, PassedReader, PassedWriter, Stdin, Stdio, Streams};

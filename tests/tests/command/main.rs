@@ -16,6 +16,7 @@ mod learn;
 mod lifetime;
 mod nonblocking;
 mod refusals;
+mod shortages;
 #[path = "../support/mod.rs"]
 mod support;
 mod versions;

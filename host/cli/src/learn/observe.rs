@@ -20,8 +20,9 @@ use super::text;
 use crate::args::RunArgs;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
+use crate::signals::survive_file_size_limit;
 use crate::streams::Output;
-use crate::{bounds, descriptors, load, output};
+use crate::{bounds, descriptors, load, output, threads};
 
 /// The longest wait at the end for killed children.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
@@ -266,7 +267,7 @@ fn component(
     };
     // Standard output is the proposal's.
     let wasi = guest::wasi(&run, launcher, Output::Stderr)?;
-    let engine = load::engine()?;
+    let engine = load::engine(threads::check()?)?;
     bounds::start_clock(&engine)?;
     let component = load::compile(&engine, file, &bytes)?;
     let command = guest::link(&engine, &component)?;
@@ -274,10 +275,11 @@ fn component(
         .component(name)
         .grant(grant)
         .build();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
+    survive_file_size_limit(&runtime)?;
     let code = runtime.block_on(async {
         let run = guest::run(&command, State::new(wasi, process));
         tokio::time::timeout(args.timeout, run).await
@@ -322,5 +324,22 @@ fn grant(args: &LearnArgs, sight: &Sight, name: &str, command: &str) -> Result<A
     let file = std::fs::File::from(file);
     (&file).write_all(text.as_bytes())?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    Ok(load::grants(Path::new(&path), args.sandbox.run_as.identity())?.component(name))
+    Ok(
+        load::grants(Path::new(&path), args.sandbox.run_as.identity())
+            .map_err(plain)?
+            .component(name),
+    )
+}
+
+/// Returns the faults of a run's grant without their places: nobody has that file.
+fn plain(error: anyhow::Error) -> anyhow::Error {
+    let Some(grant) = error.downcast_ref::<capspawn::GrantError>() else {
+        return error;
+    };
+    let faults: Vec<&str> = grant
+        .diagnostics()
+        .iter()
+        .map(|it| it.message.as_str())
+        .collect();
+    anyhow::anyhow!("the run cannot start: {}", faults.join("; "))
 }

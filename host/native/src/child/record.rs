@@ -20,6 +20,7 @@ use super::owner::OwnerKey;
 use super::pipe::UntakenPipes;
 use super::tree::{TreeLimits, Verdict};
 use super::usage::{Sample, TreeName};
+use crate::clock::Clock;
 use crate::launch::{Exit, Observation, Plan, Process, Request, Scope, TreeUsage};
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 
@@ -36,7 +37,9 @@ pub(crate) struct Record {
     arguments: Mutex<Arguments>,
     disclosed_pid: Option<u32>,
     confinement: &'static str,
+    clock: Clock,
     started_at: SystemTime,
+    /// By the system's clock, by which running trees are sampled.
     started: Instant,
     tree_limits: Mutex<TreeLimits>,
     stdout: Mutex<Capture>,
@@ -82,6 +85,8 @@ pub(crate) struct Started {
     pub(crate) untaken: UntakenPipes,
     /// The running process.
     pub(crate) process: Arc<dyn Process>,
+    /// The registry's clock.
+    pub(crate) clock: Clock,
 }
 
 impl Record {
@@ -103,7 +108,7 @@ impl Record {
             program: request.program,
             disclosed_pid: disclose_pid.then(|| started.process.pid()),
             confinement: started.confinement,
-            started_at: SystemTime::now(),
+            started_at: started.clock.wall(),
             started: Instant::now(),
             tree_limits: Mutex::new(TreeLimits::new(&limits)),
             stdout: Mutex::new(stdout),
@@ -111,7 +116,8 @@ impl Record {
             output_bytes: AtomicU64::new(0),
             max_output_bytes: limits.output_bytes,
             untaken: Mutex::new(started.untaken),
-            ending: Mutex::new(Ending::new(&limits, Instant::now())),
+            ending: Mutex::new(Ending::new(&limits, started.clock.now())),
+            clock: started.clock,
             deadline_changed: Notify::new(),
             process: Mutex::new(Some(started.process)),
             phase: watch::Sender::new(Phase::Running),
@@ -286,7 +292,7 @@ impl Record {
             let mut ending = self.ending.lock();
             ending.sent(signal, reason);
             if !grace.is_zero() {
-                ending.kill_after(grace, reason);
+                ending.kill_after(self.clock.now(), grace, reason);
             }
         }
         self.deliver(signal, |process| process.signal_tree(signal));

@@ -8,6 +8,7 @@ use super::check::replaceable::replaceable_below;
 use super::decision::{Decision, Passed};
 use super::file::document::Effect;
 use super::file::nearest::nearest;
+use super::lookups::Lookups;
 use super::quotas::{Detach, Quotas};
 use super::rule::command::Rule;
 use super::rule::compile::CompiledSection;
@@ -186,8 +187,9 @@ impl Grant {
     /// - [`SpawnError::Denied`]: no rule allows the request, or a rule refuses it.
     /// - [`SpawnError::WorkingDirectoryNotFound`]: the working directory does not exist
     ///   or is not a directory.
-    /// - [`SpawnError::Quota`] or [`SpawnError::OutOfMemory`]: the host lacks the
-    ///   descriptors or the memory to look at the files.
+    /// - [`SpawnError::Shortage`]: the host lacks the descriptors, the memory or the time to
+    ///   look at the files.
+    /// - [`SpawnError::TooManyLookups`]: the request names too many paths.
     /// - [`SpawnError::NotExecutable`]: the program's file has changed, and what its path
     ///   names now is not executable or has another hash. For a program that the guest
     ///   names: the file is not executable.
@@ -205,7 +207,7 @@ impl Grant {
     ///
     /// As [`Grant::decide`].
     pub(crate) fn decide_valid(&self, command: &Command) -> Result<Decision, SpawnError> {
-        self.pass_in(command, None).map(Decision::from)
+        self.pass_valid(command).map(Decision::from)
     }
 
     /// Returns the same grant under the name that the host gives the component.
@@ -219,17 +221,23 @@ impl Grant {
     /// Decides, and keeps which rule decided.
     pub(super) fn pass(&self, command: &Command) -> Result<Passed, SpawnError> {
         command.validate()?;
-        self.pass_in(command, None)
+        self.pass_valid(command)
+    }
+
+    fn pass_valid(&self, command: &Command) -> Result<Passed, SpawnError> {
+        let lookups = Lookups::new();
+        lookups.finish(self.pass_in(command, None, &lookups))
     }
 
     fn pass_in(
         &self,
         command: &Command,
         entered: Option<&WorkingDirectory>,
+        lookups: &Lookups,
     ) -> Result<Passed, SpawnError> {
-        let mut passed = self.strictest(command, entered)?;
+        let mut passed = self.strictest(command, entered, lookups)?;
         for other in &self.intersected {
-            let theirs = other.pass_in(command, Some(&passed.plan.cwd))?;
+            let theirs = other.pass_in(command, Some(&passed.plan.cwd), lookups)?;
             intersect::narrow(&mut passed, &theirs)?;
         }
         if !self.intersected.is_empty() {
@@ -247,6 +255,7 @@ impl Grant {
         &self,
         command: &Command,
         entered: Option<&WorkingDirectory>,
+        lookups: &Lookups,
     ) -> Result<Passed, SpawnError> {
         let mut refusal: Option<SpawnError> = None;
         let mut found: Option<Passed> = None;
@@ -261,7 +270,7 @@ impl Grant {
             {
                 continue;
             }
-            match rule.plan(command, entered) {
+            match rule.plan(command, entered, lookups) {
                 Ok((plan, executable)) => {
                     found = Some(Passed {
                         rule: rule.clone(),
@@ -280,7 +289,9 @@ impl Grant {
         // A rule that refuses resolves paths from the directory that the child would start in.
         let refuses = |rule: &&Arc<Rule>| {
             rule.effect == Effect::Deny
-                && rule.match_args(&command.args, &found.plan.cwd.path).is_ok()
+                && rule
+                    .match_args(&command.args, &found.plan.cwd.path, lookups)
+                    .is_ok()
         };
         match self.named(&command.program).find(refuses) {
             Some(rule) => Err(Denial {

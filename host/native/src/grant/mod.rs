@@ -24,6 +24,7 @@ mod explain;
 mod file;
 mod grants;
 mod intersect;
+mod lookups;
 mod paths;
 mod quotas;
 mod rule;

@@ -18,6 +18,7 @@ use crate::grant::check::{denied, planted, reachable, unlisted, write_roots};
 use crate::grant::file::diagnostics::Diagnostics;
 use crate::grant::file::document::{CommandEntry, Document, Effect, Section, parse_sha256};
 use crate::grant::file::pattern::{Pattern, PatternKind};
+use crate::grant::lookups::Lookups;
 use crate::grant::paths::{is_under, root, ways};
 use crate::grant::quotas::{Detach, Quotas};
 use crate::launch::Identity;
@@ -354,7 +355,7 @@ impl Compiler<'_, '_> {
     /// Matches the examples of `match` and `not-match`.
     fn examples(&mut self, entry: &CommandEntry, rule: &Rule, cwd: &Path) {
         for example in &entry.examples {
-            match rule.match_args(&example.args, cwd) {
+            match rule.match_args(&example.args, cwd, &Lookups::new()) {
                 Ok(()) if !example.matches => {
                     self.out
                         .push(example.at, "this example of `not-match` matches `args`");

@@ -54,7 +54,7 @@ impl NativeLauncherBuilder {
     /// counts by user, and can neither signal nor trace each other's children, confined or
     /// not. The group stays that of [`run_as`](Self::run_as). While every id is another
     /// owner's, a launch fails as a shortage of the host
-    /// ([`Quota::HostCapacity`](crate::Quota::HostCapacity)).
+    /// ([`Shortage::UserIds`](crate::Shortage::UserIds)).
     ///
     /// Files in write roots still belong to the user of [`run_as`](Self::run_as). A session
     /// shows them as its owner's, on file systems with idmapped mounts. On others, and for

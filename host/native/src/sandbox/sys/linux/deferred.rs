@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::deadline::Deadline;
+
 /// How long the work waits: long enough for the ends of some thousand children.
 const DELAY: Duration = Duration::from_secs(1);
 
@@ -23,7 +25,7 @@ impl Deferred {
         let (is_requested, weak) = (Arc::clone(&self.0), Arc::downgrade(owner));
         let thread = std::thread::Builder::new().name("capspawn-later".into());
         let started = thread.spawn(move || {
-            std::thread::sleep(DELAY);
+            Deadline::after(DELAY).sleep();
             // Requested again from here on, the work is done again.
             is_requested.store(false, Ordering::Relaxed);
             if let Some(owner) = weak.upgrade() {

@@ -16,7 +16,6 @@ use super::policy::landlock;
 use super::policy::set_group_id::SetGroupId;
 use super::probe::findings::{Findings, Probed};
 use super::probe::owners::Users;
-use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
 use super::session::{SessionPool, as_childrens, can_be_owners};
@@ -29,6 +28,7 @@ use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{
     ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, RunAs, Scope, Stage,
 };
+use crate::shortage::Shortage;
 
 /// Starts children confined in the best [`Tier`] that the host supports.
 #[derive(Debug)]
@@ -95,20 +95,23 @@ impl NativeLauncher {
 
     /// Returns what a probe of this host found. The host is probed once, and again after
     /// each probe that failed because the host was short of a resource.
-    pub(crate) fn findings(&self) -> Findings {
-        self.probe()
-            .map_or_else(|transient| transient, Reports::findings)
+    ///
+    /// # Errors
+    ///
+    /// What the host was short of.
+    pub(crate) fn findings(&self) -> Result<Findings, Shortage> {
+        self.probe().map(Reports::findings)
     }
 
-    /// Returns the cache of reports about this host, or findings that do not last.
-    fn probe(&self) -> Result<&Reports, Findings> {
+    /// Returns the cache of reports about this host, or what the host was too short of to be probed.
+    fn probe(&self) -> Result<&Reports, Shortage> {
         if let Some(reports) = self.reports.get() {
             return Ok(reports);
         }
         // Two first launches at once both probe.
         match probe::run(&self.spawner, self.tier) {
             Probed::Lasting(findings) => Ok(self.reports.get_or_init(|| Reports::new(findings))),
-            Probed::Transient(findings) => Err(findings),
+            Probed::Transient(shortage) => Err(shortage),
         }
     }
 
@@ -146,7 +149,11 @@ impl NativeLauncher {
         };
         let launched = launch();
         // The cached policies keep descriptors: without them there may be enough.
-        if launched.as_ref().is_err_and(is_short_of_descriptors) && self.policies.clear() {
+        let is_short = |error: &LaunchError| {
+            use Shortage::{Descriptors, MachineDescriptors};
+            matches!(error.shortage(), Some(Descriptors | MachineDescriptors))
+        };
+        if launched.as_ref().is_err_and(is_short) && self.policies.clear() {
             return launch();
         }
         launched
@@ -212,7 +219,9 @@ impl NativeLauncher {
             .spawner
             .start(&policy, &mut start, Some(Arc::clone(&watchdog)));
         let watchdog_is_gone = |error: &LaunchError| {
-            error.stage == Stage::Announce && error.source.kind() == io::ErrorKind::BrokenPipe
+            use io::ErrorKind::{BrokenPipe, WouldBlock};
+            let is_gone = matches!(error.source.kind(), BrokenPipe | WouldBlock);
+            error.stage == Stage::Announce && is_gone
         };
         if child.as_ref().is_err_and(watchdog_is_gone) {
             tracing::warn!(
@@ -323,14 +332,6 @@ struct GuestPart {
     lease: Option<Arc<Lease>>,
 }
 
-/// Whether the host, or the system, has no free descriptor.
-fn is_short_of_descriptors(error: &LaunchError) -> bool {
-    matches!(
-        error.source.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE)
-    )
-}
-
 /// Opens the null device once for a child that gets fewer than three streams, and for no other child: a lock (`flock(2)`)
 /// on it must not outlast its child.
 fn null_device(stdio: &ChildStdio) -> io::Result<Option<OwnedFd>> {
@@ -349,7 +350,7 @@ impl Launcher for NativeLauncher {
     fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
         match self.probe() {
             Ok(reports) => reports.get(confinement, || self.users(reports.findings(), confinement)),
-            Err(transient) => Arc::new(report(&transient, confinement)),
+            Err(shortage) => Arc::new(Enforcement::short(confinement, shortage)),
         }
     }
 
@@ -361,8 +362,16 @@ impl Launcher for NativeLauncher {
     ) -> Result<Box<dyn Process>, LaunchError> {
         let tier = match plan.confinement.sandbox {
             // Nothing is confined, so no tier is needed.
-            Sandbox::None => Tier::C,
-            Sandbox::Required | Sandbox::BestEffort => self.findings().tier,
+            Sandbox::None => {
+                self.spawner.check_right_to_signal()?;
+                Tier::C
+            }
+            Sandbox::Required | Sandbox::BestEffort => {
+                let findings = self.findings();
+                let findings =
+                    findings.map_err(|shortage| LaunchError::new(Stage::Spawn, shortage.into()))?;
+                findings.tier
+            }
         };
         if tier == Tier::A {
             let child = self.sessions.launch(&self.spawner, scope, plan, &stdio)?;
@@ -375,6 +384,11 @@ impl Launcher for NativeLauncher {
             return Err(LaunchError::new(Stage::Identity, source));
         }
         Ok(Box::new(self.launch_alone(tier, scope, plan, &stdio)?))
+    }
+
+    fn reap_adopted(&self) -> bool {
+        self.spawner.reap_adopted();
+        self.spawner.adopts()
     }
 
     fn open(&self, scope: Scope, owner: Owner<'_>) {

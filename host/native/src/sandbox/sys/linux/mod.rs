@@ -1,8 +1,10 @@
 //! The launcher on Linux: Landlock, seccomp, children started by vfork, and sessions in
 //! namespaces.
 
+mod blocked_signal;
 mod builder;
 mod cgroup;
+mod deadline;
 mod deferred;
 mod descriptors;
 mod fd;
@@ -12,6 +14,7 @@ mod observe;
 mod owners;
 mod policy;
 mod probe;
+mod reaper;
 mod server;
 mod session;
 mod signal;

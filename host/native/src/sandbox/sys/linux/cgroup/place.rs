@@ -17,6 +17,7 @@ use super::version1::Version1;
 use super::version2::Version2;
 use crate::launch::{Identity, TreeCounters, TreeUsage};
 use crate::limits::Limits;
+use crate::sandbox::sys::linux::deadline::Deadline;
 use crate::sandbox::sys::linux::deferred::Deferred;
 
 /// Empty cgroups that are kept for later children, and cgroups whose files are kept open: six
@@ -288,7 +289,7 @@ impl Drop for Place {
             if names.is_empty() {
                 return;
             }
-            std::thread::sleep(PAUSE);
+            Deadline::after(PAUSE).sleep();
         }
         tracing::debug!(?names, "cgroups are left to the next host");
     }

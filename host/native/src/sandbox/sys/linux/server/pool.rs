@@ -23,7 +23,7 @@ use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 use super::message::{Message, receive, socket_pair};
 use super::orphans::Orphans;
-use super::process::{Server, send};
+use super::process::{Server, send, timed_out};
 use super::reply::reap;
 use crate::sandbox::sys::linux::deferred::Deferred;
 use crate::status::Signal;
@@ -154,9 +154,10 @@ impl Servers {
         reply: &OwnedFd,
         theirs: OwnedFd,
     ) -> io::Result<Message> {
-        send(&self.first, request, &[theirs.as_fd()], SendFlags::empty())?;
+        let sent = send(&self.first, request, &[theirs.as_fd()], SendFlags::empty());
+        sent.map_err(timed_out)?;
         drop(theirs);
-        receive(reply, RecvFlags::empty())
+        receive(reply, RecvFlags::empty()).map_err(timed_out)
     }
 
     /// Returns whether children have left anything in the session that a later child would find. True also where

@@ -14,10 +14,12 @@ use capspawn_raw::wire::{
     SpawnFiles, SpawnRequest,
 };
 use rustix::fs::MemfdFlags;
+use rustix::net::sockopt::Timeout;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 
 use crate::launch::{ChildStdio, Plan};
 use crate::sandbox::sys::linux::cgroup::Entry;
+use crate::sandbox::sys::linux::deadline::retry_in_time;
 use crate::sandbox::sys::linux::fd::memfd;
 use crate::sandbox::sys::linux::observe::Watched;
 
@@ -165,13 +167,10 @@ impl<'a> Request<'a> {
             return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
         }
         let parts = [IoSlice::new(&self.head), IoSlice::new(strings)];
-        loop {
-            match sendmsg(control, &parts, &mut ancillary, SendFlags::NOSIGNAL) {
-                Ok(_) => return Ok(()),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+        retry_in_time(control, Timeout::Send, || {
+            sendmsg(control, &parts, &mut ancillary, SendFlags::NOSIGNAL)
+        })?;
+        Ok(())
     }
 }
 

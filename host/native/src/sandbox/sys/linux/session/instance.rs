@@ -166,7 +166,8 @@ impl Session {
     /// # Errors
     ///
     /// The stage that failed. [`Stage::Request`] with a broken pipe means that the session
-    /// has ended: the caller may start a new session and retry.
+    /// has ended: the caller may start a new session and retry. With [`Stage::Reply`] the program
+    /// may have run.
     pub(super) fn spawn(
         &self,
         plan: &Plan,
@@ -177,7 +178,13 @@ impl Session {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.unreaped.lock().retain(|child| !is_reaped(child));
         let processes = self.processes.as_ref().ok_or_else(session_ended)?;
-        let server = self.servers.claim().map_err(not_requested)?;
+        let server = self.servers.claim().map_err(not_requested);
+        let server = server.inspect_err(|error| {
+            // The first server is stopped, or hangs.
+            if error.source.kind() == io::ErrorKind::TimedOut {
+                self.kill();
+            }
+        })?;
         let affinity = server.follow_caller();
         let limits = self.limits(plan, tree);
         let request = Request::new(
@@ -191,9 +198,10 @@ impl Session {
             self.fault,
         );
         let request = request.map_err(at(Stage::Spawn))?;
-        server.request(&request).map_err(not_requested)?;
-        let reply = server.reply(&processes.announcements);
-        match reply.map_err(at(Stage::Request))? {
+        let reserved = server.request(&request).map_err(not_requested)?;
+        drop(request);
+        let reply = server.reply(reserved, &processes.announcements);
+        match reply.map_err(at(Stage::Reply))? {
             Reply::Started(spawned) => {
                 let keeper = self.servers.have_domains().then_some(server);
                 Ok((spawned, keeper))
@@ -201,16 +209,12 @@ impl Session {
             // Without its pid 1 a namespace admits no new process.
             Reply::Refused { step: None, .. } if !self.has_pid_1() => Err(session_ended()),
             Reply::Refused { step, errno } => Err(Reply::refusal(step, errno)),
-            Reply::Missing { timed_out } => {
+            Reply::Missing(missing) => {
                 // What the server is doing is unknown. (It is not short of descriptors for those of a request: it
                 // holds none from one request to the next.)
                 server.end();
                 self.kill();
-                Err(if timed_out {
-                    session_timed_out()
-                } else {
-                    session_ended()
-                })
+                Err(missing.error())
             }
         }
     }
@@ -307,6 +311,7 @@ fn not_requested(error: io::Error) -> LaunchError {
     match error.raw_os_error() {
         Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => session_ended(),
         _ if error.kind() == io::ErrorKind::BrokenPipe => session_ended(),
+        _ if error.kind() == io::ErrorKind::TimedOut => session_timed_out(),
         _ => LaunchError::new(Stage::Request, error),
     }
 }

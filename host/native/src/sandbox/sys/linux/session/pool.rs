@@ -61,8 +61,8 @@ impl SessionPool {
     ///
     /// # Errors
     ///
-    /// The stage that failed; [`Stage::Namespaces`] with `EAGAIN` where all sessions of
-    /// the guest are in use.
+    /// The stage that failed; [`Stage::Namespaces`] with `Shortage::Sessions` where all sessions
+    /// of the guest are in use.
     pub(crate) fn launch(
         &self,
         spawner: &Arc<Spawner>,
@@ -72,8 +72,9 @@ impl SessionPool {
     ) -> Result<SessionChild, LaunchError> {
         let profile = Profile::of(plan);
         match self.try_launch(spawner, scope, &profile, plan, stdio) {
-            // Its server or its pid 1 was killed: retried once, in a new session.
-            Err(error) if has_ended(&error) => {
+            // Its server or its pid 1 was killed: retried once, in a new session. Not where the request was sent: the
+            // program may have run.
+            Err(error) if error.stage == Stage::Request && has_ended(&error) => {
                 tracing::warn!(%error, "a session has ended or did not start: restarting it");
                 self.try_launch(spawner, scope, &profile, plan, stdio)
             }
@@ -193,7 +194,7 @@ impl SessionPool {
         self.slots.end_idle(std::time::Duration::ZERO);
     }
 
-    /// Returns the pool of a host that has no inotify instance left.
+    /// Returns the pool of a host without inotify.
     pub(super) fn without_events() -> Self {
         Self::with_watch(Watch::without_events())
     }
@@ -214,9 +215,13 @@ fn is_outdated(error: &LaunchError) -> bool {
 }
 
 fn has_timed_out(error: &LaunchError) -> bool {
-    error.stage == Stage::Request && error.source.kind() == io::ErrorKind::TimedOut
+    is_of_request(error) && error.source.kind() == io::ErrorKind::TimedOut
 }
 
 fn has_ended(error: &LaunchError) -> bool {
-    error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
+    is_of_request(error) && error.source.kind() == io::ErrorKind::BrokenPipe
+}
+
+fn is_of_request(error: &LaunchError) -> bool {
+    matches!(error.stage, Stage::Request | Stage::Reply)
 }

@@ -8,6 +8,7 @@ use rustix::process::{
 };
 
 use crate::sandbox::sys::linux::owners::Lease;
+use crate::sandbox::sys::linux::reaper::in_background;
 use crate::sandbox::sys::linux::server::{Announcements, reap};
 use crate::sandbox::sys::linux::spawner::process::Child;
 
@@ -48,12 +49,7 @@ impl Processes {
     /// milliseconds, and the caller may be the thread that supervises all children.
     pub(crate) fn end(self, unreaped: Vec<Arc<Child>>) {
         self.kill();
-        let both = Arc::new((self, unreaped));
-        let later = Arc::clone(&both);
-        let thread = std::thread::Builder::new().name("capspawn-end".into());
-        if thread.spawn(move || later.0.reap(&later.1)).is_err() {
-            both.0.reap(&both.1);
-        }
+        in_background(move || self.reap(&unreaped));
     }
 
     /// Waits until all of them have ended, and reaps them.

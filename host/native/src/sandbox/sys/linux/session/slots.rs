@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use rustix::io::Errno;
 
 use super::instance::Session;
 use super::profile::Profile;
 use crate::launch::{LaunchError, Scope, Stage};
+use crate::shortage::Shortage;
 
 /// Sessions of one guest at once; each takes some hundred KiB of kernel memory, and a
 /// grant has a handful of profiles.
@@ -156,5 +156,5 @@ impl Slots {
 }
 
 fn all_in_use() -> LaunchError {
-    LaunchError::new(Stage::Namespaces, Errno::AGAIN.into())
+    LaunchError::new(Stage::Namespaces, Shortage::Sessions.into())
 }

@@ -9,13 +9,13 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use capspawn_raw::wire::{InitArgs, Report};
-use rustix::io::Errno;
 use rustix::net::RecvFlags;
 use rustix::process::{
     Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
 };
 
 use crate::launch::{LaunchError, Stage};
+use crate::sandbox::sys::linux::reaper::{in_background, reap_ending, reap_ending_group};
 use crate::sandbox::sys::linux::server::{
     Announcements, Claimed, Reply, Request, Servers, reap, receive, set_timeouts, socket_pair,
 };
@@ -28,7 +28,8 @@ pub(crate) struct AloneServers {
     announcements: Arc<Announcements>,
     /// Their number there.
     number: u32,
-    first: Spawned,
+    /// None only while dropping.
+    first: Option<Spawned>,
 }
 
 impl AloneServers {
@@ -55,7 +56,7 @@ impl AloneServers {
         let report = receive(&control, RecvFlags::empty()).map_err(at)?.report;
         if !matches!(report, Some(Report::Ready { .. })) {
             drop(control);
-            first.wait();
+            reap_ending(first);
             return Err(at(io::Error::other(
                 "the server of the children did not start",
             )));
@@ -64,14 +65,14 @@ impl AloneServers {
             servers: Arc::new(Servers::new(control, true, None)),
             announcements,
             number,
-            first,
+            first: Some(first),
         })
     }
 
     /// Returns the pid of the first server.
     #[cfg(test)]
     pub(crate) fn first(&self) -> Pid {
-        self.first.pid
+        self.first.as_ref().expect("only dropping takes it").pid
     }
 
     /// Returns a server for one tree.
@@ -85,18 +86,16 @@ impl AloneServers {
         server: Claimed,
         request: &Request<'_>,
     ) -> Result<(Spawned, Claimed), LaunchError> {
-        let at = |source| LaunchError::new(Stage::Request, source);
-        server.request(request).map_err(at)?;
-        match server.reply(&self.announcements).map_err(at)? {
+        let at = |stage| move |source| LaunchError::new(stage, source);
+        let reserved = server.request(request).map_err(at(Stage::Request))?;
+        let reply = server.reply(reserved, &self.announcements);
+        match reply.map_err(at(Stage::Reply))? {
             Reply::Started(spawned) => Ok((spawned, server)),
             Reply::Refused { step, errno } => Err(Reply::refusal(step, errno)),
-            Reply::Missing { timed_out } => {
+            Reply::Missing(missing) => {
                 // What the server is doing is unknown. When its socket is closed it kills what it has started.
                 server.end();
-                Err(at(match timed_out {
-                    true => io::ErrorKind::TimedOut.into(),
-                    false => io::ErrorKind::BrokenPipe.into(),
-                }))
+                Err(missing.error())
             }
         }
     }
@@ -119,21 +118,12 @@ impl Drop for AloneServers {
                 // Its server was killed before it could report it, and may have been before it led a group.
                 let _ = kill_process_group(pid, Signal::KILL);
                 let _ = kill_process(pid, Signal::KILL);
-                reap(pid);
+                // It may hang in the kernel.
+                in_background(move || reap(pid));
             });
-        let first = self.first.pid;
-        let reap = move || {
-            let group = || WaitId::Pgid(Some(first));
-            while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
-        };
-        // The servers end with their sockets, at once.
-        if has_no_tree {
-            return reap();
-        }
-        // Children that still run hold some.
-        let thread = std::thread::Builder::new().name("capspawn-end".into());
-        if let Err(error) = thread.spawn(reap) {
-            tracing::debug!(%error, "ended servers are left to the end of the host");
+        // The servers end with their sockets, at once; but children that still run hold some.
+        if let Some(first) = self.first.take() {
+            reap_ending_group(&first, !has_no_tree);
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::sandbox::sys::linux::observe::{Observing, View, Watched};
 use crate::sandbox::sys::linux::policy::cache::Policy;
 use crate::sandbox::sys::linux::server::{AloneFiles, AloneUser, Request};
 use crate::sandbox::sys::linux::tmp;
+use crate::status::Signal;
 
 impl Spawner {
     /// Starts what `plan` says under `policy`, as the user `uid` or as the one that all owners have in common. `tmp` is the
@@ -86,15 +87,16 @@ impl Spawner {
             let spawned = servers.spawn(server, &request.map_err(at(Stage::Spawn))?);
             if spawned
                 .as_ref()
-                .is_err_and(|error| error.stage == Stage::Request)
+                .is_err_and(|error| error.stage == Stage::Reply)
             {
-                // There may be a tree, of a server that was killed before it could reply. It has the mark that the next one gets.
-                tree.end_marked();
+                // There may be a tree, of a server that was killed before it could reply.
+                tree.signal_marked(Signal::Kill);
             }
             spawned
         };
         let servers = self.alone_servers()?;
         let mut spawned = spawn(&servers);
+        // Not where the request was received: the program may have run.
         let has_ended = |error: &LaunchError| {
             error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
         };

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, PidfdFlags, pidfd_open, pidfd_send_signal};
 
 use crate::launch::{TreeMark, is_shortage, locks_in, uid_in};
+use crate::sandbox::sys::linux::reaper::in_background;
 use crate::sandbox::sys::linux::signal::raw;
 use crate::status::Signal;
 
@@ -49,36 +50,31 @@ pub(super) fn signal(mark: &TreeMark, signal: Signal) -> io::Result<usize> {
     Ok(found)
 }
 
-/// Kills all processes with `mark`. Those that are not found at once are searched for by a thread of their own: the
+/// Kills all processes with `mark`. Those that are not found at once are searched for in the background: the
 /// caller has no time.
 ///
 /// # Errors
 ///
 /// `/proc` cannot be read.
 pub(super) fn kill(mark: TreeMark) -> io::Result<()> {
-    if signal(&mark, Signal::Kill)? == 0 {
-        return Ok(());
+    if signal(&mark, Signal::Kill)? > 0 {
+        in_background(move || {
+            if let Err(error) = kill_all(&mark) {
+                tracing::warn!(%error, "a tree whose server was killed cannot be ended");
+            }
+        });
     }
-    let thread = std::thread::Builder::new().name("capspawn-end".into());
-    match thread.spawn(move || kill_all(&mark)) {
-        Ok(_) => Ok(()),
-        Err(_) => kill_all(&mark),
-    }
+    Ok(())
 }
 
 /// Kills all processes with `mark`, and returns once there are none.
-///
-/// # Errors
-///
-/// `/proc` cannot be read, or there are always more.
-pub(super) fn kill_all(mark: &TreeMark) -> io::Result<()> {
+fn kill_all(mark: &TreeMark) -> io::Result<()> {
     let start = Instant::now();
     while signal(mark, Signal::Kill)? > 0 {
         if start.elapsed() > SEARCH {
-            tracing::warn!(
-                "a tree whose server was killed starts processes faster than they are found"
-            );
-            return Err(io::ErrorKind::TimedOut.into());
+            return Err(io::Error::other(
+                "it starts processes faster than they are found",
+            ));
         }
         std::thread::yield_now();
     }

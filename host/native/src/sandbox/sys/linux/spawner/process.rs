@@ -55,6 +55,7 @@ impl Child {
     /// Returns the child with what names its tree.
     #[must_use]
     pub(crate) fn with_tree(mut self, tree: Tree) -> Self {
+        tree.set_leader(self.spawned.pid);
         self.tree = tree;
         self
     }

@@ -17,6 +17,7 @@ use crate::sandbox::sys::linux::session::pool::SessionPool;
 use crate::sandbox::sys::linux::session::slots::MAX_SESSIONS;
 use crate::sandbox::sys::linux::session::{Profile, Session};
 use crate::sandbox::sys::linux::spawner::Spawner;
+use crate::shortage::Shortage;
 
 const GUEST: Scope = Scope(7);
 
@@ -42,7 +43,7 @@ impl Pool {
         }
     }
 
-    /// Returns a pool on a host that has no inotify instance left.
+    /// Returns a pool on a host without inotify.
     pub(super) fn without_events() -> Self {
         Self {
             spawner: Arc::new(spawner()),
@@ -161,7 +162,7 @@ fn a_session_that_does_not_reply_in_time_is_not_found_again() {
     let error = pool.launch(&plan).expect_err("no reply");
     assert_eq!(
         (error.stage, error.source.kind()),
-        (Stage::Request, ErrorKind::TimedOut)
+        (Stage::Reply, ErrorKind::TimedOut)
     );
     assert!(pool.sessions().is_empty());
     // A late reply is discarded, and the next child gets another session.
@@ -225,10 +226,7 @@ fn only_live_sessions_count_against_the_limit() {
         .map(|number| sleeper(number).expect("it starts"))
         .collect();
     let error = sleeper(count).expect_err("all sessions have a child");
-    assert_eq!(
-        (error.stage, error.source.raw_os_error()),
-        (Stage::Namespaces, Some(libc::EAGAIN))
-    );
+    assert_eq!(error.shortage(), Some(Shortage::Sessions), "{error}");
     // A session whose server is dead still has its child, and cannot start another.
     let dead = pool.sessions().swap_remove(3);
     kill(dead.first_server());
