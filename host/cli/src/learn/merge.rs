@@ -105,6 +105,7 @@ fn command(component: &str, proposed: &Proposed) -> String {
     for (key, roots) in [
         ("read", &proposed.roots.read),
         ("write", &proposed.roots.write),
+        ("deny", &proposed.roots.deny),
     ] {
         let roots: Vec<_> = roots.iter().map(|root| path(root)).collect();
         if !roots.is_empty() {
@@ -179,6 +180,8 @@ fn widened<'t>(
     let write = proposed.roots.write.iter().cloned().collect();
     add_roots(&mut edits, placed, value, "read", read, after);
     add_roots(&mut edits, placed, value, "write", write, after);
+    let deny = proposed.roots.deny.iter().cloned().collect();
+    add_roots(&mut edits, placed, value, "deny", deny, after);
     add_environment(&mut edits, placed, value, proposed, after);
     let known = value
         .get("network")

@@ -14,12 +14,12 @@ use capspawn_native::{Command, ExitStatus, Grant, Question};
 use rustix::fs::MemfdFlags;
 use std::os::fd::AsRawFd as _;
 
-use super::args::LearnArgs;
 use super::sight::Sight;
 use super::text;
 use crate::args::RunArgs;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
+use crate::learn_args::LearnArgs;
 use crate::signals::survive_file_size_limit;
 use crate::streams::Output;
 use crate::{bounds, descriptors, load, output, threads};

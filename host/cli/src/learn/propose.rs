@@ -7,11 +7,11 @@ use capspawn::Grants;
 use capspawn_native::confinement::Network;
 use capspawn_native::launch::{Access, Observation, Outcome, Subject};
 
-use super::args::LearnArgs;
-use super::fold::{Folding, Roots};
+use super::fold::{Folding, Roots, outermost};
 use super::limits::Limits;
 use super::observe::{Seen, SeenChild, component_name};
 use super::sight::Sight;
+use crate::learn_args::LearnArgs;
 use crate::output::quoted;
 
 /// The search path of a child to which a grant gives none.
@@ -75,6 +75,12 @@ pub(crate) fn propose(args: &LearnArgs, sight: &Sight, seen: &Seen) -> Proposal 
         {
             roots.read.insert(cwd.to_owned());
         }
+        let granted = |secret: &&PathBuf| {
+            let mut all = roots.read.iter().chain(&roots.write);
+            all.any(|root| secret.starts_with(root)) && secret.exists()
+        };
+        let secrets = sight.hidden.iter().chain(&roots.secrets).filter(granted);
+        roots.deny = outermost(secrets.cloned().collect());
         notes.extend(warnings(&child.name, &roots));
         notes.extend(refused(child));
         commands.push(Proposed {

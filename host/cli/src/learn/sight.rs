@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use capspawn_native::grant::Identity;
 
-use super::args::LearnArgs;
 use super::secrets::is_secret;
 use super::text;
+use crate::learn_args::LearnArgs;
 
 /// Places of which a session has its own.
 const OWN: [&str; 4] = ["/dev", "/proc", "/sys", "/tmp"];
