@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::fold::outermost;
 use super::limits::Limits;
 use super::observe::literal;
-use super::pattern::{matches, widen};
+use super::pattern::widen;
 use super::propose::{Proposal, Proposed};
 use super::text::{self, Edits, broken, entry};
 
@@ -206,21 +206,18 @@ fn widen_args(patterns: &[Value], proposed: &Proposed) -> Option<Vec<Value>> {
     if patterns.len() != proposed.args.len() {
         return None;
     }
-    let pairs = || patterns.iter().zip(&proposed.args);
-    if pairs()
-        .filter(|(pattern, arg)| !matches(pattern, arg))
-        .count()
-        > 1
-    {
-        return None;
-    }
     let cwd = proposed.cwd.as_deref().unwrap_or(Path::new("/"));
     let mut roots = proposed.roots.read.iter().chain(&proposed.roots.write);
     let roots: Vec<_> = roots.by_ref().collect();
     let is_readable = |dir: &Path| roots.iter().any(|root| dir.starts_with(root));
-    pairs()
-        .map(|(pattern, arg)| widen(pattern, arg, cwd, is_readable))
-        .collect()
+    let pairs = patterns.iter().zip(&proposed.args);
+    let widened = pairs.map(|(pattern, arg)| widen(pattern, arg, cwd, is_readable));
+    let widened: Vec<Value> = widened.collect::<Option<_>>()?;
+    let differing = patterns
+        .iter()
+        .zip(&widened)
+        .filter(|(old, new)| old != new);
+    (differing.count() <= 1).then_some(widened)
 }
 
 /// Adds roots to `fs.KEY`, but those that lie below another.
