@@ -73,10 +73,12 @@ fn clone() -> TempDir {
     let path = clone.path();
     // Children of a root host run as another user.
     fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it is ours");
-    let [grant, _] = blocks(&readme(), "toml")
+    let [grant, narrow, _] = blocks(&readme(), "toml")
         .try_into()
-        .expect("a grant and a manifest");
-    fs::write(path.join("grants.toml"), here(&grant)).expect("it is empty");
+        .expect("two grants and a manifest");
+    for (name, grant) in [("grants.toml", grant), ("narrow.toml", narrow)] {
+        fs::write(path.join(name), here(&grant)).expect("it is empty");
+    }
     for folder in ["guest-examples", "target"] {
         fs::create_dir(path.join(folder)).expect("it is empty");
     }
@@ -102,7 +104,7 @@ fn here(text: &str) -> String {
 /// The versions that an embedder needs are those of this workspace, and the features exist.
 #[test]
 fn the_manifest_of_the_embedder_has_our_versions_and_features() {
-    let [_, manifest] = blocks(&readme(), "toml")
+    let [_, _, manifest] = blocks(&readme(), "toml")
         .try_into()
         .expect("a grant and a manifest");
     let manifest: toml::Table = manifest.parse().expect("it is TOML");

@@ -4,16 +4,13 @@ mod operator;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use capspawn_native::grant::Identity;
-use capspawn_native::launch::OwnerUids;
-use capspawn_native::sandbox::Tier;
 use clap::{Args as ClapArgs, Parser};
 
 pub(crate) use self::operator::{CompletionsArgs, HelpArgs, InitArgs, ManArgs};
-use crate::learn::LearnArgs;
+use crate::learn_args::{self, LearnArgs};
+use crate::options::{DirMapping, RunAsArgs, SandboxArgs, Variable};
 use crate::tape_args::TapeArgs;
 
 const ABOUT: &str = "Run WebAssembly components that may start the programs that a grant allows";
@@ -87,38 +84,6 @@ Examples:
 
   See what a component requests; without a grant file every request is denied:
       capspawn run tool.wasm";
-
-const LEARN_ABOUT: &str = "Run a program or a component once, and propose a grant for what it used";
-
-const LEARN_LONG_ABOUT: &str = "\
-Run a program, or a component with the programs that it starts, and propose a grant for what they used: \
-arguments, files, variables, network and limits with a margin.
-
-A learning run confines less than a grant: the programs may read all files but known places of secrets, \
-and write below the working directory if their user may. They get no network without --network. Secrets (keys, tokens, \
-`.ssh`, `.env` and the like) are hidden, listed if they were asked for, and never proposed. Learn only from programs that \
-you trust. The grant is a proposal: what it allows is what one run did.";
-
-const LEARN_FOOTER: &str = "\
-Exit codes:
-  N      the program or the component exited with code N
-  1      it was killed, or ended by a signal
-  2      capspawn itself failed; nothing is proposed
-
-Files:
-  COMPONENT may name its commands as it likes if PATH has a program of that name; other names are denied.
-  The tier must be A or B; in tier B secrets are not hidden, and the run is refused.
-
-Examples:
-  Propose a grant, and print it:
-      capspawn learn -- /usr/bin/git status
-
-  Learn from two runs into one file: what differs becomes a pattern:
-      capspawn learn --into grants.toml -- /usr/bin/git log -n5
-      capspawn learn --into grants.toml -- /usr/bin/git log -n20
-
-  Learn what a component's programs need:
-      capspawn learn --into grants.toml build.wasm -- --all";
 
 const CHECK_ABOUT: &str = "Check a grant file, and show what it allows";
 
@@ -195,7 +160,7 @@ pub(crate) struct Args {
 pub(crate) enum Subcommand {
     #[command(about = RUN_ABOUT, long_about = RUN_LONG_ABOUT, after_help = RUN_FOOTER)]
     Run(RunArgs),
-    #[command(about = LEARN_ABOUT, long_about = LEARN_LONG_ABOUT, after_help = LEARN_FOOTER)]
+    #[command(about = learn_args::ABOUT, long_about = learn_args::LONG_ABOUT, after_help = learn_args::FOOTER)]
     Learn(LearnArgs),
     #[command(about = CHECK_ABOUT, long_about = CHECK_LONG_ABOUT, after_help = CHECK_FOOTER)]
     Check(CheckArgs),
@@ -370,104 +335,6 @@ pub(crate) struct DoctorArgs {
 
     #[command(flatten)]
     pub(crate) sandbox: SandboxArgs,
-}
-
-/// The options that say how children are confined.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct SandboxArgs {
-    /// Confine children in this tier and in no other [default: the best that this host supports]
-    ///
-    /// A is a session of namespaces with a private root, B is Landlock and seccomp, C is seccomp
-    /// alone, which does not confine files. If this host does not support the tier, no confined
-    /// child starts, not even with `sandbox = "best-effort"`.
-    #[arg(long, value_name = "A|B|C", help_heading = "Confinement of children")]
-    pub(crate) tier: Option<Tier>,
-
-    #[command(flatten)]
-    pub(crate) run_as: RunAsArgs,
-
-    /// The user ids of which the children of each component get one [default: 60600-61111]
-    ///
-    /// Components then share nothing that the kernel counts by user, and their children can
-    /// neither signal nor trace each other. The group, and the owner of the files that children
-    /// create in write roots, are those of `--run-as`. Only root can set this option. Without it,
-    /// `--run-as` gives the children of all components the same user.
-    #[arg(
-        long,
-        value_name = "FIRST-LAST",
-        help_heading = "Confinement of children"
-    )]
-    pub(crate) owner_uids: Option<OwnerUids>,
-}
-
-/// The user and group that children run as.
-#[derive(Debug, Clone, ClapArgs)]
-pub(crate) struct RunAsArgs {
-    /// The user and group that children run as, and that own their files [default: 65534:65534]
-    ///
-    /// Two numbers. `run` and `doctor` accept this option only as root. Without root, children run
-    /// as the user that started capspawn. By default, the children of each component run as a user
-    /// of their own in this group, see `--owner-uids` of `run` and `doctor`, and this user owns the
-    /// files that they create in write roots. Write roots must be writable for it.
-    #[arg(long, value_name = "UID:GID", help_heading = "Confinement of children")]
-    pub(crate) run_as: Option<Identity>,
-}
-
-impl RunAsArgs {
-    /// Returns the user and group that children run as.
-    pub(crate) fn identity(&self) -> Identity {
-        self.run_as.unwrap_or_default()
-    }
-}
-
-/// A directory of the host, and its path in the component.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DirMapping {
-    pub(crate) host: String,
-    pub(crate) guest: String,
-    pub(crate) read_only: bool,
-}
-
-impl FromStr for DirMapping {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        // `a::ro` names the guest's directory `ro`.
-        let without = text.strip_suffix(":ro").filter(|it| !it.ends_with(':'));
-        let text = without.unwrap_or(text);
-        let (host, guest) = text.split_once("::").unwrap_or((text, text));
-        if host.is_empty() || guest.is_empty() {
-            return Err(
-                "expected HOST or HOST::GUEST, with or without `:ro`, and neither may be empty",
-            );
-        }
-        Ok(Self {
-            host: host.to_owned(),
-            guest: guest.to_owned(),
-            read_only: without.is_some(),
-        })
-    }
-}
-
-/// An environment variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Variable {
-    pub(crate) name: String,
-    pub(crate) value: String,
-}
-
-impl FromStr for Variable {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok(Self {
-                name: name.to_owned(),
-                value: value.to_owned(),
-            }),
-            _ => Err("expected NAME=VALUE"),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreLimits};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2, p3};
 
-use crate::args::{DirMapping, RunArgs};
+use crate::args::RunArgs;
+use crate::options::DirMapping;
 use crate::streams::{Input, Output};
 use crate::{bounds, output};
 

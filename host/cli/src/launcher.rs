@@ -6,7 +6,7 @@ use anyhow::{Result, bail};
 use capspawn_native::grant::Identity;
 use capspawn_native::sandbox::{NativeLauncher, Observer};
 
-use crate::args::SandboxArgs;
+use crate::options::SandboxArgs;
 
 /// Builds the launcher, which probes nothing yet, and observes children for `observer`.
 ///

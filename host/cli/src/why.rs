@@ -77,7 +77,7 @@ fn rank(observation: &Observation) -> u8 {
     match &observation.subject {
         Subject::Limit { .. } => 0,
         Subject::Call { name } if !is_tried(name) => 1,
-        Subject::File { path, access, .. } if is_optional(path) => {
+        Subject::File { path, real, access } if is_optional(path) || is_optional(real) => {
             5 + u8::from(*access == Access::Look)
         }
         // A file that was looked for and not opened: many programs look for what they can do without.
@@ -91,7 +91,7 @@ fn rank(observation: &Observation) -> u8 {
         }
         Subject::Call { .. } => 4,
         // A link from what is shown to what is not: settings of the distribution.
-        Subject::File { path, real, access } if path != real && !access.changes() => 3,
+        Subject::File { path, real, access } if path != real && !access.changes() => 4,
         _ => 2,
     }
 }
@@ -111,7 +111,8 @@ fn is_tried(call: &str) -> bool {
 
 /// Whether programs read such a file if it is there, and do without.
 fn is_optional(path: &Path) -> bool {
-    const PLACES: [&str; 9] = [
+    const PLACES: [&str; 10] = [
+        "/etc/locale.alias",
         "/proc",
         "/sys",
         "/dev",

@@ -31,7 +31,7 @@ const fn failure(
 #[rustfmt::skip]
 const FAILURES: &[Failure] = &[
     failure("cat DIR/file", "", &["read \"DIR/file\"", "fs = { read = [\"DIR/file\"] }"]),
-    failure("ls DIR", "", &["read \"DIR\"", "fs = { read = [\"DIR\"] }"]),
+    failure("ls DIR", "", &["\"DIR\"", "fs = { read = [\"DIR\"] }"]),
     failure("DIR/tool", "", &["execute \"DIR/tool\"", "fs = { read = [\"DIR/tool\"] }"]),
     failure("echo x > WORK/new", "", &["create \"WORK/new\"", "fs = { write = [\"WORK\"] }"]),
     failure("echo x >> WORK/file", "", &["create \"WORK/file\"", "fs = { write = [\"WORK\"] }"]),
@@ -42,7 +42,7 @@ const FAILURES: &[Failure] = &[
     failure("cd WORK && cp file copy", "", &["create \"WORK/copy\"", "fs = { write = [\"WORK\"] }"]),
     failure("cp DIR/file /tmp/copy", "", &["\"DIR/file\"", "fs = { read = [\"DIR/file\"] }"]),
     failure("unshare -m true", "", &["the system call unshare"]),
-    failure("chroot / true", "", &["the system call chroot"]),
+    failure("/usr/sbin/chroot / true", "", &["the system call chroot"]),
     failure(
         "exec python3 -S -c 'import socket; socket.create_connection((\"127.0.0.1\", 1))'", "",
         &["an internet socket", "network = \"host\""],

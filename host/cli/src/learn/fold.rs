@@ -34,6 +34,8 @@ pub(crate) struct Roots {
     pub(crate) read: BTreeSet<PathBuf>,
     /// Where it writes.
     pub(crate) write: BTreeSet<PathBuf>,
+    /// Secrets below these, which are hidden.
+    pub(crate) deny: BTreeSet<PathBuf>,
     /// Secrets that it wanted, which are not granted.
     pub(crate) secrets: BTreeSet<PathBuf>,
     /// What it wanted to change and could not.

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 use super::fold::outermost;
 use super::limits::Limits;
 use super::observe::literal;
-use super::pattern::{matches, widen};
+use super::pattern::widen;
 use super::propose::{Proposal, Proposed};
 use super::text::{self, Edits, broken, entry};
 
@@ -105,6 +105,7 @@ fn command(component: &str, proposed: &Proposed) -> String {
     for (key, roots) in [
         ("read", &proposed.roots.read),
         ("write", &proposed.roots.write),
+        ("deny", &proposed.roots.deny),
     ] {
         let roots: Vec<_> = roots.iter().map(|root| path(root)).collect();
         if !roots.is_empty() {
@@ -179,6 +180,8 @@ fn widened<'t>(
     let write = proposed.roots.write.iter().cloned().collect();
     add_roots(&mut edits, placed, value, "read", read, after);
     add_roots(&mut edits, placed, value, "write", write, after);
+    let deny = proposed.roots.deny.iter().cloned().collect();
+    add_roots(&mut edits, placed, value, "deny", deny, after);
     add_environment(&mut edits, placed, value, proposed, after);
     let known = value
         .get("network")
@@ -203,21 +206,18 @@ fn widen_args(patterns: &[Value], proposed: &Proposed) -> Option<Vec<Value>> {
     if patterns.len() != proposed.args.len() {
         return None;
     }
-    let pairs = || patterns.iter().zip(&proposed.args);
-    if pairs()
-        .filter(|(pattern, arg)| !matches(pattern, arg))
-        .count()
-        > 1
-    {
-        return None;
-    }
     let cwd = proposed.cwd.as_deref().unwrap_or(Path::new("/"));
     let mut roots = proposed.roots.read.iter().chain(&proposed.roots.write);
     let roots: Vec<_> = roots.by_ref().collect();
     let is_readable = |dir: &Path| roots.iter().any(|root| dir.starts_with(root));
-    pairs()
-        .map(|(pattern, arg)| widen(pattern, arg, cwd, is_readable))
-        .collect()
+    let pairs = patterns.iter().zip(&proposed.args);
+    let widened = pairs.map(|(pattern, arg)| widen(pattern, arg, cwd, is_readable));
+    let widened: Vec<Value> = widened.collect::<Option<_>>()?;
+    let differing = patterns
+        .iter()
+        .zip(&widened)
+        .filter(|(old, new)| old != new);
+    (differing.count() <= 1).then_some(widened)
 }
 
 /// Adds roots to `fs.KEY`, but those that lie below another.

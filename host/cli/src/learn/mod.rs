@@ -7,7 +7,6 @@
 //! Rejected: to learn under the grant as it is, and to add what was refused. A program stops at the first refusal, so that
 //! each run would learn one thing.
 
-mod args;
 mod fold;
 mod limits;
 mod merge;
@@ -23,7 +22,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 
-pub(crate) use self::args::LearnArgs;
+use crate::learn_args::LearnArgs;
 use crate::output;
 
 /// Runs what the options name, and prints or merges the proposal. Returns the code of the program.

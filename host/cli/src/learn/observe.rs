@@ -14,12 +14,13 @@ use capspawn_native::{Command, ExitStatus, Grant, Question};
 use rustix::fs::MemfdFlags;
 use std::os::fd::AsRawFd as _;
 
-use super::args::LearnArgs;
 use super::sight::Sight;
 use super::text;
 use crate::args::RunArgs;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
+use crate::learn_args::LearnArgs;
+use crate::signals::survive_file_size_limit;
 use crate::streams::Output;
 use crate::tape_args::TapeArgs;
 use crate::{bounds, descriptors, load, output, threads};
@@ -277,10 +278,11 @@ fn component(
         .component(name)
         .grant(grant)
         .build();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
+    survive_file_size_limit(&runtime)?;
     let code = runtime.block_on(async {
         let run = guest::run(&command, State::new(wasi, process));
         tokio::time::timeout(args.timeout, run).await
@@ -325,5 +327,22 @@ fn grant(args: &LearnArgs, sight: &Sight, name: &str, command: &str) -> Result<A
     let file = std::fs::File::from(file);
     (&file).write_all(text.as_bytes())?;
     let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-    Ok(load::grants(Path::new(&path), args.sandbox.run_as.identity())?.component(name))
+    Ok(
+        load::grants(Path::new(&path), args.sandbox.run_as.identity())
+            .map_err(plain)?
+            .component(name),
+    )
+}
+
+/// Returns the faults of a run's grant without their places: nobody has that file.
+fn plain(error: anyhow::Error) -> anyhow::Error {
+    let Some(grant) = error.downcast_ref::<capspawn::GrantError>() else {
+        return error;
+    };
+    let faults: Vec<&str> = grant
+        .diagnostics()
+        .iter()
+        .map(|it| it.message.as_str())
+        .collect();
+    anyhow::anyhow!("the run cannot start: {}", faults.join("; "))
 }

@@ -55,18 +55,6 @@ pub(crate) fn widen(
     Some(table.into())
 }
 
-/// Returns whether `pattern` matches `arg`, as far as that is clear.
-pub(crate) fn matches(pattern: &Value, arg: &str) -> bool {
-    if let Some(text) = text(pattern) {
-        return text == arg;
-    }
-    let table = pattern.as_table();
-    let list = table
-        .and_then(|table| table.get("one-of"))
-        .and_then(Value::as_array);
-    list.is_some_and(|list| list.iter().any(|it| it.as_str() == Some(arg)))
-}
-
 /// Returns the argument that a literal pattern matches.
 fn text(pattern: &Value) -> Option<&str> {
     match pattern.as_str() {

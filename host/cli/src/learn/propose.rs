@@ -7,11 +7,11 @@ use capspawn::Grants;
 use capspawn_native::confinement::Network;
 use capspawn_native::launch::{Access, Observation, Outcome, Subject};
 
-use super::args::LearnArgs;
-use super::fold::{Folding, Roots};
+use super::fold::{Folding, Roots, outermost};
 use super::limits::Limits;
 use super::observe::{Seen, SeenChild, component_name};
 use super::sight::Sight;
+use crate::learn_args::LearnArgs;
 use crate::output::quoted;
 
 /// The search path of a child to which a grant gives none.
@@ -75,6 +75,12 @@ pub(crate) fn propose(args: &LearnArgs, sight: &Sight, seen: &Seen) -> Proposal 
         {
             roots.read.insert(cwd.to_owned());
         }
+        let granted = |secret: &&PathBuf| {
+            let mut all = roots.read.iter().chain(&roots.write);
+            all.any(|root| secret.starts_with(root)) && secret.exists()
+        };
+        let secrets = sight.hidden.iter().chain(&roots.secrets).filter(granted);
+        roots.deny = outermost(secrets.cloned().collect());
         notes.extend(warnings(&child.name, &roots));
         notes.extend(refused(child));
         commands.push(Proposed {
@@ -106,7 +112,7 @@ fn built_in() -> Vec<PathBuf> {
         return Vec::new();
     };
     let grant = grants.component("a");
-    let roots = grant.commands().into_iter().flat_map(|command| {
+    let roots = grant.commands().flat_map(|command| {
         let read = command.confinement.fs.read.clone();
         read.into_iter().flat_map(|root| [root.written, root.real])
     });
@@ -116,7 +122,7 @@ fn built_in() -> Vec<PathBuf> {
 /// Returns what was asked for and is not granted.
 fn warnings(name: &str, roots: &Roots) -> Vec<String> {
     let shown = |paths: &mut dyn Iterator<Item = &PathBuf>, count: usize| {
-        let mut text: Vec<_> = paths.take(SHOWN).map(|path| quoted(path)).collect();
+        let mut text: Vec<_> = paths.take(SHOWN).map(quoted).collect();
         if count > SHOWN {
             text.push(format!("and {} more", count - SHOWN));
         }

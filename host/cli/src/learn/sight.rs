@@ -9,9 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use capspawn_native::grant::Identity;
 
-use super::args::LearnArgs;
 use super::secrets::is_secret;
 use super::text;
+use crate::learn_args::LearnArgs;
 
 /// Places of which a session has its own.
 const OWN: [&str; 4] = ["/dev", "/proc", "/sys", "/tmp"];
@@ -84,7 +84,10 @@ impl Sight {
         };
         sight.add_roots();
         // A root of its own lies on top of the session's own `/tmp`.
-        sight.read.extend(sight.cwd.clone());
+        let is_in_own = |dir: &&PathBuf| OWN.iter().any(|own| dir.starts_with(own));
+        let home = sight.home.iter().filter(is_in_own).cloned();
+        let more: Vec<_> = sight.cwd.iter().cloned().chain(home).collect();
+        sight.read.extend(more);
         let searched: Vec<_> = sight
             .home
             .iter()

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::confinement::{FsRoot, FsRules};
-use crate::grant::paths::is_denied;
+use crate::grant::lookups::Lookups;
 use crate::limits::Limits;
 
 /// Files in which people and programs keep secrets, as they lie in a home directory or a project.
@@ -45,7 +45,9 @@ pub(in crate::grant) fn secrets(fs: &FsRules) -> Vec<String> {
     let line = |root: &FsRoot| {
         let found: Vec<PathBuf> = homes(&root.real)
             .flat_map(|home| SECRETS.map(|name| home.join(name)))
-            .filter(|path| path.symlink_metadata().is_ok() && !is_denied(path, &fs.deny))
+            .filter(|path| {
+                path.symlink_metadata().is_ok() && !Lookups::new().is_denied(path, &fs.deny)
+            })
             .collect();
         if found.is_empty() {
             return None;

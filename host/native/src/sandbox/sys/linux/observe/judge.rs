@@ -54,7 +54,8 @@ pub(super) fn judge(
             _ => judged(&real, Outcome::Absent),
         };
     }
-    if view.is_own(&real) || view.is_own(path) {
+    // A root below `/tmp` lies on top of a session's own.
+    if (view.is_own(&real) || view.is_own(path)) && !view.has(&real, false) {
         let is_hosts = exists
             && real.starts_with("/tmp")
             && !access.changes()

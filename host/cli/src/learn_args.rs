@@ -6,7 +6,40 @@ use std::time::Duration;
 use capspawn_native::confinement::Network;
 use clap::Args as ClapArgs;
 
-use crate::args::{DirMapping, SandboxArgs, Variable};
+use crate::options::{DirMapping, SandboxArgs, Variable};
+
+pub(crate) const ABOUT: &str =
+    "Run a program or a component once, and propose a grant for what it used";
+
+pub(crate) const LONG_ABOUT: &str = "\
+Run a program, or a component with the programs that it starts, and propose a grant for what they used: \
+arguments, files, variables, network and limits with a margin.
+
+A learning run confines less than a grant: the programs may read all files but known places of secrets, \
+and write below the working directory if their user may. They get no network without --network. Secrets (keys, tokens, \
+`.ssh`, `.env` and the like) are hidden, listed if they were asked for, and never proposed. Learn only from programs that \
+you trust. The grant is a proposal: what it allows is what one run did.";
+
+pub(crate) const FOOTER: &str = "\
+Exit codes:
+  N      the program or the component exited with code N
+  1      it was killed, or ended by a signal
+  2      capspawn itself failed; nothing is proposed
+
+Files:
+  COMPONENT may name its commands as it likes if PATH has a program of that name; other names are denied.
+  The tier must be A or B; in tier B secrets are not hidden, and the run is refused.
+
+Examples:
+  Propose a grant, and print it:
+      capspawn learn -- /usr/bin/git status
+
+  Learn from two runs into one file: what differs becomes a pattern:
+      capspawn learn --into grants.toml -- /usr/bin/git log -n5
+      capspawn learn --into grants.toml -- /usr/bin/git log -n20
+
+  Learn what a component's programs need:
+      capspawn learn --into grants.toml build.wasm -- --all";
 
 /// `capspawn learn`.
 #[derive(Debug, ClapArgs)]
