@@ -28,6 +28,7 @@ pub(crate) mod supervisor;
 mod table;
 mod thread;
 mod usage;
+mod waits;
 mod workers;
 
 use std::sync::Arc;

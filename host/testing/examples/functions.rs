@@ -20,7 +20,7 @@ use capspawn_native::confinement::{Confinement, Enforcement};
 use capspawn_native::launch::{
     ChildStdio, Exit, LaunchError, Launcher, Plan, Process, Scope, Stage,
 };
-use capspawn_native::{Command, ExitStatus, Grants, Registry, Signal};
+use capspawn_native::{Command, ExitStatus, Grants, Registry, Signal, Stdin};
 
 /// A program: its arguments and its standard streams, and the code with which it exits.
 type Function = fn(&[OsString], &mut dyn Read, &mut dyn Write) -> i32;
@@ -191,8 +191,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         "/".as_ref(),
     )?;
     let guest = registry.guest(grants.component("report"), "");
-    let child =
-        guest.spawn(&Command::new("upper").stdin(capspawn_native::Stdin::Bytes("hello".into())))?;
+    let request = Command {
+        stdin: Stdin::Bytes("hello".into()),
+        ..Command::new("upper")
+    };
+    let child = guest.spawn(&request)?;
     assert_eq!(child.wait_blocking(None), Some(ExitStatus::Exited(0)));
     println!("{}", String::from_utf8_lossy(&child.captured(0, 0).0.data));
     assert_eq!(child.captured(0, 0).0.data, b"HELLO");

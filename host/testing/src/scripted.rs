@@ -23,7 +23,7 @@ use crate::script::{Entries, Script};
 use self::child::ScriptedProcess;
 use self::fault::unexpected;
 pub use self::fault::{Call, Fault};
-use self::play::play;
+use self::play::{Transcript, play};
 use self::stage::PlayThread;
 
 /// Starts no process: each child is a script.
@@ -186,11 +186,17 @@ impl Launcher for ScriptedLauncher {
         };
         let (child, clock) = (process.child(), self.0.clock.clone());
         let (faults, inner) = (Arc::clone(&self.0.faults), Arc::downgrade(&self.0));
+        self.0.calls.lock()[number].pid = Some(process.pid());
         let task = async move {
-            let read = play(child, behaviour, streams, &clock, &call, &faults).await;
-            if let Some(inner) = inner.upgrade() {
-                inner.calls.lock()[number].stdin = read;
-            }
+            let ended = |transcript: Transcript| {
+                if let Some(inner) = inner.upgrade() {
+                    let call = &mut inner.calls.lock()[number];
+                    call.stdin = transcript.stdin;
+                    call.stdout_bytes = transcript.stdout_bytes;
+                    call.stderr_bytes = transcript.stderr_bytes;
+                }
+            };
+            play(child, behaviour, streams, &clock, &call, &faults, ended).await;
         };
         self.0.clock.spawn(&handle, task);
         Ok(Box::new(process))

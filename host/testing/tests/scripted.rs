@@ -1,5 +1,6 @@
 //! Scripted children under a real registry, in virtual time, without WebAssembly and without any process.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -53,6 +54,15 @@ fn world(lines: &str) -> World {
 
 fn tool() -> Command {
     Command::new("tool")
+}
+
+/// The same request with these streams.
+fn with(command: Command, stdin: Stdin, stdout: Stdio) -> Command {
+    Command {
+        stdin,
+        stdout,
+        ..command
+    }
 }
 
 fn runtime() -> Runtime {
@@ -141,7 +151,7 @@ fn a_kill_has_its_grace_and_a_child_may_use_it() {
 
 #[test]
 fn a_stopped_child_does_nothing_until_it_is_resumed() {
-    let world = world("");
+    let world = world(r#"limits = { wall = "1h" }"#);
     world.scripts.on("tool").pause(MINUTE).stdout("done");
     let child = world.spawn(&tool());
     child.signal(Signal::Stop);
@@ -246,7 +256,7 @@ fn a_dialogue_is_played_as_it_is_written() {
         .reply("hello Ada\n")
         .expect("bye")
         .exit(4);
-    let child = world.spawn(&tool().stdin(Stdin::Piped).stdout(Stdio::Piped));
+    let child = world.spawn(&with(tool(), Stdin::Piped, Stdio::Piped));
     let (input, output) = (child.take_stdin(), child.take_stdout());
     let input = input.expect("a pipe").expect("it is piped");
     let output = output.expect("a pipe").expect("it is piped");
@@ -272,7 +282,8 @@ fn input_that_is_not_expected_is_a_fault_and_shows_both() {
     world.scripts.on("tool").args(["whole"]).expect_stdin("abc");
     world.scripts.on("tool").args(["part"]).expect("abc");
     let end = |name: &str, input: &'static [u8]| {
-        let command = tool().arg(name).stdin(Stdin::Bytes(input.into()));
+        let stdin = Stdin::Bytes(input.into());
+        let command = with(tool().arg(name), stdin, Stdio::Captured);
         world.spawn(&command).wait_blocking(None)
     };
     assert_eq!(end("whole", b"abc"), Some(ExitStatus::Exited(0)));
@@ -300,7 +311,8 @@ fn echo_carries_more_than_a_pipe_holds() {
     let world = world(r#"capture = { stdout = "4MiB" }"#);
     world.scripts.on("tool").echo();
     let input: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0]).collect();
-    let child = world.spawn(&tool().stdin(Stdin::Bytes(input.clone().into())));
+    let stdin = Stdin::Bytes(input.clone().into());
+    let child = world.spawn(&with(tool(), stdin, Stdio::Captured));
     let (status, stdout, _) = runtime().block_on(world.clock.run(child.output()));
     assert_eq!(status, ExitStatus::Exited(0));
     assert!(stdout.data == input, "{} bytes", stdout.data.len());
@@ -341,7 +353,7 @@ fn output_without_end_is_bounded_by_the_grant() {
     assert_eq!(status, ExitStatus::Killed(KillReason::Output));
     assert!(stdout.starts_with("spam\nspam\n"));
     // A guest that does not read stops the child, and the time limit ends it.
-    let child = world.spawn(&tool().stdout(Stdio::Piped));
+    let child = world.spawn(&with(tool(), Stdin::Null, Stdio::Piped));
     let killed = ExitStatus::Killed(KillReason::Timeout);
     assert_eq!(child.wait_blocking(None), Some(killed));
 }
@@ -363,7 +375,7 @@ fn a_reader_that_is_gone_ends_the_child_unless_it_ignores_that() {
         .stdout("x");
     deaf.ignore(Signal::BrokenPipe).exit(5);
     let end = |name: &str| {
-        let command = tool().arg(name).stdin(Stdin::Piped).stdout(Stdio::Piped);
+        let command = with(tool().arg(name), Stdin::Piped, Stdio::Piped);
         let child = world.spawn(&command);
         drop(child.take_stdout().expect("a pipe"));
         let input = child.take_stdin().expect("a pipe").expect("it is piped");
@@ -384,7 +396,7 @@ fn closed_streams_are_seen_before_the_end() {
         .close_stdout()
         .stdout("lost")
         .hang();
-    let child = world.spawn(&tool().stdin(Stdin::Piped).stdout(Stdio::Piped));
+    let child = world.spawn(&with(tool(), Stdin::Piped, Stdio::Piped));
     let output = child.take_stdout().expect("a pipe").expect("it is piped");
     let input = child.take_stdin().expect("a pipe").expect("it is piped");
     runtime().block_on(world.clock.run(async {
@@ -409,7 +421,7 @@ fn scripts_are_tried_in_order_and_are_used_up() {
     let end = || world.spawn(&tool().arg("x")).wait_blocking(None);
     let ends = [end(), end()];
     assert_eq!(ends, [1, 2].map(|code| Some(ExitStatus::Exited(code))));
-    let unused = std::panic::catch_unwind(|| world.scripts.clone().verify());
+    let unused = std::panic::catch_unwind(AssertUnwindSafe(|| world.scripts.verify()));
     let unused = *unused
         .expect_err("one use is missing")
         .downcast::<String>()
@@ -430,7 +442,7 @@ fn scripts_are_tried_in_order_and_are_used_up() {
 /// One thousand children, one hundred at a time.
 #[test]
 fn a_thousand_children_start_write_and_end() {
-    let world = world("");
+    let world = world(r#"limits = { wall = "1h" }"#);
     world
         .scripts
         .on("tool")

@@ -26,7 +26,21 @@ pub struct Owner<'a> {
 /// Starts children.
 ///
 /// [`NativeLauncher`](crate::sandbox::NativeLauncher) is the launcher of this crate.
-/// Another one may start children elsewhere, or none at all:
+/// Another one may start children elsewhere, or none at all. What it must do, in the order in which the registry
+/// calls it:
+///
+/// 1. [`Launcher::enforcement`] at every spawn. A command whose grant demands more than the report has is
+///    refused, so a launcher that confines nothing starts only what the grant leaves unconfined.
+/// 2. [`Launcher::launch`]. The child's ends of the pipes are in [`ChildStdio`]; the launcher closes its own copies of them, or
+///    the registry never sees the end of the output. The registry has the other ends, writes the input, and reads the output.
+/// 3. The [`Process`] that it returns ends once, by itself or by a signal, and reports that by its descriptor. The streams
+///    are closed before that, but for those that a grandchild holds.
+///
+/// Time is the registry's, too: it kills the child at its limits. A launcher that waits for a time itself uses the registry's
+/// [`Clock`](crate::clock::Clock), so that it obeys a test's virtual time.
+///
+/// `host/testing/examples/functions.rs` of the repository is a whole launcher in 150 lines, whose children are functions, and
+/// `host/native/examples/custom-launcher.rs` one that passes launches on. One that refuses everything:
 ///
 /// ```
 /// use std::io;

@@ -23,10 +23,12 @@ pub enum Exit {
 /// No method blocks. After [`Process::reap`] no other method is called, because the
 /// process id may belong to an unrelated process by then.
 pub trait Process: Send + Sync + fmt::Debug {
-    /// The process id, for the operator.
+    /// The process id, for the operator. Where there is no process it is a number that no other child of the launcher has, and
+    /// better none that the system gives: on Linux one above 4194304 (2^22).
     fn pid(&self) -> u32;
 
-    /// A descriptor that becomes readable once the leader has ended.
+    /// A descriptor that becomes readable once the leader has ended, and stays so: a pidfd, or the reading end of a pipe whose
+    /// writing end is dropped at the end. The registry waits on a duplicate of it.
     fn exit_fd(&self) -> BorrowedFd<'_>;
 
     /// Returns how the leader ended, as often as it is called before

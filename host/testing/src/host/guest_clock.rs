@@ -11,8 +11,6 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{DynPollable, Pollable, bindings::clocks as p2, subscribe};
 use wasmtime_wasi::p3::bindings::clocks as p3;
 
-use super::state::TestState;
-
 /// The clock, and the table of the guest's resources.
 pub(super) struct GuestClock<'a> {
     pub(super) clock: &'a Clock,
@@ -26,9 +24,11 @@ impl HasData for HasGuestClock {
     type Data<'a> = GuestClock<'a>;
 }
 
-/// Replaces the clocks of WASI.
-pub(super) fn add_to_linker(linker: &mut Linker<TestState>) -> wasmtime::Result<()> {
-    let clock = TestState::guest_clock;
+/// Replaces the clocks of WASI by what `clock` returns.
+pub(super) fn add_to_linker<T: Send + 'static>(
+    linker: &mut Linker<T>,
+    clock: fn(&mut T) -> GuestClock<'_>,
+) -> wasmtime::Result<()> {
     p2::monotonic_clock::add_to_linker::<_, HasGuestClock>(linker, clock)?;
     p2::wall_clock::add_to_linker::<_, HasGuestClock>(linker, clock)?;
     p3::monotonic_clock::add_to_linker::<_, HasGuestClock>(linker, clock)?;

@@ -130,7 +130,11 @@ impl<T: WasiView + ProcessView + Send + 'static> TestHost<T> {
         let result = call(&mut store, &component, &linker).await;
         drop(store);
         registry.shutdown_async(SHUTDOWN_TIMEOUT).await;
-        let records = recorder.take();
+        let mut records = recorder.take();
+        let calls = self.scripts.calls();
+        for child in &mut records.children {
+            child.complete(&calls);
+        }
         let report = Report {
             outcome: Outcome::Exited(0),
             stdout: stdout.contents().to_vec(),

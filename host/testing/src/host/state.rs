@@ -81,7 +81,7 @@ pub(super) fn link(linker: &mut Linker<TestState>) -> wasmtime::Result<()> {
     capspawn::p2::add_to_linker(linker)?;
     capspawn::p3::add_to_linker(linker)?;
     linker.allow_shadowing(true);
-    guest_clock::add_to_linker(linker)?;
+    guest_clock::add_to_linker(linker, TestState::guest_clock)?;
     linker.allow_shadowing(false);
     Ok(())
 }

@@ -34,6 +34,16 @@ pub struct ChildReport {
 }
 
 impl ChildReport {
+    /// Takes what only the script knows. The registry counts what the guest has read of a pipe until the child's end, so its
+    /// figures depend on the guest's speed.
+    pub(crate) fn complete(&mut self, calls: &[Call]) {
+        if let Some(call) = calls.iter().find(|call| call.pid == self.call.pid) {
+            self.call = call.clone();
+            self.stdout_bytes = self.stdout_bytes.max(call.stdout_bytes);
+            self.stderr_bytes = self.stderr_bytes.max(call.stderr_bytes);
+        }
+    }
+
     /// Returns the command line: the command's name in the grant, and the arguments.
     pub fn command_line(&self) -> String {
         let args = self.call.args().iter().map(|arg| arg.to_string_lossy());
@@ -290,7 +300,9 @@ impl Launcher for Recorder {
         stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError> {
         let process = self.launcher.launch(scope, plan, stdio)?;
-        self.launched.lock().push((process.pid(), Call::new(plan)));
+        let mut call = Call::new(plan);
+        call.pid = Some(process.pid());
+        self.launched.lock().push((process.pid(), call));
         Ok(process)
     }
 

@@ -26,8 +26,14 @@ pub struct Call {
     pub env_names: Vec<String>,
     /// Where it starts.
     pub cwd: PathBuf,
-    /// What it has read of its standard input until it ended: the first MiB.
+    /// What a scripted child has read of its standard input until it ended: the first MiB.
     pub stdin: Vec<u8>,
+    /// Bytes that a scripted child has written to its standard output until it ended.
+    pub stdout_bytes: u64,
+    /// Bytes that a scripted child has written to its standard error until it ended.
+    pub stderr_bytes: u64,
+    /// Its process id; none if its launch has failed.
+    pub(crate) pid: Option<u32>,
 }
 
 impl Call {
@@ -42,6 +48,9 @@ impl Call {
             env_names,
             cwd: plan.cwd.path.clone(),
             stdin: Vec::new(),
+            stdout_bytes: 0,
+            stderr_bytes: 0,
+            pid: None,
         }
     }
 

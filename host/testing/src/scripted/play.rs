@@ -27,7 +27,17 @@ const MAX_STDIN_BYTES: usize = 1024 * 1024;
 /// The code with which a child exits whose test has not foreseen what it read.
 const FAULT: Exit = Exit::Code(1);
 
-/// Plays `behaviour` until the child and what it leaves behind have ended. Returns what the child has read.
+/// What a child has read and written until its end.
+#[derive(Debug, Default)]
+pub(super) struct Transcript {
+    /// The first [`MAX_STDIN_BYTES`] of what it has read.
+    pub(super) stdin: Vec<u8>,
+    pub(super) stdout_bytes: u64,
+    pub(super) stderr_bytes: u64,
+}
+
+/// Plays `behaviour` until the child and what it leaves behind have ended. Calls `ended` just before anybody can see that the
+/// child has ended.
 pub(super) async fn play(
     child: Arc<Child>,
     behaviour: Behaviour,
@@ -35,7 +45,8 @@ pub(super) async fn play(
     clock: &Clock,
     call: &Call,
     faults: &Mutex<Vec<Fault>>,
-) -> Vec<u8> {
+    ended: impl FnOnce(Transcript),
+) {
     let mut fate = child.subscribe();
     let mut actor = Actor {
         child: &child,
@@ -44,7 +55,7 @@ pub(super) async fn play(
         call,
         faults,
         unread: Vec::new(),
-        read: Vec::new(),
+        transcript: Transcript::default(),
     };
     let (exit, out_of_memory) = {
         let played = actor.act(&behaviour);
@@ -63,13 +74,13 @@ pub(super) async fn play(
             }
         }
     };
-    let read = std::mem::take(&mut actor.read);
+    ended(std::mem::take(&mut actor.transcript));
     // As the kernel does: descriptors are closed before anybody sees the end.
     streams.stdin = None;
     let Some(grandchild) = behaviour.grandchild else {
         drop(streams);
         child.end(exit, out_of_memory);
-        return read;
+        return;
     };
     child.end(exit, out_of_memory);
     let live = async {
@@ -84,7 +95,6 @@ pub(super) async fn play(
         () = tree_killed(&mut fate) => {}
         () = live => {}
     }
-    read
 }
 
 async fn tree_killed(fate: &mut watch::Receiver<Fate>) {
@@ -101,8 +111,7 @@ struct Actor<'a> {
     faults: &'a Mutex<Vec<Fault>>,
     /// What was read and belongs to no step yet.
     unread: Vec<u8>,
-    /// What was read in all.
-    read: Vec<u8>,
+    transcript: Transcript,
 }
 
 impl Actor<'_> {
@@ -160,15 +169,23 @@ impl Actor<'_> {
                 .disposition(Signal::BrokenPipe)
                 .map_or(Ok(()), Err),
             Err(_) => Err(FAULT),
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                let written = match output {
+                    Output::Stdout => &mut self.transcript.stdout_bytes,
+                    Output::Stderr => &mut self.transcript.stderr_bytes,
+                };
+                *written += bytes.len() as u64;
+                Ok(())
+            }
         }
     }
 
     /// Reads what comes next; none at the end of the input.
     async fn read(&mut self) -> Option<Vec<u8>> {
         let bytes = self.streams.stdin.as_mut()?.read().await.ok()?;
-        let room = MAX_STDIN_BYTES.saturating_sub(self.read.len());
-        self.read.extend(&bytes[..bytes.len().min(room)]);
+        let kept = &mut self.transcript.stdin;
+        let room = MAX_STDIN_BYTES.saturating_sub(kept.len());
+        kept.extend(&bytes[..bytes.len().min(room)]);
         (!bytes.is_empty()).then_some(bytes)
     }
 
