@@ -3,6 +3,10 @@
 // The engine's own timer: `globals.js` puts another function under the global name.
 const engineTimeout = globalThis.setTimeout;
 
+// componentize-js 0.23 declares no class for a resource without methods, and looks for this name when the
+// host returns one.
+globalThis.import_types_0_2_0$PipeReader = class PipeReader {};
+
 /** Returns a value of the type `u64` of the interface. */
 export function u64(number) {
   return BigInt(number);
