@@ -131,6 +131,7 @@ claim('stdio takes the output of another child, which the host connects', async 
   const read = spawn('echo', ['x']);
   await event(read.stdout, 'data');
   fails(() => spawn('cat', { stdio: [read.stdout] }), 'ERR_INVALID_STATE');
+  fails(() => spawnSync('cat', { stdio: [read.stdout] }), 'ERR_INVALID_STATE');
   // A path needs two attempts, and both have the pipe.
   const third = spawn('echo', ['kept']);
   same(spawnSync('/bin/cat', { stdio: [third.stdout] }).stdout.toString(), 'kept\n');
