@@ -1,4 +1,4 @@
-// AbortController for QuickJS, which has none.
+// AbortController: QuickJS has none, and that of StarlingMonkey has timers that the loop does not know.
 
 import { aborted } from './errors.js';
 import { setTimeout } from './timers.js';

@@ -69,6 +69,16 @@ function attempt(call) {
   }
 }
 
+/** Makes a call that may fail with an `error-code`, and returns null then. */
+function optional(call) {
+  try {
+    return attempt(call);
+  } catch (failure) {
+    if (failure instanceof Refused) return null;
+    throw failure;
+  }
+}
+
 /** Returns the time since some point in the past, in milliseconds. */
 export function now() {
   return Number(clock.now()) / 1e6;
@@ -247,23 +257,15 @@ export class Spawned {
   take(stream) {
     const { child } = this;
     if (child === null) return null;
-    try {
-      if (stream === 0) return new Writer(child.takeStdin());
-      return new Reader(stream === 1 ? child.takeStdout() : child.takeStderr());
-    } catch {
-      return null;
-    }
+    if (stream === 0) return optional(() => new Writer(child.takeStdin()));
+    return optional(() => new Reader(stream === 1 ? child.takeStdout() : child.takeStderr()));
   }
 
   /** Returns the reading end of an output for another child, or null if it was taken. */
   pass(stream) {
     const { child } = this;
     if (child === null) return null;
-    try {
-      return stream === 1 ? child.passStdout() : child.passStderr();
-    } catch {
-      return null;
-    }
+    return optional(() => (stream === 1 ? child.passStdout() : child.passStderr()));
   }
 
   /** Drops the handle, which kills what still runs. */

@@ -1,5 +1,6 @@
 // ChildProcess: a child that runs beside the program, with its events and streams.
 
+import { passesPipes } from '#engine';
 import * as children from './children.js';
 import { aborted, Refused, spawnError, streamError } from './errors.js';
 import { EventEmitter } from './events.js';
@@ -17,11 +18,21 @@ const REPORTED = new Set(['EACCES', 'EAGAIN', 'ENOENT']);
 /** What the host receives for a plan of `stdio`. */
 function forHost(plan) {
   if (plan.use !== 'join') return plan;
-  const passed = plan.from.pass?.() ?? null;
-  if (passed === null) {
-    throw streamError('ERR_INVALID_STATE', 'The stream was read or passed on before');
-  }
+  const free = !plan.from.taken && plan.from.pass !== undefined;
+  if (free && !passesPipes) return { kind: 'piped' };
+  const passed = free ? plan.from.pass() : null;
+  if (passed === null) throw streamError('ERR_INVALID_STATE', 'The stream was read or passed on before');
   return { passed };
+}
+
+/** Moves one child's output into another where the pipe itself cannot be passed. Returns how to end it. */
+function moveBetween(from, writer) {
+  const to = new PipeWritable(writer);
+  // The first child then finds that nobody reads, as with a pipe of its own.
+  to.on('close', () => from.destroy());
+  to.on('error', () => {});
+  from.pipe(to);
+  return () => to.destroy();
 }
 
 export class ChildProcess extends EventEmitter {
@@ -83,7 +94,10 @@ export class ChildProcess extends EventEmitter {
   #connect(planned) {
     const spawned = this.#spawned;
     planned.forEach((plan, index) => {
-      if (plan.use === 'join') plan.from.passOn();
+      if (plan.use === 'join' && passesPipes) plan.from.passOn();
+      if (plan.use === 'join' && !passesPipes && spawned !== null) {
+        this.#stopInput = moveBetween(plan.from, spawned.take(0));
+      }
       if (plan.use === 'inherit' && spawned !== null) this.#inherit(plan, index);
       if (plan.use === 'pipe') {
         const stream = index === 0

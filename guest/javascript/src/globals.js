@@ -30,12 +30,13 @@ class TextDecoder {
   }
 }
 
+// Those of an engine have timers of their own, which the loop does not know.
 const ALWAYS = {
-  Buffer, console, process, setTimeout: timers.setTimeout, setInterval: timers.setInterval,
+  AbortController, AbortSignal, Buffer, console, process, setTimeout: timers.setTimeout, setInterval: timers.setInterval,
   setImmediate: timers.setImmediate, clearTimeout: timers.clearTimeout, clearInterval: timers.clearInterval,
   clearImmediate: timers.clearImmediate, global: globalThis,
 };
-const IF_ABSENT = { AbortController, AbortSignal, TextEncoder, TextDecoder };
+const IF_ABSENT = { TextEncoder, TextDecoder };
 
 for (const [name, value] of Object.entries(ALWAYS)) {
   Object.defineProperty(globalThis, name, { value, writable: true, configurable: true, enumerable: false });

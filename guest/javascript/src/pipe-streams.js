@@ -115,6 +115,13 @@ export class PipeReadable extends Readable {
     this.destroy();
   }
 
+  /** Ends this stream and returns the host's, which nobody has read, or null. */
+  handOver() {
+    const reader = this.taken ? null : this.#open();
+    this.passOn();
+    return reader;
+  }
+
   ref() {
     this.#ref = true;
     return this;

@@ -1,8 +1,9 @@
 // `spawnSync`, `execFileSync` and `execSync`: the program waits until the child has ended.
 
+import { passesPipes } from '#engine';
 import { now, poll } from './border.js';
 import { Buffer, normalEncoding, toBuffer } from './buffer.js';
-import { invalidType, Refused, spawnError } from './errors.js';
+import { invalidType, Refused, spawnError, streamError } from './errors.js';
 import * as children from './children.js';
 import { checked, parameters } from './options.js';
 import { ownInput, writeOwn } from './own.js';
@@ -58,10 +59,10 @@ function readOrEnd(reader) {
 
 /** The input of the child: bytes, or the component's own standard input. */
 class Input {
-  constructor(writer, plan, bytes) {
+  constructor(writer, source, bytes) {
     this.writer = writer;
     this.rest = bytes;
-    this.source = plan.use === 'inherit' ? ownInput() : null;
+    this.source = source;
     if (writer !== null && this.done) writer.close();
   }
 
@@ -142,7 +143,10 @@ function run(request, fallback) {
   // Input that is there makes a pipe of it, as in Node.
   if (bytes.length > 0) planned[0] = { kind: 'piped', use: 'pipe' };
   const joined = planned[0].use === 'join' ? planned[0].from : null;
-  const passed = joined?.pass?.() ?? null;
+  const passed = passesPipes ? (joined?.pass?.() ?? null) : null;
+  if (joined !== null && (joined.taken || (passesPipes && passed === null))) {
+    throw streamError('ERR_INVALID_STATE', 'The stream was read or passed on before');
+  }
   let spawned;
   try {
     spawned = startProgram(request, [passed === null ? planned[0] : { passed }, planned[1], planned[2]]);
@@ -151,12 +155,13 @@ function run(request, fallback) {
     const error = spawnError(thrown, request.file, request.args, 'spawnSync');
     return { pid: 0, output: null, stdout: null, stderr: null, status: null, signal: null, error };
   }
-  joined?.passOn();
+  const handed = joined?.handOver() ?? null;
   const outputs = [1, 2].map((index) => {
     const piped = planned[index].kind === 'piped';
     return new Output(piped ? spawned.take(index) : null, planned[index], most);
   });
-  const input = new Input(passed === null && planned[0].kind === 'piped' ? spawned.take(0) : null, planned[0], bytes);
+  const source = planned[0].use === 'inherit' ? ownInput() : passed === null ? handed : null;
+  const input = new Input(passed === null && planned[0].kind === 'piped' ? spawned.take(0) : null, source, bytes);
   try {
     const { status, killedFor } = finish(spawned, input, outputs, request);
     const { code, signal, reason } = ending(status);
@@ -170,6 +175,7 @@ function run(request, fallback) {
     return result;
   } finally {
     input.writer?.close();
+    handed?.close();
     for (const output of outputs) output.reader?.close();
     spawned.close();
   }

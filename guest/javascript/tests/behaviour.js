@@ -131,6 +131,7 @@ claim('stdio takes the output of another child, which the host connects', async 
   const read = spawn('echo', ['x']);
   await event(read.stdout, 'data');
   fails(() => spawn('cat', { stdio: [read.stdout] }), 'ERR_INVALID_STATE');
+  fails(() => spawnSync('cat', { stdio: [read.stdout] }), 'ERR_INVALID_STATE');
   // A path needs two attempts, and both have the pipe.
   const third = spawn('echo', ['kept']);
   same(spawnSync('/bin/cat', { stdio: [third.stdout] }).stdout.toString(), 'kept\n');
@@ -243,12 +244,17 @@ claim('eight megabytes pass both ways', async () => {
 });
 
 claim('write reports a full pipe, and drain that it takes more', async () => {
-  const child = spawn('sleep', ['0.05'], { stdio: ['pipe', 'ignore', 'ignore'] });
+  const child = spawn('sleep', ['60'], { stdio: ['pipe', 'ignore', 'ignore'] });
   let count = 0;
   while (child.stdin.write(Buffer.alloc(16384)) && count < 100) count++;
   same(count < 100, true);
-  const [error] = await event(child.stdin, 'error');
+  child.kill();
+  const deaf = sh('exec 0<&-; echo closed; exec sleep 60', { stdio: ['pipe', 'pipe', 'ignore'] });
+  await event(deaf.stdout, 'data');
+  deaf.stdin.write('x');
+  const [error] = await event(deaf.stdin, 'error');
   same([error.code, error.syscall], ['EPIPE', 'write']);
+  deaf.kill();
   const cat = spawn('cat');
   cat.stdout.resume();
   while (cat.stdin.write(Buffer.alloc(100_000)));

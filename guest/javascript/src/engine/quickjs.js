@@ -1,5 +1,8 @@
 // What differs in QuickJS (componentize-qjs).
 
+/** Whether a pipe can be passed from one child to another. */
+export const passesPipes = true;
+
 /** Returns a value of the type `u64` of the interface. */
 export function u64(number) {
   return number;

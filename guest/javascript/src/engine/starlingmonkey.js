@@ -3,6 +3,12 @@
 // The engine's own timer: `globals.js` puts another function under the global name.
 const engineTimeout = globalThis.setTimeout;
 
+/**
+ * Whether a pipe can be passed from one child to another: componentize-js 0.23 has no class for a resource
+ * without methods, such as the end of a pipe, and fails when the host returns one.
+ */
+export const passesPipes = false;
+
 /** Returns a value of the type `u64` of the interface. */
 export function u64(number) {
   return BigInt(number);
