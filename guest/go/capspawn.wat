@@ -28,6 +28,12 @@
     (func $subscribe-duration (param i64) (result i32)))
   (import "wasi:cli/stdin@0.2.12" "get-stdin"
     (func $get-stdin (result i32)))
+  (import "wasi:cli/stdout@0.2.12" "get-stdout"
+    (func $get-stdout (result i32)))
+  (import "wasi:cli/stderr@0.2.12" "get-stderr"
+    (func $get-stderr (result i32)))
+  (import "wasi:io/streams@0.2.0" "[method]output-stream.blocking-flush"
+    (func $flush (param i32 i32)))
   (import "wasi:cli/exit@0.2.12" "exit-with-code"
     (func $exit-with-code (param i32)))
   (import "capspawn:process/types@0.2.0" "[constructor]spawn-options"
@@ -107,6 +113,12 @@
     (call $subscribe-duration (local.get 0)))
   (func (export "get-stdin") (result i32)
     (call $get-stdin))
+  (func (export "get-stdout") (result i32)
+    (call $get-stdout))
+  (func (export "get-stderr") (result i32)
+    (call $get-stderr))
+  (func (export "flush") (param i32 i32)
+    (call $flush (local.get 0) (local.get 1)))
   (func (export "exit-with-code") (param i32)
     (call $exit-with-code (local.get 0)))
   (func (export "options") (result i32)

@@ -97,12 +97,12 @@ func (c *capspawnCopies) connect(number int, f *File) (*File, error) {
 func capspawnKeep(f *File) (*File, error) {
 	fd := int(f.Fd())
 	switch {
-	case fd == 0:
-		stdin, err := syscall.CapspawnStdin()
+	case fd <= 2:
+		standard, err := syscall.CapspawnStandard(fd)
 		if err != nil {
 			return nil, err
 		}
-		return newFile(stdin, f.name, kindPipe, true), nil
+		return newFile(standard, f.name, kindPipe, true), nil
 	case fd >= 1<<16:
 		more, err := syscall.Dup(fd)
 		if err != nil {

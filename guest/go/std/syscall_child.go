@@ -235,7 +235,7 @@ func StartProcess(argv0 string, argv []string, attr *ProcAttr) (pid int, handle 
 		return 0, 0, errno
 	}
 	c := &ownChild{handle: child}
-	o := &own{child: c, stdin: noHandle}
+	o := &own{child: c, stream: noHandle}
 	if err := o.install(); err != nil {
 		host_drop_child(child)
 		return 0, 0, err

@@ -30,6 +30,16 @@ func host_drop_error(handle int32)
 //go:wasmimport capspawn get-stdin
 func host_get_stdin() int32
 
+//go:wasmimport capspawn get-stdout
+func host_get_stdout() int32
+
+//go:wasmimport capspawn get-stderr
+func host_get_stderr() int32
+
+//go:wasmimport capspawn flush
+//go:noescape
+func host_flush(stream int32, out unsafe.Pointer)
+
 //go:wasmimport capspawn options
 func host_options() int32
 
@@ -186,6 +196,15 @@ func streamWrite(stream int32, b []byte) (int, error) {
 		return 0, EPIPE
 	}
 	return len(b), nil
+}
+
+// streamFlush waits until all that was written has left the component.
+func streamFlush(stream int32) {
+	var out [2]uint64
+	host_flush(stream, unsafe.Pointer(&out))
+	if hostByte(&out, 0) != 0 {
+		dropError(hostByte(&out, 4), int32(out[1]))
+	}
 }
 
 // dropError drops the handle in a `stream-error`, if there is one.

@@ -19,13 +19,15 @@ const (
 // Implemented in package runtime.
 func capspawnSet(number int, kind uint8, handle int32, ready bool)
 
-// own is what an own descriptor is: an end of a pipe, a child, the component's input, or nothing (/dev/null).
+// own is what an own descriptor is: an end of a pipe, a child, a standard stream of the component, or nothing
+// (/dev/null).
 type own struct {
 	number int
 	pipe   *ownPipe
 	writes bool
 	child  *ownChild
-	stdin  int32
+	// A standard stream of the component, which is an output if `writes`.
+	stream int32
 }
 
 // ownPipe is a pipe whose ends this component and its children hold.
@@ -79,8 +81,10 @@ func (o *own) announce() {
 	switch p := o.pipe; {
 	case o.child != nil:
 		capspawnSet(o.number, waitsChild, o.child.handle, false)
-	case p == nil && o.stdin != noHandle:
-		capspawnSet(o.number, waitsInput, o.stdin, false)
+	case p == nil && o.stream != noHandle && o.writes:
+		capspawnSet(o.number, waitsOutput, o.stream, false)
+	case p == nil && o.stream != noHandle:
+		capspawnSet(o.number, waitsInput, o.stream, false)
 	case p == nil:
 		capspawnSet(o.number, waitsInput, noHandle, true)
 	case o.writes:
@@ -145,7 +149,7 @@ func ownPipeEnds(fd []int) error {
 
 // open makes one more descriptor of an end.
 func (p *ownPipe) open(writes bool) (*own, error) {
-	o := &own{pipe: p, writes: writes, stdin: noHandle}
+	o := &own{pipe: p, writes: writes, stream: noHandle}
 	p.ends = append(p.ends, o)
 	if writes {
 		p.writers++
@@ -200,10 +204,10 @@ func ownRead(fd int, b []byte) (int, error) {
 			return 0, nil
 		}
 		return 0, EAGAIN
-	case o.pipe == nil && o.stdin == noHandle, len(b) == 0:
+	case o.pipe == nil && o.stream == noHandle, len(b) == 0:
 		return 0, nil
 	case o.pipe == nil:
-		return streamRead(o.stdin, b)
+		return streamRead(o.stream, b)
 	}
 	p := o.pipe
 	defer p.announce()
@@ -233,6 +237,8 @@ func ownWrite(fd int, b []byte) (int, error) {
 	switch {
 	case o == nil || o.child != nil || (o.pipe != nil && !o.writes):
 		return 0, EBADF
+	case o.pipe == nil && o.stream != noHandle:
+		return streamWrite(o.stream, b)
 	case o.pipe == nil:
 		return len(b), nil
 	}
@@ -273,8 +279,11 @@ func ownClose(fd int) error {
 	capspawnSet(fd, 0, noHandle, true)
 	p := o.pipe
 	if p == nil {
-		if o.stdin != noHandle {
-			host_drop_input(o.stdin)
+		if o.stream != noHandle && o.writes {
+			streamFlush(o.stream)
+			host_drop_output(o.stream)
+		} else if o.stream != noHandle {
+			host_drop_input(o.stream)
 		}
 		return nil
 	}
@@ -309,16 +318,25 @@ func ownStat(fd int, st *Stat_t) error {
 
 // ownNull opens /dev/null, which the component has no file for.
 func ownNull() (int, error) {
-	o := &own{stdin: noHandle}
+	o := &own{stream: noHandle}
 	if err := o.install(); err != nil {
 		return -1, err
 	}
 	return o.number, nil
 }
 
-// CapspawnStdin opens the component's standard input as a stream that does not block other goroutines.
-func CapspawnStdin() (int, error) {
-	o := &own{stdin: host_get_stdin()}
+// CapspawnStandard opens standard stream 0, 1 or 2 of the component, which does not block other goroutines, and moves
+// more at a time than WASI 0.1 does.
+func CapspawnStandard(number int) (int, error) {
+	o := &own{writes: number > 0}
+	switch number {
+	case 0:
+		o.stream = host_get_stdin()
+	case 1:
+		o.stream = host_get_stdout()
+	default:
+		o.stream = host_get_stderr()
+	}
 	if err := o.install(); err != nil {
 		return -1, err
 	}
@@ -330,7 +348,7 @@ func CapspawnStdin() (int, error) {
 func CapspawnOwn(fd uintptr) bool {
 	o := ownOf(int(fd))
 	if o == nil || o.pipe == nil {
-		return o != nil && o.stdin == noHandle
+		return o != nil && o.stream == noHandle
 	}
 	p := o.pipe
 	if o.writes {
