@@ -30,7 +30,7 @@ pub enum ErrorCode {
     /// Arguments, environment or standard input are too large.
     #[error("too big")]
     TooBig,
-    /// The host has no memory for the child.
+    /// The host has no memory for the data of a stream.
     #[error("insufficient memory")]
     InsufficientMemory,
     /// The grant requires a confinement that this host cannot enforce.
@@ -115,7 +115,8 @@ impl From<SpawnError> for ErrorCode {
             SpawnError::InvalidArgument(_) => Self::InvalidArgument,
             SpawnError::InvalidState => Self::InvalidState,
             SpawnError::TooBig => Self::TooBig,
-            SpawnError::OutOfMemory => Self::InsufficientMemory,
+            SpawnError::TooManyLookups => Self::TooBig,
+            SpawnError::Shortage(_) => Self::QuotaExceeded(Quota::HostCapacity),
             SpawnError::SandboxUnavailable(_) => Self::SandboxUnavailable,
             SpawnError::Shutdown => Self::Other(Some("the host is shutting down".to_owned())),
             SpawnError::Launch(error) => {

@@ -37,7 +37,7 @@ pub enum Error {
     InvalidArgument,
     /// Arguments, environment or input are too large. [`io::ErrorKind::ArgumentListTooLong`].
     TooBig,
-    /// The host has no memory for the child. [`io::ErrorKind::OutOfMemory`].
+    /// The host has no memory for the data of a stream. [`io::ErrorKind::OutOfMemory`].
     OutOfMemory,
     /// The host cannot confine the child as the grant requires. [`io::ErrorKind::Unsupported`].
     SandboxUnavailable,

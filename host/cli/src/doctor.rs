@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use capspawn_native::launch::{Launcher as _, RunAs};
 use capspawn_native::sandbox::{Confinement, Dimension, Enforced, Enforcement, Sandbox, Tier};
 use serde_json::{Map, Value, json};
@@ -14,13 +14,19 @@ use crate::output;
 /// Exit code if this host cannot enforce `required`.
 const UNMET: u8 = 1;
 
+/// The version of the JSON that `doctor` prints.
+const JSON_VERSION: u32 = 1;
+
 /// Probes the sandbox and prints the report.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
-    let launcher = launcher(&args.sandbox)?;
+    let launcher = launcher(&args.sandbox, None)?;
     let (report, run_as) = (
         launcher.enforcement(&Confinement::default()),
         launcher.run_as(),
     );
+    if let Some(shortage) = report.shortage() {
+        bail!("the sandbox of this host cannot be tested now: {shortage}");
+    }
     match args.json {
         true => output::print_json(&object(&report, run_as))?,
         false => output::print(&table(&report, run_as)?)?,
@@ -89,6 +95,7 @@ fn object(report: &Enforcement, run_as: RunAs) -> Value {
     };
     let dimensions: Map<String, Value> = report.dimensions().iter().map(level).collect();
     json!({
+        "version": JSON_VERSION,
         "tier": report.tier().map(|tier| tier.to_string()),
         "run-as": run_as.to_string(),
         "required": report.admits(Sandbox::Required),

@@ -145,7 +145,10 @@ mod tests {
 
     fn event(arg: &str) -> Event {
         let event = Event::new(
-            EventKind::Suppressed { count: 1 },
+            EventKind::Suppressed {
+                of: "refused",
+                count: 1,
+            },
             "c".into(),
             "t".into(),
             7,

@@ -2,7 +2,11 @@
 //! at once and leave its children running.
 
 use anyhow::{Context as _, Result};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// The number of the signal, the same on x86_64 and aarch64.
+const SIGXFSZ: i32 = 25;
 
 /// A listener for SIGHUP, SIGINT and SIGTERM.
 #[derive(Debug)]
@@ -10,12 +14,7 @@ pub(crate) struct EndSignals {
     hangup: Signal,
     interrupt: Signal,
     terminate: Signal,
-    /// Held, so that a write over the limit on the size of files (`ulimit -f`) is an error and not the end.
-    _file_size: Signal,
 }
-
-/// SIGXFSZ, the same number on x86_64 and aarch64.
-const FILE_SIZE: i32 = 25;
 
 impl EndSignals {
     /// Replaces the default action of the signals.
@@ -25,7 +24,6 @@ impl EndSignals {
             hangup: listen(SignalKind::hangup())?,
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
-            _file_size: listen(SignalKind::from_raw(FILE_SIZE))?,
         })
     }
 
@@ -41,4 +39,14 @@ impl EndSignals {
             _ = self.terminate.recv() => code(15),
         }
     }
+}
+
+/// Makes a write over the limit on the size of files (RLIMIT_FSIZE) an error. By default its signal ends the
+/// command. Holds as long as the process runs.
+pub(crate) fn survive_file_size_limit(runtime: &Runtime) -> Result<()> {
+    let _entered = runtime.enter();
+    let listener = signal(SignalKind::from_raw(SIGXFSZ)).context("cannot handle signals")?;
+    // The handler stays without it.
+    drop(listener);
+    Ok(())
 }

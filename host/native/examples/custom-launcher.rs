@@ -45,6 +45,10 @@ impl Launcher for Logging {
         Ok(process)
     }
 
+    fn reap_adopted(&self) -> bool {
+        self.native.reap_adopted()
+    }
+
     fn open(&self, scope: Scope, owner: Owner<'_>) {
         self.native.open(scope, owner);
     }

@@ -5,6 +5,7 @@ use std::io;
 
 use crate::confinement::Enforcement;
 use crate::launch::{LaunchError, NoLauncher, Stage, errno_within};
+use crate::shortage::Shortage;
 
 /// The part of a request that the grant refuses. A guest learns nothing else about
 /// a denial.
@@ -182,9 +183,16 @@ pub enum SpawnError {
     /// Arguments and environment are too large. POSIX: `E2BIG`.
     #[error("arguments and environment are too large")]
     TooBig,
-    /// The host is out of memory. POSIX: `ENOMEM`.
-    #[error("out of memory")]
-    OutOfMemory,
+    /// The paths of the request take more than
+    /// [`MAX_LOOKUPS`](crate::limits::MAX_LOOKUPS) look-ups. POSIX: `E2BIG`.
+    #[error(
+        "the paths of the request take more than {} look-ups: request fewer paths at once",
+        crate::limits::MAX_LOOKUPS
+    )]
+    TooManyLookups,
+    /// The host lacks something at the moment, and a later request may succeed. POSIX: `EAGAIN`.
+    #[error("{0}")]
+    Shortage(Shortage),
     /// The grant demands a confinement that this host does not enforce.
     #[error("the sandbox that the grant requires is unavailable on this host: {}", .0.unmet())]
     SandboxUnavailable(Box<Enforcement>),
@@ -209,12 +217,11 @@ impl From<LaunchError> for SpawnError {
     fn from(error: LaunchError) -> Self {
         use rustix::io::Errno;
 
+        if let Some(shortage) = error.shortage() {
+            return Self::Shortage(shortage);
+        }
         let errno = errno_within(&error.source);
         match (error.stage, errno) {
-            (_, Some(Errno::NOMEM)) => Self::OutOfMemory,
-            (_, Some(Errno::MFILE | Errno::NFILE | Errno::AGAIN)) => {
-                Self::Quota(Quota::HostCapacity)
-            }
             (_, Some(Errno::TOOBIG)) => Self::TooBig,
             (Stage::WorkingDirectory, Some(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)) => {
                 Self::WorkingDirectoryNotFound
@@ -264,7 +271,7 @@ mod tests {
         ));
         assert!(matches!(
             failed(Stage::Pipe, Errno::MFILE),
-            SpawnError::Quota(Quota::HostCapacity)
+            SpawnError::Shortage(Shortage::Descriptors)
         ));
         assert!(matches!(
             failed(Stage::Exec, Errno::NOEXEC),
@@ -272,6 +279,36 @@ mod tests {
         ));
         assert!(matches!(
             failed(Stage::Spawn, Errno::NOSYS),
+            SpawnError::Launch(_)
+        ));
+    }
+
+    #[test]
+    fn a_shortage_is_one_at_every_stage_but_after_the_request_was_sent() {
+        use rustix::io::Errno;
+        for (errno, shortage) in [
+            (Errno::MFILE, Shortage::Descriptors),
+            (Errno::NFILE, Shortage::MachineDescriptors),
+            (Errno::TOOMANYREFS, Shortage::DescriptorsInFlight),
+            (Errno::AGAIN, Shortage::Processes),
+            (Errno::NOMEM, Shortage::Memory),
+        ] {
+            for stage in [Stage::Pipe, Stage::Spawn, Stage::Root, Stage::Request] {
+                let error = failed(stage, errno);
+                assert!(
+                    matches!(error, SpawnError::Shortage(found) if found == shortage),
+                    "{stage}: {errno}: {error}"
+                );
+            }
+            let error = failed(Stage::Reply, errno);
+            assert!(matches!(error, SpawnError::Launch(_)), "{errno}: {error}");
+        }
+        assert!(matches!(
+            failed(Stage::Namespaces, Errno::NOSPC),
+            SpawnError::Shortage(Shortage::Namespaces)
+        ));
+        assert!(matches!(
+            failed(Stage::Root, Errno::NOSPC),
             SpawnError::Launch(_)
         ));
     }
@@ -292,7 +329,7 @@ mod tests {
         };
         assert!(matches!(
             wrapped(rustix::io::Errno::MFILE),
-            SpawnError::Quota(Quota::HostCapacity)
+            SpawnError::Shortage(Shortage::Descriptors)
         ));
         assert!(matches!(
             wrapped(rustix::io::Errno::NOSYS),

@@ -7,6 +7,7 @@
 //! length and a hash.
 
 mod cut;
+mod limit;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,9 +16,11 @@ use serde::{Serialize, Serializer};
 
 pub use self::cut::Cut;
 use self::cut::{cut_args, cut_name};
+pub use self::limit::ReachedLimit;
 use crate::error::{Denial, Quota, SpawnError};
 use crate::escape;
-use crate::launch::{Request, TreeUsage};
+use crate::launch::{Observation, Request, TreeUsage};
+use crate::shortage::Shortage;
 use crate::status::ExitStatus;
 
 /// One event; it serialises as one JSON object, see [`Event::to_json`].
@@ -30,8 +33,10 @@ pub struct Event {
     #[serde(serialize_with = "epoch_seconds")]
     pub time: SystemTime,
     /// The component's section in the grant.
+    #[serde(serialize_with = "text")]
     pub component: Arc<str>,
     /// The embedder's tenant; empty where there is only one.
+    #[serde(serialize_with = "text")]
     pub tenant: Arc<str>,
     /// The guest's number in its registry ([`Guest::id`](crate::Guest::id)): the guest that sent the request, or that
     /// has the child now.
@@ -98,6 +103,12 @@ impl Event {
     }
 }
 
+/// Writes a shared string. serde's own way needs its feature `rc`, which would rebuild serde, and with it wasmtime's
+/// compiler, in a host that has built them without it.
+fn text<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
 /// The kinds of [`Event`], each with its own fields.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -141,16 +152,22 @@ pub enum EventKind {
         quota: String,
         /// Where its limit is set: a key of the grant, or options of the host.
         setting: &'static str,
+        /// What the host lacks, and what to do; none where it lacks nothing.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shortage: Option<String>,
     },
     /// A request was allowed, but its launch failed.
     Failed {
         /// Why.
         reason: String,
     },
-    /// Requests were refused and not reported one by one, because the owner had more refusals than
-    /// [`MAX_REFUSALS_AT_ONCE`](crate::limits::MAX_REFUSALS_AT_ONCE) and
-    /// [`REFUSALS_PER_SECOND`](crate::limits::REFUSALS_PER_SECOND) allow.
+    /// Events were counted and not reported one by one, because the owner had more of them than
+    /// [`MAX_EVENTS_AT_ONCE`](crate::limits::MAX_EVENTS_AT_ONCE) and
+    /// [`EVENTS_PER_SECOND`](crate::limits::EVENTS_PER_SECOND) allow.
     Suppressed {
+        /// `refused` (requests), or `routine`: children detached and attached, and requests that an earlier answer
+        /// approves. Each kind has a budget of its own, so that refusals hide nothing else.
+        of: &'static str,
         /// How many since the last report.
         count: u64,
     },
@@ -172,6 +189,13 @@ pub enum EventKind {
         id: u64,
         /// Its number among the children of the guest that attached.
         number: u64,
+    },
+    /// A child of a launcher that observes is about to end; its `exit` event follows.
+    Observed {
+        /// Its number in the registry.
+        id: u64,
+        /// What its tree used, or what was refused to it, in order and once each.
+        observations: Vec<Observation>,
     },
     /// A child ended.
     Exit {
@@ -198,6 +222,9 @@ pub enum EventKind {
         usage: TreeUsage,
         /// How much of the demanded confinement was enforced.
         confinement: &'static str,
+        /// The limit of the grant that ended it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit: Option<ReachedLimit>,
         /// Why the launcher has ended the child, or lost its status, and what to do; none
         /// where the status says it all.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,7 +237,8 @@ impl EventKind {
     pub(crate) fn refused(error: &SpawnError) -> Self {
         match error {
             SpawnError::Denied(denial) => Self::denied(denial),
-            SpawnError::Quota(quota) => Self::quota(*quota),
+            SpawnError::Quota(quota) => Self::quota(*quota, None),
+            SpawnError::Shortage(shortage) => Self::quota(Quota::HostCapacity, Some(*shortage)),
             other => Self::Failed {
                 reason: other.to_string(),
             },
@@ -227,10 +255,11 @@ impl EventKind {
         }
     }
 
-    fn quota(quota: Quota) -> Self {
+    fn quota(quota: Quota, shortage: Option<Shortage>) -> Self {
         Self::Quota {
             quota: quota.to_string(),
             setting: quota.setting(),
+            shortage: shortage.map(|shortage| shortage.to_string()),
         }
     }
 }
@@ -286,6 +315,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::limits::Limits;
     use crate::status::KillReason;
 
     fn request(program: &str, args: Vec<String>) -> Request {
@@ -314,6 +344,7 @@ mod tests {
                     peak_tasks: Some(2),
                 },
                 confinement: "none",
+                limit: ReachedLimit::of(KillReason::Timeout, &Limits::default()),
                 reason: None,
             },
             time: SystemTime::UNIX_EPOCH,
@@ -323,6 +354,10 @@ mod tests {
         let json = serde_json::to_value(&event).expect("an event is plain data");
         assert_eq!(json["event"], "exit");
         assert_eq!(json["status"]["killed"], "timeout");
+        assert_eq!(
+            json["limit"],
+            serde_json::json!({ "key": "limits.wall", "value": "30s" })
+        );
         assert_eq!(json["signal"], 9);
         assert_eq!(json["stdout_dropped"], 3);
         assert_eq!(json["args"][0], "30");

@@ -155,8 +155,14 @@ impl Child {
         timeout: Option<Duration>,
     ) -> impl Future<Output = ()> + Send + use<> {
         let mut waiter = self.waiter();
-        let sleep = timeout.map(|timeout| self.registry.core().sleep(timeout));
+        // The smallest timer takes a millisecond.
+        let is_due = timeout.is_some_and(|timeout| timeout.is_zero()) || waiter.has_ended();
+        let timer = timeout.filter(|_| !is_due);
+        let sleep = timer.map(|timeout| self.registry.core().sleep(timeout));
         async move {
+            if is_due {
+                return;
+            }
             let Some(sleep) = sleep else {
                 waiter.ended().await;
                 return;
@@ -172,10 +178,9 @@ impl Child {
     /// Does what [`Child::wait`] does, for code that is not async: it blocks the
     /// calling thread.
     pub fn wait_blocking(&self, timeout: Option<Duration>) -> Option<ExitStatus> {
-        self.seen(
-            self.record
-                .block_until(timeout, |phase| phase.ended().is_some()),
-        )
+        let ended = |phase: Phase| phase.ended().is_some();
+        let core = self.registry.core();
+        self.seen(core.block_until(&self.record, timeout, ended))
     }
 
     /// Waits until the child has ended and its output is complete, and returns the
@@ -355,8 +360,8 @@ impl Child {
     pub fn release_blocking(mut self) -> ExitStatus {
         *self.key.get_mut() = None;
         self.record.kill(KillReason::Released, Duration::ZERO);
-        self.record
-            .block_until(Some(RELEASE_TIMEOUT), Phase::is_complete);
+        let core = self.registry.core();
+        core.block_until(&self.record, Some(RELEASE_TIMEOUT), Phase::is_complete);
         self.poll()
             .unwrap_or(ExitStatus::Killed(KillReason::Released))
     }
@@ -399,6 +404,10 @@ impl Waiter {
     /// Waits until the child has ended, its tree is gone and its output complete.
     pub async fn completed(&mut self) -> ExitStatus {
         self.until(|phase| phase.is_complete()).await
+    }
+
+    fn has_ended(&self) -> bool {
+        self.phase.borrow().ended().is_some()
     }
 
     /// Returns what [`Child::end_signal`] returns.

@@ -44,6 +44,7 @@
 
 mod approval;
 mod child;
+pub mod clock;
 mod command;
 pub mod confinement;
 mod error;
@@ -56,6 +57,7 @@ pub mod launch;
 pub mod limits;
 mod registry;
 pub mod sandbox;
+mod shortage;
 mod status;
 mod streams;
 
@@ -65,12 +67,13 @@ pub use child::info::ChildInfo;
 pub use child::pipe::{PipeReader, PipeWriter};
 pub use command::Command;
 pub use error::{Denial, DeniedBy, DeniedItem, Quota, SpawnError};
-pub use event::{Cut, Event, EventKind};
+pub use event::{Cut, Event, EventKind, ReachedLimit};
 pub use grant::{Decision, Grant, GrantError, Grants};
 pub use guest::Guest;
 pub use handle::{Child, Waiter};
 pub use launch::{LaunchError, Stage};
 pub use registry::builder::RegistryBuilder;
 pub use registry::{Holdings, HostHoldings, Registry};
+pub use shortage::Shortage;
 pub use status::{ExitStatus, KillReason, Receipt, Signal};
 pub use streams::{FileMode, PassedReader, PassedWriter, Stdin, Stdio, Streams};

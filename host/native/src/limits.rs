@@ -17,6 +17,15 @@ pub const MAX_REQUEST_BYTES: usize = 1024 * 1024;
 /// the host's memory until the child has read them.
 pub const MAX_STDIN_BYTES: usize = 16 * 1024 * 1024;
 
+/// Look-ups of paths for one request: 65,536, of as many places, each a system call of some microseconds. A request
+/// of [`MAX_REQUEST_BYTES`] has about as many paths of six bytes. Stops a request with many paths
+/// from keeping a thread of the host.
+pub const MAX_LOOKUPS: usize = 65_536;
+
+/// How long the decision on one request may look paths up: 5 s. A path of 40 links with long
+/// targets takes the kernel some milliseconds, and one on a slow network file system longer.
+pub const DECISION_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Entries of a registry, running and ended together: 1024. Bounds the host's
 /// descriptors (five a child) and memory against any number of guests.
 pub const DEFAULT_MAX_ENTRIES: usize = 1024;
@@ -96,13 +105,13 @@ pub const MAX_EVENT_ARGUMENT_BYTES: usize = 1024;
 pub const MAX_EVENT_COMMAND_BYTES: usize = 256;
 
 /// Refused requests of one owner that are reported one by one if they come at once: 64. Beyond it they are counted,
-/// and the number is reported.
-pub const MAX_REFUSALS_AT_ONCE: u32 = 64;
+/// and the number is reported. As many again are reported of detaches, attaches and requests that an earlier answer
+/// approves, which cost a guest as little.
+pub const MAX_EVENTS_AT_ONCE: u32 = 64;
 
-/// How many more refused requests of an owner are reported one by one in each second: 10. With
-/// [`MAX_REFUSALS_AT_ONCE`] it stops a guest whose every request is refused, and which no `rate` limits, from filling
-/// the log.
-pub const REFUSALS_PER_SECOND: u32 = 10;
+/// How many more such events of an owner are reported one by one in each second: 10. With [`MAX_EVENTS_AT_ONCE`] it
+/// stops a guest whose every request is refused, and which no `rate` limits, from filling the log.
+pub const EVENTS_PER_SECOND: u32 = 10;
 
 /// The limits of one child, as the grant sets them.
 ///
@@ -167,5 +176,31 @@ impl Default for CaptureCaps {
             stdout_bytes: DEFAULT_CAPTURE_STDOUT_BYTES,
             stderr_bytes: DEFAULT_CAPTURE_STDERR_BYTES,
         }
+    }
+}
+
+/// Returns a time as a grant file writes it, in the largest unit in which it is a whole number.
+pub fn show_duration(time: Duration) -> String {
+    let milliseconds = time.as_millis();
+    let units = [
+        (86_400_000, "d"),
+        (3_600_000, "h"),
+        (60_000, "min"),
+        (1000, "s"),
+    ];
+    let whole = |(unit, _): &&(u128, &str)| milliseconds > 0 && milliseconds.is_multiple_of(*unit);
+    match units.iter().find(whole) {
+        Some((unit, name)) => format!("{}{name}", milliseconds / unit),
+        None => format!("{milliseconds}ms"),
+    }
+}
+
+/// Returns a size as a grant file writes it, in the largest unit in which it is a whole number.
+pub fn show_bytes(bytes: u64) -> String {
+    let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+    let whole = |(shift, _): &&(u32, &str)| bytes > 0 && bytes.trailing_zeros() >= *shift;
+    match units.iter().find(whole) {
+        Some((shift, unit)) => format!("{}{unit}", bytes >> shift),
+        None => format!("{bytes}B"),
     }
 }

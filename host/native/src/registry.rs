@@ -7,6 +7,8 @@
 //! evicted for a new one of its own owner; a running one never is. The table's lock is not held across a launch or the
 //! embedder's code.
 
+mod adopted;
+mod budget;
 pub(crate) mod builder;
 mod core;
 mod detach;
@@ -20,13 +22,13 @@ mod owners;
 mod pump;
 mod rate;
 mod receipts;
-mod refusals;
 mod sampler;
 mod shutdown;
 pub(crate) mod supervisor;
 mod table;
 mod thread;
 mod usage;
+mod workers;
 
 use std::sync::Arc;
 

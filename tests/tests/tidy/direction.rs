@@ -32,7 +32,7 @@ const LAYERS: [(&str, &[&[&str]]); 1] = [(
         &["sandbox"],
         &["launch"],
         &["confinement"],
-        &["escape", "limits", "status", "streams"],
+        &["clock", "escape", "limits", "shortage", "status", "streams"],
     ],
 )];
 

@@ -8,6 +8,7 @@ mod examples;
 mod modules;
 mod promises;
 mod reader;
+mod remedies;
 mod sources;
 mod wit;
 

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::hooks::{Hooks, denied};
 use super::question::{Answer, Approved, Approver, Fingerprint, Question};
-use crate::error::{Quota, SpawnError};
+use crate::error::SpawnError;
 use crate::limits::{MAX_REMEMBERED_APPROVALS, MAX_WAITING_QUESTIONS};
 
 /// The questions of one guest, open, waiting and answered for good.
@@ -84,7 +84,10 @@ impl Approvals {
             ));
         };
         let Ok(_place) = self.waiting.try_acquire() else {
-            return Err(SpawnError::Quota(Quota::HostCapacity));
+            let reason = format!(
+                "it needs approval, and {MAX_WAITING_QUESTIONS} requests of this guest wait for an answer"
+            );
+            return Err(denied(&question.command, reason));
         };
         // The semaphore is never closed, so this cannot fail.
         let _turn = self.turn.acquire().await;

@@ -80,9 +80,9 @@ impl Ending {
         self.sent[usize::from(signal.number())].get_or_insert(reason);
     }
 
-    /// Kills after `grace`. A second, more patient request does not delay the first.
-    pub(crate) fn kill_after(&mut self, grace: Duration, reason: KillReason) {
-        if let Some(at) = Instant::now().checked_add(grace)
+    /// Kills at `now` and `grace`. A second, more patient request does not delay the first.
+    pub(crate) fn kill_after(&mut self, now: Instant, grace: Duration, reason: KillReason) {
+        if let Some(at) = now.checked_add(grace)
             && self.kill_at.is_none_or(|(old, _)| at < old)
         {
             self.kill_at = Some((at, reason));
@@ -160,10 +160,11 @@ mod tests {
     fn the_earliest_deadline_wins_and_patience_does_not_delay_it() {
         let mut ending = ending();
         assert_eq!(ending.next_deadline().1, KillReason::Timeout);
-        ending.kill_after(Duration::from_secs(2), KillReason::Requested);
+        let now = Instant::now();
+        ending.kill_after(now, Duration::from_secs(2), KillReason::Requested);
         let (first, reason) = ending.next_deadline();
         assert_eq!(reason, KillReason::Requested);
-        ending.kill_after(Duration::from_secs(9), KillReason::Requested);
+        ending.kill_after(now, Duration::from_secs(9), KillReason::Requested);
         assert_eq!(ending.next_deadline().0, first);
         ending.set_lifetime(first.checked_sub(Duration::from_secs(1)));
         assert_eq!(ending.next_deadline().1, KillReason::Lifetime);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{Confinement, Network, Sandbox, Tier};
+use crate::shortage::Shortage;
 
 /// One aspect of a confinement, which a sandbox may or may not enforce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -140,6 +141,8 @@ pub struct Enforcement {
     tier: Option<Tier>,
     /// The report admits no confined child, not even with `best-effort`.
     refused: bool,
+    /// Why the host could not be tested.
+    shortage: Option<Shortage>,
     dimensions: Vec<(Dimension, Enforced)>,
     unmet: Vec<Dimension>,
 }
@@ -150,6 +153,18 @@ impl Enforcement {
     pub fn none(confinement: &Confinement, reason: &'static str, hint: &'static str) -> Self {
         let report = |dimension| (dimension, Enforced::None { reason, hint });
         Self::new(confinement, Dimension::ALL.map(report).into())
+    }
+
+    /// Returns the report of a host that could not be tested, because it was short of something. It
+    /// admits no confined child: a shortage must not lead to a weaker confinement. A launcher
+    /// does not keep it.
+    pub fn short(confinement: &Confinement, shortage: Shortage) -> Self {
+        let reason = "the host was too short of a resource to be tested";
+        let report = Self::none(confinement, reason, "try again").refusing();
+        Self {
+            shortage: Some(shortage),
+            ..report
+        }
     }
 
     /// Returns the report of `dimensions`, compared with what `confinement` demands.
@@ -166,6 +181,7 @@ impl Enforcement {
             sandbox: confinement.sandbox,
             tier: None,
             refused: false,
+            shortage: None,
             dimensions,
             unmet,
         }
@@ -190,6 +206,11 @@ impl Enforcement {
     /// Returns the tier in which children are confined; `None` if they are not confined.
     pub fn tier(&self) -> Option<Tier> {
         self.tier
+    }
+
+    /// Returns what the host lacked when it should have been tested. A later report may be another.
+    pub fn shortage(&self) -> Option<Shortage> {
+        self.shortage
     }
 
     /// Returns how completely each dimension is enforced.

@@ -8,6 +8,7 @@ use super::check::replaceable::replaceable_below;
 use super::decision::{Decision, Passed};
 use super::file::document::Effect;
 use super::file::nearest::nearest;
+use super::lookups::Lookups;
 use super::quotas::{Detach, Quotas};
 use super::rule::command::Rule;
 use super::rule::compile::CompiledSection;
@@ -16,6 +17,7 @@ use crate::command::Command;
 use crate::confinement::{Confinement, FsRoot};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::launch::WorkingDirectory;
+use crate::limits::{CaptureCaps, Limits};
 
 /// What one component may do: nothing that no rule allows.
 #[derive(Debug, Clone)]
@@ -53,8 +55,22 @@ pub struct CommandSummary {
     pub redirect: bool,
     /// Whether arguments and values of variables need not be UTF-8.
     pub allow_bytes: bool,
+    /// Whether the guest may see the process ids of its children.
+    pub disclose_pid: bool,
     /// What the child is confined to.
     pub confinement: Arc<Confinement>,
+    /// The limits of a child.
+    pub limits: Limits,
+    /// How much of a child's output is kept.
+    pub capture: CaptureCaps,
+    /// Where a child starts; none for a private `/tmp` in tier A, otherwise `/`.
+    pub cwd: Option<PathBuf>,
+    /// Below which directories the guest may choose where a child starts.
+    pub cwd_roots: Vec<PathBuf>,
+    /// The names of the variables of every child.
+    pub env: Vec<String>,
+    /// The names of the variables that the guest may set; `*` at the end covers any rest.
+    pub allow_env: Vec<String>,
 }
 
 impl Grant {
@@ -104,7 +120,14 @@ impl Grant {
             stdin: rule.allows_stdin,
             redirect: rule.allows_redirect,
             allow_bytes: rule.allows_bytes,
+            disclose_pid: rule.disclose_pid,
             confinement: rule.confinement.clone(),
+            limits: rule.limits.clone(),
+            capture: rule.capture,
+            cwd: rule.cwd.as_ref().map(|cwd| cwd.default.written.clone()),
+            cwd_roots: written(rule.cwd.as_ref().map(|cwd| cwd.roots.as_slice())),
+            env: rule.environment.names().map(str::to_owned).collect(),
+            allow_env: rule.environment.allowed().map(str::to_owned).collect(),
         })
     }
 
@@ -186,8 +209,9 @@ impl Grant {
     /// - [`SpawnError::Denied`]: no rule allows the request, or a rule refuses it.
     /// - [`SpawnError::WorkingDirectoryNotFound`]: the working directory does not exist
     ///   or is not a directory.
-    /// - [`SpawnError::Quota`] or [`SpawnError::OutOfMemory`]: the host lacks the
-    ///   descriptors or the memory to look at the files.
+    /// - [`SpawnError::Shortage`]: the host lacks the descriptors, the memory or the time to
+    ///   look at the files.
+    /// - [`SpawnError::TooManyLookups`]: the request names too many paths.
     /// - [`SpawnError::NotExecutable`]: the program's file has changed, and what its path
     ///   names now is not executable or has another hash. For a program that the guest
     ///   names: the file is not executable.
@@ -205,7 +229,7 @@ impl Grant {
     ///
     /// As [`Grant::decide`].
     pub(crate) fn decide_valid(&self, command: &Command) -> Result<Decision, SpawnError> {
-        self.pass_in(command, None).map(Decision::from)
+        self.pass_valid(command).map(Decision::from)
     }
 
     /// Returns the same grant under the name that the host gives the component.
@@ -219,17 +243,23 @@ impl Grant {
     /// Decides, and keeps which rule decided.
     pub(super) fn pass(&self, command: &Command) -> Result<Passed, SpawnError> {
         command.validate()?;
-        self.pass_in(command, None)
+        self.pass_valid(command)
+    }
+
+    fn pass_valid(&self, command: &Command) -> Result<Passed, SpawnError> {
+        let lookups = Lookups::new();
+        lookups.finish(self.pass_in(command, None, &lookups))
     }
 
     fn pass_in(
         &self,
         command: &Command,
         entered: Option<&WorkingDirectory>,
+        lookups: &Lookups,
     ) -> Result<Passed, SpawnError> {
-        let mut passed = self.strictest(command, entered)?;
+        let mut passed = self.strictest(command, entered, lookups)?;
         for other in &self.intersected {
-            let theirs = other.pass_in(command, Some(&passed.plan.cwd))?;
+            let theirs = other.pass_in(command, Some(&passed.plan.cwd), lookups)?;
             intersect::narrow(&mut passed, &theirs)?;
         }
         if !self.intersected.is_empty() {
@@ -247,6 +277,7 @@ impl Grant {
         &self,
         command: &Command,
         entered: Option<&WorkingDirectory>,
+        lookups: &Lookups,
     ) -> Result<Passed, SpawnError> {
         let mut refusal: Option<SpawnError> = None;
         let mut found: Option<Passed> = None;
@@ -261,7 +292,7 @@ impl Grant {
             {
                 continue;
             }
-            match rule.plan(command, entered) {
+            match rule.plan(command, entered, lookups) {
                 Ok((plan, executable)) => {
                     found = Some(Passed {
                         rule: rule.clone(),
@@ -280,7 +311,9 @@ impl Grant {
         // A rule that refuses resolves paths from the directory that the child would start in.
         let refuses = |rule: &&Arc<Rule>| {
             rule.effect == Effect::Deny
-                && rule.match_args(&command.args, &found.plan.cwd.path).is_ok()
+                && rule
+                    .match_args(&command.args, &found.plan.cwd.path, lookups)
+                    .is_ok()
         };
         match self.named(&command.program).find(refuses) {
             Some(rule) => Err(Denial {
@@ -295,7 +328,7 @@ impl Grant {
         }
     }
 
-    #[cfg(test)]
+    /// Returns the rules in the order of the file.
     pub(in crate::grant) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules.iter()
     }
@@ -319,6 +352,12 @@ impl Grant {
             ..Denial::new(DeniedItem::Program, reason)
         }
     }
+}
+
+/// Returns roots as the grant writes them.
+fn written(roots: Option<&[FsRoot]>) -> Vec<PathBuf> {
+    let roots = roots.unwrap_or_default().iter();
+    roots.map(|root| root.written.clone()).collect()
 }
 
 /// Returns the more useful of two refusals by rules of one name: the one that was found

@@ -39,8 +39,8 @@ pub(super) fn is_under<'a>(path: &Path, roots: impl IntoIterator<Item = &'a FsRo
 /// Resolves `path` from `cwd`, with every symbolic link followed. A file that does not exist
 /// lies below the deepest directory that does.
 ///
-/// The file system may change right after. Path rules are admission; the boundary is the
-/// sandbox.
+/// For paths that the operator has written, and for one that is open already; those of a request
+/// go through [`Lookups`](super::lookups::Lookups).
 ///
 /// # Errors
 ///
@@ -48,12 +48,6 @@ pub(super) fn is_under<'a>(path: &Path, roots: impl IntoIterator<Item = &'a FsRo
 /// does not exist, through too many links, or into a directory that cannot be searched.
 pub(super) fn resolve(cwd: &Path, path: &Path) -> io::Result<PathBuf> {
     walk(cwd, path, |_| true, |_| ())
-}
-
-/// Resolves an absolute path as [`resolve`] does, and fails at the first place that `may`
-/// refuses, before looking at it.
-pub(super) fn resolve_within(path: &Path, may: impl FnMut(&Path) -> bool) -> io::Result<PathBuf> {
-    walk(Path::new("/"), path, may, |_| ())
 }
 
 /// Returns the places on the ways to `roots`: the directories above them, and the links by which a

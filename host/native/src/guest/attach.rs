@@ -24,10 +24,14 @@ impl Guest {
     /// one that is used up, another owner's, that of a child which made room after its
     /// end, or a text that is not a key.
     pub fn attach(&self, key: &str) -> Result<Child, SpawnError> {
-        let core = self.registry.core();
-        let record = core.attach(&self.key, key)?;
-        let child = Child::new(Arc::clone(&record), self.registry.clone(), self.holder());
-        core.emit_of(&record, || EventKind::Attached {
+        let core = self.0.registry.core();
+        let record = core.attach(&self.0.key, key)?;
+        let child = Child::new(
+            Arc::clone(&record),
+            self.0.registry.clone(),
+            self.0.holder(),
+        );
+        core.emit_routine_of(&record, || EventKind::Attached {
             id: child.id(),
             number: child.number(),
         });

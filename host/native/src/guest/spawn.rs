@@ -8,9 +8,9 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use rustix::io::{DupFlags, Errno, dup3, retry_on_intr};
+use rustix::io::{DupFlags, dup3, retry_on_intr};
 
-use super::{Guest, files};
+use super::{Guest, Member, files};
 use crate::approval::{self, Approval, Approved};
 use crate::child::account::{Charge, Descriptors, Need};
 use crate::child::arguments::Arguments;
@@ -19,13 +19,15 @@ use crate::child::pipe::UntakenPipes;
 use crate::child::pipes::{HostStdio, PassedEnds, Pipes, descriptors_of};
 use crate::child::record::{Record, Started};
 use crate::command::Command;
+use crate::confinement::Sandbox;
 use crate::error::SpawnError;
 use crate::event::EventKind;
 use crate::grant::Decision;
 use crate::handle::Child;
-use crate::launch::{LaunchError, Plan, Process, Stage, errno_within};
+use crate::launch::{LaunchError, Plan, Process, Stage};
 use crate::registry::Core;
 use crate::registry::supervisor::Supervised;
+use crate::shortage::Shortage;
 use crate::streams::{Stdio, TakenEnd};
 
 /// The descriptors that a spawn opens at most, those for a moment included: 16.
@@ -90,6 +92,10 @@ impl Guest {
     /// runs only if it is what was approved. Dropping the future abandons the
     /// question. Needs no particular async runtime.
     ///
+    /// The decision and the launch run on a thread of the registry: the calling thread does not
+    /// block, whatever the host's file systems and processes do. A child that has started when the
+    /// future was dropped is killed.
+    ///
     /// # Errors
     ///
     /// As [`Guest::spawn`]; a request that is not approved is
@@ -106,11 +112,50 @@ impl Guest {
         result: Result<Child, SpawnError>,
     ) -> Result<Child, SpawnError> {
         if let Err(error) = &result {
-            self.registry.core().emit_refusal(&self.key, command, error);
+            let core = self.0.registry.core();
+            core.emit_refusal(&self.0.key, command, error);
         }
         result
     }
 
+    fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
+        self.0.validate(command)?;
+        let permit = Permit::admit(&self.0)?;
+        match self.0.grant.decide_valid(command)? {
+            Decision::Allow(plan) => start(permit, plan),
+            Decision::Ask(plan) => Err(approval::denied(
+                &plan.name,
+                "it needs approval, and this call cannot wait for one",
+            )),
+        }
+    }
+
+    async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
+        self.0.validate(command)?;
+        let permit = Permit::admit(&self.0)?;
+        let core = self.0.registry.core();
+        let request = command.clone();
+        let decided = core.off_thread(move || decide(permit, &request));
+        let approved = match decided.await?? {
+            Decided::Started(child) => return Ok(child),
+            // No quota is held while somebody thinks; the request itself still takes memory.
+            Decided::Ask(approved) => approved,
+        };
+        let bytes = command.bytes();
+        let waits = core.hold(&self.0.key, self.0.grant.quotas(), bytes)?;
+        let sleep = |timeout| core.sleep(timeout);
+        let asked = self.0.approvals.ask(core.hooks(), sleep, &approved);
+        let approval = asked.await?;
+        self.0.report_approval(command, approval);
+        drop(waits);
+        let permit = Permit::readmit(&self.0)?;
+        let request = command.clone();
+        let started = core.off_thread(move || start_approved(permit, &request, &approved));
+        started.await?
+    }
+}
+
+impl Member {
     /// Refuses a request that no grant can allow. It takes no place, and counts against the rate as
     /// every other: over the rate it is refused for that.
     fn validate(&self, command: &Command) -> Result<(), SpawnError> {
@@ -125,66 +170,74 @@ impl Guest {
         let kind = || EventKind::Approved {
             scope: approval.scope(),
         };
-        self.registry.core().emit(&self.key, command, kind);
-    }
-
-    fn try_spawn(&self, command: &Command) -> Result<Child, SpawnError> {
-        self.validate(command)?;
-        let permit = Permit::admit(self)?;
-        match self.grant.decide_valid(command)? {
-            Decision::Allow(plan) => start(permit, plan),
-            Decision::Ask(plan) => Err(approval::denied(
-                &plan.name,
-                "it needs approval, and this call cannot wait for one",
-            )),
-        }
-    }
-
-    async fn try_spawn_with_approval(&self, command: &Command) -> Result<Child, SpawnError> {
-        self.validate(command)?;
-        let permit = Permit::admit(self)?;
-        let approved = match self.grant.decide_valid(command)? {
-            Decision::Allow(plan) => return start(permit, plan),
-            Decision::Ask(plan) => {
-                let approved = Approved::new(self.key.owner(), &plan)?;
-                if self.approvals.allows(&approved) {
-                    self.report_approval(command, Approval::Remembered);
-                    return start(permit, plan);
-                }
-                approved
-            }
-        };
-        // No quota is held while somebody thinks; the request itself still takes memory.
-        drop(permit);
         let core = self.registry.core();
-        let bytes = command.bytes();
-        let waits = core.hold(&self.key, self.grant.quotas(), bytes)?;
-        let sleep = |timeout| core.sleep(timeout);
-        let approval = self.approvals.ask(core.hooks(), sleep, &approved).await?;
-        self.report_approval(command, approval);
-        drop(waits);
-        let permit = Permit::readmit(self)?;
-        // The program and the directory may have changed meanwhile.
-        let plan = self.grant.decide_valid(command)?.into_plan();
-        if Approved::new(self.key.owner(), &plan)? != approved {
-            let reason = "it is no longer what was approved";
-            return Err(approval::denied(&plan.name, reason));
+        match approval {
+            Approval::Remembered => core.emit_routine(&self.key, command, kind),
+            Approval::Once | Approval::ForThisGuest => core.emit(&self.key, command, kind),
         }
-        start(permit, plan)
     }
 }
 
+/// What a decision has led to.
+enum Decided {
+    Started(Child),
+    Ask(Approved),
+}
+
+/// Decides, and starts the child unless somebody has to be asked first.
+fn decide(permit: Permit, command: &Command) -> Result<Decided, SpawnError> {
+    let guest = Arc::clone(&permit.guest);
+    let plan = match guest.grant.decide_valid(command)? {
+        Decision::Allow(plan) => plan,
+        Decision::Ask(plan) => {
+            let approved = Approved::new(guest.key.owner(), &plan)?;
+            if !guest.approvals.allows(&approved) {
+                return Ok(Decided::Ask(approved));
+            }
+            guest.report_approval(command, Approval::Remembered);
+            plan
+        }
+    };
+    start(permit, plan).map(Decided::Started)
+}
+
+/// Decides once more, and starts the child if it is still what was `approved`.
+fn start_approved(
+    permit: Permit,
+    command: &Command,
+    approved: &Approved,
+) -> Result<Child, SpawnError> {
+    let guest = Arc::clone(&permit.guest);
+    // The program and the directory may have changed meanwhile.
+    let plan = guest.grant.decide_valid(command)?.into_plan();
+    if Approved::new(guest.key.owner(), &plan)? != *approved {
+        let reason = "it is no longer what was approved";
+        return Err(approval::denied(&plan.name, reason));
+    }
+    start(permit, plan)
+}
+
 /// Starts what `plan` says.
-fn start(mut permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
-    let (guest, core) = (permit.guest, permit.core);
+fn start(mut permit: Permit, plan: Box<Plan>) -> Result<Child, SpawnError> {
+    let guest = Arc::clone(&permit.guest);
+    let core = guest.registry.core();
     core.hooks().admits(guest.key.owner(), &plan)?;
     let enforcement = core.launcher().enforcement(&plan.confinement);
+    if let Some(shortage) = enforcement.shortage()
+        && plan.confinement.sandbox != Sandbox::None
+    {
+        return Err(SpawnError::Shortage(shortage));
+    }
     if !enforcement.admits(plan.confinement.sandbox) {
         let report = Box::new(Arc::unwrap_or_clone(enforcement));
         return Err(SpawnError::SandboxUnavailable(report));
     }
     let launched = match launch(&mut permit, &plan) {
-        Err(Failure::Launch(error)) if is_short_of_descriptors(&error) && permit.make_room() => {
+        // What nobody misses goes first.
+        Err(Failure::Launch(error))
+            if is_short_of_descriptors(&error)
+                && (core.launcher().make_room() || permit.make_room()) =>
+        {
             launch(&mut permit, &plan)
         }
         other => other,
@@ -208,6 +261,7 @@ fn start(mut permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         captures,
         untaken,
         process: Arc::clone(&process),
+        clock: core.clock().clone(),
     }));
     permit.hand_over(&record);
     for end in passed {
@@ -221,7 +275,8 @@ fn start(mut permit: Permit<'_>, plan: Box<Plan>) -> Result<Child, SpawnError> {
         confinement: record.confinement(),
     });
     let supervised = Supervised::new(record, Arc::clone(core), process);
-    core.handle().spawn(supervised.run(host, exit_fd));
+    core.clock()
+        .spawn(core.handle(), supervised.run(host, exit_fd));
     Ok(child)
 }
 
@@ -258,7 +313,7 @@ impl From<Failure> for SpawnError {
 }
 
 /// Takes the child's place and what the host is to hold for it, makes the pipes and launches it.
-fn launch(permit: &mut Permit<'_>, plan: &Plan) -> Result<Launched, Failure> {
+fn launch(permit: &mut Permit, plan: &Plan) -> Result<Launched, Failure> {
     let streams = &plan.streams;
     let caps = [
         (&streams.stdout, plan.capture.stdout_bytes),
@@ -276,16 +331,18 @@ fn launch(permit: &mut Permit<'_>, plan: &Plan) -> Result<Launched, Failure> {
     };
     // Before anything else: what fails here costs the owner no ended child, and truncates no file.
     let passed = PassedEnds::take(streams, permit.guest.key.scope().0).map_err(Failure::Refused)?;
+    // A refused file costs the owner no ended child, and a refused child changes no file.
+    permit.may_take(plan, need).map_err(Failure::Refused)?;
+    let files = files::open(plan).map_err(Failure::Refused)?;
     let (mut charge, descriptors) = permit.take(need).map_err(Failure::Refused)?;
     let stdin = charge.split(streams.stdin.len(), 0);
     let captures = caps.map(|cap_bytes| match cap_bytes {
         Some(cap_bytes) => Capture::new(charge.split(0, cap_bytes)),
         None => Capture::none(),
     });
-    let files = files::open(plan).map_err(Failure::Refused)?;
     let pipes = Pipes::new(streams, files, passed, descriptors, stdin)?;
     let mut exit_fd = reserve_descriptor(&plan.program.file)?;
-    let (scope, launcher) = (permit.guest.key.scope(), permit.core.launcher());
+    let (scope, launcher) = (permit.guest.key.scope(), permit.core().launcher());
     let process: Arc<dyn Process> = launcher.launch(scope, plan, pipes.child)?.into();
     let exit_fd = retry_on_intr(|| dup3(process.exit_fd(), &mut exit_fd, DupFlags::CLOEXEC))
         .map(|()| exit_fd);
@@ -300,12 +357,11 @@ fn launch(permit: &mut Permit<'_>, plan: &Plan) -> Result<Launched, Failure> {
     })
 }
 
-/// Whether the process, or the machine, has no descriptor left.
+/// Whether the process, or the machine, has no descriptor left. Not where the program may have run: it
+/// must not be started again.
 fn is_short_of_descriptors(error: &LaunchError) -> bool {
-    matches!(
-        errno_within(&error.source),
-        Some(Errno::MFILE | Errno::NFILE)
-    )
+    use Shortage::{Descriptors, MachineDescriptors};
+    matches!(error.shortage(), Some(Descriptors | MachineDescriptors))
 }
 
 /// Reserves the descriptor for the child's pidfd now, so that no child can start
@@ -316,34 +372,48 @@ fn reserve_descriptor(any: &File) -> Result<OwnedFd, LaunchError> {
 }
 
 /// The quotas and the place of one child, given back where nothing starts.
-struct Permit<'a> {
-    guest: &'a Guest,
-    core: &'a Arc<Core>,
+struct Permit {
+    guest: Arc<Member>,
     has_place: bool,
     handed_over: bool,
 }
 
-impl<'a> Permit<'a> {
+impl Permit {
     /// Charges the rate, and takes the quotas.
-    fn admit(guest: &'a Guest) -> Result<Self, SpawnError> {
+    fn admit(guest: &Arc<Member>) -> Result<Self, SpawnError> {
         let core = guest.registry.core();
         core.admit(&guest.key, guest.grant.quotas())?;
-        Ok(Self::new(guest, core))
+        Ok(Self::new(guest))
     }
 
     /// Takes the quotas for a request whose rate is charged already.
-    fn readmit(guest: &'a Guest) -> Result<Self, SpawnError> {
+    fn readmit(guest: &Arc<Member>) -> Result<Self, SpawnError> {
         let core = guest.registry.core();
         core.readmit(&guest.key, guest.grant.quotas())?;
-        Ok(Self::new(guest, core))
+        Ok(Self::new(guest))
     }
 
-    fn new(guest: &'a Guest, core: &'a Arc<Core>) -> Self {
+    fn core(&self) -> &Arc<Core> {
+        self.guest.registry.core()
+    }
+
+    fn new(guest: &Arc<Member>) -> Self {
         Self {
-            guest,
-            core,
+            guest: Arc::clone(guest),
             has_place: false,
             handed_over: false,
+        }
+    }
+
+    /// Refuses a child with files that [`Permit::take`] would refuse.
+    fn may_take(&mut self, plan: &Plan, need: Need) -> Result<(), SpawnError> {
+        self.give_back_place();
+        match files::are_named(plan) {
+            true => {
+                let (key, quotas) = (&self.guest.key, self.guest.grant.quotas());
+                self.core().may_take(key, quotas, need)
+            }
+            false => Ok(()),
         }
     }
 
@@ -351,14 +421,14 @@ impl<'a> Permit<'a> {
     fn take(&mut self, need: Need) -> Result<(Charge, Descriptors), SpawnError> {
         self.give_back_place();
         let (key, quotas) = (&self.guest.key, self.guest.grant.quotas());
-        let taken = self.core.take(key, quotas, need)?;
+        let taken = self.core().take(key, quotas, need)?;
         self.has_place = true;
         Ok(taken)
     }
 
     fn give_back_place(&mut self) {
         if std::mem::take(&mut self.has_place) {
-            self.core.give_back_place(&self.guest.key);
+            self.core().give_back_place(&self.guest.key);
         }
     }
 
@@ -370,21 +440,22 @@ impl<'a> Permit<'a> {
             ..Need::default()
         };
         let owner = self.guest.key.owner();
-        self.core.make_room(owner, lack(SPAWN_DESCRIPTORS)) || self.core.make_room(owner, lack(1))
+        self.core().make_room(owner, lack(SPAWN_DESCRIPTORS))
+            || self.core().make_room(owner, lack(1))
     }
 
     /// The child runs: its record gives the place back from now on.
     fn hand_over(mut self, record: &Arc<Record>) {
         self.handed_over = true;
-        self.core.insert(&self.guest.key, record);
+        self.core().insert(&self.guest.key, record);
     }
 }
 
-impl Drop for Permit<'_> {
+impl Drop for Permit {
     fn drop(&mut self) {
         if !self.handed_over {
             self.give_back_place();
-            self.core.cancel(&self.guest.key);
+            self.core().cancel(&self.guest.key);
         }
     }
 }

@@ -2,6 +2,10 @@
 
 use std::{fmt, io};
 
+use rustix::io::Errno;
+
+use crate::shortage::Shortage;
+
 /// The step at which a launch failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -46,8 +50,12 @@ pub enum Stage {
     Namespaces,
     /// Making the session's root directory.
     Root,
-    /// Asking the session; it has ended where the error is a broken pipe.
+    /// Sending the request to the session; it has ended where the error is a broken pipe.
+    /// Nothing was started.
     Request,
+    /// Waiting for the reply to the request. The program may have run, so that the request must
+    /// not be sent again by itself.
+    Reply,
 }
 
 impl fmt::Display for Stage {
@@ -74,6 +82,7 @@ impl fmt::Display for Stage {
             Self::Namespaces => "making the namespaces",
             Self::Root => "making the root directory",
             Self::Request => "sending the request to the session",
+            Self::Reply => "waiting for the session to start the program",
         })
     }
 }
@@ -99,14 +108,29 @@ impl LaunchError {
     pub fn new(stage: Stage, source: io::Error) -> Self {
         Self { stage, source }
     }
+
+    /// Returns what the host was short of, where a later attempt may succeed; none for other
+    /// failures, and where the program may have run.
+    pub fn shortage(&self) -> Option<Shortage> {
+        match (self.stage, errno_within(&self.source)) {
+            (Stage::Reply, _) => None,
+            // Also where the limit is 0, which the probe of the host tells apart.
+            (Stage::Namespaces, Some(Errno::NOSPC | Errno::USERS)) => Some(Shortage::Namespaces),
+            // Twice in a row, or a server that was killed while it started.
+            (Stage::Request, _) if self.source.kind() == io::ErrorKind::BrokenPipe => {
+                Some(Shortage::Killed)
+            }
+            _ => Shortage::within(&self.source),
+        }
+    }
 }
 
 /// Returns the system's error, even where a library has wrapped it.
-pub(crate) fn errno_within(error: &io::Error) -> Option<rustix::io::Errno> {
+pub(crate) fn errno_within(error: &io::Error) -> Option<Errno> {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         cause = match error.downcast_ref::<io::Error>() {
-            Some(error) => match rustix::io::Errno::from_io_error(error) {
+            Some(error) => match Errno::from_io_error(error) {
                 None => error.get_ref().map(|inner| inner as _),
                 errno => return errno,
             },
@@ -116,11 +140,7 @@ pub(crate) fn errno_within(error: &io::Error) -> Option<rustix::io::Errno> {
     None
 }
 
-/// Returns whether the host was short of descriptors, memory or processes: a later attempt may
-/// succeed.
+/// Returns whether the host was short of something: a later attempt may succeed.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-
-    let short = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::AGAIN];
-    errno_within(error).is_some_and(|errno| short.contains(&errno))
+    Shortage::within(error).is_some()
 }

@@ -78,11 +78,26 @@ pub trait Launcher: Send + Sync + fmt::Debug {
         stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError>;
 
+    /// Reaps processes of children's trees that have lost their parents, have become children of this
+    /// process, and have ended; no child that other code of this process has started. Returns whether
+    /// this process adopts orphans at all, as pid 1 and a subreaper (`PR_SET_CHILD_SUBREAPER`) do:
+    /// the registry then calls this once a second. By default it does nothing. Similar to `waitpid`
+    /// with `WNOHANG`.
+    fn reap_adopted(&self) -> bool {
+        false
+    }
+
     /// Learns whose guest `scope` is, before its first launch. Children of different owners
     /// should share nothing. A launcher that passes launches on to another one passes this
     /// on too: [`NativeLauncher`](crate::sandbox::NativeLauncher) otherwise treats every
     /// guest as an owner of its own. Does not block.
     fn open(&self, _scope: Scope, _owner: Owner<'_>) {}
+
+    /// Closes what is kept only so that later launches are faster, because the host is short of descriptors. Returns
+    /// whether there was anything. A launcher that passes launches on to another one passes this on too.
+    fn make_room(&self) -> bool {
+        false
+    }
 
     /// Drops what is kept for `scope`, whose guest is gone. What its running children
     /// need stays until they have ended. Does not block.

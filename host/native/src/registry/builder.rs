@@ -6,8 +6,9 @@ use std::{fmt, io};
 
 use super::core::{Core, Settings};
 use super::events::OnEvent;
-use super::{Registry, sampler, thread};
+use super::{Registry, adopted, sampler, thread};
 use crate::approval::{Approver, Hooks, Question};
+use crate::clock::Clock;
 use crate::event::Event;
 use crate::launch::Launcher;
 use crate::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_HELD_BYTES, DEFAULT_MAX_RECEIPTS};
@@ -21,6 +22,7 @@ pub struct RegistryBuilder {
     max_receipts: usize,
     return_memory: bool,
     launcher: Option<Arc<dyn Launcher>>,
+    clock: Clock,
     on_event: Option<OnEvent>,
     hooks: Hooks,
 }
@@ -55,6 +57,7 @@ impl RegistryBuilder {
             max_receipts: DEFAULT_MAX_RECEIPTS,
             return_memory: true,
             launcher: None,
+            clock: Clock::system(),
             on_event: None,
             hooks: Hooks::default(),
         }
@@ -121,6 +124,14 @@ impl RegistryBuilder {
         self
     }
 
+    /// Sets where all deadlines, waits, rates and time stamps come from; by default the system's clock. With a
+    /// [`VirtualClock`](crate::clock::VirtualClock) a test waits ten minutes in no time.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Into<Clock>) -> Self {
+        self.clock = clock.into();
+        self
+    }
+
     /// Sets the hook for events: spawns, exits, and refusals, of which an event counts those of an owner over 64 at
     /// once and 10 a second. It is called on the thread where the event happens and must not block. A panic in it
     /// is logged and otherwise ignored.
@@ -169,10 +180,12 @@ impl RegistryBuilder {
     /// The system cannot create a thread or an event queue.
     pub fn build(self) -> io::Result<Registry> {
         let launcher = self.launcher;
+        let clock = self.clock;
         let thread = thread::start(|handle| {
             Core::new(Settings {
                 handle,
                 launcher: launcher.unwrap_or_else(|| Arc::new(NativeLauncher::new())),
+                clock,
                 hooks: self.hooks,
                 on_event: self.on_event,
                 max_entries: self.max_entries,
@@ -186,6 +199,7 @@ impl RegistryBuilder {
         })?;
         let core = thread.core();
         core.handle().spawn(sampler::sample(Arc::clone(core)));
+        core.handle().spawn(adopted::reap(Arc::clone(core)));
         Ok(Registry::new(thread))
     }
 }

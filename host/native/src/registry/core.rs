@@ -15,14 +15,17 @@ use tokio::sync::Notify;
 use super::events::{Events, OnEvent};
 use super::heap::HeapReturn;
 use super::table::{Caps, Entry, GuestKey, Table};
+use super::workers::Workers;
 use crate::approval::Hooks;
 use crate::child::account::{Need, Totals};
+use crate::child::ending::Phase;
 use crate::child::owner::OwnerKey;
 use crate::child::record::Record;
 use crate::child::usage::TreeName;
+use crate::clock::Clock;
 use crate::command::Command;
 use crate::error::SpawnError;
-use crate::event::EventKind;
+use crate::event::{EventKind, ReachedLimit};
 use crate::grant::Quotas;
 use crate::launch::{Launcher, Owner};
 use crate::limits::MAX_DETACHED;
@@ -46,6 +49,7 @@ impl Entry for Arc<Record> {
 pub(super) struct Settings {
     pub(super) handle: Handle,
     pub(super) launcher: Arc<dyn Launcher>,
+    pub(super) clock: Clock,
     pub(super) hooks: Hooks,
     pub(super) on_event: Option<OnEvent>,
     pub(super) max_entries: usize,
@@ -59,6 +63,8 @@ pub(super) struct Settings {
 pub(crate) struct Core {
     handle: Handle,
     launcher: Arc<dyn Launcher>,
+    workers: Workers,
+    clock: Clock,
     hooks: Hooks,
     events: Events,
     totals: Arc<Totals>,
@@ -96,8 +102,10 @@ impl Core {
         Self {
             handle: settings.handle,
             launcher: settings.launcher,
+            workers: Workers::default(),
             hooks: settings.hooks,
-            events: Events::new(settings.on_event),
+            events: Events::new(settings.on_event, settings.clock.clone()),
+            clock: settings.clock,
             max_entries: settings.max_entries,
             read_buffer: Mutex::default(),
             next_id: AtomicU64::new(1),
@@ -117,6 +125,25 @@ impl Core {
 
     pub(crate) fn launcher(&self) -> &dyn Launcher {
         &*self.launcher
+    }
+
+    /// Does `work`, which may block, off the caller's thread.
+    ///
+    /// # Errors
+    ///
+    /// [`SpawnError::Shortage`] if no thread can be started.
+    pub(crate) async fn off_thread<R: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> R + Send + 'static,
+    ) -> Result<R, SpawnError> {
+        // No clock sees what these threads do.
+        let _hold = self.clock.hold();
+        self.workers.run(work).await
+    }
+
+    /// Where all deadlines come from.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The embedder's approver and veto.
@@ -161,7 +188,7 @@ impl Core {
 
     /// Adds a guest of `owner`.
     pub(crate) fn enter(&self, owner: OwnerKey) -> GuestKey {
-        let guest = self.table.lock().enter(owner, Instant::now());
+        let guest = self.table.lock().enter(owner, self.clock.now());
         let owner = Owner {
             component: guest.owner().component(),
             tenant: guest.owner().tenant(),
@@ -193,14 +220,14 @@ impl Core {
     /// Takes the quotas of one child; the rate is charged even where the request is refused.
     /// [`Core::cancel`] gives the rest back where nothing starts.
     pub(crate) fn admit(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
-        let admitted = self.table.lock().admit(guest, quotas, Instant::now());
+        let admitted = self.table.lock().admit(guest, quotas, self.clock.now());
         Ok(admitted?)
     }
 
     /// Charges the rate alone, for a request that is refused before it needs a place.
     pub(crate) fn charge_rate(&self, guest: &GuestKey, quotas: &Quotas) -> Result<(), SpawnError> {
         let mut table = self.table.lock();
-        Ok(table.charge_rate(guest, quotas, Instant::now())?)
+        Ok(table.charge_rate(guest, quotas, self.clock.now())?)
     }
 
     /// Does what [`Core::admit`] does for a request whose rate is charged already.
@@ -238,6 +265,12 @@ impl Core {
     /// The child's tree is gone and its output complete.
     pub(super) fn complete(self: &Arc<Self>, record: &Record, status: ExitStatus, at: SystemTime) {
         record.settle();
+        if !record.observations().is_empty() {
+            self.emit_of(record, || EventKind::Observed {
+                id: record.id(),
+                observations: record.observations().to_vec(),
+            });
+        }
         self.emit_of(record, || exit_event(record, status, at));
         let mut table = self.table.lock();
         let removed = table.complete(record.id());
@@ -314,9 +347,55 @@ impl Core {
         }
     }
 
+    /// Waits until [`Core::is_idle`] or `timeout` has passed, and returns which.
+    pub(super) async fn idle_within(&self, timeout: Duration) -> bool {
+        let sleep = self.sleep(timeout);
+        tokio::select! {
+            biased;
+            () = self.idle() => true,
+            () = sleep => self.is_idle(),
+        }
+    }
+
+    /// Blocks the thread until the phase of `record` is as demanded, or `timeout` has passed, and returns it.
+    pub(crate) fn block_until(
+        &self,
+        record: &Record,
+        timeout: Option<Duration>,
+        is_done: fn(Phase) -> bool,
+    ) -> Phase {
+        let Some(clock) = self.clock.as_virtual() else {
+            return record.block_until(timeout, is_done);
+        };
+        let mut phase = record.subscribe();
+        let sleep = timeout.map(|timeout| self.sleep(timeout));
+        let done = async move {
+            let done = phase.wait_for(|phase| is_done(*phase));
+            match sleep {
+                None => drop(done.await),
+                Some(sleep) => tokio::select! {
+                    biased;
+                    _ = done => {}
+                    () = sleep => {}
+                },
+            }
+        };
+        match clock.block_on(&self.handle, done) {
+            Some(()) => record.phase(),
+            None => record.block_until(timeout, is_done),
+        }
+    }
+
     /// Blocks the thread until [`Core::is_idle`] or `timeout` has passed, and returns
     /// which.
-    pub(super) fn wait_idle_blocking(&self, timeout: Duration) -> bool {
+    pub(super) fn wait_idle_blocking(self: &Arc<Self>, timeout: Duration) -> bool {
+        if let Some(clock) = self.clock.as_virtual() {
+            let core = Arc::clone(self);
+            let idle = async move { core.idle_within(timeout).await };
+            if let Some(is_idle) = clock.block_on(&self.handle, idle) {
+                return is_idle;
+            }
+        }
         let deadline = Instant::now().checked_add(timeout);
         let mut table = self.table.lock();
         while !table.is_idle() {
@@ -344,15 +423,22 @@ impl Core {
     }
 
     /// Sleeps on the registry's clock, whatever polls the future.
-    pub(crate) fn sleep(&self, duration: Duration) -> tokio::time::Sleep {
+    pub(crate) fn sleep(&self, duration: Duration) -> impl Future<Output = ()> + Send + use<> {
         let _entered = self.handle.enter();
-        tokio::time::sleep(duration)
+        self.clock.sleep(duration)
     }
 
     /// Emits an event about `record`'s child.
     pub(crate) fn emit_of(&self, record: &Record, kind: impl FnOnce() -> EventKind) {
         let (owner, guest) = (record.owner(), record.guest().0);
         self.events.emit(owner, guest, || record.request(), kind);
+    }
+
+    /// Emits an event about an operation on `record`'s child, within its owner's budget.
+    pub(crate) fn emit_routine_of(&self, record: &Record, kind: impl FnOnce() -> EventKind) {
+        let (owner, guest) = (record.owner(), record.guest().0);
+        self.events
+            .emit_routine(owner, guest, || record.request(), kind);
     }
 
     /// Emits an event about an operation on `record`'s child that was refused.
@@ -372,6 +458,18 @@ impl Core {
     ) {
         let (owner, guest) = (guest.owner(), guest.scope().0);
         self.events.emit(owner, guest, || command.request(), kind);
+    }
+
+    /// Emits an event about a request of `guest`, within its owner's budget.
+    pub(crate) fn emit_routine(
+        &self,
+        guest: &GuestKey,
+        command: &Command,
+        kind: impl FnOnce() -> EventKind,
+    ) {
+        let (owner, guest) = (guest.owner(), guest.scope().0);
+        self.events
+            .emit_routine(owner, guest, || command.request(), kind);
     }
 
     /// Emits an event about a request of `guest` that started nothing.
@@ -399,6 +497,10 @@ fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind 
         stderr_dropped: stderr.dropped(),
         usage: record.usage(),
         confinement: record.confinement(),
+        limit: match status {
+            ExitStatus::Killed(reason) => ReachedLimit::of(reason, record.limits()),
+            ExitStatus::Exited(_) | ExitStatus::Signaled(_) => None,
+        },
         reason: record.reason().map(str::to_owned),
     }
 }

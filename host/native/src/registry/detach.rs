@@ -7,7 +7,6 @@
 //! that does not exist.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -31,7 +30,7 @@ impl Core {
         let result = self.try_detach(record, terms, own);
         match &result {
             Ok((_, is_new)) if !is_new => {}
-            Ok(_) => self.emit_of(record, || EventKind::Detached {
+            Ok(_) => self.emit_routine_of(record, || EventKind::Detached {
                 id: record.id(),
                 max_life_seconds: terms.max_life.as_secs_f64(),
             }),
@@ -63,7 +62,7 @@ impl Core {
         }
         let evicted = self.with_table(|table| table.detach(record.id(), key))?;
         self.discard(evicted);
-        record.set_lifetime(Instant::now().checked_add(terms.max_life));
+        record.set_lifetime(self.clock().now().checked_add(terms.max_life));
         *own = Some(key);
         Ok((key, true))
     }

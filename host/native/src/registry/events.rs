@@ -6,12 +6,12 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Instant;
 
 use parking_lot::Mutex;
 
-use super::refusals::Refusals;
+use super::budget::Budgets;
 use crate::child::owner::OwnerKey;
+use crate::clock::Clock;
 use crate::escape::{quoted, quoted_list};
 use crate::event::{Event, EventKind};
 use crate::launch::Request;
@@ -19,17 +19,40 @@ use crate::launch::Request;
 /// The embedder's hook.
 pub(super) type OnEvent = Arc<dyn Fn(&Event) + Send + Sync>;
 
+/// The events that have a budget.
+#[derive(Debug, Clone, Copy)]
+enum Bounded {
+    /// Requests that started nothing.
+    Refused,
+    /// Detaches, attaches, and requests that an earlier answer approves.
+    Routine,
+}
+
+impl Bounded {
+    /// Returns the word that events use.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Routine => "routine",
+        }
+    }
+}
+
 /// The receivers of events.
 pub(super) struct Events {
     on_event: Option<OnEvent>,
-    refusals: Mutex<Refusals>,
+    clock: Clock,
+    refused: Mutex<Budgets>,
+    routine: Mutex<Budgets>,
 }
 
 impl Events {
-    pub(super) fn new(on_event: Option<OnEvent>) -> Self {
+    pub(super) fn new(on_event: Option<OnEvent>, clock: Clock) -> Self {
         Self {
             on_event,
-            refusals: Mutex::default(),
+            clock,
+            refused: Mutex::default(),
+            routine: Mutex::default(),
         }
     }
 
@@ -44,7 +67,7 @@ impl Events {
         if self.on_event.is_some()
             || tracing::enabled!(target: "capspawn::event", tracing::Level::DEBUG)
         {
-            self.deliver(&event(owner, guest, kind()).about(&request()));
+            self.deliver(&self.event(owner, guest, kind()).about(&request()));
         }
     }
 
@@ -56,27 +79,75 @@ impl Events {
         request: impl FnOnce() -> Request,
         kind: impl FnOnce() -> EventKind,
     ) {
-        if self.on_event.is_none()
-            && !tracing::enabled!(target: "capspawn::event", tracing::Level::WARN)
+        if self.on_event.is_some()
+            || tracing::enabled!(target: "capspawn::event", tracing::Level::WARN)
         {
-            return;
+            self.emit_bounded(Bounded::Refused, owner, guest, request, kind);
         }
-        let Some(suppressed) = self.refusals.lock().take(owner, Instant::now()) else {
+    }
+
+    /// Reports what a guest can do again and again without starting a child, unless its owner has done too much of it
+    /// lately: that is counted.
+    pub(super) fn emit_routine(
+        &self,
+        owner: &OwnerKey,
+        guest: u64,
+        request: impl FnOnce() -> Request,
+        kind: impl FnOnce() -> EventKind,
+    ) {
+        if self.on_event.is_some()
+            || tracing::enabled!(target: "capspawn::event", tracing::Level::DEBUG)
+        {
+            self.emit_bounded(Bounded::Routine, owner, guest, request, kind);
+        }
+    }
+
+    fn emit_bounded(
+        &self,
+        of: Bounded,
+        owner: &OwnerKey,
+        guest: u64,
+        request: impl FnOnce() -> Request,
+        kind: impl FnOnce() -> EventKind,
+    ) {
+        let taken = self.budgets(of).lock().take(owner, self.clock.now());
+        let Some(suppressed) = taken else {
             return;
         };
-        self.report_suppressed(owner, guest, suppressed);
-        self.deliver(&event(owner, guest, kind()).about(&request()));
+        self.report_suppressed(of, owner, guest, suppressed);
+        self.deliver(&self.event(owner, guest, kind()).about(&request()));
     }
 
-    /// Reports how many refusals of `owner` were not reported: `guest` is gone, and no later one may come.
+    /// Reports how many events of `owner` were not reported: `guest` is gone, and no later one may come.
     pub(super) fn leave(&self, owner: &OwnerKey, guest: u64) {
-        let suppressed = self.refusals.lock().take_suppressed(owner);
-        self.report_suppressed(owner, guest, suppressed);
+        for of in [Bounded::Refused, Bounded::Routine] {
+            let suppressed = self.budgets(of).lock().take_suppressed(owner);
+            self.report_suppressed(of, owner, guest, suppressed);
+        }
     }
 
-    fn report_suppressed(&self, owner: &OwnerKey, guest: u64, count: u64) {
+    fn budgets(&self, of: Bounded) -> &Mutex<Budgets> {
+        match of {
+            Bounded::Refused => &self.refused,
+            Bounded::Routine => &self.routine,
+        }
+    }
+
+    fn report_suppressed(&self, of: Bounded, owner: &OwnerKey, guest: u64, count: u64) {
         if count > 0 {
-            self.deliver(&event(owner, guest, EventKind::Suppressed { count }));
+            let kind = EventKind::Suppressed {
+                of: of.word(),
+                count,
+            };
+            self.deliver(&self.event(owner, guest, kind));
+        }
+    }
+
+    fn event(&self, owner: &OwnerKey, guest: u64, kind: EventKind) -> Event {
+        let (component, tenant) = (Arc::clone(owner.component()), Arc::clone(owner.tenant()));
+        Event {
+            time: self.clock.wall(),
+            ..Event::new(kind, component, tenant, guest)
         }
     }
 
@@ -91,11 +162,6 @@ impl Events {
             tracing::error!("the event hook panicked");
         }
     }
-}
-
-fn event(owner: &OwnerKey, guest: u64, kind: EventKind) -> Event {
-    let (component, tenant) = (Arc::clone(owner.component()), Arc::clone(owner.tenant()));
-    Event::new(kind, component, tenant, guest)
 }
 
 /// Writes a record with the fields that every event has, and those of its kind.
@@ -130,9 +196,13 @@ fn log(event: &Event) {
         } => {
             record!(warn, event, "denied", by, item, reason = %quoted(reason));
         }
-        EventKind::Quota { quota, .. } => record!(warn, event, "quota", quota),
+        EventKind::Quota {
+            quota, shortage, ..
+        } => {
+            record!(warn, event, "quota", quota, shortage);
+        }
         EventKind::Failed { reason } => record!(warn, event, "failed", reason = %quoted(reason)),
-        EventKind::Suppressed { count } => record!(warn, event, "suppressed", count),
+        EventKind::Suppressed { of, count } => record!(warn, event, "suppressed", of, count),
         EventKind::Lost { count } => record!(warn, event, "lost", count),
         EventKind::Detached {
             id,
@@ -141,6 +211,9 @@ fn log(event: &Event) {
             record!(debug, event, "detached", id, max_life_seconds);
         }
         EventKind::Attached { id, number } => record!(debug, event, "attached", id, number),
+        EventKind::Observed { id, observations } => {
+            record!(debug, event, "observed", id, count = observations.len());
+        }
         EventKind::Exit {
             id,
             status,

@@ -17,6 +17,7 @@ use crate::child::account::Need;
 use crate::child::capture::Capture;
 use crate::child::pipes::{Input, Rest};
 use crate::child::record::Record;
+use crate::clock::Clock;
 use crate::sandbox::sys::register_fd;
 
 /// Bytes read at once: the size of a pipe.
@@ -28,14 +29,14 @@ const DRAIN_BYTES: u64 = 2 * 64 * 1024;
 
 /// Writes what the host provides of standard input. The descriptor is dropped when
 /// all is written, which is the child's end of file.
-pub(super) async fn feed(stdin: Option<Input>) {
+pub(super) async fn feed(stdin: Option<Input>, clock: &Clock) {
     let Some(input) = stdin else { return };
     let Ok(writer) = register_fd(input.fd, Interest::WRITABLE) else {
         return;
     };
     match input.rest {
         Rest::Bytes(bytes) => feed_bytes(&writer, &bytes).await,
-        Rest::File(file) => feed_file(writer, file).await,
+        Rest::File(file) => feed_file(writer, file, clock).await,
     }
 }
 
@@ -56,13 +57,14 @@ async fn feed_bytes(writer: &AsyncFd<OwnedFd>, bytes: &Bytes) {
 
 /// Moves a file into the pipe, inside the kernel. The disk may be slow, so that a thread that may
 /// block does it, for one pipe of bytes at a time: it never waits for the child.
-async fn feed_file(writer: AsyncFd<OwnedFd>, file: OwnedFd) {
+async fn feed_file(writer: AsyncFd<OwnedFd>, file: OwnedFd, clock: &Clock) {
     let (writer, file) = (Arc::new(writer), Arc::new(file));
     loop {
         let Ok(mut ready) = writer.writable().await else {
             return;
         };
         let (to, from) = (Arc::clone(&writer), Arc::clone(&file));
+        let _hold = clock.hold();
         let moved = tokio::task::spawn_blocking(move || {
             let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
             splice(&*from, None, to.get_ref(), None, READ_BYTES, flags)

@@ -25,11 +25,6 @@ impl Registry {
     pub async fn shutdown_async(&self, timeout: Duration) -> bool {
         let core = self.core();
         core.close();
-        let sleep = core.sleep(timeout);
-        tokio::select! {
-            biased;
-            () = core.idle() => true,
-            () = sleep => core.is_idle(),
-        }
+        core.idle_within(timeout).await
     }
 }

@@ -13,7 +13,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -88,7 +88,11 @@ impl Supervised {
         let stderr = Pump::new(&self.core, &self.record, stdio.stderr, Record::stderr)?;
         let exit_fd = register_fd(exit_fd?, Interest::READABLE)?;
         let io = async {
-            tokio::join!(stdout.run(), stderr.run(), feed(stdio.stdin));
+            tokio::join!(
+                stdout.run(),
+                stderr.run(),
+                feed(stdio.stdin, self.core.clock())
+            );
         };
         tokio::pin!(io);
         let mut io_done = false;
@@ -124,7 +128,11 @@ impl Supervised {
                 writers_gone(err)
             )
         };
-        let _ = tokio::time::timeout(DRAIN_GRACE, drained).await;
+        tokio::select! {
+            biased;
+            _ = drained => {}
+            () = self.core.clock().sleep(DRAIN_GRACE) => {}
+        }
         stdout.mark_truncated();
         stderr.mark_truncated();
         self.record.kill_tree_and_reap();
@@ -139,7 +147,7 @@ impl Supervised {
         loop {
             let (deadline, reason) = self.record.next_deadline();
             let deadline = if killed {
-                Instant::now() + FAR
+                self.core.clock().now() + FAR
             } else {
                 deadline
             };
@@ -153,7 +161,7 @@ impl Supervised {
                     ready.clear_ready();
                 }
                 () = self.record.deadline_changed() => {}
-                () = tokio::time::sleep_until(deadline.into()) => {
+                () = self.core.clock().sleep_until(deadline) => {
                     self.record.kill(reason, Duration::ZERO);
                     killed = true;
                 }
@@ -163,7 +171,8 @@ impl Supervised {
 
     fn ended(&self, status: ExitStatus) {
         self.core.end(&self.record);
-        self.record.advance(Phase::Ended(status, SystemTime::now()));
+        self.record
+            .advance(Phase::Ended(status, self.core.clock().wall()));
     }
 }
 

@@ -69,10 +69,13 @@ fn run(handle: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver
     let _ = handle.send(Ok(runtime.handle().clone()));
     runtime.block_on(async {
         let Ok(core) = stopped.await else { return };
+        // Children that the drop has killed have the same time to end as ever.
+        let _reaping = core.clock().waiting();
         let deadline = Instant::now() + REAP_TIMEOUT;
         while !core.is_idle() && Instant::now() < deadline {
             core.close();
             tokio::time::sleep(REAP_CHECK).await;
         }
+        core.launcher().reap_adopted();
     });
 }

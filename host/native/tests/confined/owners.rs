@@ -7,7 +7,7 @@ use std::fs;
 
 use capspawn_native::launch::{Exit, Launcher, OwnerUids, Scope};
 use capspawn_native::sandbox::{NativeLauncher, Sandbox, Tier};
-use capspawn_native::{LaunchError, Signal, Stage};
+use capspawn_native::{LaunchError, Shortage, Signal, Stage};
 use libc::{EACCES, EPERM};
 use test_kit::{comes_true, eventually, is_root, read_until, with_argument, with_arguments};
 
@@ -189,7 +189,7 @@ fn more_owners_than_ids_are_refused_until_one_is_gone() {
         return;
     }
     let is_shortage = |error: &LaunchError| {
-        error.stage == Stage::Identity && error.source.raw_os_error() == Some(libc::EAGAIN)
+        error.stage == Stage::Identity && error.shortage() == Some(Shortage::UserIds)
     };
     for (sandbox, first) in SANDBOXES.into_iter().zip([1_800_000_000, 1_800_000_002]) {
         let launcher = launcher_with(first, first + 1);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use capspawn_native::grant::Grants;
 use capspawn_native::sandbox::Tier;
-use capspawn_native::{Child, Command, ExitStatus, Guest, KillReason, Quota, Registry, SpawnError};
+use capspawn_native::{
+    Child, Command, ExitStatus, Guest, KillReason, Registry, Shortage, SpawnError,
+};
 use rustix::process::{Pid, Signal, kill_process};
 
 use test_kit::{TEST_TIMEOUT, eventually, is_readable, is_root, pidfd, with_argument};
@@ -267,7 +269,7 @@ fn a_ninth_session_is_refused_until_one_of_the_eight_is_idle() {
     if tier() == Tier::A {
         let error = ninth().expect_err("eight sessions are in use");
         assert!(
-            matches!(error, SpawnError::Quota(Quota::HostCapacity)),
+            matches!(error, SpawnError::Shortage(Shortage::Sessions)),
             "{error}"
         );
         // A second child of the eighth profile needs no session of its own.
@@ -281,7 +283,7 @@ fn a_ninth_session_is_refused_until_one_of_the_eight_is_idle() {
         Ok(child) => ended(&child) == ExitStatus::Exited(6),
         Err(error) => {
             assert!(
-                matches!(error, SpawnError::Quota(Quota::HostCapacity)),
+                matches!(error, SpawnError::Shortage(Shortage::Sessions)),
                 "{error}"
             );
             false

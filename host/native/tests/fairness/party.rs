@@ -80,7 +80,7 @@ fn text(answer: impl Into<String>) -> Answer {
 
 fn refused(error: &SpawnError) -> Answer {
     match error {
-        SpawnError::Quota(Quota::HostCapacity) => Answer::HostCapacity,
+        SpawnError::Quota(Quota::HostCapacity) | SpawnError::Shortage(_) => Answer::HostCapacity,
         other => text(other.to_string()),
     }
 }

@@ -1,7 +1,7 @@
 //! A thousand piped children at once, and what happens when the host has no
 //! descriptor left.
 
-use capspawn_native::{Child, Command, PipeReader, Quota, Registry, SpawnError, Stdio};
+use capspawn_native::{Child, Command, PipeReader, Registry, Shortage, SpawnError, Stdio};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::support::*;
@@ -58,7 +58,7 @@ fn a_thousand_piped_children_run_at_once_and_the_next_is_over_capacity() {
         }
     };
     assert!(
-        matches!(refused, SpawnError::Quota(Quota::HostCapacity)),
+        matches!(refused, SpawnError::Shortage(Shortage::Descriptors)),
         "{refused:?}"
     );
     assert!(children.len() >= CHILDREN, "only {}", children.len());

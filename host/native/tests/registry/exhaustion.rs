@@ -2,7 +2,7 @@
 //! request.
 
 use capspawn_native::{
-    Command, EventKind, ExitStatus, Guest, KillReason, Quota, Registry, SpawnError,
+    Command, EventKind, ExitStatus, Guest, KillReason, Registry, Shortage, SpawnError,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -51,7 +51,7 @@ fn a_host_short_of_descriptors_is_at_capacity_at_every_step() {
             let status = start().map(|child| ended(&child));
             setrlimit(Resource::Nofile, whole).expect("the hard limit stayed");
             match status {
-                Err(SpawnError::Quota(Quota::HostCapacity)) => refusals += 1,
+                Err(SpawnError::Shortage(Shortage::Descriptors)) => refusals += 1,
                 // The child started, and the registry could not watch it.
                 Ok(ExitStatus::Killed(KillReason::Host)) => {}
                 Ok(status) => {

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use capspawn_native::limits::MAX_REFUSALS_AT_ONCE;
+use capspawn_native::limits::MAX_EVENTS_AT_ONCE;
 use capspawn_native::{
     Answer, Command, Event, EventKind, Grant, Guest, Quota, Registry, SpawnError, Stdin,
 };
@@ -41,7 +41,7 @@ fn ungranted(seen: &Seen) -> Guest {
 
 fn suppressed(seen: &Seen) -> u64 {
     let count = |event: &Event| match event.kind {
-        EventKind::Suppressed { count } => count,
+        EventKind::Suppressed { count, .. } => count,
         _ => 0,
     };
     seen.events().iter().map(count).sum()
@@ -91,7 +91,7 @@ fn a_guest_whose_every_request_is_denied_does_not_fill_the_log() {
         let is_denial = |event: &&Event| matches!(event.kind, EventKind::Denied { .. });
         seen.events().iter().filter(is_denial).count() as u64
     };
-    assert!(reported(&seen) >= u64::from(MAX_REFUSALS_AT_ONCE));
+    assert!(reported(&seen) >= u64::from(MAX_EVENTS_AT_ONCE));
     println!("{requests} requests: {} bytes", seen.bytes());
     assert!(seen.bytes() < 2 << 20, "{} bytes", seen.bytes());
     // The operator learns how many there were, at the latest when the guest ends.
@@ -110,7 +110,7 @@ fn a_new_guest_of_the_same_owner_has_no_new_budget_and_another_owner_has_its_own
     let registry = seen.registry();
     for _ in 0..20 {
         let guest = registry.guest(Grant::deny_all("flooder"), "a");
-        for _ in 0..MAX_REFUSALS_AT_ONCE {
+        for _ in 0..MAX_EVENTS_AT_ONCE {
             guest
                 .spawn(&Command::new("p"))
                 .expect_err("nothing is granted");
@@ -165,6 +165,49 @@ fn denied_and_invalid_requests_count_against_the_rate_before_anything_else() {
         matches!(error, SpawnError::Quota(Quota::SpawnRate)),
         "{error}"
     );
+}
+
+#[test]
+fn a_child_that_is_handed_over_again_and_again_does_not_fill_the_log_and_refusals_hide_none_of_it()
+{
+    let seen = Seen::default();
+    let registry = seen.registry();
+    let guest = registry.guest(grant("test", "detach = { allow = true }"), "");
+    for _ in 0..1000 {
+        guest
+            .spawn(&Command::new("absent"))
+            .expect_err("it is not granted");
+    }
+    let mut child = guest
+        .spawn(&sh("exec sleep 600"))
+        .expect("the grant allows it");
+    let rounds = 1000;
+    for _ in 0..rounds {
+        let key = child.detach().expect("the grant allows it");
+        child = guest.attach(&key).expect("the same owner");
+    }
+    let handed_over = |seen: &Seen| {
+        let is_one = |event: &&Event| {
+            matches!(
+                event.kind,
+                EventKind::Detached { .. } | EventKind::Attached { .. }
+            )
+        };
+        seen.events().iter().filter(is_one).count() as u64
+    };
+    let reported = handed_over(&seen);
+    assert!(reported >= u64::from(MAX_EVENTS_AT_ONCE), "{reported}");
+    assert!(reported < rounds, "{reported}");
+    drop((child, guest));
+    let counted = |event: &Event| match event.kind {
+        EventKind::Suppressed {
+            of: "routine",
+            count,
+        } => count,
+        _ => 0,
+    };
+    let counted: u64 = seen.events().iter().map(counted).sum();
+    assert_eq!(handed_over(&seen) + counted, 2 * rounds);
 }
 
 #[test]

@@ -10,9 +10,11 @@
     reason = "the tests start processes of their own"
 )]
 
+mod adopted;
 mod approval;
 mod approved_file;
 mod bad_input;
+mod blocking;
 mod bytes;
 mod capacity;
 mod caps;
@@ -31,7 +33,9 @@ mod limits;
 mod owners;
 mod pipelines;
 mod redirect;
+mod scripted;
 mod scripted_approver;
+mod shortage;
 mod shutdown;
 mod signals;
 mod streams;

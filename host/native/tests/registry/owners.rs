@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use capspawn_native::launch::OwnerUids;
 use capspawn_native::sandbox::NativeLauncher;
-use capspawn_native::{Guest, Quota, Registry, SpawnError};
+use capspawn_native::{Guest, Registry, Shortage, SpawnError};
 
 use crate::support::*;
 
@@ -45,7 +45,7 @@ fn an_owner_for_whom_there_is_no_user_is_over_the_hosts_capacity() {
     assert_eq!(user(&first), "1700000000\n");
     let refused = second.spawn(&sh("id -u"));
     assert!(
-        matches!(refused, Err(SpawnError::Quota(Quota::HostCapacity))),
+        matches!(refused, Err(SpawnError::Shortage(Shortage::UserIds))),
         "{refused:?}"
     );
     drop(first);

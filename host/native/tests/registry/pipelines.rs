@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use capspawn_native::{
-    Child, Command, ExitStatus, FileMode, Guest, KillReason, PassedReader, PassedWriter, Quota,
+    Child, Command, ExitStatus, FileMode, Guest, KillReason, PassedReader, PassedWriter, Shortage,
     Signal, SpawnError, Stdin, Stdio,
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -337,7 +337,7 @@ fn a_host_short_of_descriptors_is_at_capacity_and_keeps_the_pipe() {
             let child = guest.spawn(&command);
             setrlimit(Resource::Nofile, whole).expect("the hard limit stayed");
             match child {
-                Err(SpawnError::Quota(Quota::HostCapacity)) => refusals += 1,
+                Err(SpawnError::Shortage(Shortage::Descriptors)) => refusals += 1,
                 Err(error) => panic!("{error} with {limit} descriptors"),
                 Ok(child) => {
                     // Either it runs, or the registry could not watch it.

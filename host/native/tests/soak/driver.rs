@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use capspawn_native::{Child, Command, ExitStatus, Guest, Quota, Signal, SpawnError, Stage};
+use capspawn_native::{
+    Child, Command, ExitStatus, Guest, Quota, Shortage, Signal, SpawnError, Stage,
+};
 use tokio::runtime::Runtime;
 
 use crate::DRIVERS;
@@ -106,15 +108,19 @@ impl<'f> Driver<'f> {
             )) => {
                 self.tally.over_quota += 1;
             }
-            // The watchdog or the session was killed, and so was its replacement.
+            // The watchdog, the server or the session was killed, and so was its replacement; or the server while it started
+            // the child.
             Err(SpawnError::Launch(error))
-                if [Stage::Announce, Stage::Request].contains(&error.stage) =>
+                if [Stage::Announce, Stage::Request, Stage::Reply].contains(&error.stage) =>
             {
                 self.tally.failed += 1;
             }
             // Pid 1 of the session was killed: the kernel then reports ENOMEM for a new process in
             // the pid namespace.
-            Err(SpawnError::OutOfMemory) => self.tally.failed += 1,
+            Err(SpawnError::Shortage(Shortage::Memory | Shortage::Killed)) => {
+                self.tally.failed += 1;
+            }
+            Err(SpawnError::Shortage(_)) => self.tally.over_quota += 1,
             Err(other) => panic!("{other}"),
         }
         if self.held.len() > MAX_HELD {
@@ -190,7 +196,7 @@ impl<'f> Driver<'f> {
         let result = faults::short_of_descriptors(if none { 3 } else { few }, || {
             self.guest().spawn(&command)
         });
-        if let Err(SpawnError::Quota(Quota::HostCapacity)) = &result {
+        if let Err(SpawnError::Shortage(_)) = &result {
             self.tally.exhausted += 1;
         }
         assert!(

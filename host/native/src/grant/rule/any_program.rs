@@ -20,13 +20,14 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::executable::{Executable, OpenFile, ProgramPolicy, Script};
+use super::executable::{Executable, MissingProgram, OpenFile, ProgramPolicy, Script};
 use super::settings::Settings;
 use super::shebang;
 use crate::confinement::{FsRoot, open_resolved};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::grant::check::replaceable::Children;
-use crate::grant::paths::{self, is_denied, is_under};
+use crate::grant::lookups::Lookups;
+use crate::grant::paths::{self, is_under};
 use crate::grant::suggestion;
 use crate::launch::{Identity, LaunchError, Stage};
 
@@ -80,6 +81,8 @@ impl ChildFs {
                 sandbox: settings.sandbox,
                 identity,
             },
+            // What a guest names must exist: a stand-in for every name would be found for any.
+            missing: MissingProgram::Refuse,
         };
         Self {
             roots,
@@ -91,8 +94,9 @@ impl ChildFs {
 
     /// Returns the folders of `PATH` that are not searched because children do not see them.
     pub(in crate::grant) fn skipped(&self) -> impl Iterator<Item = &str> {
+        let lookups = Lookups::new();
         let folders = self.policy.search.split(':');
-        folders.filter(|folder| !self.has_folder(folder))
+        folders.filter(move |folder| !self.has_folder(folder, &lookups))
     }
 
     /// Opens the program that a guest names by an absolute path, or by a bare name that is
@@ -105,7 +109,11 @@ impl ChildFs {
     /// - [`SpawnError::NoEntry`]: there is no such file in the child's file system.
     /// - [`SpawnError::NotExecutable`]: the file is not regular, not executable, or a
     ///   script whose `#!` line names no usable interpreter.
-    pub(in crate::grant) fn find(&self, name: &str) -> Result<Found, SpawnError> {
+    pub(in crate::grant) fn find(
+        &self,
+        name: &str,
+        lookups: &Lookups,
+    ) -> Result<Found, SpawnError> {
         let is_bare = !name.contains('/');
         if !is_bare && !name.starts_with('/') {
             let reason = format!(
@@ -115,11 +123,11 @@ impl ChildFs {
             return Err(denial(reason, None));
         }
         let found = match is_bare {
-            true => self.search(name),
-            false => self.open(name).map(|file| (name.to_owned(), file)),
+            true => self.search(name, lookups),
+            false => self.open(name, lookups).map(|file| (name.to_owned(), file)),
         };
         let (path, file) = found.map_err(|failure| self.refusal(failure, name))?;
-        let Some((script, arg0)) = self.interpreter(&path, &file)? else {
+        let Some((script, arg0)) = self.interpreter(&path, &file, lookups)? else {
             return Ok(Found {
                 executable: Executable::found(file, None, &self.policy),
                 arg0: name.to_owned(),
@@ -136,8 +144,9 @@ impl ChildFs {
         &self,
         path: &str,
         file: &OpenFile,
+        lookups: &Lookups,
     ) -> Result<Option<(Script, String)>, SpawnError> {
-        let find = |name: &str| self.search(name).ok().map(|(path, _)| path.into());
+        let find = |name: &str| self.search(name, lookups).ok().map(|(path, _)| path.into());
         // The inner error is a bad `#!` line; the outer one is a failure to read the file.
         let shebang = |file: &OpenFile| match file.reopen() {
             Ok(head) => Ok(shebang::read_from(Path::new(path), head, find)),
@@ -159,7 +168,7 @@ impl ChildFs {
         };
         let named = line.interpreter.to_string_lossy().into_owned();
         let interpreter = self
-            .open(&named)
+            .open(&named, lookups)
             .map_err(|failure| self.refusal(failure, &named))?;
         // The kernel would accept a script as interpreter. Listed commands do not, nor does this.
         match shebang(&interpreter).map_err(refused)? {
@@ -176,12 +185,12 @@ impl ChildFs {
 
     /// Looks up a bare name, as `execvp(3)` does: a file that cannot be executed is skipped,
     /// and reported if no later folder has the name.
-    fn search(&self, name: &str) -> Result<(String, OpenFile), Failure> {
+    fn search(&self, name: &str, lookups: &Lookups) -> Result<(String, OpenFile), Failure> {
         let mut worst = Failure::Missing;
         let search = self.policy.search.split(':');
-        for folder in search.filter(|folder| self.has_folder(folder)) {
+        for folder in search.filter(|folder| self.has_folder(folder, lookups)) {
             let path = format!("{}/{name}", folder.trim_end_matches('/'));
-            match self.open(&path) {
+            match self.open(&path, lookups) {
                 Ok(file) => return Ok((path, file)),
                 Err(Failure::Missing) => {}
                 // A later folder could have another program of this name.
@@ -192,13 +201,13 @@ impl ChildFs {
         Err(worst)
     }
 
-    fn has_folder(&self, folder: &str) -> bool {
-        folder.starts_with('/') && self.resolve(folder).is_ok()
+    fn has_folder(&self, folder: &str, lookups: &Lookups) -> bool {
+        folder.starts_with('/') && self.resolve(folder, lookups).is_ok()
     }
 
     /// Opens the file at an absolute path, which must be executable.
-    fn open(&self, path: &str) -> Result<OpenFile, Failure> {
-        let real = self.resolve(path)?;
+    fn open(&self, path: &str, lookups: &Lookups) -> Result<OpenFile, Failure> {
+        let real = self.resolve(path, lookups)?;
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match open_resolved(&real, flags) {
             // To the kernel such a path always names a directory.
@@ -212,14 +221,14 @@ impl ChildFs {
 
     /// Resolves a path inside the child's file system. No place on it is looked at before it
     /// is known that the child sees the place.
-    fn resolve(&self, path: &str) -> Result<PathBuf, Failure> {
+    fn resolve(&self, path: &str, lookups: &Lookups) -> Result<PathBuf, Failure> {
         if path.len() > MAX_PATH {
             return Err(Failure::Outside);
         }
         let mut left = false;
-        let real = paths::resolve_within(Path::new(path), |place| {
+        let real = lookups.resolve_within(Path::new(path), |place| {
             let is_inside = is_under(place, &self.roots) || self.ways.contains(place);
-            left = !is_inside || is_denied(place, &self.deny);
+            left = !is_inside || lookups.is_denied(place, &self.deny);
             !left
         });
         match real {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::ptr;
 use std::sync::Arc;
 
 use rustix::fs::OFlags;
@@ -21,7 +22,8 @@ use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::grant::check::covers;
 use crate::grant::file::document::Effect;
 use crate::grant::file::pattern::{Pattern, PatternKind};
-use crate::grant::paths::{self, is_denied, is_under};
+use crate::grant::lookups::Lookups;
+use crate::grant::paths::{self, is_under};
 use crate::grant::suggestion;
 use crate::launch::{Identity, LaunchError, Plan, Stage, StreamFiles, WorkingDirectory};
 use crate::limits::{CaptureCaps, Limits};
@@ -84,13 +86,14 @@ impl Rule {
         &self,
         command: &Command,
         entered: Option<&WorkingDirectory>,
+        lookups: &Lookups,
     ) -> Result<(Plan, Executable), SpawnError> {
         let cwd = match entered {
-            Some(entered) => self.confirm(command.cwd.as_deref(), entered)?,
-            None => self.enter(command.cwd.as_deref())?,
+            Some(entered) => self.confirm(command.cwd.as_deref(), entered, lookups)?,
+            None => self.enter(command.cwd.as_deref(), lookups)?,
         };
-        self.match_args(&command.args, &cwd.path)
-            .map_err(|mismatch| self.denied_argument(command, &mismatch, &cwd.path))?;
+        self.match_args(&command.args, &cwd.path, lookups)
+            .map_err(|mismatch| self.denied_argument(command, &mismatch, &cwd.path, lookups))?;
         self.check_bytes(command)?;
         self.check_arg0(command.arg0.as_deref())?;
         let env = self
@@ -117,7 +120,7 @@ impl Rule {
                 (executable, None)
             }
             Target::Any(view) => {
-                let Found { executable, arg0 } = view.find(&command.program)?;
+                let Found { executable, arg0 } = view.find(&command.program, lookups)?;
                 (executable, Some(arg0))
             }
             Target::Nothing => {
@@ -219,13 +222,14 @@ impl Rule {
         &self,
         args: &[OsString],
         cwd: &Path,
+        lookups: &Lookups,
     ) -> Result<(), Mismatch> {
         matcher::matches(&self.args, args, |pattern, token| {
-            self.accepts(pattern, token, cwd)
+            self.accepts(pattern, token, cwd, lookups)
         })
     }
 
-    fn accepts(&self, pattern: &Pattern, token: &OsStr, cwd: &Path) -> bool {
+    fn accepts(&self, pattern: &Pattern, token: &OsStr, cwd: &Path, lookups: &Lookups) -> bool {
         // A rule that refuses matches options too: what it does not match, another rule may
         // allow.
         let plain = |token: &OsStr| {
@@ -246,7 +250,9 @@ impl Rule {
             PatternKind::Path(path) => {
                 let rest = token.as_bytes().strip_prefix(path.prefix.as_bytes());
                 rest.map(OsStr::from_bytes).is_some_and(|rest| {
-                    plain(rest) && !rest.is_empty() && self.is_inside(rest, &path.real, cwd)
+                    plain(rest)
+                        && !rest.is_empty()
+                        && self.is_inside(rest, &path.real, cwd, lookups)
                 })
             }
             // An expression says nothing about what is not text: it allows none of it, and
@@ -258,34 +264,35 @@ impl Rule {
         }
     }
 
+    /// Returns whether a path leads below one of `under`, and finds it out once for each decision.
+    fn is_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path, lookups: &Lookups) -> bool {
+        let about = (ptr::from_ref(self).addr(), cwd.to_owned(), under.to_vec());
+        lookups.once(about, path, || self.leads_inside(path, under, cwd, lookups))
+    }
+
     /// Returns whether a path leads below one of `under`. For a rule that allows, every place on it
     /// lies there too, or on the way there: the answer for any other path depends on nothing that
     /// the host can see and the guest cannot, and the path is not looked up further.
-    fn is_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path) -> bool {
+    fn leads_inside(&self, path: &OsStr, under: &[PathBuf], cwd: &Path, lookups: &Lookups) -> bool {
         let path = cwd.join(path);
         let is_below = |real: &Path| under.iter().any(|root| real.starts_with(root));
         let real = match self.effect {
-            Effect::Deny => {
-                // What such a rule does not match, another may allow: the path is followed wherever it
-                // leads, and one that cannot be followed counts as it is written.
-                if is_below(&paths::without_links(&path)) {
-                    return true;
-                }
-                paths::resolve(cwd, &path)
-            }
+            // What such a rule does not match, another may allow: the path is followed wherever it
+            // leads, and one that cannot be followed counts as it is written.
+            Effect::Deny if is_below(&paths::without_links(&path)) => return true,
+            Effect::Deny => lookups.resolve(cwd, &path),
             Effect::Allow | Effect::Ask => {
-                paths::resolve_within(&path, |place| self.may_pass(place, is_below(place), cwd))
+                lookups.resolve_within(&path, |place| self.may_pass(place, is_below(place), cwd))
             }
         };
-        real.is_ok_and(|real| is_below(&real) && !is_denied(&real, &self.deny))
+        real.is_ok_and(|real| is_below(&real) && !lookups.is_denied(&real, &self.deny))
     }
 
     /// Returns whether a guest's path may lead through `place`: it lies in a root that the guest is
     /// allowed to name, or on the way to one or to the directory `cwd`, and it is not denied.
     fn may_pass(&self, place: &Path, is_in_root: bool, cwd: &Path) -> bool {
         let is_shown = is_in_root || cwd.starts_with(place) || self.ways.contains(place);
-        let hides =
-            |denied: &FsRoot| place.starts_with(&denied.real) || place.starts_with(&denied.written);
+        let hides = |it: &FsRoot| place.starts_with(&it.real) || place.starts_with(&it.written);
         is_shown && !self.deny.iter().any(hides)
     }
 
@@ -293,6 +300,7 @@ impl Rule {
     pub(in crate::grant) fn enter(
         &self,
         requested: Option<&str>,
+        lookups: &Lookups,
     ) -> Result<WorkingDirectory, SpawnError> {
         let named = self.cwd.is_some();
         let path = match (&self.cwd, requested) {
@@ -310,23 +318,23 @@ impl Rule {
             (Some(cwd), None) => cwd.default.real.clone(),
             (Some(cwd), Some(path)) => {
                 let mut left = false;
-                let found = paths::resolve_within(&cwd.default.real.join(path), |place| {
+                let joined = cwd.default.real.join(path);
+                let found = lookups.resolve_within(&joined, |place| {
                     let is_in_root = is_under(place, &cwd.roots);
-                    let may = self.may_pass(place, is_in_root, &cwd.default.real);
-                    left = !may;
-                    may
+                    left = !self.may_pass(place, is_in_root, &cwd.default.real);
+                    !left
                 });
+                let may =
+                    |at: &Path| is_under(at, &cwd.roots) && !lookups.is_denied(at, &self.deny);
                 match found {
-                    Ok(real) if is_under(&real, &cwd.roots) && !is_denied(&real, &self.deny) => {
-                        real
-                    }
+                    Ok(real) if may(&real) => real,
                     Err(_) if !left => return Err(SpawnError::WorkingDirectoryNotFound),
                     _ => {
                         let reason = format!(
                             "{} leads outside `cwd.roots`, or into `fs.deny`",
                             suggestion::escaped(path)
                         );
-                        let written = paths::without_links(&cwd.default.real.join(path));
+                        let written = paths::without_links(&joined);
                         return Err(self.denied_cwd(reason, Some(&written)).into());
                     }
                 }
@@ -351,12 +359,13 @@ impl Rule {
         &self,
         requested: Option<&str>,
         entered: &WorkingDirectory,
+        lookups: &Lookups,
     ) -> Result<WorkingDirectory, SpawnError> {
         let outside = match &self.cwd {
             Some(cwd) => !is_under(&entered.path, &cwd.roots),
             None => requested.is_some(),
         };
-        if outside || is_denied(&entered.path, &self.deny) {
+        if outside || lookups.is_denied(&entered.path, &self.deny) {
             let reason = format!(
                 "{} is not in the `cwd.roots` of both grants",
                 suggestion::escaped(&entered.path.to_string_lossy())
@@ -397,21 +406,32 @@ impl Rule {
         }
     }
 
-    fn denied_argument(&self, command: &Command, mismatch: &Mismatch, cwd: &Path) -> Denial {
+    fn denied_argument(
+        &self,
+        command: &Command,
+        mismatch: &Mismatch,
+        cwd: &Path,
+        lookups: &Lookups,
+    ) -> Denial {
         let reason = self.explain_mismatch(&command.args, mismatch);
         Denial {
             nearest: Some(self.name.clone()),
             would_allow: suggestion::with_alternative(
                 suggestion::arguments(&command.args),
-                self.with_dashes(&command.args, mismatch, cwd),
+                self.with_dashes(&command.args, mismatch, cwd, lookups),
             ),
             ..Denial::new(DeniedItem::Argument, reason)
         }
     }
 
-    /// Returns the patterns of this rule with `allow-dash` where the arguments need it; none if they
-    /// are not allowed with it either.
-    fn with_dashes(&self, args: &[OsString], mismatch: &Mismatch, cwd: &Path) -> Option<String> {
+    /// Returns the rule's patterns with `allow-dash` where that is needed to allow the arguments.
+    fn with_dashes(
+        &self,
+        args: &[OsString],
+        mismatch: &Mismatch,
+        cwd: &Path,
+        lookups: &Lookups,
+    ) -> Option<String> {
         let mut patterns = self.args.clone();
         let mut mismatch = mismatch.clone();
         // Each turn changes one pattern.
@@ -423,10 +443,8 @@ impl Rule {
             let (number, changed) =
                 tried.find_map(|&number| Some((number, patterns[number].with_dash()?)))?;
             patterns[number] = changed;
-            let matched = matcher::matches(&patterns, args, |pattern, token| {
-                self.accepts(pattern, token, cwd)
-            });
-            match matched {
+            let accepts = |pattern: &_, token: &_| self.accepts(pattern, token, cwd, lookups);
+            match matcher::matches(&patterns, args, accepts) {
                 Ok(()) => return suggestion::patterns(patterns.iter().map(written)),
                 Err(next) => mismatch = next,
             }

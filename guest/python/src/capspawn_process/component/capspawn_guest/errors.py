@@ -15,7 +15,7 @@ _PLAIN = {
     "WorkingDirectoryNotFound": (errno.ENOENT, "the child sees no directory at this path"),
     "InvalidArgument": (errno.EINVAL, "the host does not accept a name, a value or a stream"),
     "TooBig": (errno.E2BIG, "the arguments or variables are larger than the host accepts"),
-    "InsufficientMemory": (errno.ENOMEM, "the host has no memory for the child"),
+    "InsufficientMemory": (errno.ENOMEM, "the host has no memory for the data of a stream"),
     "SandboxUnavailable": (errno.EPERM, "the host cannot confine the program as the grant requires"),
     "InvalidState": (errno.EBADF, "the stream was taken before"),
     "BrokenPipe": (errno.EPIPE, "the child closed its end of the stream"),

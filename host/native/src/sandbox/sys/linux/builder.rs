@@ -6,7 +6,7 @@ use super::launcher::NativeLauncher;
 use super::owners::is_mapped;
 use super::spawner::{Spawner, default_user};
 use crate::confinement::Tier;
-use crate::launch::{Identity, OwnerUids};
+use crate::launch::{Identity, Observer, OwnerUids};
 
 /// Builds a [`NativeLauncher`]; see [`NativeLauncher::builder`].
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,7 @@ pub struct NativeLauncherBuilder {
     run_as: Option<Identity>,
     without_cgroups: bool,
     owner_uids: Option<OwnerUids>,
+    observer: Option<Observer>,
 }
 
 impl NativeLauncherBuilder {
@@ -53,7 +54,7 @@ impl NativeLauncherBuilder {
     /// counts by user, and can neither signal nor trace each other's children, confined or
     /// not. The group stays that of [`run_as`](Self::run_as). While every id is another
     /// owner's, a launch fails as a shortage of the host
-    /// ([`Quota::HostCapacity`](crate::Quota::HostCapacity)).
+    /// ([`Shortage::UserIds`](crate::Shortage::UserIds)).
     ///
     /// Files in write roots still belong to the user of [`run_as`](Self::run_as). A session
     /// shows them as its owner's, on file systems with idmapped mounts. On others, and for
@@ -66,6 +67,18 @@ impl NativeLauncherBuilder {
     /// these ids.
     pub fn owner_uids(mut self, uids: OwnerUids) -> Self {
         self.owner_uids = Some(uids);
+        self
+    }
+
+    /// Records what children use, or what is refused to them, for people who write grants. The registry
+    /// reports it by an [`EventKind::Observed`](crate::EventKind::Observed) before the child's exit.
+    ///
+    /// Observed children are confined as others are, and slower: each waits for a thread of the host at every call
+    /// with a path. The report is not evidence: a child that wants to can make it wrong. Children in tier C, in tier B
+    /// before Linux 6.12, and with `sandbox = "none"` are not observed; with Linux older than 5.19 observed children do
+    /// not start.
+    pub fn observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
         self
     }
 
@@ -82,6 +95,9 @@ impl NativeLauncherBuilder {
         }
         if self.without_cgroups {
             spawner = spawner.without_cgroups();
+        }
+        if let Some(observer) = self.observer {
+            spawner = spawner.with_observer(observer);
         }
         NativeLauncher::over(spawner, self.tier)
     }

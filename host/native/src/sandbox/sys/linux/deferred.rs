@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::deadline::Deadline;
+
 /// How long the work waits: long enough for the ends of some thousand children.
 const DELAY: Duration = Duration::from_secs(1);
 
@@ -16,14 +18,14 @@ pub(crate) struct Deferred(Arc<AtomicBool>);
 impl Deferred {
     /// Has `work` done on `owner` a second from now, unless that was requested already. If `owner` is dropped
     /// first, it is not done. A host that has no thread left does it now.
-    pub(crate) fn request<T: Send + Sync + 'static>(&self, owner: &Arc<T>, work: fn(&T)) {
+    pub(crate) fn request<T: Send + Sync + 'static>(&self, owner: &Arc<T>, work: fn(&Arc<T>)) {
         if self.0.swap(true, Ordering::Relaxed) {
             return;
         }
         let (is_requested, weak) = (Arc::clone(&self.0), Arc::downgrade(owner));
         let thread = std::thread::Builder::new().name("capspawn-later".into());
         let started = thread.spawn(move || {
-            std::thread::sleep(DELAY);
+            Deadline::after(DELAY).sleep();
             // Requested again from here on, the work is done again.
             is_requested.store(false, Ordering::Relaxed);
             if let Some(owner) = weak.upgrade() {
@@ -50,7 +52,7 @@ mod tests {
         notify: Sender<()>,
     }
 
-    fn work(owner: &Owner) {
+    fn work(owner: &Arc<Owner>) {
         owner.done.fetch_add(1, Ordering::Relaxed);
         owner.notify.send(()).expect("the test waits");
     }

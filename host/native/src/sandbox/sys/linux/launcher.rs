@@ -16,10 +16,9 @@ use super::policy::landlock;
 use super::policy::set_group_id::SetGroupId;
 use super::probe::findings::{Findings, Probed};
 use super::probe::owners::Users;
-use super::probe::report::report;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
-use super::session::{SessionPool, as_childrens, can_be_owners};
+use super::session::{Profile, SessionPool, as_childrens, can_be_owners};
 use super::spawner::Spawner;
 use super::spawner::process::Child;
 use super::spawner::rlimits;
@@ -29,6 +28,7 @@ use crate::confinement::{Confinement, Enforcement, Sandbox, Tier};
 use crate::launch::{
     ChildStdio, Identity, LaunchError, Launcher, Owner, Plan, Process, RunAs, Scope, Stage,
 };
+use crate::shortage::Shortage;
 
 /// Starts children confined in the best [`Tier`] that the host supports.
 #[derive(Debug)]
@@ -95,20 +95,23 @@ impl NativeLauncher {
 
     /// Returns what a probe of this host found. The host is probed once, and again after
     /// each probe that failed because the host was short of a resource.
-    pub(crate) fn findings(&self) -> Findings {
-        self.probe()
-            .map_or_else(|transient| transient, Reports::findings)
+    ///
+    /// # Errors
+    ///
+    /// What the host was short of.
+    pub(crate) fn findings(&self) -> Result<Findings, Shortage> {
+        self.probe().map(Reports::findings)
     }
 
-    /// Returns the cache of reports about this host, or findings that do not last.
-    fn probe(&self) -> Result<&Reports, Findings> {
+    /// Returns the cache of reports about this host, or what the host was too short of to be probed.
+    fn probe(&self) -> Result<&Reports, Shortage> {
         if let Some(reports) = self.reports.get() {
             return Ok(reports);
         }
         // Two first launches at once both probe.
         match probe::run(&self.spawner, self.tier) {
             Probed::Lasting(findings) => Ok(self.reports.get_or_init(|| Reports::new(findings))),
-            Probed::Transient(findings) => Err(findings),
+            Probed::Transient(shortage) => Err(shortage),
         }
     }
 
@@ -132,6 +135,58 @@ impl NativeLauncher {
         }
     }
 
+    /// Starts what `plan` says in the tier that its confinement takes.
+    fn try_launch(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError> {
+        let tier = match plan.confinement.sandbox {
+            // Nothing is confined, so no tier is needed.
+            Sandbox::None => {
+                self.spawner.check_right_to_signal()?;
+                Tier::C
+            }
+            Sandbox::Required | Sandbox::BestEffort => {
+                let findings = self.findings();
+                let findings =
+                    findings.map_err(|shortage| LaunchError::new(Stage::Spawn, shortage.into()))?;
+                findings.tier
+            }
+        };
+        if tier == Tier::A {
+            let child = self.sessions.launch(&self.spawner, scope, plan, stdio)?;
+            return Ok(Box::new(child));
+        }
+        if plan.confinement.sandbox != Sandbox::None && self.spawner.keeps_root() {
+            let text = "outside a session a child with the user id 0 could change files everywhere: \
+                run children as another user";
+            let source = io::Error::new(io::ErrorKind::PermissionDenied, text);
+            return Err(LaunchError::new(Stage::Identity, source));
+        }
+        Ok(Box::new(self.launch_alone(tier, scope, plan, stdio)?))
+    }
+
+    /// Whether a launch failed for something that sessions without a child may hold. What a guest is short of by its own
+    /// limits, such as tasks and sessions, is not theirs.
+    fn may_be_relieved(error: &LaunchError) -> bool {
+        match error.shortage() {
+            Some(
+                Shortage::Descriptors
+                | Shortage::MachineDescriptors
+                | Shortage::UserIds
+                | Shortage::Namespaces
+                | Shortage::Watches,
+            ) => true,
+            // A child may be short of these by its own limits.
+            Some(Shortage::Memory | Shortage::Processes) => {
+                matches!(error.stage, Stage::Namespaces | Stage::Root)
+            }
+            _ => false,
+        }
+    }
+
     /// Starts what `plan` says without a session, in tier B or C.
     fn launch_alone(
         &self,
@@ -146,7 +201,11 @@ impl NativeLauncher {
         };
         let launched = launch();
         // The cached policies keep descriptors: without them there may be enough.
-        if launched.as_ref().is_err_and(is_short_of_descriptors) && self.policies.clear() {
+        let is_short = |error: &LaunchError| {
+            use Shortage::{Descriptors, MachineDescriptors};
+            matches!(error.shortage(), Some(Descriptors | MachineDescriptors))
+        };
+        if launched.as_ref().is_err_and(is_short) && self.policies.clear() {
             return launch();
         }
         launched
@@ -212,7 +271,9 @@ impl NativeLauncher {
             .spawner
             .start(&policy, &mut start, Some(Arc::clone(&watchdog)));
         let watchdog_is_gone = |error: &LaunchError| {
-            error.stage == Stage::Announce && error.source.kind() == io::ErrorKind::BrokenPipe
+            use io::ErrorKind::{BrokenPipe, WouldBlock};
+            let is_gone = matches!(error.source.kind(), BrokenPipe | WouldBlock);
+            error.stage == Stage::Announce && is_gone
         };
         if child.as_ref().is_err_and(watchdog_is_gone) {
             tracing::warn!(
@@ -323,14 +384,6 @@ struct GuestPart {
     lease: Option<Arc<Lease>>,
 }
 
-/// Whether the host, or the system, has no free descriptor.
-fn is_short_of_descriptors(error: &LaunchError) -> bool {
-    matches!(
-        error.source.raw_os_error(),
-        Some(libc::EMFILE | libc::ENFILE)
-    )
-}
-
 /// Opens the null device once for a child that gets fewer than three streams, and for no other child: a lock (`flock(2)`)
 /// on it must not outlast its child.
 fn null_device(stdio: &ChildStdio) -> io::Result<Option<OwnedFd>> {
@@ -349,7 +402,7 @@ impl Launcher for NativeLauncher {
     fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
         match self.probe() {
             Ok(reports) => reports.get(confinement, || self.users(reports.findings(), confinement)),
-            Err(transient) => Arc::new(report(&transient, confinement)),
+            Err(shortage) => Arc::new(Enforcement::short(confinement, shortage)),
         }
     }
 
@@ -359,22 +412,26 @@ impl Launcher for NativeLauncher {
         plan: &Plan,
         stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError> {
-        let tier = match plan.confinement.sandbox {
-            // Nothing is confined, so no tier is needed.
-            Sandbox::None => Tier::C,
-            Sandbox::Required | Sandbox::BestEffort => self.findings().tier,
-        };
-        if tier == Tier::A {
-            let child = self.sessions.launch(&self.spawner, scope, plan, &stdio)?;
-            return Ok(Box::new(child));
+        match self.try_launch(scope, plan, &stdio) {
+            Err(error) if Self::may_be_relieved(&error) => {
+                let profile = Profile::of(plan);
+                match self.sessions.give_up_unused(Some((scope, &profile))) {
+                    true => self.try_launch(scope, plan, &stdio),
+                    false => Err(error),
+                }
+            }
+            launched => launched,
         }
-        if plan.confinement.sandbox != Sandbox::None && self.spawner.keeps_root() {
-            let text = "outside a session a child with the user id 0 could change files everywhere: \
-                run children as another user";
-            let source = io::Error::new(io::ErrorKind::PermissionDenied, text);
-            return Err(LaunchError::new(Stage::Identity, source));
-        }
-        Ok(Box::new(self.launch_alone(tier, scope, plan, &stdio)?))
+    }
+
+    fn make_room(&self) -> bool {
+        let has_sessions = self.sessions.give_up_unused(None);
+        self.policies.clear() || has_sessions
+    }
+
+    fn reap_adopted(&self) -> bool {
+        self.spawner.reap_adopted();
+        self.spawner.adopts()
     }
 
     fn open(&self, scope: Scope, owner: Owner<'_>) {

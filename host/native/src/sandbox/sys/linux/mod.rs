@@ -1,16 +1,22 @@
 //! The launcher on Linux: Landlock, seccomp, children started by vfork, and sessions in
 //! namespaces.
 
+mod blocked_signal;
 mod builder;
 mod cgroup;
+mod deadline;
 mod deferred;
 mod descriptors;
 mod fd;
 mod heap;
 mod launcher;
+mod marked;
+mod observe;
+mod own_children;
 mod owners;
 mod policy;
 mod probe;
+mod reaper;
 mod server;
 mod session;
 mod signal;

@@ -5,15 +5,15 @@
 //! ([`init`]). Rejected: `std::process::Command`. Its `pre_exec` forks, which copies the page
 //! tables of the whole host.
 
+mod adopted;
 pub(crate) mod alone;
 mod by_server;
 mod children;
 mod exit_info;
 pub(crate) mod init;
-mod marked;
 mod marks;
 mod peek;
-mod privileges;
+pub(crate) mod privileges;
 pub(crate) mod process;
 pub(crate) mod rlimits;
 pub(crate) mod services;
@@ -36,6 +36,7 @@ use parking_lot::Mutex;
 
 use self::alone::AloneServers;
 use self::marks::Marks;
+use self::privileges::CannotSignal;
 use self::tasks::UserTasks;
 use self::tree::Tree;
 use self::vfork::Vfork;
@@ -45,7 +46,7 @@ use super::fd::stdio::above_stdio;
 use super::owners::Owners;
 use super::server::Announcements;
 use super::spawned::Spawned;
-use crate::launch::{Identity, LaunchError, OwnerUids, Stage};
+use crate::launch::{Identity, LaunchError, Observer, OwnerUids, Stage};
 use crate::limits::Limits;
 
 /// Returns the user that children become by default: nobody, if the host is root.
@@ -72,6 +73,9 @@ pub(crate) struct Spawner {
     lock_securebits: bool,
     cgroups: Cgroups,
     marks: Marks,
+    /// Whether orphans become children of this process.
+    adopts: bool,
+    observer: Option<Observer>,
     fault: Fault,
 }
 
@@ -79,6 +83,7 @@ impl Spawner {
     /// Returns a spawner whose children run as `run_as`, or as the host's user. Tests also
     /// choose the older clone, and a step that fails.
     pub(crate) fn new(run_as: Option<Identity>, legacy_clone: bool, fault: Fault) -> Self {
+        let adopts = privileges::adopts();
         Self {
             vfork: Vfork::new(legacy_clone),
             init_image: OnceLock::new(),
@@ -90,7 +95,9 @@ impl Spawner {
             owners: None,
             lock_securebits: privileges::may_lock_securebits(),
             cgroups: Cgroups::default(),
-            marks: Marks::default(),
+            marks: Marks::new(adopts),
+            adopts,
+            observer: None,
             fault,
         }
     }
@@ -99,6 +106,17 @@ impl Spawner {
     pub(crate) fn with_owners(mut self, uids: OwnerUids) -> Self {
         self.owners = Some(Owners::new(uids));
         self
+    }
+
+    /// Returns the same spawner, whose children are observed.
+    pub(crate) fn with_observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Returns what is recorded of children, if they are observed.
+    pub(crate) fn observer(&self) -> Option<Observer> {
+        self.observer
     }
 
     /// Returns the owners, if each has a user of its own.
@@ -125,6 +143,19 @@ impl Spawner {
     pub(crate) fn user_tasks(&self, limits: &Limits, user: Identity) -> Option<Limit> {
         let tasks = self.tasks.limit(user.uid, limits.processes?)?;
         Some(rlimits::user_tasks(tasks))
+    }
+
+    /// Checks that this thread may end a child.
+    ///
+    /// # Errors
+    ///
+    /// The child has another user, and the host has no right to signal it.
+    pub(crate) fn check_right_to_signal(&self) -> Result<(), LaunchError> {
+        let has_right = self.run_as.is_none() || privileges::may_signal_others();
+        match has_right {
+            true => Ok(()),
+            false => Err(spawn_error(io::Error::other(CannotSignal))),
+        }
     }
 
     /// Whether trees have a mark, by which `/proc` shows what is theirs.

@@ -1,6 +1,10 @@
 //! Children outside a session: faults at each step, started directly and by `capspawn-init`, with
 //! `clone3` and with `clone`.
 
+mod lost;
+mod shortage;
+mod stopped;
+
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -8,7 +12,7 @@ use std::sync::Arc;
 use ::landlock::RulesetAttr as _;
 use capspawn_raw::step::{Fault, Step};
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use test_kit::{children_of_this_thread, eventually, with_argument};
 
 use super::NativeLauncher;
@@ -18,6 +22,7 @@ use crate::launch::{
 };
 use crate::sandbox::sys::linux::policy::landlock;
 use crate::sandbox::sys::linux::spawner::{Spawner, default_user};
+use crate::shortage::Shortage;
 
 /// The steps of a child in tier B, in either form.
 fn steps() -> impl Iterator<Item = Step> {
@@ -99,9 +104,10 @@ fn tier_b_is_required_exactly_where_landlock_has_scopes() {
         let report = |plan: &Plan| launcher.enforcement(&plan.confinement);
         assert!(report(&best_effort).admits(Sandbox::BestEffort));
         // What keeps root's rights is never admitted.
-        if !launcher.findings().keeps_root {
+        let findings = launcher.findings().expect("nothing is short");
+        if !findings.keeps_root {
             let admitted = report(&required).admits(Sandbox::Required);
-            assert_eq!(admitted, has_scopes, "{:?}", launcher.findings());
+            assert_eq!(admitted, has_scopes, "{findings:?}");
         }
         match launcher.launch(Scope(0), &required, null()) {
             Ok(process) => {
@@ -127,8 +133,9 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
                 .expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
             // The watchdog process, or the first server and the one that started the child.
-            let before = children();
-            assert_eq!(before, if landlock::has_signal_scope() { 2 } else { 1 });
+            let before = if landlock::has_signal_scope() { 2 } else { 1 };
+            let only_they = || children() == before;
+            eventually("no child of another launcher", only_they);
             for step in steps() {
                 let stage = Stage::from(step);
                 let fault = Fault {
@@ -145,7 +152,7 @@ fn a_fault_at_any_step_is_reported_and_leaves_no_child() {
                 assert_eq!(error.stage, stage, "{run_as:?} {error}");
                 assert_eq!(error.source.raw_os_error(), Some(libc::EXDEV), "{stage:?}");
                 drop(launcher);
-                assert_eq!(children(), before, "{stage:?} leaves a child");
+                eventually(&format!("{stage:?} leaves no child"), only_they);
             }
         }
     }
@@ -225,7 +232,7 @@ fn children_are_preferred_for_an_oom_kill_to_the_host_and_its_watchdog() {
         assert_eq!(value(&process.pid().to_string()), "1000\n");
         process.signal(crate::Signal::Kill).expect("it runs");
         wait(&*process);
-        let watchdog = launcher.spawner.watchdog().expect("it runs").process.pid;
+        let watchdog = launcher.spawner.watchdog().expect("it runs").pid();
         assert_eq!(value(&watchdog.as_raw_nonzero().to_string()), before);
     }
     assert_eq!(value("self"), before);
@@ -332,7 +339,7 @@ fn a_server_that_cannot_enter_its_domain_is_an_error_and_no_zombie() {
             assert_eq!(children(), 1, "a server is left beside the first");
         }
         drop(launcher);
-        assert_eq!(children(), 0);
+        eventually("the end of the first server", || children() == 0);
     });
     in_domains.join().expect("its assertions hold");
 }
@@ -347,20 +354,17 @@ fn a_killed_watchdog_is_replaced() {
     for run_as in identities() {
         let launcher = self::launcher(run_as, false, Fault::NONE);
         let first = launcher.spawner.watchdog().expect("it starts");
-        let pidfd = &first.process.pidfd;
-        pidfd_send_signal(pidfd, Signal::KILL).expect("it runs");
+        let pid = first.pid();
+        rustix::process::kill_process(pid, Signal::KILL).expect("it runs");
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        waitid(WaitId::PidFd(pidfd.as_fd()), ended).expect("it is ours");
-        let first = {
-            let pid = first.process.pid;
-            drop(first);
-            pid
-        };
+        waitid(WaitId::Pid(pid), ended).expect("it is ours");
+        drop(first);
+        let first = pid;
         // A child of another test has a copy of the socket's end until it executes, which delays the replacement.
         let replaced = (0..100).any(|_| {
             let process = launcher.launch(Scope(0), &plan, null()).expect("it starts");
             assert_eq!(wait(&*process), Exit::Code(0));
-            launcher.spawner.watchdog().expect("it runs").process.pid != first
+            launcher.spawner.watchdog().expect("it runs").pid() != first
         });
         assert!(replaced);
         drop(launcher);
@@ -388,10 +392,13 @@ fn giving_up_a_watchdog_that_was_replaced_keeps_the_new_one() {
 
 #[test]
 fn a_probe_that_met_a_shortage_is_repeated_and_its_report_is_not_cached() {
-    for (errno, again) in [
-        (libc::EMFILE, true),
-        (libc::ENOMEM, true),
-        (libc::EPERM, false),
+    for (errno, shortage) in [
+        (libc::EMFILE, Some(Shortage::Descriptors)),
+        (libc::ENOMEM, Some(Shortage::Memory)),
+        (libc::EAGAIN, Some(Shortage::Processes)),
+        (libc::ENOSPC, Some(Shortage::Namespaces)),
+        (libc::ETOOMANYREFS, Some(Shortage::DescriptorsInFlight)),
+        (libc::EPERM, None),
     ] {
         let fault = Fault {
             step: Some(Step::Namespaces),
@@ -404,15 +411,24 @@ fn a_probe_that_met_a_shortage_is_repeated_and_its_report_is_not_cached() {
             report.admits(Sandbox::Required)
         };
         assert!(!required(&launcher), "errno {errno}");
-        assert!(launcher.findings().breaches.is_err(), "errno {errno}");
+        let report = launcher.enforcement(&Confinement::default());
+        assert_eq!(report.shortage(), shortage, "errno {errno}");
+        assert!(!report.admits(Sandbox::BestEffort), "errno {errno}");
+        assert_eq!(launcher.findings().err(), shortage, "errno {errno}");
+        let mut plan = plan();
+        for sandbox in [Sandbox::Required, Sandbox::BestEffort] {
+            plan.confinement = Arc::new(Confinement {
+                sandbox,
+                ..Confinement::clone(&plan.confinement)
+            });
+            let error = launcher.launch(Scope(0), &plan, null());
+            assert!(error.is_err(), "errno {errno}: {sandbox:?}");
+        }
         set_fault(&mut launcher, Fault::NONE);
-        assert_eq!(required(&launcher), again, "errno {errno}");
-        assert_eq!(
-            launcher.findings().breaches.is_ok(),
-            again,
-            "errno {errno}: {:?}",
-            launcher.findings()
-        );
+        assert_eq!(required(&launcher), shortage.is_some(), "errno {errno}");
+        let findings = launcher.findings().expect("nothing is short now");
+        let is_tested = findings.breaches.is_ok();
+        assert_eq!(is_tested, shortage.is_some(), "errno {errno}: {findings:?}");
     }
 }
 
@@ -424,7 +440,7 @@ fn a_shortage_does_not_select_a_weaker_tier() {
     };
     let spawner = Spawner::new(default_user(), false, fault);
     let mut launcher = NativeLauncher::over(spawner, None);
-    assert_eq!(launcher.findings().tier, Tier::A);
+    assert_eq!(launcher.findings(), Err(Shortage::MachineDescriptors));
     assert!(
         !launcher
             .enforcement(&Confinement::default())
@@ -437,7 +453,8 @@ fn a_shortage_does_not_select_a_weaker_tier() {
             ..fault
         },
     );
-    assert_eq!(launcher.findings().tier, Tier::B);
+    let findings = launcher.findings().expect("nothing is short");
+    assert_eq!(findings.tier, Tier::B);
 }
 
 #[test]

@@ -28,11 +28,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use rustix::io::Errno;
 
 use self::host_lock::HostLock;
 use self::ids::Ids;
 use crate::launch::{LaunchError, Owner, OwnerUids, Scope, Stage};
+use crate::shortage::Shortage;
 
 pub(crate) use self::in_use::is_mapped;
 
@@ -116,7 +116,7 @@ impl Owners {
     ///
     /// # Errors
     ///
-    /// [`Stage::Identity`], with `EAGAIN` where every id is another owner's.
+    /// [`Stage::Identity`], with [`Shortage::UserIds`] where every id is another owner's.
     pub(crate) fn lease(&self, scope: Scope) -> Result<Arc<Lease>, LaunchError> {
         if let Some(lease) = self.known(scope) {
             return Ok(lease);
@@ -150,7 +150,7 @@ impl Owners {
                 // Not under the lock: it reads a file for each process of the machine.
                 let in_use = in_use::uids().map_err(at_identity)?;
                 let taken = self.state.lock().ids.take(&in_use);
-                taken.ok_or_else(|| at_identity(Errno::AGAIN.into()))?
+                taken.ok_or_else(|| at_identity(Shortage::UserIds.into()))?
             }
         };
         Ok(Arc::new(Lease {

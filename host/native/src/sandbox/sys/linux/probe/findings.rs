@@ -5,6 +5,7 @@ use capspawn_raw::wire::ProbeFinding;
 use super::owners::Users;
 use crate::confinement::Tier;
 use crate::sandbox::sys::linux::cgroup::Controllers;
+use crate::shortage::Shortage;
 
 /// What a probe found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +40,8 @@ pub(crate) struct Findings {
 pub(crate) enum Probed {
     /// Properties of the host.
     Lasting(Findings),
-    /// A state of the moment: the host was short of descriptors, memory, processes or time.
-    Transient(Findings),
+    /// The host was short of something, which shows nothing about it.
+    Transient(Shortage),
 }
 
 pub(crate) const READ: u8 = ProbeFinding::Read.bit();
@@ -55,9 +56,5 @@ pub(crate) const GROUP: u8 = ProbeFinding::Group.bit();
 pub(crate) const LANDLOCK_HINT: &str =
     "needs Linux 6.12 with Landlock: add `landlock` to the kernel's `lsm=` parameter";
 pub(crate) const SECCOMP_HINT: &str = "a container's seccomp profile may deny seccomp(2)";
-pub(crate) const SHORT_HINT: &str =
-    "the host was short of descriptors, memory or processes: try again";
 pub(crate) const SESSION_HINT: &str = "requires tier A (sessions in user namespaces)";
 pub(crate) const MARK_HINT: &str = "raise the host's hard limit on file locks (`ulimit -Hx`) to 2048 or more, or let it make cgroups";
-pub(crate) const SIGNAL_HINT: &str =
-    "the host may not signal its children: give it CAP_KILL, or run it as an ordinary user";

@@ -4,16 +4,19 @@ use std::fs;
 
 use rustix::process::{geteuid, getpid};
 
-use super::findings::SHORT_HINT;
 use crate::confinement::Tier;
-use crate::launch::is_shortage;
+use crate::shortage::Shortage;
 
 const NO_PROC_HINT: &str = "mount a /proc of the host's own pid namespace";
 const HIDDEN_HINT: &str =
     "mount /proc without `hidepid`, or give the host's group access with `gid=`";
 
 /// Returns whether samples see every child in `tier`; else what the operator can do about it.
-pub(crate) fn see_children(tier: Tier) -> Result<(), &'static str> {
+///
+/// # Errors
+///
+/// What the host is too short of to find out.
+pub(crate) fn see_children(tier: Tier) -> Result<Result<(), &'static str>, Shortage> {
     let own = read("/proc/self/stat")?;
     let mounts = read("/proc/self/mountinfo")?;
     let pid = getpid().as_raw_nonzero().get();
@@ -21,14 +24,14 @@ pub(crate) fn see_children(tier: Tier) -> Result<(), &'static str> {
     // take that right away (PR_SET_DUMPABLE). In a session the host that made it keeps the right.
     let traces_children = tier == Tier::A && !geteuid().is_root();
     let can_trace = traces_children || !read("/proc/1/stat")?.is_empty();
-    see(&own, pid, &mounts, can_trace)
+    Ok(see(&own, pid, &mounts, can_trace))
 }
 
 /// Returns the content of a file; nothing if it is missing or hidden.
-fn read(path: &str) -> Result<Vec<u8>, &'static str> {
-    fs::read(path).or_else(|error| match is_shortage(&error) {
-        true => Err(SHORT_HINT),
-        false => Ok(Vec::new()),
+fn read(path: &str) -> Result<Vec<u8>, Shortage> {
+    fs::read(path).or_else(|error| match Shortage::within(&error) {
+        Some(shortage) => Err(shortage),
+        None => Ok(Vec::new()),
     })
 }
 
@@ -66,7 +69,7 @@ mod tests {
     fn this_process_is_in_its_proc() {
         for tier in [Tier::A, Tier::B] {
             // Tests may run where processes are hidden.
-            let seen = see_children(tier);
+            let seen = see_children(tier).expect("nothing is short");
             assert!(seen == Ok(()) || seen == Err(HIDDEN_HINT), "{seen:?}");
         }
     }

@@ -6,13 +6,15 @@ use std::os::fd::OwnedFd;
 
 use capspawn_raw::wire::{REPORT_BYTES, Report};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::io::retry_on_intr;
+use rustix::net::sockopt::Timeout;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
     recvmsg, socketpair,
 };
 use rustix::process::Pid;
 
+use crate::sandbox::sys::linux::deadline::retry_in_time;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 
 /// Returns a connected pair of sockets that keep message boundaries. Both numbers are above the
@@ -40,18 +42,11 @@ pub(crate) fn receive(socket: &OwnedFd, flags: RecvFlags) -> io::Result<Message>
     let mut bytes = [0; REPORT_BYTES];
     let mut room = [const { MaybeUninit::uninit() }; ROOM];
     let mut ancillary = RecvAncillaryBuffer::new(&mut room);
-    let received = loop {
+    let flags = flags | RecvFlags::CMSG_CLOEXEC;
+    let received = retry_in_time(socket, Timeout::Recv, || {
         let mut parts = [IoSliceMut::new(&mut bytes)];
-        match recvmsg(
-            socket,
-            &mut parts,
-            &mut ancillary,
-            flags | RecvFlags::CMSG_CLOEXEC,
-        ) {
-            Err(Errno::INTR) => {}
-            received => break received?,
-        }
-    };
+        recvmsg(socket, &mut parts, &mut ancillary, flags)
+    })?;
     let received = bytes.get(..received.bytes).unwrap_or(&[]);
     let mut message = Message {
         report: Report::read(received),

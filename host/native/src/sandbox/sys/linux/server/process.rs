@@ -2,12 +2,12 @@
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use capspawn_raw::affinity::Affinity;
 use capspawn_raw::wire::ServerRequest;
 use rustix::event::PollFlags;
-use rustix::io::Errno;
+use rustix::net::sockopt::Timeout;
 use rustix::net::{
     SendAncillaryBuffer, SendAncillaryMessage, SendFlags, Shutdown, sendmsg, shutdown,
 };
@@ -18,6 +18,7 @@ use super::announcements::Announcements;
 use super::message::any_ready;
 use super::reply::Reply;
 use super::request::Request;
+use crate::sandbox::sys::linux::deadline::retry_in_time;
 use crate::sandbox::sys::linux::signal::raw;
 use crate::status::Signal;
 
@@ -26,15 +27,19 @@ use crate::status::Signal;
 pub(crate) struct Server {
     control: OwnedFd,
     pid: Pid,
+    /// The number with which its children announce themselves.
+    number: u32,
     processor: ServerProcessor,
 }
 
 impl Server {
-    /// Returns the server `pid`, a child of the host, which serves at the other end of `control`.
-    pub(crate) fn new(control: OwnedFd, pid: Pid) -> Self {
+    /// Returns the server `pid`, a child of the host, which serves at the other end of `control`, and whose children
+    /// announce themselves with `number`.
+    pub(crate) fn new(control: OwnedFd, pid: Pid, number: u32) -> Self {
         Self {
             control,
             pid,
+            number,
             processor: ServerProcessor::unbound(),
         }
     }
@@ -43,7 +48,11 @@ impl Server {
         self.pid
     }
 
-    /// Returns whether the process runs.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Returns whether the process runs, or a child of it that is about to execute.
     pub(crate) fn runs(&self) -> bool {
         !any_ready([(&self.control, PollFlags::empty())])
     }
@@ -54,13 +63,21 @@ impl Server {
         self.processor.follow_caller(self.pid, || self.runs())
     }
 
-    /// Sends a request.
-    pub(crate) fn request(&self, request: &Request<'_>) -> io::Result<()> {
-        request.send(&self.control)
+    /// Sends a request. Returns a descriptor that keeps a number free for the one in the reply: a host
+    /// that runs short of descriptors must find out before the program starts.
+    pub(crate) fn request(&self, request: &Request<'_>) -> io::Result<OwnedFd> {
+        let reserved = self.control.try_clone()?;
+        request.send(&self.control).map_err(timed_out)?;
+        Ok(reserved)
     }
 
     /// Waits for the reply to the request, which was sent.
-    pub(crate) fn reply(&self, announcements: &Announcements) -> io::Result<Reply> {
+    pub(super) fn reply(
+        &self,
+        reserved: OwnedFd,
+        announcements: &Announcements,
+    ) -> io::Result<Reply> {
+        drop(reserved);
         Reply::receive(&self.control, announcements)
     }
 
@@ -91,6 +108,15 @@ impl Drop for Server {
     }
 }
 
+/// Returns the error of a call whose socket has a time-out: the kernel reports that as it reports a lack of
+/// processes.
+pub(crate) fn timed_out(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
+        _ => error,
+    }
+}
+
 /// Sends a request without strings, with at most one descriptor.
 pub(crate) fn send(
     control: &OwnedFd,
@@ -106,16 +132,9 @@ pub(crate) fn send(
         return Err(io::Error::from_raw_os_error(libc::EMSGSIZE));
     }
     let parts = [IoSlice::new(&bytes)];
-    loop {
-        match sendmsg(
-            control.as_fd(),
-            &parts,
-            &mut ancillary,
-            flags | SendFlags::NOSIGNAL,
-        ) {
-            Ok(_) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-    }
+    let flags = flags | SendFlags::NOSIGNAL;
+    retry_in_time(control, Timeout::Send, || {
+        sendmsg(control, &parts, &mut ancillary, flags)
+    })?;
+    Ok(())
 }

@@ -8,15 +8,13 @@ use std::os::fd::OwnedFd;
 
 use capspawn_raw::step::Step;
 use capspawn_raw::wire::Report;
-use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::announcements::Announcements;
 use super::message::receive;
 use crate::launch::{LaunchError, Stage};
+use crate::sandbox::sys::linux::own_children::reap;
 use crate::sandbox::sys::linux::spawned::Spawned;
 
 /// What became of a request.
@@ -26,8 +24,31 @@ pub(crate) enum Reply {
     Started(Spawned),
     /// A step failed, and no process is left.
     Refused { step: Option<Step>, errno: i32 },
-    /// No reply came in time, or the server has ended. There may be a child.
-    Missing { timed_out: bool },
+    /// No reply came in time, or the server has ended.
+    Missing(Missing),
+}
+
+/// Why there is no reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// The server has ended and had not read the request: nothing was started.
+    Unread,
+    /// The server has ended. There may be a child, whose program may have run.
+    Ended,
+    /// It did not come in time. As with `Ended`.
+    Late,
+}
+
+impl Missing {
+    /// Returns the error of the launch. [`Stage::Request`] means that the request may be sent again.
+    pub(crate) fn error(self) -> LaunchError {
+        let (stage, kind) = match self {
+            Self::Unread => (Stage::Request, io::ErrorKind::BrokenPipe),
+            Self::Ended => (Stage::Reply, io::ErrorKind::BrokenPipe),
+            Self::Late => (Stage::Reply, io::ErrorKind::TimedOut),
+        };
+        LaunchError::new(stage, kind.into())
+    }
 }
 
 impl Reply {
@@ -39,13 +60,18 @@ impl Reply {
 
     /// Waits for the reply on `socket`.
     pub(crate) fn receive(socket: &OwnedFd, announcements: &Announcements) -> io::Result<Self> {
+        let mut missing = Missing::Ended;
         let message = loop {
             match receive(socket, RecvFlags::empty()) {
                 // Reported once by a server that ends with unread requests. Its earlier messages follow.
-                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {}
+                Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    missing = Missing::Unread;
+                }
                 Err(error) => {
-                    let timed_out = error.kind() == io::ErrorKind::WouldBlock;
-                    return Ok(Self::Missing { timed_out });
+                    return Ok(Self::Missing(match error.kind() {
+                        io::ErrorKind::WouldBlock => Missing::Late,
+                        _ => missing,
+                    }));
                 }
                 Ok(message) => break message,
             }
@@ -65,7 +91,7 @@ impl Reply {
                 }
                 Ok(Self::Refused { step, errno })
             }
-            _ => Ok(Self::Missing { timed_out: false }),
+            _ => Ok(Self::Missing(missing)),
         }
     }
 }
@@ -91,11 +117,6 @@ fn started(pid: Pid, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
     })
 }
 
-/// Waits for the end of a child that nothing else in the host holds.
-pub(crate) fn reap(pid: Pid) {
-    while let Err(Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {}
-}
-
 #[cfg(test)]
 #[expect(
     clippy::disallowed_types,
@@ -111,10 +132,9 @@ mod tests {
         Announcements::new().expect("a socket")
     }
 
-    /// Returns the reply of a server that sends `message` and ends.
+    /// Returns the reply of a server that sends `message` and ends, and leaves the request unread.
     fn reply_to(message: Option<&[u8]>) -> Reply {
         let (ours, theirs) = socket_pair().expect("a socket");
-        // A request of another thread, which stays unread.
         assert_eq!(send(&ours, b"request", SendFlags::empty()), Ok(7));
         if let Some(message) = message {
             let sent = send(&theirs, message, SendFlags::empty());
@@ -128,14 +148,20 @@ mod tests {
     fn an_ended_server_is_distinguished_from_one_that_exceeds_the_timeout() {
         for message in [None, Some(&b"no report"[..])] {
             let missing = reply_to(message);
-            assert!(matches!(missing, Reply::Missing { timed_out: false }));
+            assert!(matches!(missing, Reply::Missing(Missing::Unread)));
         }
+        let (ours, theirs) = socket_pair().expect("a socket");
+        assert_eq!(send(&ours, b"request", SendFlags::empty()), Ok(7));
+        receive(&theirs, RecvFlags::empty()).expect("the request");
+        drop(theirs);
+        let acted = Reply::receive(&ours, &no_announcements()).expect("it can be read");
+        assert!(matches!(acted, Reply::Missing(Missing::Ended)));
         let (ours, theirs) = socket_pair().expect("a socket");
         let timeout = std::time::Duration::from_millis(10);
         sockopt::set_socket_timeout(&ours, sockopt::Timeout::Recv, Some(timeout))
             .expect("a timeout");
         let late = Reply::receive(&ours, &no_announcements()).expect("it can be read");
-        assert!(matches!(late, Reply::Missing { timed_out: true }));
+        assert!(matches!(late, Reply::Missing(Missing::Late)));
         drop(theirs);
     }
 

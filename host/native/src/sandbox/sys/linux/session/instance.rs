@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use capspawn_raw::limit::LimitList;
 use capspawn_raw::step::Fault;
@@ -14,6 +15,7 @@ use super::places::{Change, Places};
 use super::processes::Processes;
 use crate::confinement::FsRules;
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Process, Stage};
+use crate::sandbox::sys::linux::observe::{Observing, View, Watched};
 use crate::sandbox::sys::linux::owners::Lease;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
@@ -51,8 +53,12 @@ pub(crate) struct Session {
     pub(super) running: Mutex<Vec<Weak<Child>>>,
     /// Why the host has ended it.
     pub(super) ended_by: OnceLock<Change>,
+    /// When it was last looked up for a child, or a child was given up.
+    pub(super) used: Mutex<Instant>,
     /// The fault that a test arranged in children.
     pub(super) fault: Fault,
+    /// How its children are observed, if they are.
+    pub(super) observing: Option<Observing>,
     /// Only the server needs it; tests look for copies.
     #[cfg(test)]
     pub(super) pass: FilterPass,
@@ -150,22 +156,31 @@ impl Session {
         !any_ready([(&self.lifeline, PollFlags::empty())])
     }
 
+    /// Starts to observe a child that is started as `plan` says, if the children of this session are observed.
+    pub(super) fn watch(&self, plan: &Plan) -> Result<Option<Watched>, LaunchError> {
+        let watch = |observing: &Observing| observing.watch(View::of(plan, true, None));
+        let watched = self.observing.as_ref().map(watch).transpose();
+        watched.map_err(|source| LaunchError::new(Stage::Filter, source))
+    }
+
     /// Starts what `plan` says in the session. Returns once the program executes, with the server
     /// whose domain names the child's tree, where servers have domains.
     ///
     /// # Errors
     ///
     /// The stage that failed. [`Stage::Request`] with a broken pipe means that the session
-    /// has ended: the caller may start a new session and retry.
+    /// has ended: the caller may start a new session and retry. With [`Stage::Reply`] the program
+    /// may have run.
     pub(super) fn spawn(
         &self,
         plan: &Plan,
         stdio: &ChildStdio,
         tree: &Tree,
+        watched: Option<&Watched>,
     ) -> Result<(Spawned, Option<Claimed>), LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.unreaped.lock().retain(|child| !is_reaped(child));
-        let processes = self.processes.as_ref().ok_or_else(session_ended)?;
+        // If the first server does not reply, the children of the others run on.
         let server = self.servers.claim().map_err(not_requested)?;
         let affinity = server.follow_caller();
         let limits = self.limits(plan, tree);
@@ -176,12 +191,13 @@ impl Session {
             limits,
             tree.entry(),
             None,
+            watched,
             self.fault,
         );
         let request = request.map_err(at(Stage::Spawn))?;
-        server.request(&request).map_err(not_requested)?;
-        let reply = server.reply(&processes.announcements);
-        match reply.map_err(at(Stage::Request))? {
+        let reserved = server.request(&request).map_err(not_requested)?;
+        drop(request);
+        match server.reply(reserved).map_err(at(Stage::Reply))? {
             Reply::Started(spawned) => {
                 let keeper = self.servers.have_domains().then_some(server);
                 Ok((spawned, keeper))
@@ -189,16 +205,12 @@ impl Session {
             // Without its pid 1 a namespace admits no new process.
             Reply::Refused { step: None, .. } if !self.has_pid_1() => Err(session_ended()),
             Reply::Refused { step, errno } => Err(Reply::refusal(step, errno)),
-            Reply::Missing { timed_out } => {
+            Reply::Missing(missing) => {
                 // What the server is doing is unknown. (It is not short of descriptors for those of a request: it
                 // holds none from one request to the next.)
                 server.end();
                 self.kill();
-                Err(if timed_out {
-                    session_timed_out()
-                } else {
-                    session_ended()
-                })
+                Err(missing.error())
             }
         }
     }
@@ -220,9 +232,26 @@ impl Session {
         limits
     }
 
+    /// Notes that a child is about to start, or that one has ended.
+    pub(super) fn note_use(&self) {
+        *self.used.lock() = Instant::now();
+    }
+
+    /// Returns for how long it has had no child, if it has none.
+    pub(super) fn idle_time(&self) -> Duration {
+        self.used.lock().elapsed()
+    }
+
     /// Returns whether children have left anything that a later child would find. True also where that cannot be found out.
-    pub(super) fn has_state(&self) -> bool {
-        self.servers.have_left_state()
+    /// The reply comes by `sockets`.
+    pub(super) fn has_state(&self, sockets: (OwnedFd, OwnedFd)) -> bool {
+        self.servers.have_left_state(sockets)
+    }
+
+    /// Ends the servers that no child has, and returns whether there were any. The next child waits for a new one, which
+    /// is a fork.
+    pub(super) fn end_free_servers(&self) -> bool {
+        self.servers.end_free(0)
     }
 
     /// Remembers a child, if its session may be ended because of a change on the host.
@@ -295,6 +324,7 @@ fn not_requested(error: io::Error) -> LaunchError {
     match error.raw_os_error() {
         Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN) => session_ended(),
         _ if error.kind() == io::ErrorKind::BrokenPipe => session_ended(),
+        _ if error.kind() == io::ErrorKind::TimedOut => session_timed_out(),
         _ => LaunchError::new(Stage::Request, error),
     }
 }

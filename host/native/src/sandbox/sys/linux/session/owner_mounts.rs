@@ -13,17 +13,21 @@
 #![allow(unsafe_code, reason = "rustix is built without its mount calls")]
 
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::net::sockopt::Timeout;
+
 use super::path_error::PathError;
 use super::roots::Root;
 use crate::launch::Identity;
+use crate::sandbox::sys::linux::deadline::retry_in_time;
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
 use crate::sandbox::sys::linux::owners::roots::{Reach, reach};
+use crate::sandbox::sys::linux::reaper::reap_ending;
 use crate::sandbox::sys::linux::spawner::Spawner;
 
 /// How long the process that holds the user namespace may take to make it.
@@ -107,13 +111,17 @@ const ALL: &str = "0 0 4294967295\n";
 
 /// Returns a user namespace with these maps of users and groups.
 fn id_map(spawner: &Spawner, users: &str, groups: &str) -> io::Result<File> {
-    let (mut ours, theirs) = UnixStream::pair()?;
+    let (ours, theirs) = UnixStream::pair()?;
     ours.set_read_timeout(Some(TIMEOUT))?;
     let theirs = above_stdio(theirs.into())?;
     let process = spawner.start_id_map(theirs.as_fd())?;
     drop(theirs);
     let mut errno = [0];
-    let map = ours.read_exact(&mut errno).and_then(|()| {
+    let read = retry_in_time(&ours, Timeout::Recv, || rustix::io::read(&ours, &mut errno));
+    let map = read.map_err(io::Error::from).and_then(|count| {
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         if errno != [0] {
             return Err(io::Error::from_raw_os_error(i32::from(errno[0])));
         }
@@ -123,7 +131,7 @@ fn id_map(spawner: &Spawner, users: &str, groups: &str) -> io::Result<File> {
         File::open(file("ns/user"))
     });
     drop(ours);
-    process.wait();
+    reap_ending(process);
     map
 }
 

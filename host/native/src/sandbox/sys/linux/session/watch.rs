@@ -12,7 +12,7 @@
 //! written. Also rejected: masking the new file in place of ending the session. The child may
 //! hold it open by then.
 //!
-//! Where no watch is available (limits of inotify, a directory that the host may only search),
+//! Where no watch is possible (a kernel without inotify, a directory that the host may only search),
 //! and on file systems that other machines or programs can change without
 //! an event, or that are not known, names are compared at an interval.
 
@@ -35,6 +35,7 @@ use rustix::io::{Errno, ioctl_fionread, retry_on_intr};
 use super::instance::Session;
 use super::places::Change;
 use super::promptness::request_short_slice;
+use crate::shortage::Shortage;
 
 /// How often names without a watch are compared.
 const COMPARE_INTERVAL: Duration = Duration::from_millis(20);
@@ -74,7 +75,7 @@ pub(super) struct Watch(Mutex<Option<Arc<Shared>>>);
 /// What the thread and the launches share.
 #[derive(Debug)]
 struct Shared {
-    /// None where the host has no instance left.
+    /// None where the kernel has no inotify.
     inotify: Option<OwnedFd>,
     /// Wakes the thread.
     wake: OwnedFd,
@@ -101,7 +102,7 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// The host lacks a thread or a descriptor.
+    /// The host lacks a thread, a descriptor, or instances or watches of inotify.
     pub(super) fn add(&self, session: &Arc<Session>) -> io::Result<()> {
         if session.masking_names().next().is_none() {
             return Ok(());
@@ -110,11 +111,10 @@ impl Watch {
             let mut started = self.0.lock();
             match &*started {
                 Some(shared) => Arc::clone(shared),
-                None => Arc::clone(started.insert(Shared::start(new_inotify())?)),
+                None => Arc::clone(started.insert(Shared::start(new_inotify()?)?)),
             }
         };
-        shared.add(session);
-        Ok(())
+        shared.add(session)
     }
 
     /// Ends the sessions that changes up to now concern. One system call if there are none.
@@ -150,7 +150,7 @@ impl Shared {
         Ok(shared)
     }
 
-    fn add(&self, session: &Arc<Session>) {
+    fn add(&self, session: &Arc<Session>) -> io::Result<()> {
         let mut table = self.table.lock();
         self.forget_ended(&mut table);
         let mut is_complete = true;
@@ -172,12 +172,14 @@ impl Shared {
                         .push((name.to_owned(), Arc::downgrade(session)));
                     is_complete &= has_events(dir);
                 }
+                // A state of the moment: comparing at an interval would be a weaker watch.
+                Err(Errno::NOSPC | Errno::NOMEM) => return Err(Shortage::Watches.into()),
                 Err(error) => {
                     is_complete = false;
                     if self.inotify.is_some() {
                         tracing::warn!(
                             %error,
-                            "{} cannot be watched (fs.inotify.max_user_watches, or no permission to read it): what fs.deny names there is compared every {COMPARE_INTERVAL:?} instead",
+                            "{} cannot be watched (no permission to read it): what fs.deny names there is compared every {COMPARE_INTERVAL:?} instead",
                             dir.display()
                         );
                     }
@@ -188,6 +190,7 @@ impl Shared {
             table.compared.push(Arc::downgrade(session));
             self.wake();
         }
+        Ok(())
     }
 
     fn watch(&self, dir: &Path) -> Result<i32, Errno> {
@@ -342,10 +345,20 @@ impl Directory {
 
 #[cfg(test)]
 impl Watch {
-    /// Returns the watch of a host that has no inotify instance left.
+    /// Returns the watch of a host without inotify.
     pub(super) fn without_events() -> Self {
         let shared = Shared::start(None).expect("a thread");
         Self(Mutex::new(Some(shared)))
+    }
+
+    /// Returns how often names of the session are watched.
+    pub(super) fn count(&self, session: &Arc<Session>) -> usize {
+        let shared = self.0.lock().clone().expect("it has started");
+        let table = shared.table.lock();
+        let names = table.directories.values().flat_map(|it| &it.names);
+        let is_its =
+            |(_, other): &&(OsString, Weak<Session>)| other.as_ptr() == Arc::as_ptr(session);
+        names.filter(is_its).count()
     }
 
     pub(super) fn has_events(&self) -> bool {
@@ -356,16 +369,30 @@ impl Watch {
     }
 }
 
-/// Makes the instance; none where the host has none left.
-fn new_inotify() -> Option<OwnedFd> {
-    let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK);
-    if let Err(error) = &inotify {
-        tracing::warn!(
-            %error,
-            "no inotify instance is left (fs.inotify.max_user_instances): what fs.deny names is compared every {COMPARE_INTERVAL:?} instead"
-        );
+/// Makes the instance; none where the kernel has no inotify.
+///
+/// # Errors
+///
+/// The host has no instance left.
+fn new_inotify() -> io::Result<Option<OwnedFd>> {
+    match inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK) {
+        Ok(inotify) => Ok(Some(inotify)),
+        // The limit of the user, or that of the process.
+        Err(Errno::MFILE) if has_descriptor() => Err(Shortage::Watches.into()),
+        Err(error @ (Errno::MFILE | Errno::NFILE | Errno::NOMEM)) => Err(error.into()),
+        Err(error) => {
+            tracing::warn!(
+                %error,
+                "there is no inotify: what fs.deny names is compared every {COMPARE_INTERVAL:?} instead"
+            );
+            Ok(None)
+        }
     }
-    inotify.ok()
+}
+
+/// Whether the process has a free descriptor.
+fn has_descriptor() -> bool {
+    eventfd(0, EventfdFlags::CLOEXEC).is_ok()
 }
 
 /// Returns whether every change in a directory causes an event.

@@ -7,10 +7,12 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::event::{PollFd, PollFlags};
 
 use crate::launch::Exit;
+use crate::sandbox::sys::linux::deadline::Deadline;
 
 /// `_IOWR(0xff, 11, struct pidfd_info)`, whose first version has 64 bytes.
 const PIDFD_GET_INFO: libc::Ioctl = 0xc040_ff0b_u32 as libc::Ioctl;
@@ -31,10 +33,7 @@ struct Info {
 
 /// How long the kernel may take to release a process that has ended. It takes microseconds, or
 /// until the process, which releases itself, gets a processor.
-const STORE_TIMEOUT: Timespec = Timespec {
-    tv_sec: 1,
-    tv_nsec: 0,
-};
+const STORE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Returns the exit status of a process that has ended, and that this process does not reap;
 /// `None` if the kernel does not keep it.
@@ -43,7 +42,7 @@ pub(crate) fn of_reaped(pidfd: BorrowedFd<'_>) -> Option<Exit> {
         // The pidfd is readable before the kernel releases the process and stores the status.
         Ok(None) => {
             let mut released = [PollFd::from_borrowed_fd(pidfd, PollFlags::empty())];
-            poll(&mut released, Some(&STORE_TIMEOUT)).ok()?;
+            Deadline::after(STORE_TIMEOUT).poll(&mut released).ok()?;
             stored_status(pidfd).ok()??
         }
         status => status.ok()??,

@@ -47,7 +47,7 @@ pub(crate) fn resources(limits: &Limits, memory: MemoryLimit) -> LimitList {
             MemoryLimit::Process => alike(Resource::Data, limits.memory_bytes),
             MemoryLimit::Cgroup => None,
         },
-        alike(Resource::Nofile, limits.open_files),
+        alike(Resource::Nofile, limits.open_files.map(open_files)),
         alike(Resource::Fsize, limits.file_size_bytes),
     ])
 }
@@ -67,6 +67,28 @@ pub(crate) fn alone(limits: &Limits, memory: MemoryLimit) -> LimitList {
         let _ = list.push(self::limit(resource, soft, hard));
     }
     list
+}
+
+/// Returns the most open files of a child for which the grant says `granted`.
+///
+/// The kernel counts descriptors in flight in UNIX sockets by user, and refuses a sender whose user has
+/// more of them than the sender's own limit on open files. So a child of the host's own user that has a limit
+/// as high as the host's could keep the host from sending the descriptors of further children. Root, and a
+/// child of another user, are not affected.
+fn open_files(granted: u64) -> u64 {
+    if rustix::process::geteuid().is_root() {
+        return granted;
+    }
+    let own = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    granted.min(below_host(own))
+}
+
+/// Returns the highest limit on open files of a child of the host's own user, by the host's soft limit.
+fn below_host(own: u64) -> u64 {
+    /// What a child can have in flight beyond its limit, by its last message (`SCM_MAX_FD`, 253), and
+    /// what the host sends for one child.
+    const RESERVED: u64 = 253 + 16;
+    own.saturating_sub(RESERVED).max(own / 2)
 }
 
 /// Returns the limit on the tasks of a child's user.
@@ -116,6 +138,13 @@ mod tests {
         ] {
             assert_eq!(limit(resource, 0, 0).resource, number);
         }
+    }
+
+    #[test]
+    fn a_child_of_the_hosts_user_leaves_descriptors_in_flight_to_the_host() {
+        assert_eq!(below_host(1024), 1024 - 269);
+        assert_eq!(below_host(64), 32);
+        assert_eq!(below_host(u64::MAX), u64::MAX - 269);
     }
 
     #[test]

@@ -12,12 +12,13 @@
 
 use std::io;
 
-use rustix::process::{kill_process_group, pidfd_send_signal};
+use rustix::process::{Pid, kill_process_group, pidfd_send_signal};
 
-use super::marked;
+use super::marks::Mark;
 use super::rlimits::MemoryLimit;
 use crate::launch::{TreeCounters, TreeMark};
 use crate::sandbox::sys::linux::cgroup::{Entry, Leaf};
+use crate::sandbox::sys::linux::marked;
 use crate::sandbox::sys::linux::server::Claimed;
 use crate::sandbox::sys::linux::signal::{raw, unless_gone};
 use crate::sandbox::sys::linux::spawned::Spawned;
@@ -28,14 +29,14 @@ use crate::status::Signal;
 pub(crate) struct Tree {
     /// Given back when the tree is dropped, which is after its leader was reaped.
     cgroup: Option<Leaf>,
-    mark: Option<TreeMark>,
+    mark: Option<Mark>,
     /// The server whose domain the tree is in. It is another's when the tree is dropped.
     server: Option<Claimed>,
 }
 
 impl Tree {
     /// Returns a tree that is to be in `cgroup` and to have `mark`.
-    pub(crate) fn new(cgroup: Option<Leaf>, mark: Option<TreeMark>) -> Self {
+    pub(crate) fn new(cgroup: Option<Leaf>, mark: Option<Mark>) -> Self {
         Self {
             cgroup,
             mark,
@@ -60,14 +61,22 @@ impl Tree {
 
     /// Returns what all processes of the tree have in common.
     pub(crate) fn mark(&self) -> Option<TreeMark> {
-        self.mark
+        self.mark.as_ref().map(Mark::of_tree)
+    }
+
+    /// Notes the leader, once it has started.
+    pub(crate) fn set_leader(&self, leader: Pid) {
+        if let Some(mark) = &self.mark {
+            mark.set_leader(leader);
+        }
     }
 
     /// Returns the tree once its leader has started: in the domain of `server`, where that has one.
     #[must_use]
     pub(crate) fn started(mut self, server: Option<Claimed>) -> Self {
         self.cgroup = self.cgroup.map(Leaf::entered);
-        self.server = server;
+        let mark = self.mark();
+        self.server = server.map(|server| server.of_tree(mark));
         self
     }
 
@@ -121,7 +130,9 @@ impl Tree {
 
     /// Sends `signal` to all processes that have the tree's mark. Returns false where that names none.
     pub(crate) fn signal_marked(&self, signal: Signal) -> bool {
-        let Some(mark) = self.mark else { return false };
+        let Some(mark) = self.mark() else {
+            return false;
+        };
         let found = match signal {
             Signal::Kill => marked::kill(mark),
             signal => marked::signal(&mark, signal).map(drop),
@@ -129,14 +140,6 @@ impl Tree {
         found
             .inspect_err(|error| tracing::warn!(%error, "a tree cannot be searched for"))
             .is_ok()
-    }
-
-    /// Kills all processes that have the tree's mark, and returns once there are none.
-    pub(crate) fn end_marked(&self) {
-        let ended = self.mark.as_ref().map_or(Ok(()), marked::kill_all);
-        if let Err(error) = ended {
-            tracing::warn!(%error, "a tree cannot be ended");
-        }
     }
 
     /// Returns what the kernel counts for the tree.

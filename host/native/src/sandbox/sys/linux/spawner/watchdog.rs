@@ -5,23 +5,32 @@
 //! and the host reports the group as gone when it reaps the child. Rejected: `PR_SET_PDEATHSIG`. It follows the
 //! thread that started a child, so that the end of a worker thread would kill the child.
 
-use std::io::{self, Write};
+use std::io;
 use std::net::Shutdown;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::time::Duration;
 
 use capspawn_raw::child::Announce;
 use capspawn_raw::wire::GroupChange;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{SendFlags, send};
+use rustix::process::{Signal, pidfd_send_signal};
 
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
+use crate::sandbox::sys::linux::reaper::reap_ending;
 use crate::sandbox::sys::linux::spawned::Spawned;
+
+/// How long a child waits for room in the socket: 1 s. Only a watchdog that is stopped does not read.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running watchdog. When dropped it kills the groups that were not taken back, and ends.
 #[derive(Debug)]
 pub(crate) struct Watchdog {
     /// `None` only while it is dropped.
     socket: Option<UnixStream>,
-    pub(crate) process: Spawned,
+    /// `None` only while it is dropped.
+    process: Option<Spawned>,
 }
 
 impl Watchdog {
@@ -30,12 +39,14 @@ impl Watchdog {
         start: impl FnOnce(BorrowedFd<'_>) -> Result<Spawned, E>,
     ) -> Result<Self, E> {
         let (ours, theirs) = UnixStream::pair()?;
+        // A child announces itself while the host's thread waits for it.
+        ours.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let theirs = above_stdio(theirs.into())?;
         let ours = above_stdio(ours.into())?;
         let process = start(theirs.as_fd())?;
         Ok(Self {
             socket: Some(ours.into()),
-            process,
+            process: Some(process),
         })
     }
 
@@ -51,11 +62,22 @@ impl Watchdog {
     /// Takes back a group whose leader is about to be reaped.
     pub(crate) fn forget(&self, leader: &Spawned) {
         let change = GroupChange::Gone(leader.pid.as_raw_nonzero().get());
-        // A watchdog that has ended kills no group either.
-        let _ = self
-            .socket
-            .as_ref()
-            .map(|mut socket| socket.write_all(&change.to_bytes()));
+        let (Some(socket), Some(process)) = (&self.socket, &self.process) else {
+            return;
+        };
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let sent = retry_on_intr(|| send(socket, &change.to_bytes(), flags));
+        // A watchdog that has ended kills no group either. One that is stopped would kill, some day, whoever has the
+        // number then: the next child gets a new one.
+        if matches!(sent, Err(Errno::AGAIN)) {
+            let _ = pidfd_send_signal(&process.pidfd, Signal::KILL);
+        }
+    }
+
+    /// Returns the pid of the process.
+    #[cfg(test)]
+    pub(crate) fn pid(&self) -> rustix::process::Pid {
+        self.process.as_ref().expect("only dropping takes it").pid
     }
 }
 
@@ -66,7 +88,9 @@ impl Drop for Watchdog {
             .socket
             .take()
             .map(|socket| socket.shutdown(Shutdown::Both));
-        // The process ends with the socket, at once.
-        self.process.wait();
+        // The process ends with the socket, at once, unless it is stopped.
+        if let Some(process) = self.process.take() {
+            reap_ending(process);
+        }
     }
 }

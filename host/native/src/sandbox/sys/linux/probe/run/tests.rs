@@ -61,7 +61,7 @@ fn a_host_that_may_not_signal_its_children_is_refused_and_does_not_hang() {
         sender.send(findings.breaches).expect("the test waits");
     });
     let breaches = result.recv_timeout(Duration::from_secs(60));
-    assert_eq!(breaches.expect("it returns"), Err(SIGNAL_HINT));
+    assert_eq!(breaches.expect("it returns"), Err(CannotSignal::HINT));
 }
 
 /// The tests in virtual machines have one where it is 0.

@@ -192,9 +192,10 @@ fn children_with_roots_id_cannot_change_the_hosts_settings() {
 
 #[test]
 fn a_host_short_of_descriptors_is_not_reported_as_a_root_that_cannot_be_mounted() {
-    use crate::error::{Quota, SpawnError};
+    use crate::error::SpawnError;
     use crate::launch::LaunchError;
     use crate::sandbox::sys::linux::session::foundation::Foundation;
+    use crate::shortage::Shortage;
 
     let foundation = Foundation::new(&profile().confinement.fs).expect("the roots are there");
     let layout = foundation.layout(Network::None, 4096, &OwnerMounts::default());
@@ -203,7 +204,7 @@ fn a_host_short_of_descriptors_is_not_reported_as_a_root_that_cannot_be_mounted(
         let error = LaunchError::new(Stage::Root, layout.error(index, libc::EMFILE));
         let error = SpawnError::from(error);
         assert!(
-            matches!(error, SpawnError::Quota(Quota::HostCapacity)),
+            matches!(error, SpawnError::Shortage(Shortage::Descriptors)),
             "{error:?}"
         );
         let error = LaunchError::new(Stage::Root, layout.error(index, libc::ELOOP));
