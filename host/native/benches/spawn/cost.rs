@@ -149,39 +149,3 @@ pub(crate) fn of_a_new_guest(form: &Form, report: &mut Report) {
         report.pair(form, figure, &pair);
     }
 }
-
-/// Measures how many children two threads together spawn in a second.
-pub(crate) fn on_two_threads(form: &Form, report: &mut Report) {
-    let registry = forms::build(form.registry());
-    let guests = [(); 2].map(|()| forms::guest(&registry, None));
-    let command = nothing();
-    let pair = by_turns(
-        Unit::PerSecond,
-        20,
-        || per_second(|_| baseline::spawn_and_wait()),
-        || {
-            let rate = per_second(|thread| drop(spawn_and_wait(&guests[thread], &command)));
-            settle(&registry, 0);
-            rate
-        },
-    );
-    let figure = Figure {
-        name: "spawn and wait on 2 threads",
-        baseline: "std",
-        target: "0.95 or more",
-    };
-    report.pair(form, figure, &pair);
-}
-
-fn per_second(work: impl Fn(usize) + Sync) -> f64 {
-    const EACH: u32 = 25;
-    let time = seconds(|| {
-        thread::scope(|scope| {
-            for number in 0..2 {
-                let work = &work;
-                scope.spawn(move || (0..EACH).for_each(|_| work(number)));
-            }
-        });
-    });
-    f64::from(2 * EACH) / time
-}

@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 pub(crate) struct Form {
     pub(crate) name: &'static str,
     pub(crate) launcher: Arc<dyn Launcher>,
+    pub(crate) tier: Tier,
 }
 
 /// Returns every form of a start that this process can measure, except those whose
@@ -32,6 +33,7 @@ pub(crate) fn all() -> Vec<Form> {
     let form = |(name, tier)| Form {
         name,
         launcher: Arc::new(NativeLauncher::builder().tier(tier).build()),
+        tier,
     };
     let has = |form: &Form| {
         let report = form.launcher.enforcement(&Confinement::default());

@@ -24,11 +24,13 @@ mod captured;
 mod cost;
 mod endings;
 mod forms;
+mod live;
 mod nobody;
 mod report;
 mod retained;
 mod statistics;
 mod tree;
+mod two_threads;
 
 use std::process::ExitCode;
 
@@ -41,12 +43,13 @@ type Measure = fn(&Form, &mut Report);
 
 /// What is measured for each form, by name. `retained` comes first: it measures
 /// resident memory, and would reuse what the other figures have freed.
-const FIGURES: [(&str, Measure); 9] = [
+const FIGURES: [(&str, Measure); 10] = [
     ("retained", retained::measure),
     ("spawn", cost::spawn),
     ("large-host", cost::in_a_large_host),
     ("new-guest", cost::of_a_new_guest),
-    ("two-threads", cost::on_two_threads),
+    ("live-guest", live::measure),
+    ("two-threads", two_threads::measure),
     ("captured", captured::measure),
     ("tree", tree::measure),
     ("endings", endings::measure),

@@ -14,6 +14,7 @@ pub(crate) enum Unit {
     BytesPerSecond,
     Bytes,
     Processes,
+    Descriptors,
 }
 
 impl Unit {
@@ -28,7 +29,7 @@ impl Unit {
             Self::PerSecond => format!("{value:.0}/s"),
             Self::BytesPerSecond => format!("{:.0} MiB/s", value / f64::from(1 << 20)),
             Self::Bytes => format!("{value:.0} B"),
-            Self::Processes => format!("{value:.0}"),
+            Self::Processes | Self::Descriptors => format!("{value:.1}"),
         }
     }
 }

@@ -30,6 +30,11 @@ impl ServerProcessor {
         Self(AtomicUsize::new(UNBOUND))
     }
 
+    /// Returns whether the server is bound to the processor `number`.
+    pub(crate) fn is(&self, number: usize) -> bool {
+        self.0.load(Ordering::Relaxed) == number
+    }
+
     /// Binds the server `pid`, if it still `runs`, to the processor of the calling thread, and returns the
     /// affinity of that thread, for the child. Returns none, and binds nothing, where
     /// the machine has more processors than the set holds.

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 use rustix::net::sockopt::{Timeout, set_socket_passcred, set_socket_timeout};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, shutdown};
 use rustix::process::{Pid, Signal as RawSignal, kill_process};
+use rustix::thread::sched_getcpu;
 
 use super::announcements::Announcements;
 use super::message::{Message, receive, socket_pair};
@@ -37,7 +38,7 @@ use crate::status::Signal;
 /// 100 KiB of kernel memory and a descriptor of the host.
 const KEPT: usize = 4;
 
-/// How many ended servers are looked at when another one ends or is claimed: 4.
+/// How many servers are looked at when one ends or is claimed, of those that have ended and of those that are free: 4.
 const AT_ONCE: usize = 4;
 
 /// How long a first server may take to start, or to start another one, which is a fork: 10 s. Well above what that takes on
@@ -107,6 +108,17 @@ impl Free {
 }
 
 impl State {
+    /// Takes a free server: of the last few one that is bound to the processor of the calling thread already, so that
+    /// servers do not move to and fro between threads that spawn at once.
+    fn take_free(&mut self) -> Option<Free> {
+        let here = sched_getcpu();
+        let mut last = self.free.iter().enumerate().rev().take(AT_ONCE);
+        let bound = last.find(|(_, free)| free.server.is_bound_to(here));
+        let index = bound.map(|(index, _)| index);
+        let index = index.or(self.free.len().checked_sub(1))?;
+        Some(self.free.remove(index))
+    }
+
     /// Looks at `most` of the servers that were ended, and reaps those that have. The others come last the next time.
     /// Returns whether any was reaped.
     fn reap(&mut self, most: usize) -> bool {
@@ -168,7 +180,7 @@ impl Servers {
             let free = {
                 let mut state = self.state.lock();
                 state.reap(AT_ONCE);
-                state.free.pop()
+                state.take_free()
             };
             match free {
                 Some(free) if !free.server.runs() => self.end(free),
@@ -524,6 +536,41 @@ mod tests {
         drop(claimed);
         assert_eq!(servers.count(), 0);
         assert!(child.wait().expect("it is not reaped yet").success());
+    }
+
+    #[test]
+    fn a_thread_gets_the_free_server_of_its_processor_or_the_last() {
+        use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+        let (servers, _theirs) = servers();
+        let own = rustix::process::getpid();
+        // The processors of this thread, which the test binds to one of them in turn.
+        let allowed = sched_getaffinity(None).expect("a state");
+        let mut all = (0..CpuSet::MAX_CPU).filter(|number| allowed.is_set(*number));
+        let (Some(first), Some(second)) = (all.next(), all.next()) else {
+            return;
+        };
+        let bind = |number: usize| {
+            let mut set = CpuSet::new();
+            set.set(number);
+            sched_setaffinity(None, &set).expect("it is allowed");
+        };
+        for number in [first, second] {
+            bind(number);
+            let (control, _theirs) = socket_pair().expect("a socket");
+            let server = Server::new(control, own, u32::try_from(number).expect("small"));
+            // It has ended, so that nothing is bound but what is noted.
+            assert!(server.follow_caller().is_some());
+            let server = Arc::new(server);
+            servers.state.lock().free.push(Free { server, mark: None });
+        }
+        bind(first);
+        let taken = servers.state.lock().take_free().expect("there are two");
+        assert_eq!(taken.server.number() as usize, first);
+        let last = servers.state.lock().take_free().expect("there is one");
+        assert_eq!(last.server.number() as usize, second);
+        assert!(servers.state.lock().take_free().is_none());
+        sched_setaffinity(None, &allowed).expect("as before");
     }
 
     /// Those that do not end come first, more than are looked at at once.

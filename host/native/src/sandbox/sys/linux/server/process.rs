@@ -57,6 +57,11 @@ impl Server {
         !any_ready([(&self.control, PollFlags::empty())])
     }
 
+    /// Returns whether the server is bound to the processor `number`.
+    pub(super) fn is_bound_to(&self, number: usize) -> bool {
+        self.processor.is(number)
+    }
+
     /// Binds the server to the processor of the calling thread, and returns the affinity of that
     /// thread, for the child.
     pub(crate) fn follow_caller(&self) -> Option<Affinity> {
