@@ -37,7 +37,7 @@ impl TapeUse {
             return Ok(Self::Record(path.clone(), dirs, None));
         }
         let Some(path) = &args.replay else {
-            if !args.dirs.is_empty() {
+            if !args.tape_dirs.is_empty() {
                 bail!(
                     "--tape-dir names a directory for a tape: add --record TAPE or --replay TAPE"
                 );
@@ -132,7 +132,7 @@ fn cannot_write(path: &Path) -> String {
 /// Returns the directories of `--tape-dir`, which may be relative to the current one.
 fn dirs(args: &TapeArgs) -> Result<Dirs> {
     let mut dirs = Dirs::default();
-    for named in &args.dirs {
+    for named in &args.tape_dirs {
         let dir = std::path::absolute(&named.dir);
         let dir = dir.with_context(|| format!("--tape-dir {}", named.dir.display()))?;
         dirs.add(&named.name, dir).context("--tape-dir")?;

@@ -54,7 +54,7 @@ pub(crate) struct TapeArgs {
 
     /// A directory that the tape shows as $NAME, so that it can be another one when the tape is replayed
     #[arg(long = "tape-dir", value_name = "NAME=DIR", help_heading = "Tapes")]
-    pub(crate) dirs: Vec<NamedDir>,
+    pub(crate) tape_dirs: Vec<NamedDir>,
 }
 
 /// A directory with a name.

@@ -63,7 +63,7 @@ impl Setup {
         fs::read_to_string(self.tape()).expect("it was recorded")
     }
 
-    fn run(&self, options: &[&str], guest: guests::Guest, args: &[&str], stdin: &str) -> Run {
+    fn run(&self, options: &[&str], guest: e2e::Guest, args: &[&str], stdin: &str) -> Run {
         let mut child = Command::new(capspawn())
             .args(["run", "--grants", "grants.toml"])
             .args(options)
@@ -94,7 +94,7 @@ impl Setup {
 
     /// Records a run and replays it, and returns the recorded one.
     #[track_caller]
-    fn round_trip(&self, guest: guests::Guest, args: &[&str], stdin: &str) -> Run {
+    fn round_trip(&self, guest: e2e::Guest, args: &[&str], stdin: &str) -> Run {
         let recorded = self.run(&["--record", "run.tape"], guest, args, stdin);
         assert!(
             recorded.had_children,
