@@ -3,7 +3,7 @@
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use capspawn::{ProcessCtx, ProcessCtxView, ProcessView};
 use capspawn_native::sandbox::NativeLauncher;
 use wasmtime::component::{Component, Linker, ResourceTable};
@@ -154,13 +154,14 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Command> {
         .and_then(|()| capspawn::p2::add_to_linker(&mut linker))
         .and_then(|()| capspawn::p3::add_to_linker(&mut linker))
         .map_err(anyhow::Error::from)?;
+    let imports = component.component_type();
+    if let Some(import) = other_version(imports.imports(engine).map(|(name, _)| name)) {
+        bail!(
+            "the component imports {import}, and this capspawn has the versions 0.2.0 and 0.3.0: build it again with the \
+             WIT of this capspawn (wit/p2 or wit/p3), or run it with the capspawn that it was built for"
+        );
+    }
     let linked = linker.instantiate_pre(component).map_err(|error| {
-        if let Some(import) = other_version(component.component_type().imports(engine).map(|(name, _)| name)) {
-            return anyhow!(
-                "the component imports {import}, and this capspawn has the versions 0.2.0 and 0.3.0: build it again with \
-                 the WIT of this capspawn (wit/p2 or wit/p3), or run it with the capspawn that it was built for"
-            );
-        }
         anyhow!("the component imports something that capspawn does not provide: {error:#}")
     })?;
     // A component that exports both versions is written for the newer one.

@@ -83,7 +83,7 @@ fn check_shows_what_a_grant_file_allows() {
         (Some(0), ""),
         "{shown:?}"
     );
-    for word in ["\"exec\"", "allow \"git\"", "sandbox none"] {
+    for word in ["\"exec\"", "may run     \"git\" = ", "confined    none"] {
         assert!(shown.stdout.contains(word), "{shown:?}");
     }
 
