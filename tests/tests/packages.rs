@@ -10,7 +10,7 @@ use std::process::Command;
 use test_kit::scratch;
 
 /// The crates for others, in an order in which each follows those that it needs.
-const CRATES: [&str; 5] = [
+const CRATES: [&str; 6] = [
     "capspawn-raw",
     "capspawn-native",
     "capspawn-tape",
