@@ -191,7 +191,7 @@ fn assert_sessions(page: &str, clone: &TempDir) {
             .current_dir(clone.path())
             .output()
             .unwrap();
-        let printed = String::from_utf8(output.stdout).unwrap();
+        let printed = String::from_utf8(output.stdout).expect("it is text");
         let printed: Vec<_> = printed.split(&format!("{END}\n")).collect();
         assert_eq!(printed.len(), shown.len() + 1, "{printed:?}");
         // The reader's clone is elsewhere.
