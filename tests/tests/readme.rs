@@ -190,7 +190,7 @@ fn assert_sessions(page: &str, clone: &TempDir) {
             .args(["-c", &script])
             .current_dir(clone.path())
             .output()
-            .unwrap();
+            .expect("a shell is there");
         let printed = String::from_utf8(output.stdout).expect("it is text");
         let printed: Vec<_> = printed.split(&format!("{END}\n")).collect();
         assert_eq!(printed.len(), shown.len() + 1, "{printed:?}");
