@@ -1,6 +1,7 @@
 //! The command line and its manual.
 
 mod operator;
+mod variable;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use capspawn_native::sandbox::Tier;
 use clap::{Args as ClapArgs, Parser};
 
 pub(crate) use self::operator::{CompletionsArgs, HelpArgs, InitArgs, ManArgs};
+pub(crate) use self::variable::Variable;
 
 const ABOUT: &str = "Run WebAssembly components that may start the programs that a grant allows";
 
@@ -393,27 +395,6 @@ impl FromStr for DirMapping {
             guest: guest.to_owned(),
             read_only: without.is_some(),
         })
-    }
-}
-
-/// An environment variable.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Variable {
-    pub(crate) name: String,
-    pub(crate) value: String,
-}
-
-impl FromStr for Variable {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.split_once('=') {
-            Some((name, value)) if !name.is_empty() => Ok(Self {
-                name: name.to_owned(),
-                value: value.to_owned(),
-            }),
-            _ => Err("expected NAME=VALUE"),
-        }
     }
 }
 
