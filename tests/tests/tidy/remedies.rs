@@ -22,7 +22,7 @@ const WEAKER: [&str; 4] = [
 
 /// The texts that name one, each because it describes what the operator has written, or what an
 /// option does. A new one belongs here only if it advises nothing.
-const DESCRIBING: [&str; 5] = [
+const DESCRIBING: [&str; 9] = [
     // The names of the levels, as a grant has them.
     "best-effort",
     "a sandbox is required, best-effort or none",
@@ -31,6 +31,12 @@ const DESCRIBING: [&str; 5] = [
     "{name}: without a sandbox the paths in `args` are checked but not enforced",
     // The reason of a report on a command that the operator has left unconfined.
     "the grant says sandbox = \"none\"",
+    // What `check` shows of what the operator has written.
+    "best-effort: what the host cannot enforce does not hold",
+    // The reference of keys.
+    "`\"required\"`, `\"best-effort\"` or `\"none\"`",
+    "`\"required\"`: nothing starts unless all of the confinement is enforced; `\"best-effort\"`: the child \\\n                  starts with what the host can enforce, and events report how much; `\"none\"`: no confinement",
+    "Files and directories that the child can open and change. Paths as in `fs.read`. On a root host they \\\n                  have to be writable for the user 65534 (`--run-as`), and a child with `sandbox = \"none\"` that lists \\\n                  some runs as [that user](THREAT-MODEL.md#users)",
 ];
 
 /// The string literals of Rust code, without comments and without tests.

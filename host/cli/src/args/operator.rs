@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use clap_complete::Shell;
 
-use super::Variable;
+use crate::options::Variable;
 
 pub(super) const INIT_ABOUT: &str = "Print a grant for a well-known program, to start from";
 

@@ -1,5 +1,8 @@
 //! The command line is consistent, and its values are read as they are written.
 
+use capspawn_native::grant::Identity;
+use capspawn_native::sandbox::Tier;
+
 use super::*;
 
 #[test]

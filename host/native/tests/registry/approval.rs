@@ -7,7 +7,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use capspawn_native::limits::MAX_WAITING_QUESTIONS;
 use capspawn_native::{
     Answer, Approver, Child, Command, DeniedItem, EventKind, ExitStatus, Grant, Guest, Question,
     Quota, Registry, RegistryBuilder, SpawnError, Stdin,
@@ -245,30 +244,6 @@ async fn a_request_that_the_grant_refuses_is_not_shown_to_the_approver() {
         matches!(&result, Err(SpawnError::Denied(denial)) if denial.item == DeniedItem::Argument)
     );
     assert!(approver.questions().is_empty());
-}
-
-#[tokio::test]
-async fn a_question_too_many_is_denied_and_the_host_is_not_blamed() {
-    let approver = ScriptedApprover::slow(Answer::AllowOnce, 0);
-    let (guest, events) = guest_of(&approver, "max-live = 200");
-    let guest = Arc::new(guest);
-    let mut waiting = tokio::task::JoinSet::new();
-    for _ in 0..=MAX_WAITING_QUESTIONS {
-        let guest = Arc::clone(&guest);
-        waiting.spawn(async move { guest.spawn_with_approval(&echo("a")).await });
-    }
-    let first = waiting.join_next().await.expect("one is over the limit");
-    let reason = denied(first.expect("no test panics here"), &events);
-    assert!(
-        reason.contains("64 requests of this guest wait"),
-        "{reason}"
-    );
-    assert!(waiting.try_join_next().is_none(), "the others wait");
-    approver.answers.add_permits(MAX_WAITING_QUESTIONS);
-    while let Some(child) = waiting.join_next().await {
-        let child = child.expect("no test panics here");
-        ended(&child.expect("it is approved"));
-    }
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use capspawn_native::limits::MAX_EVENTS_AT_ONCE;
+use capspawn_native::limits::{MAX_EVENTS_AT_ONCE, MAX_WAITING_QUESTIONS};
 use capspawn_native::{
     Answer, Command, Event, EventKind, Grant, Guest, Quota, Registry, SpawnError, Stdin,
 };
@@ -244,6 +244,39 @@ fn asking() -> Arc<Grant> {
     let toml = "version = 1\n[defaults]\nsandbox = \"none\"\n[[component.test.command]]\nname = \"echo\"\n\
         program = \"/bin/echo\"\nargs = [\"*\"]\ndecision = \"ask\"\n";
     load(toml).component("test")
+}
+
+#[tokio::test]
+async fn a_question_too_many_is_denied_and_the_host_is_not_blamed() {
+    let approver = ScriptedApprover::slow(Answer::AllowOnce, 0);
+    let seen = Seen::default();
+    let registry = build(builder().approver(approver.clone()).on_event({
+        let seen = seen.clone();
+        move |event| seen.0.lock().expect("no panic").push(event.clone())
+    }));
+    let guest = Arc::new(registry.guest(asking(), ""));
+    let mut waiting = tokio::task::JoinSet::new();
+    for _ in 0..=MAX_WAITING_QUESTIONS {
+        let guest = Arc::clone(&guest);
+        let request = Command::new("echo").arg("a");
+        waiting.spawn(async move { guest.spawn_with_approval(&request).await });
+    }
+    let first = waiting.join_next().await.expect("one is over the limit");
+    let first = first.expect("no test panics here");
+    let Err(SpawnError::Denied(denial)) = first else {
+        panic!("not denied: {first:?}");
+    };
+    assert!(
+        denial.reason.contains("64 requests of this guest wait"),
+        "{}",
+        denial.reason
+    );
+    assert!(waiting.try_join_next().is_none(), "the others wait");
+    approver.answers.add_permits(MAX_WAITING_QUESTIONS);
+    while let Some(child) = waiting.join_next().await {
+        let child = child.expect("no test panics here");
+        ended(&child.expect("it is approved"));
+    }
 }
 
 #[tokio::test]

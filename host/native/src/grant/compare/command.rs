@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::arguments::{Answer, includes};
-use super::{Direction, Found, roots};
+use super::change::{Direction, Found};
+use super::roots;
 use crate::confinement::{Confinement, Network, Sandbox};
 use crate::grant::check::covers;
 use crate::grant::check::dangerous_variable::danger;

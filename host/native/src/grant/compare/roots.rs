@@ -1,6 +1,6 @@
 //! Which files a child sees under one list of roots and not under another.
 
-use super::{Direction, Found};
+use super::change::{Direction, Found};
 use crate::confinement::{FsRoot, FsRules};
 use crate::grant::paths::is_under;
 

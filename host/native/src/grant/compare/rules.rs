@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Change, Direction, Found, command};
+use super::change::{Change, Direction, Found};
+use super::command;
 use crate::grant::component::Grant;
 use crate::grant::file::document::Effect;
 use crate::grant::rule::command::Rule;

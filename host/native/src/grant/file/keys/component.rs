@@ -1,6 +1,6 @@
 //! The keys that only a component has.
 
-use super::{Absent, Key, KeyTable};
+use super::key::{Absent, Key, KeyTable};
 
 const TABLE: KeyTable = KeyTable::Component;
 

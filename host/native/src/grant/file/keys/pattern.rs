@@ -1,6 +1,6 @@
 //! The keys of a pattern, an inline table in `args`.
 
-use super::{Absent, Key, KeyTable};
+use super::key::{Absent, Key, KeyTable};
 
 const TABLE: KeyTable = KeyTable::Pattern;
 

@@ -1,6 +1,6 @@
 //! The settings that the defaults, a component and a command can each have.
 
-use super::{Absent, Key, KeyTable};
+use super::key::{Absent, Key, KeyTable};
 
 const TABLE: KeyTable = KeyTable::Settings;
 
@@ -10,7 +10,7 @@ pub(super) const KEYS: [Key; 24] = [
         name: "sandbox",
         kind: "`\"required\"`, `\"best-effort\"` or `\"none\"`",
         absent: Absent::Value("\"required\""),
-        example: "\"best-effort\"",
+        example: "\"required\"",
         meaning: "`\"required\"`: nothing starts unless all of the confinement is enforced; `\"best-effort\"`: the child \
                   starts with what the host can enforce, and events report how much; `\"none\"`: no confinement",
         reason: "A host that lacks a mechanism refuses, instead of running a child that can reach more than the grant lists",

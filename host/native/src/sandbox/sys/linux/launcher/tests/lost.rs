@@ -1,5 +1,7 @@
 //! Servers of tier B that do not reply: they and their children are killed, and others take their place.
 
+#![expect(clippy::disallowed_types, reason = "the host's own programs")]
+
 use std::io::{self, BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::path::Path;

@@ -80,7 +80,7 @@ fn idle_sessions_end_for_a_guest_that_finds_no_descriptor_left() {
     setrlimit(Resource::Nofile, low).expect("a lower limit is always possible");
     let mut taken = Vec::new();
     let short = loop {
-        match rustix::io::dup(&busy.exit_fd()) {
+        match rustix::io::dup(busy.exit_fd()) {
             Ok(fd) => taken.push(fd),
             Err(errno) => break errno,
         }
