@@ -96,6 +96,16 @@ function plain(bytes) {
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** Returns how many bytes at the beginning are the same, compared four at a time where memory allows it. */
+function sameWords(a, b, size) {
+  if (a.byteOffset % 4 !== 0 || b.byteOffset % 4 !== 0) return 0;
+  const words = size >> 2;
+  const [first, second] = [a, b].map((bytes) => new Uint32Array(bytes.buffer, bytes.byteOffset, words));
+  let at = 0;
+  while (at < words && first[at] === second[at]) at++;
+  return at * 4;
+}
+
 /** Returns any view of bytes as a Buffer that shares its memory. */
 export function view(bytes) {
   return new Buffer(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -152,7 +162,7 @@ export class Buffer extends Uint8Array {
 
   static compare(a, b) {
     const size = Math.min(a.length, b.length);
-    for (let at = 0; at < size; at++) if (a[at] !== b[at]) return a[at] < b[at] ? -1 : 1;
+    for (let at = sameWords(a, b, size); at < size; at++) if (a[at] !== b[at]) return a[at] < b[at] ? -1 : 1;
     return Math.sign(a.length - b.length);
   }
 
@@ -201,6 +211,7 @@ export class Buffer extends Uint8Array {
   fill(value, start = 0, end = this.length, encoding = undefined) {
     if (typeof value === 'number') return super.fill(value, start, end);
     const bytes = typeof value === 'string' ? ENCODE[known(encoding)](value) : value;
+    if (bytes.length === 1) return super.fill(bytes[0], start, end);
     for (let at = start; at < end && bytes.length > 0; at++) this[at] = bytes[(at - start) % bytes.length];
     return this;
   }
