@@ -17,6 +17,12 @@ use wasmtime_wasi::{I32Exit, WasiCtx, WasiCtxView, WasiView, p2, p3};
 
 include!(concat!(env!("OUT_DIR"), "/guests.rs"));
 
+/// The guide for tests of plugins, whose examples run the guests that the build script has built.
+#[cfg(doctest)]
+#[doc = include_str!("../../host/TESTING.md")]
+#[derive(Debug)]
+pub struct TestingGuide;
+
 /// The name under which every guest runs: the section of a test's grant.
 pub const COMPONENT: &str = "guest";
 

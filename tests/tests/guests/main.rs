@@ -11,6 +11,7 @@
 
 mod hands_over;
 mod p3;
+mod scripted;
 mod streams;
 
 use std::io::Write as _;
@@ -25,6 +26,7 @@ use p3::{
     both_versions, p3_cancel, p3_drain, p3_library, p3_pipe_through, p3_run, p3_streams,
     p3_two_at_once,
 };
+use scripted::format_changes;
 use streams::{
     fills_both_pipes, lsp, measures, pipe_through, pipeline, repl, streams_in_any_order,
 };

@@ -169,13 +169,16 @@ impl VirtualClock {
         Counted::new(task, Arc::clone(&self.0.shared), false)
     }
 
-    /// Blocks the thread until `future`, which is run on `runtime`, has ended; none if the runtime is gone. Time passes
-    /// meanwhile.
+    /// Blocks the thread until `future`, which is run on `runtime`, has ended. Time passes meanwhile. Returns none without
+    /// waiting on a thread of that runtime, which could not run it then, and if the runtime is gone.
     pub(crate) fn block_on<R: Send + 'static>(
         &self,
         runtime: &Handle,
         future: impl Future<Output = R> + Send + 'static,
     ) -> Option<R> {
+        if Handle::try_current().is_ok_and(|current| current.id() == runtime.id()) {
+            return None;
+        }
         let (sender, result) = mpsc::channel();
         self.attach(runtime);
         let future = async move {

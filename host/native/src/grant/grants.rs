@@ -1,7 +1,7 @@
 //! A grant file, loaded: the grants of all its components.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer};
@@ -9,8 +9,10 @@ use serde::de::{Deserialize, Deserializer};
 use super::component::Grant;
 use super::file::diagnostics::{Diagnostics, GrantError, line_and_column};
 use super::file::document::{Document, parse_sha256};
+use super::file::nearest::nearest;
 use super::file::tree::Node;
 use super::rule::compile::compile;
+use super::rule::executable::MissingProgram;
 use crate::launch::Identity;
 
 /// The file name in diagnostics of a grant that does not come from a file.
@@ -87,17 +89,27 @@ impl Grants {
                 "the file is not UTF-8".into(),
             )
         })?;
-        let base = std::path::absolute(path).map_err(|error| refuse(None, error.to_string()))?;
-        let base = base
-            .parent()
-            .map_or_else(|| PathBuf::from("/"), Path::to_owned);
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            Self::from_json(&text, path, &base, identity)
-        } else {
-            Self::from_toml(&text, path, &base, identity)
+        Self::load_text_as(&text, path, identity)
+    }
+
+    /// Loads the text of the file `path` as [`Grants::load_as`] does, although the file has another text: for the
+    /// comparison with an earlier version of it.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the text.
+    pub fn load_text_as(
+        text: &str,
+        path: impl AsRef<Path>,
+        identity: Identity,
+    ) -> Result<Self, GrantError> {
+        let path = path.as_ref();
+        let base = std::path::absolute(path)
+            .map_err(|error| GrantError::one(path, None, error.to_string()))?;
+        let base = base.parent().unwrap_or(Path::new("/"));
+        match path.extension() {
+            Some(extension) if extension == "json" => Self::from_json(text, path, base, identity),
+            _ => Self::from_toml(text, path, base, identity, MissingProgram::Refuse),
         }
     }
 
@@ -108,7 +120,40 @@ impl Grants {
     ///
     /// Every mistake in the text.
     pub fn from_toml_str(text: &str, base: &Path) -> Result<Self, GrantError> {
-        Self::from_toml(text, Path::new(NO_FILE), base, Identity::default())
+        let missing = MissingProgram::Refuse;
+        Self::from_toml(text, Path::new(NO_FILE), base, Identity::default(), missing)
+    }
+
+    /// Loads TOML as [`Grants::from_toml_str`] does, on a machine that may lack the programs: an empty file, which no system
+    /// executes, stands in for each that is missing. Its hash (`sha256`) is not compared. Directories must exist. Children
+    /// run as the host's own user.
+    ///
+    /// For launchers that execute nothing, in tests of a plugin.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the text but a missing program.
+    ///
+    /// ```
+    /// use capspawn_native::{Command, Grants};
+    ///
+    /// let text = r#"
+    ///     version = 1
+    ///     [[component.report.command]]
+    ///     name = "compile"
+    ///     program = "/opt/compiler-of-nobody/bin/compile"
+    ///     args = ["--check"]
+    /// "#;
+    /// Grants::from_toml_str(text, "/".as_ref()).expect_err("the program is missing");
+    /// let grants = Grants::from_toml_str_without_programs(text, "/".as_ref())?;
+    /// let grant = grants.component("report");
+    /// assert!(grant.decide(&Command::new("compile").arg("--check")).is_ok());
+    /// assert!(grant.decide(&Command::new("compile").arg("--install")).is_err());
+    /// # Ok::<(), capspawn_native::GrantError>(())
+    /// ```
+    pub fn from_toml_str_without_programs(text: &str, base: &Path) -> Result<Self, GrantError> {
+        let missing = MissingProgram::StandIn;
+        Self::from_toml(text, Path::new(NO_FILE), base, Identity::host(), missing)
     }
 
     /// Loads JSON. Paths in it are relative to `base`. Children run as the default
@@ -137,6 +182,7 @@ impl Grants {
             Diagnostics::new(file, None),
             base,
             Identity::default(),
+            MissingProgram::Refuse,
         )
     }
 
@@ -194,11 +240,27 @@ impl Grants {
         })
     }
 
+    /// Returns the grants as the file has them, without those of intersected files.
+    pub(super) fn own(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().map(Arc::as_ref)
+    }
+
+    /// Returns the name of a component of the file that is close to `name`, for a hint to who mistyped it. None if
+    /// the file has a section of this name.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        let names = || self.grants.iter().map(|grant| grant.component());
+        if names().any(|it| it == name) {
+            return None;
+        }
+        nearest(name, names())
+    }
+
     fn from_toml(
         text: &str,
         file: &Path,
         base: &Path,
         identity: Identity,
+        missing: MissingProgram,
     ) -> Result<Self, GrantError> {
         let mut out = Diagnostics::new(file, Some(text));
         let node = Node::from_toml(text, |at, message| out.push(at, message));
@@ -207,7 +269,7 @@ impl Grants {
             out.finish(())?;
             out = Diagnostics::new(file, Some(text));
         }
-        Self::from_node(&node, out, base, identity)
+        Self::from_node(&node, out, base, identity, missing)
     }
 
     fn from_json(
@@ -223,7 +285,8 @@ impl Grants {
                 error.to_string(),
             )
         })?;
-        Self::from_node(&node, Diagnostics::new(file, Some(text)), base, identity)
+        let out = Diagnostics::new(file, Some(text));
+        Self::from_node(&node, out, base, identity, MissingProgram::Refuse)
     }
 
     fn from_node(
@@ -231,15 +294,21 @@ impl Grants {
         mut out: Diagnostics<'_>,
         base: &Path,
         identity: Identity,
+        missing: MissingProgram,
     ) -> Result<Self, GrantError> {
         let document = Document::read(node, &mut out);
-        let sections = compile(&document, base, identity, &mut out);
+        let sections = compile(&document, base, identity, missing, &mut out);
         let grants = sections.into_iter().map(Grant::new).map(Arc::new).collect();
         out.finish(Self {
             grants,
             intersected: Vec::new(),
         })
     }
+}
+
+/// Returns whether a section of this name is for the component whose bytes have a hash.
+pub(super) fn is_hash(name: &str) -> bool {
+    name.starts_with(HASH)
 }
 
 /// Returns the hash that a section is named by; none if it is named otherwise.

@@ -23,9 +23,8 @@ use crate::child::owner::OwnerKey;
 use crate::child::record::Record;
 use crate::child::usage::TreeName;
 use crate::clock::Clock;
-use crate::command::Command;
 use crate::error::SpawnError;
-use crate::event::EventKind;
+use crate::event::{EventKind, ReachedLimit};
 use crate::grant::Quotas;
 use crate::launch::{Launcher, Owner};
 use crate::limits::MAX_DETACHED;
@@ -139,6 +138,7 @@ impl Core {
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, SpawnError> {
         let turn = guest.account().turn().await;
+        // No clock sees what these threads do.
         let _hold = self.clock.hold();
         let work = move || {
             // Also where nobody waits any more: the thread is the owner's until it is free.
@@ -151,6 +151,11 @@ impl Core {
     /// The threads for what may block.
     pub(super) fn workers(&self) -> &Workers {
         &self.workers
+    }
+
+    /// Where events go.
+    pub(super) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Where all deadlines come from.
@@ -277,6 +282,12 @@ impl Core {
     /// The child's tree is gone and its output complete.
     pub(super) fn complete(self: &Arc<Self>, record: &Record, status: ExitStatus, at: SystemTime) {
         record.settle();
+        if !record.observations().is_empty() {
+            self.emit_of(record, || EventKind::Observed {
+                id: record.id(),
+                observations: record.observations().to_vec(),
+            });
+        }
         self.emit_of(record, || exit_event(record, status, at));
         let mut table = self.table.lock();
         let removed = table.complete(record.id());
@@ -363,20 +374,20 @@ impl Core {
         }
     }
 
-    /// Blocks the thread until [`Record`]'s phase is `done` or `timeout` has passed, and returns it.
+    /// Blocks the thread until the phase of `record` is as demanded, or `timeout` has passed, and returns it.
     pub(crate) fn block_until(
         &self,
         record: &Record,
         timeout: Option<Duration>,
-        done: fn(Phase) -> bool,
+        is_done: fn(Phase) -> bool,
     ) -> Phase {
         let Some(clock) = self.clock.as_virtual() else {
-            return record.block_until(timeout, done);
+            return record.block_until(timeout, is_done);
         };
         let mut phase = record.subscribe();
         let sleep = timeout.map(|timeout| self.sleep(timeout));
         let done = async move {
-            let done = phase.wait_for(|phase| done(*phase));
+            let done = phase.wait_for(|phase| is_done(*phase));
             match sleep {
                 None => drop(done.await),
                 Some(sleep) => tokio::select! {
@@ -386,8 +397,10 @@ impl Core {
                 },
             }
         };
-        let _ = clock.block_on(&self.handle, done);
-        record.phase()
+        match clock.block_on(&self.handle, done) {
+            Some(()) => record.phase(),
+            None => record.block_until(timeout, is_done),
+        }
     }
 
     /// Blocks the thread until [`Core::is_idle`] or `timeout` has passed, and returns
@@ -396,7 +409,9 @@ impl Core {
         if let Some(clock) = self.clock.as_virtual() {
             let core = Arc::clone(self);
             let idle = async move { core.idle_within(timeout).await };
-            return clock.block_on(&self.handle, idle).unwrap_or(self.is_idle());
+            if let Some(is_idle) = clock.block_on(&self.handle, idle) {
+                return is_idle;
+            }
         }
         let deadline = Instant::now().checked_add(timeout);
         let mut table = self.table.lock();
@@ -442,45 +457,6 @@ impl Core {
         self.events
             .emit_routine(owner, guest, || record.request(), kind);
     }
-
-    /// Emits an event about an operation on `record`'s child that was refused.
-    pub(super) fn emit_refusal_of(&self, record: &Record, error: &SpawnError) {
-        let (owner, guest) = (record.owner(), record.guest().0);
-        let kind = || EventKind::refused(error);
-        self.events
-            .emit_refusal(owner, guest, || record.request(), kind);
-    }
-
-    /// Emits an event about a request of `guest`.
-    pub(crate) fn emit(
-        &self,
-        guest: &GuestKey,
-        command: &Command,
-        kind: impl FnOnce() -> EventKind,
-    ) {
-        let (owner, guest) = (guest.owner(), guest.scope().0);
-        self.events.emit(owner, guest, || command.request(), kind);
-    }
-
-    /// Emits an event about a request of `guest`, within its owner's budget.
-    pub(crate) fn emit_routine(
-        &self,
-        guest: &GuestKey,
-        command: &Command,
-        kind: impl FnOnce() -> EventKind,
-    ) {
-        let (owner, guest) = (guest.owner(), guest.scope().0);
-        self.events
-            .emit_routine(owner, guest, || command.request(), kind);
-    }
-
-    /// Emits an event about a request of `guest` that started nothing.
-    pub(crate) fn emit_refusal(&self, guest: &GuestKey, command: &Command, error: &SpawnError) {
-        let (owner, guest) = (guest.owner(), guest.scope().0);
-        let kind = || EventKind::refused(error);
-        self.events
-            .emit_refusal(owner, guest, || command.request(), kind);
-    }
 }
 
 fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind {
@@ -499,6 +475,10 @@ fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind 
         stderr_dropped: stderr.dropped(),
         usage: record.usage(),
         confinement: record.confinement(),
+        limit: match status {
+            ExitStatus::Killed(reason) => ReachedLimit::of(reason, record.limits()),
+            ExitStatus::Exited(_) | ExitStatus::Signaled(_) => None,
+        },
         reason: record.reason().map(str::to_owned),
     }
 }

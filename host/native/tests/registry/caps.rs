@@ -12,7 +12,7 @@ fn refused(result: Result<capspawn_native::Child, SpawnError>) -> Quota {
 }
 
 #[test]
-fn the_65th_live_child_is_refused_and_no_other_child_is_affected() {
+pub(crate) fn the_65th_live_child_is_refused_and_no_other_child_is_affected() {
     let registry = registry();
     let one = registry.guest(grant("one", ""), "");
     let other = registry.guest(grant("other", ""), "");
@@ -35,7 +35,7 @@ fn the_65th_live_child_is_refused_and_no_other_child_is_affected() {
 }
 
 #[test]
-fn live_children_count_per_owner_and_total_children_per_guest() {
+pub(crate) fn live_children_count_per_owner_and_total_children_per_guest() {
     let registry = registry();
     let grant = grant("test", "max-live = 1\nmax-total = 2");
     let first = registry.guest(grant.clone(), "");
@@ -64,7 +64,7 @@ fn live_children_count_per_owner_and_total_children_per_guest() {
 }
 
 #[test]
-fn a_denied_request_is_charged_to_the_rate_only() {
+pub(crate) fn a_denied_request_is_charged_to_the_rate_only() {
     let registry = registry();
     let guest = registry.guest(grant("test", "max-total = 1\nrate = \"3/h\""), "");
     for _ in 0..2 {
@@ -82,7 +82,7 @@ fn a_denied_request_is_charged_to_the_rate_only() {
 }
 
 #[test]
-fn an_ended_child_whose_handle_is_held_does_not_count_as_live() {
+pub(crate) fn an_ended_child_whose_handle_is_held_does_not_count_as_live() {
     let guest = registry().guest(grant("test", "max-live = 1"), "");
     let held: Vec<_> = (0..20)
         .map(|_| {
@@ -102,7 +102,7 @@ fn small(entries: usize) -> Registry {
 }
 
 #[test]
-fn at_the_cap_ended_children_are_evicted_and_observed_ones_first() {
+pub(crate) fn at_the_cap_ended_children_are_evicted_and_observed_ones_first() {
     let registry = small(3);
     let guest = registry.guest(grant("test", ""), "");
     let spawn = |text: &str| {
@@ -155,7 +155,7 @@ fn at_the_cap_ended_children_are_evicted_and_observed_ones_first() {
 }
 
 #[test]
-fn a_full_registry_of_running_children_refuses() {
+pub(crate) fn a_full_registry_of_running_children_refuses() {
     let registry = small(2);
     let guest = registry.guest(grant("test", ""), "");
     let children: Vec<_> = (0..2)
@@ -177,7 +177,7 @@ fn a_full_registry_of_running_children_refuses() {
 }
 
 #[test]
-fn the_oldest_receipts_are_dropped_at_their_cap() {
+pub(crate) fn the_oldest_receipts_are_dropped_at_their_cap() {
     let registry = build(Registry::builder().max_entries(1).max_receipts(2));
     let guest = registry.guest(grant("test", ""), "");
     let mut held = Vec::new();

@@ -33,7 +33,7 @@ fn no_entry(result: Result<Child, SpawnError>) {
 }
 
 #[test]
-fn a_detached_child_outlives_handle_and_guest_and_its_owner_gets_it_back() {
+pub(crate) fn a_detached_child_outlives_handle_and_guest_and_its_owner_gets_it_back() {
     let registry = registry();
     let first = detaching(&registry);
     let child = first
@@ -76,7 +76,7 @@ fn a_detached_child_outlives_handle_and_guest_and_its_owner_gets_it_back() {
 }
 
 #[test]
-fn a_refused_detach_changes_nothing_and_the_event_names_what_would_allow_it() {
+pub(crate) fn a_refused_detach_changes_nothing_and_the_event_names_what_would_allow_it() {
     let (sender, events) = std::sync::mpsc::channel();
     let registry = Registry::builder().on_event(move |event| {
         let _ = sender.send(event.kind.clone());
@@ -105,7 +105,7 @@ fn a_refused_detach_changes_nothing_and_the_event_names_what_would_allow_it() {
 }
 
 #[test]
-fn a_key_works_for_its_owner_only_and_once() {
+pub(crate) fn a_key_works_for_its_owner_only_and_once() {
     let registry = registry();
     let guest = detaching(&registry);
     let key = sleeper(&guest).detach().expect("the grant allows it");
@@ -159,7 +159,7 @@ fn one_of_many_attaches_at_once_gets_the_child() {
 }
 
 #[test]
-fn the_lifetime_ends_a_detached_child_unless_it_is_attached() {
+pub(crate) fn the_lifetime_ends_a_detached_child_unless_it_is_attached() {
     let registry = registry();
     let terms = "detach = { allow = true, max-life = \"1s\" }";
     let guest = registry.guest(grant("test", terms), "");
@@ -187,7 +187,7 @@ fn the_lifetime_ends_a_detached_child_unless_it_is_attached() {
 }
 
 #[test]
-fn the_wall_limit_applies_to_a_detached_child_too() {
+pub(crate) fn the_wall_limit_applies_to_a_detached_child_too() {
     let registry = registry();
     let terms = "detach = { allow = true }\nlimits = { wall = \"200ms\" }";
     let guest = registry.guest(grant("test", terms), "");
@@ -197,7 +197,7 @@ fn the_wall_limit_applies_to_a_detached_child_too() {
 }
 
 #[test]
-fn a_detached_child_counts_as_live_until_it_ends() {
+pub(crate) fn a_detached_child_counts_as_live_until_it_ends() {
     let registry = registry();
     let terms = "detach = { allow = true }\nmax-live = 1";
     let guest = registry.guest(grant("test", terms), "");
@@ -212,7 +212,7 @@ fn a_detached_child_counts_as_live_until_it_ends() {
 }
 
 #[test]
-fn detached_children_are_bounded_and_only_ended_ones_are_evicted() {
+pub(crate) fn detached_children_are_bounded_and_only_ended_ones_are_evicted() {
     let registry = registry();
     let guest = detaching(&registry);
     let unseen = guest.spawn(&sh("exit 9")).expect("the grant allows it");
@@ -253,7 +253,7 @@ fn detached_children_are_bounded_and_only_ended_ones_are_evicted() {
 }
 
 #[test]
-fn the_handle_of_a_detached_child_still_works() {
+pub(crate) fn the_handle_of_a_detached_child_still_works() {
     let registry = registry();
     let guest = detaching(&registry);
     let child = sleeper(&guest);
@@ -286,7 +286,7 @@ fn the_handle_of_a_detached_child_still_works() {
 }
 
 #[test]
-fn an_attached_child_ends_with_its_new_guest() {
+pub(crate) fn an_attached_child_ends_with_its_new_guest() {
     let registry = registry();
     let key = sleeper(&detaching(&registry))
         .detach()
@@ -301,7 +301,7 @@ fn an_attached_child_ends_with_its_new_guest() {
 }
 
 #[test]
-fn a_registry_that_ends_kills_its_detached_children() {
+pub(crate) fn a_registry_that_ends_kills_its_detached_children() {
     let registry = registry();
     let guest = detaching(&registry);
     let child = sleeper(&guest);
@@ -322,7 +322,7 @@ fn a_registry_that_ends_kills_its_detached_children() {
 }
 
 #[test]
-fn an_ended_detached_child_stays_until_it_is_evicted() {
+pub(crate) fn an_ended_detached_child_stays_until_it_is_evicted() {
     let registry = build(Registry::builder().max_entries(2));
     let guest = detaching(&registry);
     let run = |script: &str| {
@@ -349,7 +349,7 @@ fn an_ended_detached_child_stays_until_it_is_evicted() {
 }
 
 #[test]
-fn an_untaken_pipe_can_be_taken_after_the_attach() {
+pub(crate) fn an_untaken_pipe_can_be_taken_after_the_attach() {
     use tokio::io::AsyncReadExt as _;
 
     let guest = registry().guest(grant("test", ALLOWED), "");
@@ -380,7 +380,7 @@ fn an_untaken_pipe_can_be_taken_after_the_attach() {
 }
 
 #[test]
-fn detach_and_attach_are_events_that_do_not_contain_the_key() {
+pub(crate) fn detach_and_attach_are_events_that_do_not_contain_the_key() {
     let (sender, events) = std::sync::mpsc::channel();
     let registry = Registry::builder().on_event(move |event| {
         let _ = sender.send(serde_json::to_value(event).expect("an event is plain data"));

@@ -9,7 +9,7 @@ use capspawn_native::{Command, ExitStatus, KillReason, Registry, SpawnError};
 use crate::support::*;
 
 #[test]
-fn a_signal_of_another_sender_is_neither_an_exit_nor_a_requested_kill() {
+pub(crate) fn a_signal_of_another_sender_is_neither_an_exit_nor_a_requested_kill() {
     let guest = guest();
     let child = guest
         .spawn(&sh("kill -TERM $$"))
@@ -22,7 +22,7 @@ fn a_signal_of_another_sender_is_neither_an_exit_nor_a_requested_kill() {
 }
 
 #[test]
-fn the_wall_limit_ends_the_child_with_the_reason_timeout() {
+pub(crate) fn the_wall_limit_ends_the_child_with_the_reason_timeout() {
     let guest = guest();
     let command = Command {
         timeout: Some(Duration::from_millis(150)),
@@ -163,7 +163,7 @@ fn a_handle_that_is_dropped_on_a_thread_without_a_runtime_kills_the_child() {
 }
 
 #[test]
-fn a_dropped_guest_kills_children_whose_handles_were_leaked() {
+pub(crate) fn a_dropped_guest_kills_children_whose_handles_were_leaked() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
     let child = guest
@@ -178,7 +178,7 @@ fn a_dropped_guest_kills_children_whose_handles_were_leaked() {
 }
 
 #[test]
-fn a_child_outlives_the_runtime_of_its_caller_and_still_wakes_waiters() {
+pub(crate) fn a_child_outlives_the_runtime_of_its_caller_and_still_wakes_waiters() {
     let guest = guest();
     let runtime = bare_runtime();
     let child = runtime
@@ -189,7 +189,7 @@ fn a_child_outlives_the_runtime_of_its_caller_and_still_wakes_waiters() {
 }
 
 #[test]
-fn a_shutdown_ends_all_children_and_refuses_new_ones() {
+pub(crate) fn a_shutdown_ends_all_children_and_refuses_new_ones() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
     let children: Vec<_> = (0..5)
@@ -214,7 +214,7 @@ fn a_shutdown_ends_all_children_and_refuses_new_ones() {
 }
 
 #[test]
-fn a_child_that_exceeds_the_limit_on_output_is_killed() {
+pub(crate) fn a_child_that_exceeds_the_limit_on_output_is_killed() {
     let guest = registry().guest(grant("test", r#"limits = { output = "100KiB" }"#), "");
     let child = guest
         .spawn(&sh("head -c 50000 /dev/zero"))
@@ -227,7 +227,7 @@ fn a_child_that_exceeds_the_limit_on_output_is_killed() {
 }
 
 #[test]
-fn an_event_hook_that_panics_leaves_no_child_behind() {
+pub(crate) fn an_event_hook_that_panics_leaves_no_child_behind() {
     let registry = build(Registry::builder().on_event(|_| panic!("the hook's own defect")));
     let guest = registry.guest(grant("test", ""), "");
     let child = guest.spawn(&sh("exit 4")).expect("the grant allows it");
@@ -237,7 +237,7 @@ fn an_event_hook_that_panics_leaves_no_child_behind() {
 }
 
 #[test]
-fn every_spawn_exit_and_denial_is_an_event_in_order() {
+pub(crate) fn every_spawn_exit_and_denial_is_an_event_in_order() {
     let (sender, events) = std::sync::mpsc::channel();
     let registry = build(Registry::builder().on_event(move |event| {
         let _ = sender.send(serde_json::to_value(event).expect("an event is plain data"));

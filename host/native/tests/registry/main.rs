@@ -33,6 +33,7 @@ mod limits;
 mod owners;
 mod pipelines;
 mod redirect;
+mod scripted;
 mod scripted_approver;
 mod shortage;
 mod shutdown;

@@ -8,7 +8,7 @@ use capspawn_native::{EventKind, ExitStatus, KillReason, Registry, SpawnError};
 use crate::support::*;
 
 #[test]
-fn an_async_shutdown_needs_no_timer_of_the_caller_and_may_be_repeated() {
+pub(crate) fn an_async_shutdown_needs_no_timer_of_the_caller_and_may_be_repeated() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
     let stubborn = || guest.spawn(&sh("trap '' TERM; sleep 600"));
@@ -35,7 +35,7 @@ fn an_async_shutdown_needs_no_timer_of_the_caller_and_may_be_repeated() {
 }
 
 #[test]
-fn a_shutdown_takes_any_timeout_and_several_callers_at_once() {
+pub(crate) fn a_shutdown_takes_any_timeout_and_several_callers_at_once() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
     let child = guest
@@ -50,7 +50,7 @@ fn a_shutdown_takes_any_timeout_and_several_callers_at_once() {
 }
 
 #[test]
-fn a_shutdown_with_a_timeout_of_zero_still_kills_every_child() {
+pub(crate) fn a_shutdown_with_a_timeout_of_zero_still_kills_every_child() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
     let child = guest
@@ -65,7 +65,7 @@ fn a_shutdown_with_a_timeout_of_zero_still_kills_every_child() {
 /// The registry's thread is held up by the embedder's event hook: the bound of a shutdown is
 /// kept by its caller.
 #[test]
-fn a_shutdown_keeps_its_timeout_while_the_event_hook_blocks() {
+pub(crate) fn a_shutdown_keeps_its_timeout_while_the_event_hook_blocks() {
     let (entered, is_entered) = std::sync::mpsc::channel();
     let (go, may_go) = std::sync::mpsc::channel::<()>();
     let (entered, may_go) = (Mutex::new(entered), Mutex::new(may_go));
@@ -89,7 +89,7 @@ fn a_shutdown_keeps_its_timeout_while_the_event_hook_blocks() {
 
 /// A hook that shuts its own registry down runs on the thread that would end the children.
 #[test]
-fn a_shutdown_from_the_event_hook_returns() {
+pub(crate) fn a_shutdown_from_the_event_hook_returns() {
     let slot: Arc<OnceLock<Registry>> = Arc::default();
     let own = Arc::clone(&slot);
     let (result, results) = std::sync::mpsc::channel();

@@ -61,6 +61,7 @@ pub(crate) fn registry() -> Registry {
 }
 
 pub(crate) fn build(builder: RegistryBuilder) -> Registry {
+    let builder = crate::scripted::scripted(builder);
     builder.build().expect("the registry starts")
 }
 

@@ -12,7 +12,7 @@ use capspawn_native::{
 use crate::support::*;
 
 #[test]
-fn spawn_wait_and_poll_return_output_and_exit_code() {
+pub(crate) fn spawn_wait_and_poll_return_output_and_exit_code() {
     let guest = guest();
     let child = guest
         .spawn(&sh("printf hello; exit 3"))
@@ -33,7 +33,7 @@ fn spawn_wait_and_poll_return_output_and_exit_code() {
 }
 
 #[test]
-fn poll_shows_partial_output_while_the_child_runs() {
+pub(crate) fn poll_shows_partial_output_while_the_child_runs() {
     let guest = guest();
     let child = guest
         .spawn(&sh("echo hi; cat; exec sleep 600"))
@@ -45,7 +45,7 @@ fn poll_shows_partial_output_while_the_child_runs() {
 }
 
 #[test]
-fn a_wait_that_times_out_leaves_the_child_running() {
+pub(crate) fn a_wait_that_times_out_leaves_the_child_running() {
     let guest = guest();
     let command = Command {
         stdin: Stdin::Null,
@@ -63,7 +63,7 @@ fn a_wait_that_times_out_leaves_the_child_running() {
 }
 
 #[test]
-fn an_async_wait_needs_no_timer_of_the_caller() {
+pub(crate) fn an_async_wait_needs_no_timer_of_the_caller() {
     let guest = guest();
     let child = guest.spawn(&sh("sleep 600")).expect("the grant allows it");
     let bare = bare_runtime();
@@ -94,7 +94,7 @@ fn kill_with_a_grace_period_sends_sigterm_first() {
 }
 
 #[test]
-fn kill_ends_a_child_that_ignores_sigterm() {
+pub(crate) fn kill_ends_a_child_that_ignores_sigterm() {
     let guest = guest();
     let script = "trap '' TERM; echo ready; while :; do sleep 0.01; done";
     let child = guest.spawn(&sh(script)).expect("the grant allows it");
@@ -110,7 +110,7 @@ fn kill_ends_a_child_that_ignores_sigterm() {
 }
 
 #[test]
-fn a_signal_that_ends_the_child_counts_as_a_requested_kill_and_a_handled_one_does_not() {
+pub(crate) fn a_signal_that_ends_the_child_counts_as_a_requested_kill_and_a_handled_one_does_not() {
     let guest = guest();
     let child = guest
         .spawn(&sh("exec sleep 600"))
@@ -125,7 +125,7 @@ fn a_signal_that_ends_the_child_counts_as_a_requested_kill_and_a_handled_one_doe
 }
 
 #[test]
-fn release_returns_the_status_and_frees_the_slot() {
+pub(crate) fn release_returns_the_status_and_frees_the_slot() {
     let registry = registry();
     let guest = registry.guest(grant("test", ""), "");
     let child = guest
@@ -144,7 +144,7 @@ fn release_returns_the_status_and_frees_the_slot() {
 }
 
 #[test]
-fn stdin_bytes_reach_the_child_and_are_followed_by_end_of_file() {
+pub(crate) fn stdin_bytes_reach_the_child_and_are_followed_by_end_of_file() {
     let guest = guest();
     for length in [0, 1, 70_000, 1_000_000] {
         let bytes: Vec<u8> = (0..=255).cycle().take(length).collect();
@@ -161,7 +161,7 @@ fn stdin_bytes_reach_the_child_and_are_followed_by_end_of_file() {
 }
 
 #[test]
-fn a_child_that_does_not_read_its_input_still_ends() {
+pub(crate) fn a_child_that_does_not_read_its_input_still_ends() {
     let guest = guest();
     let command = Command {
         stdin: Stdin::Bytes(vec![b'x'; 1_000_000].into()),
@@ -172,7 +172,7 @@ fn a_child_that_does_not_read_its_input_still_ends() {
 }
 
 #[test]
-fn a_merged_stream_is_in_the_other_one_and_a_null_stream_is_discarded() {
+pub(crate) fn a_merged_stream_is_in_the_other_one_and_a_null_stream_is_discarded() {
     let guest = guest();
     let merged = Command {
         stderr: Stdio::Merged,

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::executable::{Executable, OpenFile, ProgramPolicy, Script};
+use super::executable::{Executable, MissingProgram, OpenFile, ProgramPolicy, Script};
 use super::settings::Settings;
 use super::shebang;
 use crate::confinement::{FsRoot, open_resolved};
@@ -81,6 +81,8 @@ impl ChildFs {
                 sandbox: settings.sandbox,
                 identity,
             },
+            // What a guest names must exist: a stand-in for every name would be found for any.
+            missing: MissingProgram::Refuse,
         };
         Self {
             roots,

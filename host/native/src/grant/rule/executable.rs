@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{MemfdFlags, Mode, OFlags, memfd_create, open};
 use sha2::{Digest, Sha256};
 
 use super::shebang;
@@ -24,7 +24,18 @@ pub(in crate::grant) struct Executable {
     /// The SHA-256 that the file must have.
     pin: Option<[u8; 32]>,
     script: Option<Script>,
+    /// The file is missing, and an empty one stands in for it.
+    stands_in: bool,
     policy: Arc<ProgramPolicy>,
+}
+
+/// What the loader of a grant does about a program that does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::grant) enum MissingProgram {
+    /// It is a mistake in the grant.
+    Refuse,
+    /// An empty file stands in for it, which no system executes.
+    StandIn,
 }
 
 /// How a script is run.
@@ -44,6 +55,7 @@ pub(in crate::grant) struct ProgramPolicy {
     pub(in crate::grant) search: String,
     /// The children that must not be able to replace the program.
     pub(in crate::grant) children: Children,
+    pub(in crate::grant) missing: MissingProgram,
 }
 
 /// An open executable file, and its stamp from when it was opened.
@@ -64,6 +76,15 @@ impl Executable {
         pin: Option<[u8; 32]>,
         policy: &Arc<ProgramPolicy>,
     ) -> Result<Self, String> {
+        if policy.missing == MissingProgram::StandIn && !path.exists() {
+            return Ok(Self {
+                file: OpenFile::stand_in(path)?,
+                pin,
+                script: None,
+                stands_in: true,
+                policy: policy.clone(),
+            });
+        }
         let file = OpenFile::open(path)?;
         if let Some(pin) = pin {
             file.check(pin)?;
@@ -87,6 +108,7 @@ impl Executable {
             file,
             pin,
             script,
+            stands_in: false,
             policy: policy.clone(),
         };
         for path in opened.paths() {
@@ -108,6 +130,7 @@ impl Executable {
             file,
             pin: None,
             script,
+            stands_in: false,
             policy: policy.clone(),
         }
     }
@@ -120,6 +143,9 @@ impl Executable {
     /// [`SpawnError::NoEntry`] if the path no longer names a file, otherwise
     /// [`SpawnError::NotExecutable`].
     pub(in crate::grant) fn current(&self) -> Result<Self, SpawnError> {
+        if self.stands_in && !self.path().exists() {
+            return Ok(self.clone());
+        }
         // An open binary stays the same file whatever happens to its name. A pinned program,
         // and a script, which is read by its name, must not have been written either.
         let exact = self.pin.is_some() || self.script.is_some();
@@ -158,6 +184,11 @@ impl Executable {
             script.arguments.iter().cloned().chain([path])
         });
         script.into_iter().flatten()
+    }
+
+    /// Returns the SHA-256 that the file must have, if the grant names one.
+    pub(in crate::grant) fn pin(&self) -> Option<[u8; 32]> {
+        self.pin
     }
 
     /// Returns the path that the grant names.
@@ -206,6 +237,13 @@ impl OpenFile {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let file = File::from(open(path, flags, Mode::empty()).map_err(|errno| say(errno.into()))?);
         Self::new(path, file)
+    }
+
+    /// Returns an empty file of no name, for the missing one at `path`.
+    fn stand_in(path: &Path) -> Result<Self, String> {
+        let file = memfd_create("capspawn-stand-in", MemfdFlags::CLOEXEC);
+        let file = file.map_err(|errno| format!("{}: {errno}", path.display()))?;
+        Self::new(path, file.into())
     }
 
     /// Takes a file that is already open (`O_PATH`).
@@ -285,6 +323,7 @@ mod tests {
                 sandbox: Sandbox::Required,
                 identity: Identity::default(),
             },
+            missing: MissingProgram::Refuse,
         };
         Executable::open(path, pin, &Arc::new(policy))
     }
