@@ -2,6 +2,7 @@
 
 mod attach;
 mod files;
+mod permit;
 mod spawn;
 
 use std::sync::Arc;

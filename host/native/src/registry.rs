@@ -22,6 +22,7 @@ mod owners;
 mod pump;
 mod rate;
 mod receipts;
+mod reports;
 mod sampler;
 mod shutdown;
 pub(crate) mod supervisor;

@@ -21,6 +21,16 @@ pub(super) fn denied(base: &Path, written: &str) -> io::Result<FsRoot> {
     Ok(FsRoot { written, real })
 }
 
+/// Returns whether a resolved path is denied: at or below one of `denied` as it is written, as it
+/// resolved when the grant was loaded, or as it resolves now. For a check of the grant.
+pub(super) fn is_denied(path: &Path, denied: &[FsRoot]) -> bool {
+    denied.iter().any(|denied| {
+        path.starts_with(&denied.real)
+            || path.starts_with(&denied.written)
+            || resolve(Path::new("/"), &denied.written).is_ok_and(|now| path.starts_with(now))
+    })
+}
+
 /// Returns whether a resolved path is a root or lies below one.
 pub(super) fn is_under<'a>(path: &Path, roots: impl IntoIterator<Item = &'a FsRoot>) -> bool {
     roots.into_iter().any(|root| path.starts_with(&root.real))

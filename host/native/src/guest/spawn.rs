@@ -10,9 +10,10 @@ use std::sync::Arc;
 
 use rustix::io::{DupFlags, dup3, retry_on_intr};
 
+use super::permit::Permit;
 use super::{Guest, Member, files};
 use crate::approval::{self, Approval, Approved};
-use crate::child::account::{Charge, Descriptors, Need};
+use crate::child::account::{Charge, Need};
 use crate::child::arguments::Arguments;
 use crate::child::capture::Capture;
 use crate::child::pipe::UntakenPipes;
@@ -25,13 +26,9 @@ use crate::event::EventKind;
 use crate::grant::Decision;
 use crate::handle::Child;
 use crate::launch::{LaunchError, Plan, Process, Stage};
-use crate::registry::Core;
 use crate::registry::supervisor::Supervised;
 use crate::shortage::Shortage;
 use crate::streams::{Stdio, TakenEnd};
-
-/// The descriptors that a spawn opens at most, those for a moment included: 16.
-const SPAWN_DESCRIPTORS: usize = 16;
 
 impl Guest {
     /// Starts a child, and returns as soon as it runs.
@@ -173,7 +170,7 @@ impl Member {
     ) -> Result<Result<R, SpawnError>, SpawnError> {
         let core = self.registry.core();
         let waits = core.hold_request(&self.key, self.grant.quotas(), command.bytes())?;
-        permit.waits = Some(waits);
+        permit.keep(waits);
         let (request, member) = (command.clone(), Arc::clone(self));
         let work = move || {
             let worked = work(permit, &request);
@@ -225,7 +222,7 @@ enum Decided {
 
 /// Decides, and starts the child unless somebody has to be asked first.
 fn decide(permit: Permit, command: &Command) -> Result<Decided, SpawnError> {
-    let guest = Arc::clone(&permit.guest);
+    let guest = Arc::clone(permit.guest());
     let plan = match guest.grant.decide_valid(command)? {
         Decision::Allow(plan) => plan,
         Decision::Ask(plan) => {
@@ -246,7 +243,7 @@ fn start_approved(
     command: &Command,
     approved: &Approved,
 ) -> Result<Child, SpawnError> {
-    let guest = Arc::clone(&permit.guest);
+    let guest = Arc::clone(permit.guest());
     // The program and the directory may have changed meanwhile.
     let plan = guest.grant.decide_valid(command)?.into_plan();
     if Approved::new(guest.key.owner(), &plan)? != *approved {
@@ -258,7 +255,7 @@ fn start_approved(
 
 /// Starts what `plan` says.
 fn start(mut permit: Permit, plan: Box<Plan>) -> Result<Child, SpawnError> {
-    let guest = Arc::clone(&permit.guest);
+    let guest = Arc::clone(permit.guest());
     let core = guest.registry.core();
     core.hooks().admits(guest.key.owner(), &plan)?;
     let enforcement = core.launcher().enforcement(&plan.confinement);
@@ -369,7 +366,8 @@ fn launch(permit: &mut Permit, plan: &Plan) -> Result<Launched, Failure> {
         descriptors: descriptors_of(streams),
     };
     // Before anything else: what fails here costs the owner no ended child, and truncates no file.
-    let passed = PassedEnds::take(streams, permit.guest.key.scope().0).map_err(Failure::Refused)?;
+    let passed =
+        PassedEnds::take(streams, permit.guest().key.scope().0).map_err(Failure::Refused)?;
     // A refused file costs the owner no ended child, and a refused child changes no file.
     permit.may_take(plan, need).map_err(Failure::Refused)?;
     let files = files::open(plan).map_err(Failure::Refused)?;
@@ -381,7 +379,7 @@ fn launch(permit: &mut Permit, plan: &Plan) -> Result<Launched, Failure> {
     });
     let pipes = Pipes::new(streams, files, passed, descriptors, stdin)?;
     let mut exit_fd = reserve_descriptor(&plan.program.file)?;
-    let (scope, launcher) = (permit.guest.key.scope(), permit.core().launcher());
+    let (scope, launcher) = (permit.guest().key.scope(), permit.core().launcher());
     let process: Arc<dyn Process> = launcher.launch(scope, plan, pipes.child)?.into();
     let exit_fd = retry_on_intr(|| dup3(process.exit_fd(), &mut exit_fd, DupFlags::CLOEXEC))
         .map(|()| exit_fd);
@@ -407,98 +405,4 @@ fn is_short_of_descriptors(error: &LaunchError) -> bool {
 fn reserve_descriptor(any: &File) -> Result<OwnedFd, LaunchError> {
     let reserved = any.try_clone().map(OwnedFd::from);
     reserved.map_err(|error| LaunchError::new(Stage::Pipe, error))
-}
-
-/// The quotas and the place of one child, given back where nothing starts.
-struct Permit {
-    guest: Arc<Member>,
-    /// What the request takes while it waits for a thread.
-    waits: Option<Charge>,
-    has_place: bool,
-    handed_over: bool,
-}
-
-impl Permit {
-    /// Charges the rate, and takes the quotas.
-    fn admit(guest: &Arc<Member>) -> Result<Self, SpawnError> {
-        let core = guest.registry.core();
-        core.admit(&guest.key, guest.grant.quotas())?;
-        Ok(Self::new(guest))
-    }
-
-    /// Takes the quotas for a request whose rate is charged already.
-    fn readmit(guest: &Arc<Member>) -> Result<Self, SpawnError> {
-        let core = guest.registry.core();
-        core.readmit(&guest.key, guest.grant.quotas())?;
-        Ok(Self::new(guest))
-    }
-
-    fn core(&self) -> &Arc<Core> {
-        self.guest.registry.core()
-    }
-
-    fn new(guest: &Arc<Member>) -> Self {
-        Self {
-            guest: Arc::clone(guest),
-            waits: None,
-            has_place: false,
-            handed_over: false,
-        }
-    }
-
-    /// Refuses a child with files that [`Permit::take`] would refuse.
-    fn may_take(&mut self, plan: &Plan, need: Need) -> Result<(), SpawnError> {
-        self.give_back_place();
-        match files::are_named(plan) {
-            true => {
-                let (key, quotas) = (&self.guest.key, self.guest.grant.quotas());
-                self.core().may_take(key, quotas, need)
-            }
-            false => Ok(()),
-        }
-    }
-
-    /// Takes a place for the child, and what the host is to hold for it.
-    fn take(&mut self, need: Need) -> Result<(Charge, Descriptors), SpawnError> {
-        self.give_back_place();
-        // The child is charged for the same bytes.
-        self.waits = None;
-        let (key, quotas) = (&self.guest.key, self.guest.grant.quotas());
-        let taken = self.core().take(key, quotas, need)?;
-        self.has_place = true;
-        Ok(taken)
-    }
-
-    fn give_back_place(&mut self) {
-        if std::mem::take(&mut self.has_place) {
-            self.core().give_back_place(&self.guest.key);
-        }
-    }
-
-    /// Closes pipes of the owner's oldest ended children, where the process has no descriptor left.
-    /// Returns whether there were any.
-    fn make_room(&self) -> bool {
-        let lack = |descriptors| Need {
-            descriptors,
-            ..Need::default()
-        };
-        let owner = self.guest.key.owner();
-        self.core().make_room(owner, lack(SPAWN_DESCRIPTORS))
-            || self.core().make_room(owner, lack(1))
-    }
-
-    /// The child runs: its record gives the place back from now on.
-    fn hand_over(mut self, record: &Arc<Record>) {
-        self.handed_over = true;
-        self.core().insert(&self.guest.key, record);
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if !self.handed_over {
-            self.give_back_place();
-            self.core().cancel(&self.guest.key);
-        }
-    }
 }

@@ -22,7 +22,6 @@ use crate::child::owner::OwnerKey;
 use crate::child::record::Record;
 use crate::child::usage::TreeName;
 use crate::clock::Clock;
-use crate::command::Command;
 use crate::error::SpawnError;
 use crate::event::{EventKind, ReachedLimit};
 use crate::grant::Quotas;
@@ -138,6 +137,7 @@ impl Core {
         work: impl FnOnce() -> R + Send + 'static,
     ) -> Result<R, SpawnError> {
         let turn = guest.account().turn().await;
+        // No clock sees what these threads do.
         let _hold = self.clock.hold();
         let work = move || {
             // Also where nobody waits any more: the thread is the owner's until it is free.
@@ -150,6 +150,11 @@ impl Core {
     /// The threads for what may block.
     pub(super) fn workers(&self) -> &Workers {
         &self.workers
+    }
+
+    /// Where events go.
+    pub(super) fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Where all deadlines come from.
@@ -411,45 +416,6 @@ impl Core {
         let (owner, guest) = (record.owner(), record.guest().0);
         self.events
             .emit_routine(owner, guest, || record.request(), kind);
-    }
-
-    /// Emits an event about an operation on `record`'s child that was refused.
-    pub(super) fn emit_refusal_of(&self, record: &Record, error: &SpawnError) {
-        let (owner, guest) = (record.owner(), record.guest().0);
-        let kind = || EventKind::refused(error);
-        self.events
-            .emit_refusal(owner, guest, || record.request(), kind);
-    }
-
-    /// Emits an event about a request of `guest`.
-    pub(crate) fn emit(
-        &self,
-        guest: &GuestKey,
-        command: &Command,
-        kind: impl FnOnce() -> EventKind,
-    ) {
-        let (owner, guest) = (guest.owner(), guest.scope().0);
-        self.events.emit(owner, guest, || command.request(), kind);
-    }
-
-    /// Emits an event about a request of `guest`, within its owner's budget.
-    pub(crate) fn emit_routine(
-        &self,
-        guest: &GuestKey,
-        command: &Command,
-        kind: impl FnOnce() -> EventKind,
-    ) {
-        let (owner, guest) = (guest.owner(), guest.scope().0);
-        self.events
-            .emit_routine(owner, guest, || command.request(), kind);
-    }
-
-    /// Emits an event about a request of `guest` that started nothing.
-    pub(crate) fn emit_refusal(&self, guest: &GuestKey, command: &Command, error: &SpawnError) {
-        let (owner, guest) = (guest.owner(), guest.scope().0);
-        let kind = || EventKind::refused(error);
-        self.events
-            .emit_refusal(owner, guest, || command.request(), kind);
     }
 }
 
