@@ -81,25 +81,100 @@
 //! handles and on the bytes of one call, a timeout around the call, and a shutdown
 //! with a time limit. The command `capspawn run` is built the same way.
 //!
+//! # Launchers, approvers and tests
+//!
+//! What starts children is behind one trait, [`launch::Launcher`]. [`sandbox::NativeLauncher`]
+//! confines them by the mechanisms of the operating system; another one may start them elsewhere,
+//! record them, or start none. All that a launcher or an approver needs is in this crate:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use capspawn::confinement::{Confinement, Enforcement};
+//! use capspawn::launch::{ChildStdio, Launcher, Owner, Plan, Process, Scope};
+//! use capspawn::sandbox::NativeLauncher;
+//! use capspawn::{LaunchError, Registry};
+//!
+//! /// Prints each program, and leaves the rest to the launcher of this crate.
+//! #[derive(Debug)]
+//! struct Printing(NativeLauncher);
+//!
+//! impl Launcher for Printing {
+//!     fn enforcement(&self, confinement: &Confinement) -> Arc<Enforcement> {
+//!         self.0.enforcement(confinement)
+//!     }
+//!
+//!     fn launch(
+//!         &self,
+//!         scope: Scope,
+//!         plan: &Plan,
+//!         stdio: ChildStdio,
+//!     ) -> Result<Box<dyn Process>, LaunchError> {
+//!         println!("{:?}", plan.argv);
+//!         self.0.launch(scope, plan, stdio)
+//!     }
+//!
+//!     fn open(&self, scope: Scope, owner: Owner<'_>) {
+//!         self.0.open(scope, owner);
+//!     }
+//!
+//!     fn close(&self, scope: Scope) {
+//!         self.0.close(scope);
+//!     }
+//! }
+//!
+//! let launcher = Arc::new(Printing(NativeLauncher::new()));
+//! let registry = Registry::builder().launcher(launcher).build()?;
+//! # assert!(registry.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Features
+//!
+//! All are on by default. `default-features = false` leaves them out:
+//!
+//! | Feature | What it adds |
+//! |---|---|
+//! | `p2` | the module `p2`: the interface in version 0.2 |
+//! | `p3` | the module `p3`: the interface in version 0.3 |
+//! | `cranelift` | wasmtime's compiler. Without it a host loads precompiled components only, and links no compiler |
+//! | `cache` | wasmtime's cache of compiled components |
+//!
 //! Programs without WebAssembly use the same core, the crate `capspawn-native`.
 
 #![doc(test(attr(deny(warnings), allow(dead_code))))]
+#![cfg_attr(
+    not(all(feature = "p2", feature = "p3")),
+    allow(
+        dead_code,
+        reason = "one version of the interface does not use all that both share"
+    )
+)]
 
+#[cfg(any(feature = "p2", feature = "p3"))]
 mod child;
+#[cfg(any(feature = "p2", feature = "p3"))]
 mod convert;
 mod ctx;
 mod error;
+#[cfg(feature = "metrics")]
+pub mod metrics;
+#[cfg(any(feature = "p2", feature = "p3"))]
 mod options;
+#[cfg(feature = "p2")]
 pub mod p2;
+#[cfg(feature = "p3")]
 pub mod p3;
 
 pub use capspawn_native::launch::FileAccess;
 pub use capspawn_native::{
-    Answer, Approver, Captured, Child, ChildInfo, Command, Cut, Denial, DeniedBy, DeniedItem,
-    Event, EventKind, ExitStatus, FileMode, Grant, GrantError, Grants, Guest, KillReason, Question,
-    Quota, Redirection, RedirectionTarget, Registry, RegistryBuilder, Signal, SpawnError, Stdin,
-    Stdio, Waiter,
+    Answer, Approver, Captured, Child, ChildInfo, Command, Cut, Decision, Denial, DeniedBy,
+    DeniedItem, Event, EventKind, ExitStatus, FileMode, Grant, GrantError, Grants, Guest, Holdings,
+    HostHoldings, KillReason, LaunchError, PassedReader, PassedWriter, PipeReader, PipeWriter,
+    Question, Quota, Receipt, Redirection, RedirectionTarget, Registry, RegistryBuilder, Shortage,
+    Signal, SpawnError, Stage, Stdin, Stdio, Streams, Waiter,
 };
+pub use capspawn_native::{clock, confinement, escape, grant, launch, limits, sandbox};
 pub use ctx::{
     MAX_OPTIONS_BYTES, Process, ProcessCtx, ProcessCtxBuilder, ProcessCtxView, ProcessView,
 };

@@ -13,6 +13,7 @@ use test_kit::scratch;
 const CRATES: [&str; 5] = [
     "capspawn-raw",
     "capspawn-native",
+    "capspawn-tape",
     "capspawn",
     "capspawn-testing",
     "capspawn-cli",
@@ -98,4 +99,75 @@ fn the_library_for_components_builds_from_its_own_archive() {
     let folder = root().join("guest/rust");
     let mut package = cargo(&folder, &["package", "--allow-dirty", "--all-features"]);
     succeed(package.env("CARGO_TARGET_DIR", target().join("guests-build")));
+}
+
+/// The packages, each with its features, that a host builds with these features of `capspawn`.
+fn packages(features: &str) -> Vec<String> {
+    let mut tree = cargo(
+        root(),
+        &["tree", "--package", "capspawn", "--edges", "normal"],
+    );
+    tree.args(["--prefix", "none", "--format", "{p} {f}"]);
+    tree.args(["--no-default-features", "--features", features]);
+    let output = tree.output().expect("cargo starts");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("names of packages");
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Off means off: what a host does not use, it does not build.
+#[test]
+fn each_feature_of_the_plugin_brings_what_it_is_for() {
+    let has = |packages: &[String], name: &str| packages.iter().any(|it| it.starts_with(name));
+    for (features, compiler, cache, wasi) in [
+        ("", false, false, false),
+        ("p2", false, false, true),
+        ("p3", false, false, false),
+        ("p2,p3,cache", false, true, true),
+        ("p2,cranelift", true, false, true),
+        ("default", true, true, true),
+    ] {
+        let packages = packages(features);
+        assert!(has(&packages, "wasmtime v"), "{packages:?}");
+        let found = |name| has(&packages, name);
+        assert_eq!(found("cranelift-codegen v"), compiler, "{features}");
+        assert_eq!(
+            found("wasmtime-internal-cranelift v"),
+            compiler,
+            "{features}"
+        );
+        assert_eq!(found("wasmtime-internal-cache v"), cache, "{features}");
+        assert_eq!(found("wasmtime-wasi v"), wasi, "{features}");
+    }
+}
+
+/// Each feature that a host's own dependencies lack rebuilds them, and all that depends on them: of wasmtime, what no host
+/// with wasmtime's default features and WASI 0.3 lacks.
+#[test]
+fn the_plugin_adds_no_feature_to_what_a_host_of_wasmtime_has_built() {
+    const DEFAULT: [&str; 9] = [
+        "async",
+        "cache",
+        "component-model",
+        "component-model-async",
+        "component-model-bytes",
+        "cranelift",
+        "parallel-compilation",
+        "runtime",
+        "std",
+    ];
+    let packages = packages("default");
+    let features = |name: &str| {
+        let found = packages.iter().find_map(|it| it.strip_prefix(name));
+        let (_, features) = found.and_then(|it| it.split_once(' ')).expect("it is used");
+        let features = features.trim_end_matches(" (*)").split(',');
+        features.map(str::to_owned).collect::<Vec<_>>()
+    };
+    for feature in features("wasmtime v") {
+        // What others bring, and `anyhow`, which is one of wasmtime's defaults.
+        let implied = ["anyhow", "once_cell", "wasmtime-jit-icache-coherence"];
+        let known = DEFAULT.iter().chain(&implied).any(|it| *it == feature);
+        assert!(known, "wasmtime is rebuilt for {feature}");
+    }
+    assert!(!features("serde v").contains(&"rc".to_owned()));
 }

@@ -73,7 +73,9 @@ fn clone() -> TempDir {
     let path = clone.path();
     // Children of a root host run as another user.
     fs::set_permissions(path, Permissions::from_mode(0o755)).expect("it is ours");
-    let [grant] = blocks(&readme(), "toml").try_into().expect("one grant");
+    let [grant, _] = blocks(&readme(), "toml")
+        .try_into()
+        .expect("a grant and a manifest");
     fs::write(path.join("grants.toml"), here(&grant)).expect("it is empty");
     for folder in ["guest-examples", "target"] {
         fs::create_dir(path.join(folder)).expect("it is empty");
@@ -88,18 +90,88 @@ fn clone() -> TempDir {
 
 /// Replaces the paths of programs, which this machine may keep elsewhere.
 fn here(text: &str) -> String {
-    ["git", "wc"].iter().fold(text.to_owned(), |text, name| {
-        let path = program(name);
-        let path = path.to_str().expect("the path is UTF-8");
-        text.replace(&format!("/usr/bin/{name}"), path)
-    })
+    ["git", "sort", "wc"]
+        .iter()
+        .fold(text.to_owned(), |text, name| {
+            let path = program(name);
+            let path = path.to_str().expect("the path is UTF-8");
+            text.replace(&format!("/usr/bin/{name}"), path)
+        })
 }
+
+/// The versions that an embedder needs are those of this workspace, and the features exist.
+#[test]
+fn the_manifest_of_the_embedder_has_our_versions_and_features() {
+    let [_, manifest] = blocks(&readme(), "toml")
+        .try_into()
+        .expect("a grant and a manifest");
+    let manifest: toml::Table = manifest.parse().expect("it is TOML");
+    let dependencies = manifest["dependencies"].as_table().expect("a table");
+    let ours: toml::Table = page(&root().join("Cargo.toml")).parse().expect("TOML");
+    let ours = &ours["workspace"]["dependencies"];
+    let version = |it: &toml::Value| it.get("version").unwrap_or(it).as_str().map(str::to_owned);
+    for (name, dependency) in dependencies {
+        if name == "capspawn" {
+            let path = dependency["path"].as_str().expect("it is not published");
+            assert_eq!(path.strip_prefix("capspawn/"), ours[name]["path"].as_str());
+            continue;
+        }
+        let [theirs, ours] = [dependency, &ours[name]].map(|it| version(it).expect("a version"));
+        assert!(ours.starts_with(&theirs), "{name}: {theirs} and {ours}");
+    }
+    let host: toml::Table = page(&root().join("host/Cargo.toml")).parse().expect("TOML");
+    let features = host["features"].as_table().expect("features");
+    for feature in features.keys().filter(|it| *it != "default") {
+        assert!(
+            readme().contains(&format!("`{feature}`")),
+            "{feature} is not in the README"
+        );
+    }
+}
+
+/// Where the README's reader has the clone.
+const CLONE: &str = "/home/me/capspawn";
 
 #[test]
 fn each_command_prints_what_is_shown() {
+    assert_sessions(&readme(), &clone());
+}
+
+/// With the grant of the page, in a folder with what the README's reader has.
+#[test]
+fn each_command_of_the_tapes_prints_what_is_shown() {
+    let (clone, text) = (clone(), page(&root().join("host/TAPES.md")));
+    let [grant] = blocks(&text, "toml").try_into().expect("one grant");
+    fs::write(clone.path().join("words.toml"), here(&grant)).expect("the folder is ours");
+    assert_sessions(&text, &clone);
+}
+
+/// Each event and each option of tapes is on their page.
+#[test]
+fn the_page_of_the_tapes_has_each_option() {
+    let text = page(&root().join("host/TAPES.md"));
+    let help = Command::new(capspawn()).args(["run", "--help"]).output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    let (_, options) = help.split_once("\nTapes:\n").expect("a heading");
+    let options = options.split("\n\n").map_while(|entry| {
+        let option = entry.trim_start().strip_prefix("--")?;
+        option.split([' ', '\n']).next()
+    });
+    let options: Vec<_> = options.collect();
+    assert!(options.len() >= 2, "{help}");
+    for option in options {
+        assert!(
+            text.contains(&format!("| `--{option}")),
+            "no row for --{option}"
+        );
+    }
+}
+
+/// Runs the sessions of a page in the folder of a clone.
+#[track_caller]
+fn assert_sessions(page: &str, clone: &TempDir) {
     const END: &str = "-- the end of one command --";
-    let clone = clone();
-    for session in blocks(&here(&readme()), "console") {
+    for session in blocks(&here(page), "console") {
         // A command, and the lines that it prints.
         let shown: Vec<_> = session
             .strip_prefix("$ ")
@@ -111,6 +183,7 @@ fn each_command_prints_what_is_shown() {
             .iter()
             .map(|(command, _)| format!("{{ {command}; }} 2>&1; echo '{END}'\n"))
             .collect();
+        let script = format!("PATH=$PWD/target/debug:$PATH\n{script}");
         let output = Command::new("/bin/sh")
             .args(["-c", &script])
             .current_dir(clone.path())
@@ -119,9 +192,13 @@ fn each_command_prints_what_is_shown() {
         let printed = String::from_utf8(output.stdout).unwrap();
         let printed: Vec<_> = printed.split(&format!("{END}\n")).collect();
         assert_eq!(printed.len(), shown.len() + 1, "{printed:?}");
+        // The reader's clone is elsewhere.
+        let here = clone.path().canonicalize().expect("it is there");
+        let here = here.to_str().expect("the path is UTF-8");
         for ((command, shown), printed) in shown.iter().zip(printed) {
+            let printed = printed.replace(here, CLONE);
             assert_eq!(
-                without_numbers(printed),
+                without_numbers(&printed),
                 without_numbers(shown),
                 "{command}"
             );
@@ -168,6 +245,88 @@ fn the_reference_of_grants_loads() {
             "the page does not name the key {key}"
         );
     }
+}
+
+#[test]
+fn each_command_that_the_pages_name_exists_with_its_options() {
+    let help = |command: &str| {
+        let output = Command::new(capspawn())
+            .args([command, "--help"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "capspawn {command}: {output:?}");
+        String::from_utf8(output.stdout).expect("a manual is text")
+    };
+    let mut seen = 0;
+    for page in [
+        readme(),
+        page(&root().join("host/GRANTS.md")),
+        page(&root().join("host/EVENTS.md")),
+    ] {
+        let page = page.replace('\n', " ");
+        // Every second part is code.
+        for code in page.split('`').skip(1).step_by(2) {
+            let Some(rest) = code.strip_prefix("capspawn ") else {
+                continue;
+            };
+            let mut words = rest.split_whitespace();
+            let Some(command) = words
+                .next()
+                .filter(|word| word.chars().all(|c| c.is_ascii_lowercase()))
+            else {
+                continue;
+            };
+            let manual = help(command);
+            for option in words
+                .take_while(|word| *word != "--")
+                .filter(|word| word.starts_with("--"))
+            {
+                assert!(
+                    manual.contains(option),
+                    "capspawn {command} has no {option}"
+                );
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "{seen} commands");
+}
+
+#[test]
+fn the_tables_of_keys_are_those_of_the_command() {
+    let output = Command::new(capspawn())
+        .args(["help", "grants", "--markdown"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let tables = String::from_utf8(output.stdout).expect("tables are text");
+    let path = root().join("host/GRANTS.md");
+    let mut text = page(&path);
+    let mut found = 0;
+    for table in tables
+        .split_inclusive(" -->\n\n")
+        .collect::<Vec<_>>()
+        .chunks(2)
+    {
+        let [begin, rest] = table else {
+            panic!("a table without an end: {table:?}")
+        };
+        let end = rest.trim_end().lines().last().expect("a table has lines");
+        let (start, stop) = (text.find(begin.trim_end()), text.find(end));
+        let (Some(start), Some(stop)) = (start, stop) else {
+            panic!("no place for {begin}")
+        };
+        text.replace_range(start..stop + end.len(), format!("{begin}{rest}").trim_end());
+        found += 1;
+    }
+    assert_eq!(found, 5);
+    if std::env::var_os("CAPSPAWN_BLESS").is_some() {
+        fs::write(&path, &text).expect("the source folder is writable");
+    }
+    assert!(
+        page(&path) == text,
+        "host/GRANTS.md is out of date: run the test with CAPSPAWN_BLESS=1 to rewrite its tables"
+    );
 }
 
 /// The names of all properties in a schema.

@@ -1,5 +1,7 @@
 //! The command line and its manual.
 
+mod operator;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,6 +11,10 @@ use capspawn_native::grant::Identity;
 use capspawn_native::launch::OwnerUids;
 use capspawn_native::sandbox::Tier;
 use clap::{Args as ClapArgs, Parser};
+
+pub(crate) use self::operator::{CompletionsArgs, HelpArgs, InitArgs, ManArgs};
+use crate::learn::LearnArgs;
+use crate::tape_args::TapeArgs;
 
 const ABOUT: &str = "Run WebAssembly components that may start the programs that a grant allows";
 
@@ -43,16 +49,19 @@ Exit codes:
   N      the component exited with code N; 1 if it reported failure without a code
   2      capspawn itself failed: a bad option, grant file or component, or --run-as or --owner-uids without root;
          nothing was started
+  3      the run differs from the tape of --replay; the first difference is on standard error
   124    the component did not end within --timeout
   134    the component trapped
   128+N  signal N ended capspawn (130 is an interrupt from the keyboard)
 
 Files:
-  GRANTS      TOML, described in the README. A component without a section in it may run nothing.
+  GRANTS      TOML; `capspawn help grants` lists every key. A component without a section in it may run nothing.
   EVENTS      One JSON object a line: event (spawn, approved, denied, quota, failed, suppressed,
               lost, detached, attached, exit), time, component, tenant, guest, command, args; an exit
               also has the status and the bytes of each stream. Long requests are cut. It may be a
               pipe: events that cannot be written at once are lost, and counted.
+  TAPE        One JSON object a line: what programs were asked and what they answered. It can be kept in
+              git, and replayed without the programs.
   wasmtime's cache directory keeps compiled components: the first run of a large component
   takes seconds, the next one does not.
 
@@ -72,19 +81,62 @@ Examples:
       capspawn run --grants grants.toml --component builder --dir ./site::/site \\
           --events events.jsonl build.wasm -- --all
 
+  Record a run, and repeat it without git:
+      capspawn run --grants grants.toml --record git.tape exec.wasm -- git --version
+      capspawn run --grants grants.toml --replay git.tape exec.wasm -- git --version
+
   See what a component requests; without a grant file every request is denied:
       capspawn run tool.wasm";
+
+const LEARN_ABOUT: &str = "Run a program or a component once, and propose a grant for what it used";
+
+const LEARN_LONG_ABOUT: &str = "\
+Run a program, or a component with the programs that it starts, and propose a grant for what they used: \
+arguments, files, variables, network and limits with a margin.
+
+A learning run confines less than a grant: the programs may read all files but known places of secrets, \
+and write below the working directory if their user may. They get no network without --network. Secrets (keys, tokens, \
+`.ssh`, `.env` and the like) are hidden, listed if they were asked for, and never proposed. Learn only from programs that \
+you trust. The grant is a proposal: what it allows is what one run did.";
+
+const LEARN_FOOTER: &str = "\
+Exit codes:
+  N      the program or the component exited with code N
+  1      it was killed, or ended by a signal
+  2      capspawn itself failed; nothing is proposed
+
+Files:
+  COMPONENT may name its commands as it likes if PATH has a program of that name; other names are denied.
+  The tier must be A or B; in tier B secrets are not hidden, and the run is refused.
+
+Examples:
+  Propose a grant, and print it:
+      capspawn learn -- /usr/bin/git status
+
+  Learn from two runs into one file: what differs becomes a pattern:
+      capspawn learn --into grants.toml -- /usr/bin/git log -n5
+      capspawn learn --into grants.toml -- /usr/bin/git log -n20
+
+  Learn what a component's programs need:
+      capspawn learn --into grants.toml build.wasm -- --all";
 
 const CHECK_ABOUT: &str = "Check a grant file, and show what it allows";
 
 const CHECK_LONG_ABOUT: &str = "\
-Load a grant file, test its `match` and `not-match` examples, and show what each component may run. \
-No program is started.";
+Load a grant file, test its `match` and `not-match` examples, and show what each component may run, \
+read, write and reach, and at most how much. A line with `warning:` is about a setting with which a \
+command cannot run, or which few operators would choose knowingly. With --against, show what an edit \
+allows more or less instead. No program is started.";
 
 const CHECK_FOOTER: &str = "\
 Exit codes:
-  0  the grant file is valid
-  2  the grant file is not valid: each error is printed on a line with its position";
+  0  the grant file is valid; with --against, it allows nothing more than OLD
+  1  with --against: it allows more than OLD, or whether it does cannot be decided
+  2  a grant file is not valid: each error is printed on a line with its position
+
+Examples:
+  Review an edit before it is committed:
+      git show HEAD:grants.toml | capspawn check --against - grants.toml";
 
 const EXPLAIN_ABOUT: &str = "Show the decision on one request, and the reason";
 
@@ -124,7 +176,14 @@ Example:
 
 /// The command line of `capspawn`.
 #[derive(Debug, Parser)]
-#[command(name = "capspawn", version, about = ABOUT, long_about = LONG_ABOUT, after_help = FOOTER)]
+#[command(
+    name = "capspawn",
+    version,
+    about = ABOUT,
+    long_about = LONG_ABOUT,
+    after_help = FOOTER,
+    disable_help_subcommand = true
+)]
 pub(crate) struct Args {
     /// The command to run.
     #[command(subcommand)]
@@ -136,12 +195,22 @@ pub(crate) struct Args {
 pub(crate) enum Subcommand {
     #[command(about = RUN_ABOUT, long_about = RUN_LONG_ABOUT, after_help = RUN_FOOTER)]
     Run(RunArgs),
+    #[command(about = LEARN_ABOUT, long_about = LEARN_LONG_ABOUT, after_help = LEARN_FOOTER)]
+    Learn(LearnArgs),
     #[command(about = CHECK_ABOUT, long_about = CHECK_LONG_ABOUT, after_help = CHECK_FOOTER)]
     Check(CheckArgs),
     #[command(about = EXPLAIN_ABOUT, long_about = EXPLAIN_LONG_ABOUT, after_help = EXPLAIN_FOOTER)]
     Explain(ExplainArgs),
     #[command(about = DOCTOR_ABOUT, long_about = DOCTOR_LONG_ABOUT, after_help = DOCTOR_FOOTER)]
     Doctor(DoctorArgs),
+    #[command(about = operator::INIT_ABOUT, long_about = operator::INIT_LONG_ABOUT, after_help = operator::INIT_FOOTER)]
+    Init(InitArgs),
+    #[command(about = operator::HELP_ABOUT, long_about = operator::HELP_LONG_ABOUT, after_help = operator::HELP_FOOTER)]
+    Help(HelpArgs),
+    #[command(about = operator::COMPLETIONS_ABOUT, after_help = operator::COMPLETIONS_FOOTER)]
+    Completions(CompletionsArgs),
+    #[command(about = operator::MAN_ABOUT, after_help = operator::MAN_FOOTER)]
+    Man(ManArgs),
 }
 
 /// `capspawn run`.
@@ -204,6 +273,20 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "FILE", help_heading = "Events")]
     pub(crate) events: Option<PathBuf>,
 
+    /// Report what was refused to each child that fails, with the line of the grant that would allow it
+    ///
+    /// Files, connections, system calls and limits, each once, the likely cause first; and every request that the
+    /// grant denied. Children are confined as without this option, and slower: the host sees each path that they name.
+    /// What it reports is what a child showed, and no proof against one that wants to mislead. Not in tier C.
+    #[arg(long, help_heading = "Events")]
+    pub(crate) why: bool,
+
+    #[command(flatten)]
+    pub(crate) tape: TapeArgs,
+    /// Print a table of all children at the end: command, status, time, memory, output, and the refused requests
+    #[arg(long, help_heading = "Events")]
+    pub(crate) summary: bool,
+
     #[command(flatten)]
     pub(crate) sandbox: SandboxArgs,
 
@@ -219,9 +302,17 @@ pub(crate) struct RunArgs {
 /// `capspawn check`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct CheckArgs {
-    /// Print one JSON object
+    /// Print one JSON object (`capspawn help json` has its schema)
     #[arg(long)]
     pub(crate) json: bool,
+
+    /// Show what GRANTS allows more or less than the earlier version OLD; `-` is standard input
+    ///
+    /// What the files mean is compared, not their texts: commands, patterns, roots, networks,
+    /// variables, limits. A change that cannot be decided counts as widening and is marked so.
+    /// Relative paths in OLD are relative to the folder of GRANTS.
+    #[arg(long, value_name = "OLD")]
+    pub(crate) against: Option<PathBuf>,
 
     #[command(flatten)]
     pub(crate) run_as: RunAsArgs,
@@ -282,7 +373,7 @@ pub(crate) struct DoctorArgs {
 }
 
 /// The options that say how children are confined.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct SandboxArgs {
     /// Confine children in this tier and in no other [default: the best that this host supports]
     ///
@@ -310,7 +401,7 @@ pub(crate) struct SandboxArgs {
 }
 
 /// The user and group that children run as.
-#[derive(Debug, ClapArgs)]
+#[derive(Debug, Clone, ClapArgs)]
 pub(crate) struct RunAsArgs {
     /// The user and group that children run as, and that own their files [default: 65534:65534]
     ///
@@ -380,91 +471,4 @@ impl FromStr for Variable {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_command_line_is_consistent() {
-        use clap::CommandFactory as _;
-        Args::command().debug_assert();
-    }
-
-    #[test]
-    fn arguments_after_the_dashes_are_the_components() {
-        let args = Args::parse_from(["capspawn", "run", "a.wasm", "--", "--grants", "-x"]);
-        let Subcommand::Run(run) = args.command else {
-            panic!("not the expected command")
-        };
-        assert_eq!(run.args, ["--grants", "-x"]);
-        assert_eq!(run.grants, None);
-    }
-
-    #[test]
-    fn the_sandbox_is_chosen_by_tier_and_identity() {
-        let parse = |more: &[&str]| {
-            let args = Args::try_parse_from([&["capspawn", "doctor"], more].concat())?;
-            let Subcommand::Doctor(doctor) = args.command else {
-                panic!("not the expected command")
-            };
-            Ok::<_, clap::Error>((doctor.sandbox.tier, doctor.sandbox.run_as.run_as))
-        };
-        let all = parse(&["--tier", "B", "--run-as", "1000:100"]).expect("both are valid");
-        let identity = Identity {
-            uid: 1000,
-            gid: 100,
-        };
-        assert_eq!(all, (Some(Tier::B), Some(identity)));
-        assert_eq!(parse(&[]).expect("both are optional"), (None, None));
-        for bad in [
-            ["--tier", "D"],
-            ["--run-as", "nobody"],
-            ["--run-as", "1"],
-            ["--owner-uids", "1000"],
-            ["--owner-uids", "0-9"],
-        ] {
-            parse(&bad).expect_err("not a valid value");
-        }
-    }
-
-    #[test]
-    fn a_directory_may_have_another_name_in_the_guest_and_be_read_only() {
-        let mapping = |host: &str, guest: &str, read_only| DirMapping {
-            host: host.into(),
-            guest: guest.into(),
-            read_only,
-        };
-        assert_eq!("a".parse(), Ok(mapping("a", "a", false)));
-        assert_eq!("/a::/b".parse(), Ok(mapping("/a", "/b", false)));
-        assert_eq!("a:ro".parse(), Ok(mapping("a", "a", true)));
-        assert_eq!("/a::/b:ro".parse(), Ok(mapping("/a", "/b", true)));
-        // A directory of that name.
-        assert_eq!("a::ro".parse(), Ok(mapping("a", "ro", false)));
-        assert_eq!("a:ro::b".parse(), Ok(mapping("a:ro", "b", false)));
-        for bad in ["", "::", "a::", "::b", ":ro", "::b:ro"] {
-            assert!(bad.parse::<DirMapping>().is_err(), "{bad:?}");
-        }
-    }
-
-    #[test]
-    fn a_variable_has_a_name_and_may_have_an_empty_value() {
-        let variable = "A=b=c".parse();
-        assert_eq!(
-            variable,
-            Ok(Variable {
-                name: "A".into(),
-                value: "b=c".into()
-            })
-        );
-        let empty = "A=".parse();
-        assert_eq!(
-            empty,
-            Ok(Variable {
-                name: "A".into(),
-                value: String::new()
-            })
-        );
-        for bad in ["", "A", "=b"] {
-            assert!(bad.parse::<Variable>().is_err(), "{bad:?}");
-        }
-    }
-}
+mod tests;

@@ -17,6 +17,9 @@ use tokio::sync::oneshot;
 use crate::confinement;
 use crate::output::quoted;
 
+/// How the reason of a denial begins if there is no terminal.
+pub(crate) const NO_TERMINAL: &str = "there is no terminal to ask on";
+
 /// How often an open question checks whether it was withdrawn: 100 ms.
 const TICK: Timespec = Timespec {
     tv_sec: 0,
@@ -71,9 +74,7 @@ fn prompt(text: &str, is_withdrawn: &dyn Fn() -> bool) -> Answer {
     match terminal {
         Ok(mut terminal) => read(&mut terminal, text, is_withdrawn)
             .unwrap_or_else(|error| deny(format!("the terminal failed: {error}"))),
-        Err(error) => deny(format!(
-            "there is no terminal to ask on (/dev/tty): {error}"
-        )),
+        Err(error) => deny(format!("{NO_TERMINAL} (/dev/tty): {error}")),
     }
 }
 

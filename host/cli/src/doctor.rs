@@ -14,9 +14,12 @@ use crate::output;
 /// Exit code if this host cannot enforce `required`.
 const UNMET: u8 = 1;
 
+/// The version of the JSON that `doctor` prints.
+const JSON_VERSION: u32 = 1;
+
 /// Probes the sandbox and prints the report.
 pub(crate) fn doctor(args: &DoctorArgs) -> Result<u8> {
-    let launcher = launcher(&args.sandbox)?;
+    let launcher = launcher(&args.sandbox, None)?;
     let (report, run_as) = (
         launcher.enforcement(&Confinement::default()),
         launcher.run_as(),
@@ -92,6 +95,7 @@ fn object(report: &Enforcement, run_as: RunAs) -> Value {
     };
     let dimensions: Map<String, Value> = report.dimensions().iter().map(level).collect();
     json!({
+        "version": JSON_VERSION,
         "tier": report.tier().map(|tier| tier.to_string()),
         "run-as": run_as.to_string(),
         "required": report.admits(Sandbox::Required),

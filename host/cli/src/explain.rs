@@ -12,6 +12,9 @@ const DENIED: u8 = 3;
 /// Exit code for a request that needs the operator's approval.
 const ASK: u8 = 4;
 
+/// The version of the JSON that `explain` prints.
+const JSON_VERSION: u32 = 1;
+
 /// Prints the decision. It starts no program.
 pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
     let grants = load::grants(&args.file, args.run_as.identity())?;
@@ -24,9 +27,16 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<u8> {
         .map(|it| (it.name.clone(), it.value.clone().into()))
         .collect();
 
-    let explanation = grants.component(&args.component).explain(&request);
+    let grant = grants.component(&args.component);
+    if grant.commands().next().is_none() {
+        let line = load::without_commands(&grants, &args.file, &args.component, "check the name");
+        output::note(&line);
+    }
+    let explanation = grant.explain(&request);
     if args.json {
-        output::print_json(&explanation)?;
+        let mut value = serde_json::to_value(&explanation)?;
+        value["version"] = JSON_VERSION.into();
+        output::print_json(&value)?;
     } else {
         output::print(&explanation.to_string())?;
     }

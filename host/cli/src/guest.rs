@@ -56,12 +56,16 @@ impl ProcessView for State {
 }
 
 /// Returns the component's WASI context: the standard streams, its arguments, the
-/// variables and directories that the options name, clocks and random numbers. No
+/// variables and directories that the options name, clocks and random numbers; its standard output is `stdout`. No
 /// network.
-pub(crate) fn wasi(args: &RunArgs, launcher: &NativeLauncher) -> Result<WasiCtx> {
+pub(crate) fn wasi(
+    args: &RunArgs,
+    launcher: Option<&NativeLauncher>,
+    stdout: Output,
+) -> Result<WasiCtx> {
     let mut wasi = WasiCtx::builder();
     wasi.stdin(Input::default())
-        .stdout(Output::Stdout)
+        .stdout(stdout)
         .stderr(Output::Stderr);
     // The program's own name is the first argument, as for a native program.
     wasi.arg(args.guest.file_name().unwrap_or_default().to_string_lossy());
@@ -80,7 +84,7 @@ pub(crate) fn wasi(args: &RunArgs, launcher: &NativeLauncher) -> Result<WasiCtx>
 fn preopen(
     wasi: &mut WasiCtxBuilder,
     dir: &DirMapping,
-    launcher: &NativeLauncher,
+    launcher: Option<&NativeLauncher>,
     has_children: bool,
 ) -> Result<()> {
     if dir.read_only {
@@ -89,7 +93,9 @@ fn preopen(
     }
     // First by its own path, for a clear error.
     std::fs::read_dir(&dir.host)?;
-    let shared = match launcher.shared_directory(Path::new(&dir.host)) {
+    // Without a launcher there are no children to share it with.
+    let shared = launcher.map_or(Ok(None), |it| it.shared_directory(Path::new(&dir.host)));
+    let shared = match shared {
         Ok(shared) => shared,
         Err(error) if has_children => {
             output::note(&format!(
@@ -148,6 +154,12 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Command> {
         .and_then(|()| capspawn::p3::add_to_linker(&mut linker))
         .map_err(anyhow::Error::from)?;
     let linked = linker.instantiate_pre(component).map_err(|error| {
+        if let Some(import) = other_version(component.component_type().imports(engine).map(|(name, _)| name)) {
+            return anyhow!(
+                "the component imports {import}, and this capspawn has the versions 0.2.0 and 0.3.0: build it again with \
+                 the WIT of this capspawn (wit/p2 or wit/p3), or run it with the capspawn that it was built for"
+            );
+        }
         anyhow!("the component imports something that capspawn does not provide: {error:#}")
     })?;
     // A component that exports both versions is written for the newer one.
@@ -158,6 +170,18 @@ pub(crate) fn link(engine: &Engine, component: &Component) -> Result<Command> {
         anyhow!("the component is a library: a command exports wasi:cli/run, version 0.2 or 0.3")
     })?;
     Ok(Command::P2(command))
+}
+
+/// Returns the first import of another version of the interface.
+fn other_version<'a>(mut imports: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    imports.find(|name| {
+        let version = name
+            .strip_prefix("capspawn:process/")
+            .and_then(|it| it.split_once('@'));
+        version.is_some_and(|(_, version)| {
+            !version.starts_with("0.2.") && !version.starts_with("0.3.")
+        })
+    })
 }
 
 /// Runs the component and returns its exit code.

@@ -4,17 +4,17 @@ use std::fmt::Display;
 
 use anyhow::{Result, bail};
 use capspawn_native::grant::Identity;
-use capspawn_native::sandbox::NativeLauncher;
+use capspawn_native::sandbox::{NativeLauncher, Observer};
 
 use crate::args::SandboxArgs;
 
-/// Builds the launcher, which probes nothing yet.
+/// Builds the launcher, which probes nothing yet, and observes children for `observer`.
 ///
 /// # Errors
 ///
 /// The launcher could not start children as the users of `--run-as` or `--owner-uids`:
 /// reported here, not at the first child.
-pub(crate) fn launcher(args: &SandboxArgs) -> Result<NativeLauncher> {
+pub(crate) fn launcher(args: &SandboxArgs, observer: Option<Observer>) -> Result<NativeLauncher> {
     let mut launcher = NativeLauncher::builder();
     if let Some(tier) = args.tier {
         launcher = launcher.tier(tier);
@@ -26,6 +26,9 @@ pub(crate) fn launcher(args: &SandboxArgs) -> Result<NativeLauncher> {
     if let Some(uids) = args.owner_uids {
         check_root("--owner-uids", uids, Identity::host())?;
         launcher = launcher.owner_uids(uids);
+    }
+    if let Some(observer) = observer {
+        launcher = launcher.observer(observer);
     }
     Ok(launcher.build())
 }

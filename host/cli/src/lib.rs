@@ -4,7 +4,8 @@
 //! the crate [`capspawn`]. `run` puts the parts together: `guest` holds the store's data
 //! and runs the component, `bounds` limits the component, `events` writes the record for
 //! the operator to an `event_file`, and `ask` asks the operator for approval. `check`, `explain` and
-//! `doctor` need no WebAssembly and call the native core.
+//! `doctor` need no WebAssembly and call the native core. `init` prints a `recipe`, and `manual` what the
+//! command line, the table of keys (`reference`) and the `schemas` of JSON output document.
 
 mod args;
 mod ask;
@@ -17,13 +18,25 @@ mod event_file;
 mod events;
 mod explain;
 mod guest;
+mod init;
 mod launcher;
+mod learn;
 mod load;
+mod manual;
 mod output;
+mod recipe;
+mod reference;
 mod run;
+mod schemas;
+mod screen;
 mod signals;
+mod similar;
 mod streams;
+mod summary;
+mod tape;
+mod tape_args;
 mod threads;
+mod why;
 
 use std::panic::{self, AssertUnwindSafe};
 use std::process::ExitCode;
@@ -35,6 +48,12 @@ use clap::Parser as _;
 #[doc = include_str!("../../../README.md")]
 #[derive(Debug)]
 pub struct Readme;
+
+/// The example of TAPES.md, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../../TAPES.md")]
+#[derive(Debug)]
+pub struct Tapes;
 
 /// Exit code for the command's own errors; clap uses the same one.
 const FAILURE: u8 = 2;
@@ -56,9 +75,14 @@ pub fn main() -> ExitCode {
     }));
     let outcome = match args::Args::parse().command {
         args::Subcommand::Run(args) => without_panic(|| run::run(&args)),
+        args::Subcommand::Learn(args) => without_panic(|| learn::learn(&args)),
         args::Subcommand::Check(args) => check::check(&args),
         args::Subcommand::Explain(args) => explain::explain(&args),
         args::Subcommand::Doctor(args) => doctor::doctor(&args),
+        args::Subcommand::Init(args) => init::init(&args),
+        args::Subcommand::Help(args) => manual::help(&args),
+        args::Subcommand::Completions(args) => manual::completions(&args),
+        args::Subcommand::Man(args) => manual::man(&args),
     };
     ExitCode::from(outcome.unwrap_or_else(|error| {
         output::report(&error);

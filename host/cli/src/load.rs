@@ -2,14 +2,26 @@
 //! another kind, the error says which.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, IsTerminal as _};
 use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use capspawn::Grants;
 use capspawn_native::grant::Identity;
+use capspawn_native::limits::show_bytes;
 use wasmtime::component::Component;
 use wasmtime::{Cache, CacheConfig, Config, Engine};
+
+use crate::{output, similar};
+
+/// How long the compilation of a component may take before a line states it: 500 ms.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The most files of a folder that are compared with the name of a missing one.
+const MAX_ENTRIES: usize = 1000;
 
 /// The first eight bytes of a component and of a core module: the same magic
 /// number, then the version and the layer.
@@ -36,12 +48,18 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!("{name} does not exist: pass the file of a component")
+            bail!(
+                "{name} does not exist{}: pass the file of a component",
+                beside(path)
+            )
         }
         Err(error) => return Err(error).with_context(|| format!("cannot read {name}")),
     };
     if bytes.starts_with(&MODULE) {
-        bail!("{name} is a core module, not a component: build it for wasm32-wasip2");
+        bail!(
+            "{name} is a core module, not a component: build it for wasm32-wasip2 (`cargo build --target \
+             wasm32-wasip2`), or make a component of it with `wasm-tools component new`"
+        );
     }
     if !bytes.starts_with(&COMPONENT) {
         bail!("{name} is not a component: build a component for wasm32-wasip2");
@@ -58,10 +76,72 @@ pub(crate) fn grants(path: &Path, identity: Identity) -> Result<Grants> {
     Ok(Grants::load_as(path, identity)?)
 }
 
-/// Compiles the bytes that were read from `path`.
+/// Returns a hint to a file beside a missing one that has almost its name.
+fn beside(path: &Path) -> String {
+    let with_extension = path.with_extension("wasm");
+    if with_extension.is_file() {
+        return format!(" (did you mean {}?)", output::quoted(&with_extension));
+    }
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let entries = fs::read_dir(folder)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .take(MAX_ENTRIES);
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let names: Vec<String> = names.filter(|name| name.ends_with(".wasm")).collect();
+    let written = path.file_name().unwrap_or_default().to_string_lossy();
+    similar::did_you_mean(&written, names.iter().map(String::as_str))
+}
+
+/// Returns the note about a component for which the grant file has no command, and what to do.
+pub(crate) fn without_commands(grants: &Grants, file: &Path, name: &str, next: &str) -> String {
+    let (file, shown) = (file.display(), output::quoted(name));
+    if grants.components().any(|grant| grant.component() == name) {
+        return format!("{file} has no command for the component {shown}: every request is denied");
+    }
+    let hint = match grants.nearest(name) {
+        Some(nearest) => format!(" (did you mean {}?)", output::quoted(nearest)),
+        None => {
+            let names: Vec<_> = grants
+                .components()
+                .map(|grant| output::quoted(grant.component()))
+                .collect();
+            match names.len() {
+                0 => "; it has none".to_owned(),
+                1..=8 => format!("; it has {}", names.join(", ")),
+                count => format!("; it has {count} others"),
+            }
+        }
+    };
+    format!("{file} has no component {shown}{hint}. Every request is denied: {next}")
+}
+
+/// Compiles the bytes that were read from `path`. On a terminal a line states what takes the time if it takes some.
 pub(crate) fn compile(engine: &Engine, path: &Path, bytes: &[u8]) -> Result<Component> {
-    Component::new(engine, bytes)
-        .map_err(|error| anyhow::anyhow!("{} cannot be compiled: {error:#}", path.display()))
+    let (compiled, ended) = mpsc::channel::<()>();
+    let line = format!(
+        "compiling {} ({}) for the first time; the next run takes it from wasmtime's cache",
+        path.display(),
+        show_bytes(bytes.len() as u64 >> 10 << 10)
+    );
+    let waits = std::io::stderr().is_terminal();
+    let component = thread::scope(|scope| {
+        if waits {
+            scope.spawn(move || {
+                if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                    output::note(&line);
+                }
+            });
+        }
+        let component = Component::new(engine, bytes);
+        drop(compiled);
+        component
+    });
+    component.map_err(|error| anyhow::anyhow!("{} cannot be compiled: {error:#}", path.display()))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use capspawn::{Grant, ProcessCtx, Registry};
 use capspawn_native::limits::{DEFAULT_MAX_ENTRIES, DEFAULT_MAX_HELD_BYTES};
+use capspawn_native::sandbox::Observer;
 use sha2::{Digest as _, Sha256};
 
 use crate::args::RunArgs;
@@ -15,6 +16,8 @@ use crate::events::Events;
 use crate::guest::{self, State};
 use crate::launcher::launcher;
 use crate::signals::{EndSignals, survive_file_size_limit};
+use crate::streams::Output;
+use crate::tape::TapeUse;
 use crate::{bounds, descriptors, load, output, threads};
 
 /// The longest that the command waits at its end until its killed children are gone.
@@ -46,12 +49,24 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .context("cannot start the runtime")?;
     survive_file_size_limit(&runtime)?;
     // The cheap checks first: compiling may take seconds.
-    let launcher = Arc::new(launcher(&args.sandbox)?);
+    let mut tape = TapeUse::new(&args.tape)?;
+    let observer = args.why.then_some(Observer::Refusals);
+    let native = match tape.starts_programs() {
+        true => Some(Arc::new(launcher(&args.sandbox, observer)?)),
+        false if args.why => {
+            bail!("--why reports on programs that run, and --replay starts none: omit one of them")
+        }
+        false => None,
+    };
     let bytes = load::read(&args.guest)?;
     let grant = grant(args, &name, &bytes)?;
     check_dirs(args, &grant)?;
-    let wasi = guest::wasi(args, &launcher)?;
-    let events = Arc::new(Events::new(args.events.as_deref(), args.grants.is_some())?);
+    let wasi = guest::wasi(args, native.as_deref(), Output::Stdout)?;
+    let events = Events::new(args.events.as_deref(), args.grants.is_some(), args.summary)?;
+    let events = Arc::new(match args.why {
+        true => events.with_why(),
+        false => events,
+    });
 
     let engine = load::engine(compiles_in_parallel)?;
     bounds::start_clock(&engine)?;
@@ -60,6 +75,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .with_context(|| format!("cannot run {}", args.guest.display()))?;
 
     descriptors::raise();
+    let launcher = tape.launcher(&args.tape, native)?;
     // There is one guest: what its grant lets it hold, the host has.
     let quotas = grant.quotas();
     let whole = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -78,7 +94,7 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         .grant(grant)
         .build();
 
-    let code = runtime.block_on(async {
+    let code: Result<u8> = runtime.block_on(async {
         let mut signals = EndSignals::listen()?;
         tokio::select! {
             code = guest::run(&command, State::new(wasi, process)) => Ok(code),
@@ -94,7 +110,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     events.finish();
     // Does not wait for a thread that still reads standard input.
     runtime.shutdown_background();
-    code
+    let code = code?;
+    Ok(tape.finish()?.unwrap_or(code))
 }
 
 /// Refuses a directory in which the component itself could replace a program that it may run: a
@@ -128,8 +145,17 @@ fn grant(args: &RunArgs, name: &str, bytes: &[u8]) -> Result<Arc<Grant>> {
         None => Ok(Grant::deny_all(name)),
         Some(file) => {
             let hash = Sha256::digest(bytes).into();
-            Ok(load::grants(file, args.sandbox.run_as.identity())?
-                .component_with_sha256(name, &hash))
+            let grants = load::grants(file, args.sandbox.run_as.identity())?;
+            let grant = grants.component_with_sha256(name, &hash);
+            if grant.commands().next().is_none() {
+                output::note(&load::without_commands(
+                    &grants,
+                    file,
+                    name,
+                    "pass --component NAME",
+                ));
+            }
+            Ok(grant)
         }
     }
 }

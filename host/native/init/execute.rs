@@ -55,6 +55,7 @@ fn confine(args: &ExecuteArgs) -> Result<(), Failure> {
         capabilities: 0,
         ruleset: args.ruleset,
         filter: FilterProgram::from_bytes(filter),
+        observer: None,
     };
     confine::confine(&confine, fault)
 }

@@ -76,8 +76,7 @@ extern "C" fn main(stack: *const usize) -> ! {
         InitArgs::Serve {
             control,
             announcements,
-            number,
-        } => session::serve_alone(control, announcements, number),
+        } => session::serve_alone(control, announcements),
     }
 }
 

@@ -7,6 +7,7 @@
 //! length and a hash.
 
 mod cut;
+mod limit;
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -15,9 +16,10 @@ use serde::{Serialize, Serializer};
 
 pub use self::cut::Cut;
 use self::cut::{cut_args, cut_name};
+pub use self::limit::ReachedLimit;
 use crate::error::{Denial, Quota, SpawnError};
 use crate::escape;
-use crate::launch::{Request, TreeUsage};
+use crate::launch::{Observation, Request, TreeUsage};
 use crate::shortage::Shortage;
 use crate::status::ExitStatus;
 
@@ -31,8 +33,10 @@ pub struct Event {
     #[serde(serialize_with = "epoch_seconds")]
     pub time: SystemTime,
     /// The component's section in the grant.
+    #[serde(serialize_with = "text")]
     pub component: Arc<str>,
     /// The embedder's tenant; empty where there is only one.
+    #[serde(serialize_with = "text")]
     pub tenant: Arc<str>,
     /// The guest's number in its registry ([`Guest::id`](crate::Guest::id)): the guest that sent the request, or that
     /// has the child now.
@@ -97,6 +101,12 @@ impl Event {
         // An event is plain data: no map in it has a key that is not a string.
         escape::json(self).unwrap_or_default()
     }
+}
+
+/// Writes a shared string. serde's own way needs its feature `rc`, which would rebuild serde, and with it wasmtime's
+/// compiler, in a host that has built them without it.
+fn text<S: serde::Serializer>(text: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
 }
 
 /// The kinds of [`Event`], each with its own fields.
@@ -180,6 +190,13 @@ pub enum EventKind {
         /// Its number among the children of the guest that attached.
         number: u64,
     },
+    /// A child of a launcher that observes is about to end; its `exit` event follows.
+    Observed {
+        /// Its number in the registry.
+        id: u64,
+        /// What its tree used, or what was refused to it, in order and once each.
+        observations: Vec<Observation>,
+    },
     /// A child ended.
     Exit {
         /// Its number in the registry.
@@ -205,6 +222,9 @@ pub enum EventKind {
         usage: TreeUsage,
         /// How much of the demanded confinement was enforced.
         confinement: &'static str,
+        /// The limit of the grant that ended it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        limit: Option<ReachedLimit>,
         /// Why the launcher has ended the child, or lost its status, and what to do; none
         /// where the status says it all.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -295,6 +315,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::limits::Limits;
     use crate::status::KillReason;
 
     fn request(program: &str, args: Vec<String>) -> Request {
@@ -323,6 +344,7 @@ mod tests {
                     peak_tasks: Some(2),
                 },
                 confinement: "none",
+                limit: ReachedLimit::of(KillReason::Timeout, &Limits::default()),
                 reason: None,
             },
             time: SystemTime::UNIX_EPOCH,
@@ -332,6 +354,10 @@ mod tests {
         let json = serde_json::to_value(&event).expect("an event is plain data");
         assert_eq!(json["event"], "exit");
         assert_eq!(json["status"]["killed"], "timeout");
+        assert_eq!(
+            json["limit"],
+            serde_json::json!({ "key": "limits.wall", "value": "30s" })
+        );
         assert_eq!(json["signal"], 9);
         assert_eq!(json["stdout_dropped"], 3);
         assert_eq!(json["args"][0], "30");

@@ -67,7 +67,7 @@ pub use child::info::ChildInfo;
 pub use child::pipe::{PipeReader, PipeWriter};
 pub use command::Command;
 pub use error::{Denial, DeniedBy, DeniedItem, Quota, SpawnError};
-pub use event::{Cut, Event, EventKind};
+pub use event::{Cut, Event, EventKind, ReachedLimit};
 pub use grant::{Decision, Grant, GrantError, Grants};
 pub use guest::Guest;
 pub use handle::{Child, Waiter};

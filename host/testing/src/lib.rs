@@ -17,6 +17,9 @@ mod report;
 mod script;
 mod scripted;
 
+/// Launchers that record real children, and replay them without a process.
+pub use capspawn_tape as tape;
+
 pub use capspawn_native::clock::{Clock, VirtualClock};
 #[cfg(feature = "host")]
 pub use host::{Parts, TestHost, TestState};

@@ -12,10 +12,15 @@ mod floods;
 mod grant_files;
 mod guest_files;
 mod harness;
+mod learn;
 mod lifetime;
 mod nonblocking;
+mod operator;
+mod recipes;
 mod refusals;
 mod shortages;
 #[path = "../support/mod.rs"]
 mod support;
+mod tapes;
 mod versions;
+mod why;

@@ -149,6 +149,7 @@ fn give_up(
         capabilities,
         ruleset: ruleset.map(Descriptor::number),
         filter,
+        observer: None,
     };
     confine::confine(&confine, fault)
 }

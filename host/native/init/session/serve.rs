@@ -6,7 +6,7 @@
 //! refuses that flag to a pid 1, which is why the server is another process, outside of the
 //! pid namespace. From inside it has no pid, so that no child can signal it.
 
-use super::descriptor::Descriptor;
+use super::descriptor::{Descriptor, memory};
 use super::domain;
 use super::fork;
 use super::schedule::Schedule;
@@ -20,12 +20,14 @@ const EINTR: i32 = 4;
 
 /// Serves until the control socket ends.
 pub(super) fn serve(server: &mut Server<'_>) -> ! {
-    let mut datagram = [0u8; MAX_DATAGRAM];
+    let Ok(datagram) = room() else {
+        domain::end(server, 1)
+    };
     let schedule = Schedule::new();
     loop {
         schedule.idle();
         let mut descriptors = [const { None }; MAX_DESCRIPTORS];
-        let count = match socket::receive(server.control, &mut datagram, &mut descriptors) {
+        let count = match socket::receive(server.control, datagram, &mut descriptors) {
             Ok(0) => domain::end(server, 0),
             Ok(count) => count,
             Err(EINTR) => continue,
@@ -37,16 +39,24 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
                 schedule.serve();
                 spawn::spawn(server, &request, descriptors);
             }
-            Some(ServerRequest::StartServer { has_domain }) => {
+            Some(ServerRequest::StartServer { has_domain, number }) => {
                 // The new server finds the policy out from its own.
                 schedule.serve();
-                start_server(server, has_domain, descriptors);
+                start_server(server, has_domain, number, descriptors);
             }
             Some(ServerRequest::SignalDomain(signal)) => domain::signal(server, signal as usize),
             Some(ServerRequest::FindState) => report_state(server, descriptors),
             None => domain::end(server, 1),
         }
     }
+}
+
+/// Returns memory for one datagram, of which only the pages that are written to are made. An array on the stack would
+/// be zeroed, all of it in each server.
+fn room() -> Result<&'static mut [u8], i32> {
+    let room = core::ptr::with_exposed_provenance_mut(memory(MAX_DATAGRAM)?);
+    // SAFETY: `memory` has mapped as many bytes, zeroed and for good, and nothing else refers to them.
+    Ok(unsafe { core::slice::from_raw_parts_mut(room, MAX_DATAGRAM) })
 }
 
 /// Reports whether children have left anything, on the socket that came along.
@@ -61,13 +71,14 @@ fn report_state(server: &Server<'_>, descriptors: [Option<Descriptor>; MAX_DESCR
 fn start_server(
     server: &mut Server<'_>,
     has_domain: bool,
+    number: u32,
     descriptors: [Option<Descriptor>; MAX_DESCRIPTORS],
 ) {
     let Some(control) = descriptors.into_iter().flatten().next() else {
         // The socket for the reply is unknown: exiting reports the failure to the host.
         domain::end(server, 1)
     };
-    if let Some(mut started) = fork::server(server, has_domain, &control) {
-        serve(&mut started);
+    if let Some(started) = fork::server(server, has_domain, &control) {
+        serve(&mut Server { number, ..started });
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct Server<'a> {
     pub(super) has_domain: bool,
     /// Where children announce themselves.
     pub(super) announcements: &'a Descriptor,
-    /// The number that they send there.
+    /// The number that they send there, which a server that starts children gets when it is started.
     pub(super) number: u32,
     /// The upper end of the stack for the vfork child.
     pub(super) stack_top: usize,
@@ -44,7 +44,6 @@ impl<'a> Server<'a> {
         filter_pass: [u64; 2],
         control: &'a Descriptor,
         announcements: &'a Descriptor,
-        number: u32,
     ) -> Result<Self, i32> {
         let stack = memory(PAGE + STACK)?;
         guard(stack)?;
@@ -63,7 +62,7 @@ impl<'a> Server<'a> {
             control,
             has_domain: false,
             announcements,
-            number,
+            number: 0,
             stack_top: stack + PAGE + STACK,
             pointers,
         })

@@ -151,21 +151,19 @@ fn start(
             CgroupEntry::None | CgroupEntry::Clone => &[],
         },
         user: alone.and_then(|alone| alone.user),
-        confine: Some(match alone {
-            None => Confine {
-                lock_securebits: false,
-                capabilities: 0,
-                ruleset: server.child_ruleset.as_ref().map(Descriptor::number),
-                filter: FilterProgram::NONE,
-            },
-            Some(alone) => Confine {
-                lock_securebits: alone.lock_securebits,
-                capabilities: 0,
-                ruleset: files.ruleset.as_ref().map(Descriptor::number),
-                filter: filter.as_ref().map_or(FilterProgram::NONE, |filter| {
-                    FilterProgram::from_bytes(filter.bytes())
-                }),
-            },
+        confine: Some(Confine {
+            lock_securebits: alone.is_some_and(|alone| alone.lock_securebits),
+            capabilities: 0,
+            ruleset: match alone {
+                None => server.child_ruleset.as_ref(),
+                Some(_) => files.ruleset.as_ref(),
+            }
+            .map(Descriptor::number),
+            // A child of a session has the session's filter already; one that is observed gets another in front of it.
+            filter: filter.as_ref().map_or(FilterProgram::NONE, |filter| {
+                FilterProgram::from_bytes(filter.bytes())
+            }),
+            observer: files.observer.as_ref().map(Descriptor::number),
         }),
         program: program.number(),
         argv: strings.argv,

@@ -75,8 +75,7 @@ pub(crate) fn run(args: &SessionArgs) -> ! {
     let _ = socket::notify(&pid1);
     drop(mounts);
     let filter_pass = wire::filter_pass(mapped.bytes()).ok_or(EINVAL);
-    let server =
-        filter_pass.and_then(|pass| Server::new(pass, &control, &announcements, args.number));
+    let server = filter_pass.and_then(|pass| Server::new(pass, &control, &announcements));
     let mut server = match server {
         Ok(server) => server,
         Err(errno) => fail(&control, Step::Request, errno, 0),

@@ -22,6 +22,8 @@ pub struct Confine<'a> {
     pub ruleset: Option<i32>,
     /// A seccomp filter; an empty one is not installed.
     pub filter: FilterProgram<'a>,
+    /// The socket to which the process passes the listener of its filter, if that reports to an observer.
+    pub observer: Option<i32>,
 }
 
 const PR_SET_SECUREBITS: usize = 28;
@@ -163,7 +165,10 @@ pub fn confine(confine: &Confine<'_>, fault: Fault) -> Result<(), Failure> {
         if confine.filter.is_empty() {
             return Ok(());
         }
-        install(&confine.filter)
+        match confine.observer {
+            None => install(&confine.filter),
+            Some(socket) => install_observed(&confine.filter, socket),
+        }
     })
 }
 
@@ -177,6 +182,50 @@ pub fn install(filter: &FilterProgram<'_>) -> Result<(), i32> {
     let args = [SECCOMP_SET_MODE_FILTER, 0, program, 0, 0, 0];
     // SAFETY: a `FilterProgram` is a `struct sock_fprog` that borrows its instructions; the kernel reads both.
     unsafe { call(number::SECCOMP, args) }.map(drop)
+}
+
+/// Installs a filter some of whose actions are `SECCOMP_RET_USER_NOTIF`, and passes its listener to the process at the
+/// other end of `socket`. A call with that action waits for the answer of that process, and fails with `ENOSYS` once
+/// nobody holds the listener.
+///
+/// # Errors
+///
+/// The error number of `seccomp(2)`, which needs Linux 5.19, or of `sendmsg(2)`.
+pub fn install_observed(filter: &FilterProgram<'_>, socket: i32) -> Result<(), i32> {
+    const NEW_LISTENER: usize = 8;
+    /// Once the observer has read of a call, no signal but a deadly one interrupts the call: a program that uses
+    /// signals as timers would otherwise repeat it for ever.
+    const WAIT_KILLABLE: usize = 32;
+    const SCM_RIGHTS: u64 = 1;
+    const SOL_SOCKET: u64 = 1;
+    const MSG_NOSIGNAL: usize = 0x4000;
+    let program = core::ptr::from_ref(filter).expose_provenance();
+    let flags = NEW_LISTENER | WAIT_KILLABLE;
+    let args = [SECCOMP_SET_MODE_FILTER, flags, program, 0, 0, 0];
+    // SAFETY: a `FilterProgram` is a `struct sock_fprog` that borrows its instructions; the kernel reads both.
+    let listener = unsafe { call(number::SECCOMP, args)? };
+    let byte = 0u8;
+    let part = [(&raw const byte).expose_provenance(), 1];
+    // A `struct cmsghdr` of 20 bytes, with one descriptor.
+    let control = [20, SCM_RIGHTS << 32 | SOL_SOCKET, listener as u64];
+    // A `struct msghdr`: no address, one part, one control message, no flags.
+    let header = [
+        0,
+        0,
+        (&raw const part).expose_provenance(),
+        1,
+        (&raw const control).expose_provenance(),
+        size_of_val(&control),
+        0,
+    ];
+    let header = (&raw const header).expose_provenance();
+    let args = [descriptor(socket), header, MSG_NOSIGNAL, 0, 0, 0];
+    // SAFETY: the kernel reads a `struct msghdr` with one part and one control message, all of them local.
+    let sent = unsafe { call(number::SENDMSG, args) };
+    // Else the process would wait for an answer also when the observer has died.
+    // SAFETY: the call takes no pointer, and nothing else knows the descriptor.
+    let _ = unsafe { call(number::CLOSE, [listener, 0, 0, 0, 0, 0]) };
+    sent.map(drop)
 }
 
 /// Executes the open file `program`, as `fexecve(3)`. Returns only if that failed.

@@ -21,7 +21,8 @@ use super::pipe::UntakenPipes;
 use super::tree::{TreeLimits, Verdict};
 use super::usage::{Sample, TreeName};
 use crate::clock::Clock;
-use crate::launch::{Exit, Plan, Process, Request, Scope, TreeUsage};
+use crate::launch::{Exit, Observation, Plan, Process, Request, Scope, TreeUsage};
+use crate::limits::Limits;
 use crate::status::{ExitStatus, KillReason, Receipt, Signal};
 
 /// The state of one child.
@@ -46,7 +47,7 @@ pub(crate) struct Record {
     stderr: Mutex<Capture>,
     /// Bytes of output that were read, captured and piped together.
     output_bytes: AtomicU64,
-    max_output_bytes: Option<u64>,
+    limits: Limits,
     untaken: Mutex<UntakenPipes>,
     ending: Mutex<Ending>,
     /// Makes the supervisor read the deadlines again.
@@ -61,6 +62,8 @@ pub(crate) struct Record {
     /// Wakes threads that block in [`Record::block_until`]: cheaper than running
     /// a future there, on the path of every blocking wait.
     blocking: (Mutex<()>, Condvar),
+    /// What the tree was seen to use, once it is gone.
+    observations: OnceLock<Vec<Observation>>,
 }
 
 /// What a record is made of when its child has started.
@@ -112,9 +115,9 @@ impl Record {
             stdout: Mutex::new(stdout),
             stderr: Mutex::new(stderr),
             output_bytes: AtomicU64::new(0),
-            max_output_bytes: limits.output_bytes,
             untaken: Mutex::new(started.untaken),
             ending: Mutex::new(Ending::new(&limits, started.clock.now())),
+            limits,
             clock: started.clock,
             deadline_changed: Notify::new(),
             process: Mutex::new(Some(started.process)),
@@ -122,11 +125,17 @@ impl Record {
             end_signal: Arc::default(),
             reason: OnceLock::new(),
             blocking: (Mutex::new(()), Condvar::new()),
+            observations: OnceLock::new(),
         }
     }
 
     pub(crate) fn id(&self) -> u64 {
         self.id
+    }
+
+    /// The limits in force for it.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     pub(crate) fn owner(&self) -> &OwnerKey {
@@ -250,10 +259,20 @@ impl Record {
                 tracing::warn!(child = self.id, %error, "could not kill the rest of the tree");
             }
             self.count(&*process);
+            let killed = match self.phase().ended() {
+                Some((ExitStatus::Killed(reason), _)) => Some(reason),
+                _ => None,
+            };
+            let _ = self.observations.set(process.observations(killed));
             if let Err(error) = process.reap() {
                 tracing::warn!(child = self.id, %error, "could not reap");
             }
         }
+    }
+
+    /// Returns what the tree was seen to use; nothing before it is gone.
+    pub(crate) fn observations(&self) -> &[Observation] {
+        self.observations.get().map_or(&[], Vec::as_slice)
     }
 
     /// Sends `signal` to the leader.
@@ -383,7 +402,7 @@ impl Record {
     pub(crate) fn count_output(&self, bytes: u64) {
         let before = self.output_bytes.fetch_add(bytes, Ordering::Relaxed);
         let over = |max| before + bytes > max;
-        if self.max_output_bytes.is_some_and(over) {
+        if self.limits.output_bytes.is_some_and(over) {
             self.kill(KillReason::Output, Duration::ZERO);
         }
     }

@@ -17,6 +17,7 @@ use crate::command::Command;
 use crate::confinement::{Confinement, FsRoot};
 use crate::error::{Denial, DeniedItem, SpawnError};
 use crate::launch::WorkingDirectory;
+use crate::limits::{CaptureCaps, Limits};
 
 /// What one component may do: nothing that no rule allows.
 #[derive(Debug, Clone)]
@@ -54,8 +55,22 @@ pub struct CommandSummary {
     pub redirect: bool,
     /// Whether arguments and values of variables need not be UTF-8.
     pub allow_bytes: bool,
+    /// Whether the guest may see the process ids of its children.
+    pub disclose_pid: bool,
     /// What the child is confined to.
     pub confinement: Arc<Confinement>,
+    /// The limits of a child.
+    pub limits: Limits,
+    /// How much of a child's output is kept.
+    pub capture: CaptureCaps,
+    /// Where a child starts; none for a private `/tmp` in tier A, otherwise `/`.
+    pub cwd: Option<PathBuf>,
+    /// Below which directories the guest may choose where a child starts.
+    pub cwd_roots: Vec<PathBuf>,
+    /// The names of the variables of every child.
+    pub env: Vec<String>,
+    /// The names of the variables that the guest may set; `*` at the end covers any rest.
+    pub allow_env: Vec<String>,
 }
 
 impl Grant {
@@ -105,7 +120,14 @@ impl Grant {
             stdin: rule.allows_stdin,
             redirect: rule.allows_redirect,
             allow_bytes: rule.allows_bytes,
+            disclose_pid: rule.disclose_pid,
             confinement: rule.confinement.clone(),
+            limits: rule.limits.clone(),
+            capture: rule.capture,
+            cwd: rule.cwd.as_ref().map(|cwd| cwd.default.written.clone()),
+            cwd_roots: written(rule.cwd.as_ref().map(|cwd| cwd.roots.as_slice())),
+            env: rule.environment.names().map(str::to_owned).collect(),
+            allow_env: rule.environment.allowed().map(str::to_owned).collect(),
         })
     }
 
@@ -306,7 +328,7 @@ impl Grant {
         }
     }
 
-    #[cfg(test)]
+    /// Returns the rules in the order of the file.
     pub(in crate::grant) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.rules.iter()
     }
@@ -330,6 +352,12 @@ impl Grant {
             ..Denial::new(DeniedItem::Program, reason)
         }
     }
+}
+
+/// Returns roots as the grant writes them.
+fn written(roots: Option<&[FsRoot]>) -> Vec<PathBuf> {
+    let roots = roots.unwrap_or_default().iter();
+    roots.map(|root| root.written.clone()).collect()
 }
 
 /// Returns the more useful of two refusals by rules of one name: the one that was found

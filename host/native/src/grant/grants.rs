@@ -1,7 +1,7 @@
 //! A grant file, loaded: the grants of all its components.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::{Deserialize, Deserializer};
@@ -9,6 +9,7 @@ use serde::de::{Deserialize, Deserializer};
 use super::component::Grant;
 use super::file::diagnostics::{Diagnostics, GrantError, line_and_column};
 use super::file::document::{Document, parse_sha256};
+use super::file::nearest::nearest;
 use super::file::tree::Node;
 use super::rule::compile::compile;
 use super::rule::executable::MissingProgram;
@@ -88,17 +89,27 @@ impl Grants {
                 "the file is not UTF-8".into(),
             )
         })?;
-        let base = std::path::absolute(path).map_err(|error| refuse(None, error.to_string()))?;
-        let base = base
-            .parent()
-            .map_or_else(|| PathBuf::from("/"), Path::to_owned);
-        if path
-            .extension()
-            .is_some_and(|extension| extension == "json")
-        {
-            Self::from_json(&text, path, &base, identity)
-        } else {
-            Self::from_toml(&text, path, &base, identity, MissingProgram::Refuse)
+        Self::load_text_as(&text, path, identity)
+    }
+
+    /// Loads the text of the file `path` as [`Grants::load_as`] does, although the file has another text: for the
+    /// comparison with an earlier version of it.
+    ///
+    /// # Errors
+    ///
+    /// Every mistake in the text.
+    pub fn load_text_as(
+        text: &str,
+        path: impl AsRef<Path>,
+        identity: Identity,
+    ) -> Result<Self, GrantError> {
+        let path = path.as_ref();
+        let base = std::path::absolute(path)
+            .map_err(|error| GrantError::one(path, None, error.to_string()))?;
+        let base = base.parent().unwrap_or(Path::new("/"));
+        match path.extension() {
+            Some(extension) if extension == "json" => Self::from_json(text, path, base, identity),
+            _ => Self::from_toml(text, path, base, identity, MissingProgram::Refuse),
         }
     }
 
@@ -229,6 +240,21 @@ impl Grants {
         })
     }
 
+    /// Returns the grants as the file has them, without those of intersected files.
+    pub(super) fn own(&self) -> impl Iterator<Item = &Grant> {
+        self.grants.iter().map(Arc::as_ref)
+    }
+
+    /// Returns the name of a component of the file that is close to `name`, for a hint to who mistyped it. None if
+    /// the file has a section of this name.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        let names = || self.grants.iter().map(|grant| grant.component());
+        if names().any(|it| it == name) {
+            return None;
+        }
+        nearest(name, names())
+    }
+
     fn from_toml(
         text: &str,
         file: &Path,
@@ -278,6 +304,11 @@ impl Grants {
             intersected: Vec::new(),
         })
     }
+}
+
+/// Returns whether a section of this name is for the component whose bytes have a hash.
+pub(super) fn is_hash(name: &str) -> bool {
+    name.starts_with(HASH)
 }
 
 /// Returns the hash that a section is named by; none if it is named otherwise.

@@ -18,6 +18,7 @@
 //! host's variables are taken, and the programs opened, when the grant is loaded.
 
 mod check;
+mod compare;
 mod component;
 mod decision;
 mod explain;
@@ -33,13 +34,16 @@ mod suggestion;
 mod testing;
 
 pub use crate::launch::Identity;
+pub use compare::{Change, Direction};
 pub use component::{CommandSummary, Grant};
 pub use decision::Decision;
 pub use explain::Explanation;
 pub use file::diagnostics::{Diagnostic, GrantError};
+pub use file::keys::{Absent, Key, KeyTable, keys};
 pub use file::schema::schema;
-pub use file::units::duration as parse_duration;
+pub use file::units::{bytes as parse_size, duration as parse_duration};
 pub use grants::Grants;
 pub(crate) use paths::is_denied;
 pub use quotas::{Detach, Quotas, Rate};
+pub use rule::system_files::every_child as system_files;
 pub(crate) use suggestion::escaped_os;

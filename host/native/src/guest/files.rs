@@ -9,6 +9,12 @@ use crate::grant::{escaped_os, is_denied};
 use crate::launch::{ChildStdio, FileAccess, LaunchError, Plan, Stage, StreamFile};
 use crate::sandbox::sys::{FileFault, open_stream_file};
 
+/// Returns whether `plan` has any file to open.
+pub(super) fn are_named(plan: &Plan) -> bool {
+    let files = [&plan.files.stdin, &plan.files.stdout, &plan.files.stderr];
+    files.into_iter().any(Option::is_some)
+}
+
 /// Opens the files of `plan`. A file that is written is created, or truncated, by this.
 ///
 /// # Errors

@@ -233,7 +233,11 @@ fn start(mut permit: Permit, plan: Box<Plan>) -> Result<Child, SpawnError> {
         return Err(SpawnError::SandboxUnavailable(report));
     }
     let launched = match launch(&mut permit, &plan) {
-        Err(Failure::Launch(error)) if is_short_of_descriptors(&error) && permit.make_room() => {
+        // What nobody misses goes first.
+        Err(Failure::Launch(error))
+            if is_short_of_descriptors(&error)
+                && (core.launcher().make_room() || permit.make_room()) =>
+        {
             launch(&mut permit, &plan)
         }
         other => other,
@@ -327,13 +331,15 @@ fn launch(permit: &mut Permit, plan: &Plan) -> Result<Launched, Failure> {
     };
     // Before anything else: what fails here costs the owner no ended child, and truncates no file.
     let passed = PassedEnds::take(streams, permit.guest.key.scope().0).map_err(Failure::Refused)?;
+    // A refused file costs the owner no ended child, and a refused child changes no file.
+    permit.may_take(plan, need).map_err(Failure::Refused)?;
+    let files = files::open(plan).map_err(Failure::Refused)?;
     let (mut charge, descriptors) = permit.take(need).map_err(Failure::Refused)?;
     let stdin = charge.split(streams.stdin.len(), 0);
     let captures = caps.map(|cap_bytes| match cap_bytes {
         Some(cap_bytes) => Capture::new(charge.split(0, cap_bytes)),
         None => Capture::none(),
     });
-    let files = files::open(plan).map_err(Failure::Refused)?;
     let pipes = Pipes::new(streams, files, passed, descriptors, stdin)?;
     let mut exit_fd = reserve_descriptor(&plan.program.file)?;
     let (scope, launcher) = (permit.guest.key.scope(), permit.core().launcher());
@@ -396,6 +402,18 @@ impl Permit {
             guest: Arc::clone(guest),
             has_place: false,
             handed_over: false,
+        }
+    }
+
+    /// Refuses a child with files that [`Permit::take`] would refuse.
+    fn may_take(&mut self, plan: &Plan, need: Need) -> Result<(), SpawnError> {
+        self.give_back_place();
+        match files::are_named(plan) {
+            true => {
+                let (key, quotas) = (&self.guest.key, self.guest.grant.quotas());
+                self.core().may_take(key, quotas, need)
+            }
+            false => Ok(()),
         }
     }
 

@@ -107,6 +107,12 @@ pub trait Launcher: Send + Sync + fmt::Debug {
     /// guest as an owner of its own. Does not block.
     fn open(&self, _scope: Scope, _owner: Owner<'_>) {}
 
+    /// Closes what is kept only so that later launches are faster, because the host is short of descriptors. Returns
+    /// whether there was anything. A launcher that passes launches on to another one passes this on too.
+    fn make_room(&self) -> bool {
+        false
+    }
+
     /// Drops what is kept for `scope`, whose guest is gone. What its running children
     /// need stays until they have ended. Does not block.
     fn close(&self, _scope: Scope) {}

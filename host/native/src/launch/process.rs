@@ -5,8 +5,9 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use super::mark::TreeMark;
+use super::observation::Observation;
 use super::usage::TreeCounters;
-use crate::status::Signal;
+use crate::status::{KillReason, Signal};
 
 /// How a leader ended, as `waitid(2)` reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,5 +82,12 @@ pub trait Process: Send + Sync + fmt::Debug {
     /// before [`Process::reap`], when the tree has been killed.
     fn counters(&self) -> TreeCounters {
         TreeCounters::default()
+    }
+
+    /// Returns what the tree was seen to use, in order, if its launcher observes it; by default nothing. `killed` is why
+    /// the registry has killed the leader. Called once, before [`Process::reap`], when the tree has been killed.
+    fn observations(&self, killed: Option<KillReason>) -> Vec<Observation> {
+        let _ = killed;
+        Vec::new()
     }
 }

@@ -24,7 +24,7 @@ use crate::child::usage::TreeName;
 use crate::clock::Clock;
 use crate::command::Command;
 use crate::error::SpawnError;
-use crate::event::EventKind;
+use crate::event::{EventKind, ReachedLimit};
 use crate::grant::Quotas;
 use crate::launch::{Launcher, Owner};
 use crate::limits::MAX_DETACHED;
@@ -264,6 +264,12 @@ impl Core {
     /// The child's tree is gone and its output complete.
     pub(super) fn complete(self: &Arc<Self>, record: &Record, status: ExitStatus, at: SystemTime) {
         record.settle();
+        if !record.observations().is_empty() {
+            self.emit_of(record, || EventKind::Observed {
+                id: record.id(),
+                observations: record.observations().to_vec(),
+            });
+        }
         self.emit_of(record, || exit_event(record, status, at));
         let mut table = self.table.lock();
         let removed = table.complete(record.id());
@@ -451,6 +457,10 @@ fn exit_event(record: &Record, status: ExitStatus, at: SystemTime) -> EventKind 
         stderr_dropped: stderr.dropped(),
         usage: record.usage(),
         confinement: record.confinement(),
+        limit: match status {
+            ExitStatus::Killed(reason) => ReachedLimit::of(reason, record.limits()),
+            ExitStatus::Exited(_) | ExitStatus::Signaled(_) => None,
+        },
         reason: record.reason().map(str::to_owned),
     }
 }

@@ -211,6 +211,9 @@ fn log(event: &Event) {
             record!(debug, event, "detached", id, max_life_seconds);
         }
         EventKind::Attached { id, number } => record!(debug, event, "attached", id, number),
+        EventKind::Observed { id, observations } => {
+            record!(debug, event, "observed", id, count = observations.len());
+        }
         EventKind::Exit {
             id,
             status,

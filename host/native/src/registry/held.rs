@@ -52,6 +52,16 @@ impl Core {
         Ok(self.with_table(|table| table.take(guest, quotas, need))?)
     }
 
+    /// Refuses what [`Core::take`] would refuse now. Takes nothing, and no ended child goes.
+    pub(crate) fn may_take(
+        &self,
+        guest: &GuestKey,
+        quotas: &Quotas,
+        need: Need,
+    ) -> Result<(), SpawnError> {
+        Ok(self.with_table(|table| table.may_take(guest, quotas, need))?)
+    }
+
     /// Gives back the place that [`Core::take`] took: nothing started in it.
     pub(crate) fn give_back_place(&self, guest: &GuestKey) {
         self.with_table(|table| table.give_back_place(guest));

@@ -5,4 +5,5 @@ pub(crate) mod sys;
 pub use crate::confinement::{
     Confinement, Dimension, Enforced, Enforcement, FsRoot, FsRules, Network, Sandbox, Tier,
 };
+pub use crate::launch::{Access, Observation, Observer, Outcome, Subject};
 pub use sys::{NativeLauncher, NativeLauncherBuilder};

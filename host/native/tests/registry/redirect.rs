@@ -440,3 +440,43 @@ fn a_confined_child_reads_and_writes_its_files() {
         assert_refused(&guest, &command);
     }
 }
+
+#[test]
+fn a_file_that_is_refused_costs_the_owner_no_ended_child() {
+    let mut files = Files::new();
+    files.registry = build(builder().max_entries(1));
+    let guest = files.guest("");
+    let kept = guest.spawn(&sh("echo kept")).expect("the grant allows it");
+    assert_eq!(output(&kept).1.data, b"kept\n");
+    for name in ["in/missing", "away/text"] {
+        guest
+            .spawn(&files.stdin(name))
+            .expect_err("it is no file of the grant's");
+    }
+    let write = |name| files.stdout(name, FileMode::Truncate, "true");
+    guest
+        .spawn(&write("in/text"))
+        .expect_err("it is in a read root");
+    assert_eq!(kept.captured(0, 0).0.data, b"kept\n");
+    let second = guest.spawn(&write("out/new")).expect("it is allowed");
+    assert_eq!(ended(&second), ExitStatus::Exited(0));
+    assert_eq!(kept.captured(0, 0).0.data, b"", "a child makes room");
+}
+
+#[test]
+fn a_child_that_is_over_a_quota_changes_no_file() {
+    let files = Files::new();
+    let guest = files.guest("[component.test]\nmax-held-children = 1\n");
+    let kept = guest
+        .spawn(&sh("exec sleep 600"))
+        .expect("the grant allows it");
+    fs::write(files.at("out/kept"), "some text\n").expect("the folder is ours");
+    open_to_all(files.at("out/kept"));
+    for name in ["out/kept", "out/new"] {
+        let refused = guest.spawn(&files.stdout(name, FileMode::Truncate, "true"));
+        assert!(matches!(refused, Err(SpawnError::Quota(_))), "{refused:?}");
+    }
+    assert_eq!(files.read("out/kept"), "some text\n");
+    assert!(!fs::exists(files.at("out/new")).expect("the folder is ours"));
+    kept.kill(std::time::Duration::ZERO);
+}

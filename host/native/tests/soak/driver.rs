@@ -108,7 +108,8 @@ impl<'f> Driver<'f> {
             )) => {
                 self.tally.over_quota += 1;
             }
-            // The watchdog or the session was killed, and so was its replacement; or the server while it started the child.
+            // The watchdog, the server or the session was killed, and so was its replacement; or the server while it started
+            // the child.
             Err(SpawnError::Launch(error))
                 if [Stage::Announce, Stage::Request, Stage::Reply].contains(&error.stage) =>
             {

@@ -32,7 +32,7 @@ pub(crate) fn open_descriptors() -> u64 {
     u64::try_from(open).unwrap_or_default()
 }
 
-/// Kills the watchdog or one of the two processes of a session; returns whether there was one.
+/// Kills the watchdog, a server, or the pid 1 of a session; returns whether there was one.
 pub(crate) fn kill_helper(random: &mut Random) -> bool {
     let processes: Vec<_> = children()
         .into_iter()
@@ -43,7 +43,7 @@ pub(crate) fn kill_helper(random: &mut Random) -> bool {
         .is_some_and(|chosen| kill(processes[chosen]))
 }
 
-/// Whether it is the watchdog, or the server or pid 1 of a session, by its `argv[0]`.
+/// Whether it is the watchdog, a server in a session or outside, or the pid 1 of a session, by its `argv[0]`.
 ///
 /// With the mount option `hidepid` an unprivileged user does not see it, because it is not dumpable.
 /// Every other child is.
@@ -52,7 +52,10 @@ fn is_helper(pid: u32) -> bool {
         Ok(arguments) => {
             let own = arguments.split(|byte| *byte == 0).next();
             let task = own.and_then(InitArgs::read);
-            matches!(task, Some(InitArgs::Watch { .. } | InitArgs::Session(_)))
+            matches!(
+                task,
+                Some(InitArgs::Watch { .. } | InitArgs::Session(_) | InitArgs::Serve { .. })
+            )
         }
         Err(error) => {
             let hidden = [io::ErrorKind::NotFound, io::ErrorKind::PermissionDenied];

@@ -51,8 +51,6 @@ pub enum InitArgs {
         control: i32,
         /// The socket on which children announce themselves.
         announcements: i32,
-        /// The number that they send there.
-        number: u32,
     },
 }
 
@@ -89,8 +87,6 @@ pub struct SessionArgs {
     pub lifeline: i32,
     /// The socket on which children announce themselves.
     pub announcements: i32,
-    /// The number of the session, which they send there.
-    pub number: u32,
     /// The grant's Landlock ruleset.
     pub ruleset: Option<i32>,
     /// The step that tests make fail.
@@ -174,10 +170,9 @@ impl InitArgs {
             Self::Serve {
                 control,
                 announcements,
-                number,
             } => {
                 let [control, announcements] = [control, announcements].map(i32::cast_unsigned);
-                [SERVE, control, announcements, number, 0, 0, 0, 0, 0, 0]
+                [SERVE, control, announcements, 0, 0, 0, 0, 0, 0, 0]
             }
             Self::Session(args) => [
                 SESSION,
@@ -188,7 +183,7 @@ impl InitArgs {
                 optional_word(args.ruleset),
                 step_word(args.fault.step),
                 args.fault.errno.cast_unsigned(),
-                args.number,
+                0,
                 0,
             ],
         }
@@ -226,7 +221,6 @@ impl InitArgs {
             SERVE => Self::Serve {
                 control: descriptor(a)?,
                 announcements: descriptor(b)?,
-                number: c,
             },
             SESSION => Self::Session(SessionArgs {
                 configuration: descriptor(a)?,
@@ -235,7 +229,6 @@ impl InitArgs {
                 announcements: descriptor(d)?,
                 ruleset: optional(e)?,
                 fault: fault(f, g)?,
-                number: h,
             }),
             _ => return None,
         })

@@ -15,9 +15,9 @@ use crate::user::ChildUser;
 
 /// The most bytes of strings in a datagram; more come in a sealed memfd.
 pub const MAX_INLINE: usize = 32 * 1024;
-/// The most bytes before the strings: nineteen words (the first is the kind of the request), the
+/// The most bytes before the strings: twenty words (the first is the kind of the request), the
 /// affinity, and for each limit a word and two double words.
-pub const MAX_HEAD: usize = 19 * 4 + size_of::<Affinity>() + MAX_LIMITS * (4 + 2 * 8);
+pub const MAX_HEAD: usize = 20 * 4 + size_of::<Affinity>() + MAX_LIMITS * (4 + 2 * 8);
 /// The most bytes of a request.
 pub const MAX_DATAGRAM: usize = MAX_HEAD + MAX_INLINE;
 /// The most bytes of strings in a memfd: more than the registry's `MAX_REQUEST_BYTES`.
@@ -26,7 +26,7 @@ pub const MAX_SHARED: usize = 4 * 1024 * 1024;
 /// string (the shortest, its NUL and its pointer).
 pub const MAX_STRINGS: usize = 120_000;
 /// The most descriptors of a request: those of [`SpawnFiles`].
-pub const SPAWN_DESCRIPTORS: usize = 11;
+pub const SPAWN_DESCRIPTORS: usize = 12;
 
 /// A child to start.
 ///
@@ -51,6 +51,9 @@ pub struct SpawnRequest<'a> {
     pub cgroup: CgroupEntry,
     /// What a child outside a session gets in addition; `None` for one in the server's session.
     pub alone: Option<Alone>,
+    /// Whether the child's filter reports to an observer: a sealed file with the filter comes along, in a session
+    /// too, and a socket to which the child passes the filter's listener.
+    pub observed: bool,
     /// The strings; `None` where they come in a memfd.
     pub strings: Option<&'a [u8]>,
 }
@@ -89,6 +92,7 @@ impl<'a> SpawnRequest<'a> {
         writer.word(stdin | stdout << 1 | stderr << 2);
         writer.word(self.cgroup.number());
         writer.flag(self.strings.is_none());
+        writer.flag(self.observed);
         writer.flag(self.alone.is_some());
         if let Some(alone) = self.alone {
             writer.flag(alone.has_ruleset);
@@ -124,6 +128,7 @@ impl<'a> SpawnRequest<'a> {
         let streams = [1, 2, 4].map(|bit| bits & bit != 0);
         let cgroup = CgroupEntry::from_number(reader.word()?)?;
         let in_memfd = reader.flag()?;
+        let observed = reader.flag()?;
         let alone = match reader.flag()? {
             false => None,
             true => Some(Alone {
@@ -159,6 +164,7 @@ impl<'a> SpawnRequest<'a> {
             streams,
             cgroup,
             alone,
+            observed,
             strings,
         })
     }
@@ -274,6 +280,8 @@ pub struct SpawnFiles<T> {
     pub ruleset: Option<T>,
     /// Its seccomp filter.
     pub filter: Option<T>,
+    /// The socket of the observer.
+    pub observer: Option<T>,
     /// The strings.
     pub strings: Option<T>,
 }
@@ -285,8 +293,14 @@ impl<T> SpawnFiles<T> {
         let program = Some(self.program);
         let first = [stdin, stdout, stderr, program];
         let all = first.into_iter().chain(self.cgroup);
-        all.chain([self.cwd, self.ruleset, self.filter, self.strings])
-            .flatten()
+        all.chain([
+            self.cwd,
+            self.ruleset,
+            self.filter,
+            self.observer,
+            self.strings,
+        ])
+        .flatten()
     }
 
     /// Reads the descriptors that were passed with `request`; `None` unless there are exactly
@@ -310,7 +324,8 @@ impl<T> SpawnFiles<T> {
             cgroup: [a?, b?, c?],
             cwd: next(alone.is_some())?,
             ruleset: next(alone.is_some_and(|alone| alone.has_ruleset))?,
-            filter: next(alone.is_some_and(|alone| alone.has_filter))?,
+            filter: next(request.observed || alone.is_some_and(|alone| alone.has_filter))?,
+            observer: next(request.observed)?,
             strings: next(request.strings.is_none())?,
         };
         passed.next().is_none().then_some(files)

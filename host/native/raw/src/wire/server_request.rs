@@ -21,6 +21,8 @@ pub enum ServerRequest<'a> {
         /// Whether the new server has a domain of its own, in which it can signal all
         /// descendants of its children.
         has_domain: bool,
+        /// The number with which the new server's children announce themselves.
+        number: u32,
     },
     /// Send the signal with this number to all processes in the server's domain. A server
     /// without a domain ends.
@@ -43,9 +45,10 @@ impl<'a> ServerRequest<'a> {
                 writer.word(SPAWN);
                 request.write_head(push);
             }
-            Self::StartServer { has_domain } => {
+            Self::StartServer { has_domain, number } => {
                 writer.word(SERVER);
                 writer.flag(*has_domain);
+                writer.word(*number);
             }
             Self::SignalDomain(signal) => {
                 writer.word(SIGNAL);
@@ -62,6 +65,7 @@ impl<'a> ServerRequest<'a> {
             SPAWN => return SpawnRequest::read(reader.0).map(Self::Spawn),
             SERVER => Self::StartServer {
                 has_domain: reader.flag()?,
+                number: reader.word()?,
             },
             // Signals are numbered from 1.
             SIGNAL => Self::SignalDomain(reader.word().filter(|signal| (1..=64).contains(signal))?),

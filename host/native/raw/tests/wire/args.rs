@@ -38,14 +38,9 @@ fn execute() -> impl Strategy<Value = InitArgs> {
 
 fn session() -> impl Strategy<Value = InitArgs> {
     let descriptors = prop::array::uniform4(descriptor());
-    let fields = (
-        descriptors,
-        prop::option::of(descriptor()),
-        fault(),
-        any::<u32>(),
-    );
+    let fields = (descriptors, prop::option::of(descriptor()), fault());
     fields.prop_map(
-        |([configuration, control, lifeline, announcements], ruleset, fault, number)| {
+        |([configuration, control, lifeline, announcements], ruleset, fault)| {
             InitArgs::Session(SessionArgs {
                 configuration,
                 control,
@@ -53,7 +48,6 @@ fn session() -> impl Strategy<Value = InitArgs> {
                 announcements,
                 ruleset,
                 fault,
-                number,
             })
         },
     )
@@ -68,12 +62,9 @@ fn args() -> impl Strategy<Value = InitArgs> {
             in_session,
             free_groups,
         }),
-        (descriptor(), descriptor(), any::<u32>()).prop_map(|(control, announcements, number)| {
-            InitArgs::Serve {
-                control,
-                announcements,
-                number,
-            }
+        (descriptor(), descriptor()).prop_map(|(control, announcements)| InitArgs::Serve {
+            control,
+            announcements,
         }),
         descriptor().prop_map(|socket| InitArgs::Watch { socket }),
         descriptor().prop_map(|socket| InitArgs::MapIds { socket }),

@@ -22,6 +22,7 @@ fn sample() -> SpawnRequest<'static> {
         streams: [false; 3],
         cgroup: CgroupEntry::None,
         alone: None,
+        observed: false,
         strings: Some(b""),
     }
 }
@@ -90,6 +91,7 @@ proptest! {
         streams in any::<[bool; 3]>(),
         cgroup in cgroup(),
         alone in alone(),
+        observed in any::<bool>(),
         strings in prop::option::of(prop::collection::vec(any::<u8>(), 0..32)),
     ) {
         let affinity = affinity.map(|byte| [byte; 128]);
@@ -102,6 +104,7 @@ proptest! {
             streams,
             cgroup,
             alone,
+            observed,
             strings: strings.as_deref(),
         };
         let bytes = written(&request);
@@ -153,19 +156,22 @@ proptest! {
         strings in any::<Option<u8>>(),
         cgroup in cgroup(),
         alone in alone(),
+        observed in any::<bool>(),
     ) {
         let count = usize::try_from(cgroup.descriptors()).expect("small");
         let cgroups = std::array::from_fn(|index| (index < count).then_some(7));
         let files = SpawnFiles { streams, program, cgroup: cgroups,
             cwd: alone.map(|_| 1),
             ruleset: alone.filter(|alone| alone.has_ruleset).map(|_| 2),
-            filter: alone.filter(|alone| alone.has_filter).map(|_| 3),
+            filter: (observed || alone.is_some_and(|alone| alone.has_filter)).then_some(3),
+            observer: observed.then_some(4),
             strings,
         };
         let request = SpawnRequest {
             streams: streams.map(|stream| stream.is_some()),
             cgroup,
             alone,
+            observed,
             strings: if strings.is_some() { None } else { Some(b"") },
             ..sample()
         };
@@ -244,8 +250,14 @@ fn a_list_of_limits_holds_what_is_set() {
 #[test]
 fn requests_without_strings_come_back_and_others_are_refused() {
     for request in [
-        ServerRequest::StartServer { has_domain: true },
-        ServerRequest::StartServer { has_domain: false },
+        ServerRequest::StartServer {
+            has_domain: true,
+            number: 7,
+        },
+        ServerRequest::StartServer {
+            has_domain: false,
+            number: 0,
+        },
         ServerRequest::SignalDomain(9),
     ] {
         let mut bytes = Vec::new();
@@ -255,8 +267,8 @@ fn requests_without_strings_come_back_and_others_are_refused() {
         assert_eq!(ServerRequest::read(&bytes[..7]), None);
     }
     // The signal 0 and those beyond the last would be errors of kill(2).
-    for words in [[3, 0], [3, 65], [4, 1], [2, 2]] {
-        let bytes = words.map(u32::to_ne_bytes).concat();
+    for words in [&[3, 0][..], &[3, 65], &[4, 1], &[2, 2, 7], &[2, 1]] {
+        let bytes: Vec<u8> = words.iter().copied().flat_map(u32::to_ne_bytes).collect();
         assert_eq!(ServerRequest::read(&bytes), None, "{words:?}");
     }
 }

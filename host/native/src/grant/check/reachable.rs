@@ -60,12 +60,12 @@ pub(in crate::grant) fn unreadable(root: &FsRoot, identity: Identity) -> Option<
         .then(|| format!("{shown}: {user} cannot {verb} it"))
 }
 
-fn user_of_children(identity: Identity) -> String {
+pub(super) fn user_of_children(identity: Identity) -> String {
     format!("the user that children run as ({identity})")
 }
 
 /// Returns the highest directory above `path` that `identity` cannot search.
-fn closed_ancestor(path: &Path, identity: Identity) -> Option<&Path> {
+pub(super) fn closed_ancestor(path: &Path, identity: Identity) -> Option<&Path> {
     let is_closed = |folder: &&Path| {
         let metadata = folder.metadata();
         metadata.is_ok_and(|found| !permits(identity, folder, &found, SEARCH))

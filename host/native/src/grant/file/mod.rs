@@ -2,6 +2,7 @@
 
 pub(super) mod diagnostics;
 pub(super) mod document;
+pub(super) mod keys;
 pub(super) mod layer;
 pub(super) mod nearest;
 pub(super) mod pattern;

@@ -33,8 +33,12 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Parses a number of bytes: `64B`, `64KiB`, `256MiB`, `2GiB`.
-pub(in crate::grant) fn bytes(text: &str) -> Result<u64, String> {
+/// Parses a number of bytes as grant files write it: `64B`, `64KiB`, `256MiB`, `2GiB`.
+///
+/// # Errors
+///
+/// What was expected, if the number or the unit is missing or out of range.
+pub fn bytes(text: &str) -> Result<u64, String> {
     let (number, unit) = split(text);
     let unit = match unit {
         "B" => Some(1u64),
@@ -129,6 +133,7 @@ fn split(text: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{show_bytes, show_duration};
 
     #[test]
     fn a_time_needs_a_unit() {
@@ -155,6 +160,16 @@ mod tests {
         assert_eq!(bytes("7B"), Ok(7));
         for wrong in ["64", "64M", "64 MiB", "MiB", "99999999999TiB"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_size_and_a_time_are_shown_as_a_grant_file_has_them() {
+        for text in ["64MiB", "1TiB", "3KiB", "1025B", "0B"] {
+            assert_eq!(bytes(text).map(show_bytes).as_deref(), Ok(text));
+        }
+        for text in ["250ms", "30s", "90s", "10min", "2h", "1d", "0ms"] {
+            assert_eq!(duration(text).map(show_duration).as_deref(), Ok(text));
         }
     }
 

@@ -9,12 +9,13 @@ use super::command::{Rule, Target};
 use super::environment::Environment;
 use super::executable::{Executable, MissingProgram, ProgramPolicy};
 use super::root_check::RootCheck;
-use super::settings::Settings;
-use super::warnings::{of_arguments, of_variables};
+use super::settings::{Cwd, Settings};
+use super::warnings;
 use crate::confinement::{Confinement, FsRoot, Sandbox};
+use crate::grant::check::cannot_run::{self, Started};
 use crate::grant::check::interpreter::{acts_as, interpreter, may_act_as};
 use crate::grant::check::replaceable::Children;
-use crate::grant::check::{denied, planted, reachable, unlisted, write_roots};
+use crate::grant::check::{denied, planted, reachable};
 use crate::grant::file::diagnostics::Diagnostics;
 use crate::grant::file::document::{CommandEntry, Document, Effect, Section, parse_sha256};
 use crate::grant::file::pattern::{Pattern, PatternKind};
@@ -157,14 +158,28 @@ impl Compiler<'_, '_> {
         }
         let environment = Environment::new(settings);
         let target = self.target(entry, settings, environment.path())?;
-        warn(entry, settings, &target, &environment, warnings);
-        warnings.extend(of_arguments(entry));
-        warnings.extend(of_variables(entry, settings));
+        warnings::of_sandbox(entry, settings, &target, &environment, warnings);
+        warnings.extend(warnings::of_arguments(entry));
+        warnings.extend(warnings::of_variables(entry, settings));
         self.warn_of_unreadable_roots(settings, warnings);
         self.warn_of_denied(settings, warnings);
-        warn_of_write_roots(settings, warnings);
+        warnings::of_write_roots(settings, warnings);
         let confinement = Arc::new(confinement(settings, &target));
-        warn_of_unlisted(&entry.name, &target, &confinement, warnings);
+        warnings::of_unlisted(&entry.name, &target, &confinement, warnings);
+        if let Target::File(executable) = &target {
+            let started = Started {
+                name: &entry.name,
+                files: executable.paths().collect(),
+                directories: settings.cwd.iter().flat_map(Cwd::directories).collect(),
+                confinement: &confinement,
+                path: environment.has_own_path().then(|| environment.path()),
+                identity: self.identity,
+            };
+            warnings::add_new(cannot_run::faults(&started), warnings);
+        }
+        if entry.effect != Effect::Deny {
+            warnings::of_unwise(&entry.name, settings, &confinement, warnings);
+        }
         let rule = Rule {
             name: entry.name.clone(),
             place: self.out.place(entry.at),
@@ -390,78 +405,6 @@ fn allow_arg0(entry: &CommandEntry, out: &mut Diagnostics<'_>) -> Vec<String> {
     }
     let names = entry.allow_arg0.iter();
     names.map(|name| name.value.clone()).collect()
-}
-
-/// Warns of write roots with which programs do not work as outside.
-fn warn_of_write_roots(settings: &Settings, warnings: &mut Vec<String>) {
-    if settings.sandbox == Sandbox::None {
-        return;
-    }
-    for line in write_roots::surprises(&settings.read, &settings.write) {
-        if !warnings.contains(&line) {
-            warnings.push(line);
-        }
-    }
-}
-
-/// Warns of settings of one command that are valid and have a surprising effect.
-fn warn(
-    entry: &CommandEntry,
-    settings: &Settings,
-    target: &Target,
-    environment: &Environment,
-    warnings: &mut Vec<String>,
-) {
-    let name = &entry.name;
-    if settings.sandbox == Sandbox::None {
-        warnings.push(format!(
-            "{name}: sandbox = \"none\": the child is not confined and can do whatever its user can"
-        ));
-        if entry
-            .args
-            .iter()
-            .any(|pattern| matches!(pattern.kind, PatternKind::Path(_)))
-        {
-            warnings.push(format!(
-                "{name}: without a sandbox the paths in `args` are checked but not enforced"
-            ));
-        }
-        return;
-    }
-    // The folders of the default are not the grant's, and need not exist.
-    if let Target::Any(view) = target
-        && environment.has_own_path()
-    {
-        warnings.extend(view.skipped().map(|folder| {
-            format!("{name}: {folder:?} in PATH is not searched: a sandboxed child does not see it")
-        }));
-    }
-}
-
-/// Warns of each file at which the program stops in tier B because the grant does not list it.
-fn warn_of_unlisted(
-    name: &str,
-    target: &Target,
-    confinement: &Confinement,
-    warnings: &mut Vec<String>,
-) {
-    let Target::File(executable) = target else {
-        return;
-    };
-    if confinement.sandbox == Sandbox::None {
-        return;
-    }
-    let fs = &confinement.fs;
-    let is_unlisted = |file: &Path| {
-        let real = file.canonicalize();
-        real.is_ok_and(|real| !is_under(&real, fs.read.iter().chain(&fs.write)))
-    };
-    for path in executable.paths() {
-        warnings.extend(unlisted::stops(path, is_unlisted).map(|(program, file)| {
-            let file = file.display();
-            format!("{name}: {program} needs {file}, which fs.read does not list: in tier B it gets EACCES and stops")
-        }));
-    }
 }
 
 /// Returns what the child is confined to. It can always read the files that it is started

@@ -19,6 +19,8 @@ pub(in crate::grant) struct Environment {
     base: BTreeMap<String, String>,
     /// The names that the guest may add or replace.
     allow: BTreeSet<String>,
+    /// The names whose values are the host's, whether or not the host has them now.
+    inherited: BTreeSet<String>,
     /// Whether the grant gives its children a `PATH`.
     has_own_path: bool,
 }
@@ -39,6 +41,12 @@ impl Environment {
         Self {
             base,
             allow: settings.allow.clone(),
+            inherited: settings
+                .inherit
+                .iter()
+                .filter(|name| !settings.set.contains_key(*name))
+                .cloned()
+                .collect(),
             has_own_path,
         }
     }
@@ -71,6 +79,26 @@ impl Environment {
         self.has_own_path
     }
 
+    /// Returns the names of the variables of every child.
+    pub(in crate::grant) fn names(&self) -> impl Iterator<Item = &str> {
+        self.base.keys().map(String::as_str)
+    }
+
+    /// Returns the value of a variable of every child.
+    pub(in crate::grant) fn value(&self, name: &str) -> Option<&str> {
+        self.base.get(name).map(String::as_str)
+    }
+
+    /// Returns the names that the guest may set, `*` at the end for any rest.
+    pub(in crate::grant) fn allowed(&self) -> impl Iterator<Item = &str> {
+        self.allow.iter().map(String::as_str)
+    }
+
+    /// Returns the names whose values are the host's.
+    pub(in crate::grant) fn inherited(&self) -> &BTreeSet<String> {
+        &self.inherited
+    }
+
     fn allows(&self, name: &str) -> bool {
         if self.allow.contains(name) {
             return true;
@@ -96,6 +124,7 @@ mod tests {
         Environment {
             base: BTreeMap::from([("LANG".into(), "C.UTF-8".into())]),
             allow: allow.iter().map(|&name| name.into()).collect(),
+            inherited: BTreeSet::new(),
             has_own_path: false,
         }
     }

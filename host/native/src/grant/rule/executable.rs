@@ -186,6 +186,11 @@ impl Executable {
         script.into_iter().flatten()
     }
 
+    /// Returns the SHA-256 that the file must have, if the grant names one.
+    pub(in crate::grant) fn pin(&self) -> Option<[u8; 32]> {
+        self.pin
+    }
+
     /// Returns the path that the grant names.
     pub(in crate::grant) fn path(&self) -> &Path {
         &self.file.program.path

@@ -11,6 +11,6 @@ mod root_check;
 pub(super) mod settings;
 pub(super) mod shebang;
 mod stream_files;
-mod system_files;
+pub(super) mod system_files;
 mod warnings;
 mod written;

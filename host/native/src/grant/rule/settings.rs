@@ -40,6 +40,16 @@ pub(in crate::grant) struct Cwd {
     pub(in crate::grant) roots: Vec<FsRoot>,
 }
 
+impl Cwd {
+    /// Returns every directory that the grant names, each once.
+    pub(in crate::grant) fn directories(&self) -> impl Iterator<Item = &FsRoot> {
+        let is_other = |root: &&FsRoot| **root != self.default;
+        [&self.default]
+            .into_iter()
+            .chain(self.roots.iter().filter(is_other))
+    }
+}
+
 /// What happens to a root that does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missing {

@@ -84,8 +84,8 @@ const NETWORK: &[&str] = &[
     "/etc/protocols",
 ];
 
-/// Returns the default read roots, as far as they exist.
-pub(super) fn every_child() -> impl Iterator<Item = FsRoot> {
+/// Returns what a child may read if `[defaults]` has no `fs.read`, as far as it exists.
+pub fn every_child() -> impl Iterator<Item = FsRoot> {
     existing(EVERY_CHILD)
 }
 

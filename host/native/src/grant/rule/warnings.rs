@@ -3,12 +3,17 @@
 
 use std::path::Path;
 
+use super::command::Target;
+use super::environment::Environment;
 use super::settings::Settings;
+use crate::confinement::{Confinement, Sandbox};
 use crate::escape::quoted;
 use crate::grant::check::dangerous_argument::{Danger, Position, dangers};
 use crate::grant::check::dangerous_variable::danger;
+use crate::grant::check::{unlisted, unwise, write_roots};
 use crate::grant::file::document::{CommandEntry, Effect};
 use crate::grant::file::pattern::{Pattern, PatternKind};
+use crate::grant::paths::is_under;
 
 /// Returns a line that names the arguments which the patterns of a command admit, and by which its
 /// program runs another one; none if there are none.
@@ -84,6 +89,100 @@ pub(super) fn of_variables(entry: &CommandEntry, settings: &Settings) -> Vec<Str
         )
     };
     named.map(line).collect()
+}
+
+/// Warns of write roots with which programs do not work as outside.
+pub(super) fn of_write_roots(settings: &Settings, warnings: &mut Vec<String>) {
+    if settings.sandbox == Sandbox::None {
+        return;
+    }
+    add_new(
+        write_roots::surprises(&settings.read, &settings.write),
+        warnings,
+    );
+}
+
+/// Adds the lines that another command of the component has not added.
+pub(super) fn add_new(lines: Vec<String>, warnings: &mut Vec<String>) {
+    for line in lines {
+        if !warnings.contains(&line) {
+            warnings.push(line);
+        }
+    }
+}
+
+/// Warns of settings that few operators would choose knowingly.
+pub(super) fn of_unwise(
+    name: &str,
+    settings: &Settings,
+    confinement: &Confinement,
+    warnings: &mut Vec<String>,
+) {
+    add_new(unwise::inherited(name, &settings.inherit), warnings);
+    add_new(unwise::unlimited(name, &settings.limits), warnings);
+    if settings.sandbox != Sandbox::None {
+        add_new(unwise::secrets(&confinement.fs), warnings);
+    }
+}
+
+/// Warns of settings of one command that are valid and have a surprising effect.
+pub(super) fn of_sandbox(
+    entry: &CommandEntry,
+    settings: &Settings,
+    target: &Target,
+    environment: &Environment,
+    warnings: &mut Vec<String>,
+) {
+    let name = &entry.name;
+    if settings.sandbox == Sandbox::None {
+        warnings.push(format!(
+            "{name}: sandbox = \"none\": the child is not confined and can do whatever its user can"
+        ));
+        if entry
+            .args
+            .iter()
+            .any(|pattern| matches!(pattern.kind, PatternKind::Path(_)))
+        {
+            warnings.push(format!(
+                "{name}: without a sandbox the paths in `args` are checked but not enforced"
+            ));
+        }
+        return;
+    }
+    // The folders of the default are not the grant's, and need not exist.
+    if let Target::Any(view) = target
+        && environment.has_own_path()
+    {
+        warnings.extend(view.skipped().map(|folder| {
+            format!("{name}: {folder:?} in PATH is not searched: a sandboxed child does not see it")
+        }));
+    }
+}
+
+/// Warns of each file at which the program stops in tier B because the grant does not list it.
+pub(super) fn of_unlisted(
+    name: &str,
+    target: &Target,
+    confinement: &Confinement,
+    warnings: &mut Vec<String>,
+) {
+    let Target::File(executable) = target else {
+        return;
+    };
+    if confinement.sandbox == Sandbox::None {
+        return;
+    }
+    let fs = &confinement.fs;
+    let is_unlisted = |file: &Path| {
+        let real = file.canonicalize();
+        real.is_ok_and(|real| !is_under(&real, fs.read.iter().chain(&fs.write)))
+    };
+    for path in executable.paths() {
+        warnings.extend(unlisted::stops(path, is_unlisted).map(|(program, file)| {
+            let file = file.display();
+            format!("{name}: {program} needs {file}, which fs.read does not list: in tier B it gets EACCES and stops")
+        }));
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,16 @@ use crate::registry::ended::Ended;
 use crate::registry::usage::Usage;
 
 impl<E: Entry> Table<E> {
+    /// Refuses what [`Table::take`] would refuse now. Takes nothing, and no entry goes.
+    pub(in crate::registry) fn may_take(
+        &self,
+        guest: &GuestKey,
+        quotas: &Quotas,
+        need: Need,
+    ) -> Result<(), Refusal> {
+        self.would_go(guest, quotas, need).map(drop)
+    }
+
     /// Takes a place and what `need` says for an admitted child. Over its share the owner's oldest
     /// ended entries make room, as many as are enough; where they are not, or where the
     /// host has no more for anybody, nothing is taken and no entry goes.
@@ -22,18 +32,8 @@ impl<E: Entry> Table<E> {
         need: Need,
     ) -> Result<(Charge, Descriptors), Refusal> {
         let share = quotas.share();
-        let max_own = usize::try_from(quotas.max_held_children).unwrap_or(usize::MAX);
         loop {
-            let places = usize::from(self.own_places(guest) >= max_own.min(self.caps.entries));
-            if places == 0 && self.places() >= self.caps.entries {
-                return Err(Refusal::Quota(Quota::HostCapacity));
-            }
-            let lack = guest.account.lack(share, need);
-            let (ids, freed) = self.making_room(&guest.owner, places, lack)?;
-            if !guest.account.host_has(share, need, freed) {
-                return Err(Refusal::Quota(Quota::HostCapacity));
-            }
-            for id in ids {
+            for id in self.would_go(guest, quotas, need)? {
                 if let Some(entry) = self.evict(id) {
                     entry.discard();
                 }
@@ -48,6 +48,22 @@ impl<E: Entry> Table<E> {
                 // A child of the owner has filled what it was promised meanwhile.
                 Err(Full::Share(_)) => {}
             }
+        }
+    }
+
+    /// Returns which ended entries go when `need` is taken.
+    fn would_go(&self, guest: &GuestKey, quotas: &Quotas, need: Need) -> Result<Vec<u64>, Refusal> {
+        let share = quotas.share();
+        let max_own = usize::try_from(quotas.max_held_children).unwrap_or(usize::MAX);
+        let places = usize::from(self.own_places(guest) >= max_own.min(self.caps.entries));
+        if places == 0 && self.places() >= self.caps.entries {
+            return Err(Refusal::Quota(Quota::HostCapacity));
+        }
+        let lack = guest.account.lack(share, need);
+        let (ids, freed) = self.making_room(&guest.owner, places, lack)?;
+        match guest.account.host_has(share, need, freed) {
+            true => Ok(ids),
+            false => Err(Refusal::Quota(Quota::HostCapacity)),
         }
     }
 

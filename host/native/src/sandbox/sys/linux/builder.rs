@@ -6,7 +6,7 @@ use super::launcher::NativeLauncher;
 use super::owners::is_mapped;
 use super::spawner::{Spawner, default_user};
 use crate::confinement::Tier;
-use crate::launch::{Identity, OwnerUids};
+use crate::launch::{Identity, Observer, OwnerUids};
 
 /// Builds a [`NativeLauncher`]; see [`NativeLauncher::builder`].
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,7 @@ pub struct NativeLauncherBuilder {
     run_as: Option<Identity>,
     without_cgroups: bool,
     owner_uids: Option<OwnerUids>,
+    observer: Option<Observer>,
 }
 
 impl NativeLauncherBuilder {
@@ -69,6 +70,18 @@ impl NativeLauncherBuilder {
         self
     }
 
+    /// Records what children use, or what is refused to them, for people who write grants. The registry
+    /// reports it by an [`EventKind::Observed`](crate::EventKind::Observed) before the child's exit.
+    ///
+    /// Observed children are confined as others are, and slower: each waits for a thread of the host at every call
+    /// with a path. The report is not evidence: a child that wants to can make it wrong. Children in tier C, in tier B
+    /// before Linux 6.12, and with `sandbox = "none"` are not observed; with Linux older than 5.19 observed children do
+    /// not start.
+    pub fn observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
     /// Builds the launcher. It probes the host when it first needs the result.
     pub fn build(self) -> NativeLauncher {
         let run_as = self.run_as.or(default_user());
@@ -82,6 +95,9 @@ impl NativeLauncherBuilder {
         }
         if self.without_cgroups {
             spawner = spawner.without_cgroups();
+        }
+        if let Some(observer) = self.observer {
+            spawner = spawner.with_observer(observer);
         }
         NativeLauncher::over(spawner, self.tier)
     }

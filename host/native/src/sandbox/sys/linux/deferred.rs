@@ -18,7 +18,7 @@ pub(crate) struct Deferred(Arc<AtomicBool>);
 impl Deferred {
     /// Has `work` done on `owner` a second from now, unless that was requested already. If `owner` is dropped
     /// first, it is not done. A host that has no thread left does it now.
-    pub(crate) fn request<T: Send + Sync + 'static>(&self, owner: &Arc<T>, work: fn(&T)) {
+    pub(crate) fn request<T: Send + Sync + 'static>(&self, owner: &Arc<T>, work: fn(&Arc<T>)) {
         if self.0.swap(true, Ordering::Relaxed) {
             return;
         }
@@ -52,7 +52,7 @@ mod tests {
         notify: Sender<()>,
     }
 
-    fn work(owner: &Owner) {
+    fn work(owner: &Arc<Owner>) {
         owner.done.fetch_add(1, Ordering::Relaxed);
         owner.notify.send(()).expect("the test waits");
     }

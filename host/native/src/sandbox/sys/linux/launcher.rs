@@ -18,7 +18,7 @@ use super::probe::findings::{Findings, Probed};
 use super::probe::owners::Users;
 use super::probe::reports::Reports;
 use super::probe::run as probe;
-use super::session::{SessionPool, as_childrens, can_be_owners};
+use super::session::{Profile, SessionPool, as_childrens, can_be_owners};
 use super::spawner::Spawner;
 use super::spawner::process::Child;
 use super::spawner::rlimits;
@@ -132,6 +132,58 @@ impl NativeLauncher {
         match can_be_owners {
             true => Ok(Users::Each),
             false => Ok(Users::OneForRoots),
+        }
+    }
+
+    /// Starts what `plan` says in the tier that its confinement takes.
+    fn try_launch(
+        &self,
+        scope: Scope,
+        plan: &Plan,
+        stdio: &ChildStdio,
+    ) -> Result<Box<dyn Process>, LaunchError> {
+        let tier = match plan.confinement.sandbox {
+            // Nothing is confined, so no tier is needed.
+            Sandbox::None => {
+                self.spawner.check_right_to_signal()?;
+                Tier::C
+            }
+            Sandbox::Required | Sandbox::BestEffort => {
+                let findings = self.findings();
+                let findings =
+                    findings.map_err(|shortage| LaunchError::new(Stage::Spawn, shortage.into()))?;
+                findings.tier
+            }
+        };
+        if tier == Tier::A {
+            let child = self.sessions.launch(&self.spawner, scope, plan, stdio)?;
+            return Ok(Box::new(child));
+        }
+        if plan.confinement.sandbox != Sandbox::None && self.spawner.keeps_root() {
+            let text = "outside a session a child with the user id 0 could change files everywhere: \
+                run children as another user";
+            let source = io::Error::new(io::ErrorKind::PermissionDenied, text);
+            return Err(LaunchError::new(Stage::Identity, source));
+        }
+        Ok(Box::new(self.launch_alone(tier, scope, plan, stdio)?))
+    }
+
+    /// Whether a launch failed for something that sessions without a child may hold. What a guest is short of by its own
+    /// limits, such as tasks and sessions, is not theirs.
+    fn may_be_relieved(error: &LaunchError) -> bool {
+        match error.shortage() {
+            Some(
+                Shortage::Descriptors
+                | Shortage::MachineDescriptors
+                | Shortage::UserIds
+                | Shortage::Namespaces
+                | Shortage::Watches,
+            ) => true,
+            // A child may be short of these by its own limits.
+            Some(Shortage::Memory | Shortage::Processes) => {
+                matches!(error.stage, Stage::Namespaces | Stage::Root)
+            }
+            _ => false,
         }
     }
 
@@ -360,30 +412,21 @@ impl Launcher for NativeLauncher {
         plan: &Plan,
         stdio: ChildStdio,
     ) -> Result<Box<dyn Process>, LaunchError> {
-        let tier = match plan.confinement.sandbox {
-            // Nothing is confined, so no tier is needed.
-            Sandbox::None => {
-                self.spawner.check_right_to_signal()?;
-                Tier::C
+        match self.try_launch(scope, plan, &stdio) {
+            Err(error) if Self::may_be_relieved(&error) => {
+                let profile = Profile::of(plan);
+                match self.sessions.give_up_unused(Some((scope, &profile))) {
+                    true => self.try_launch(scope, plan, &stdio),
+                    false => Err(error),
+                }
             }
-            Sandbox::Required | Sandbox::BestEffort => {
-                let findings = self.findings();
-                let findings =
-                    findings.map_err(|shortage| LaunchError::new(Stage::Spawn, shortage.into()))?;
-                findings.tier
-            }
-        };
-        if tier == Tier::A {
-            let child = self.sessions.launch(&self.spawner, scope, plan, &stdio)?;
-            return Ok(Box::new(child));
+            launched => launched,
         }
-        if plan.confinement.sandbox != Sandbox::None && self.spawner.keeps_root() {
-            let text = "outside a session a child with the user id 0 could change files everywhere: \
-                run children as another user";
-            let source = io::Error::new(io::ErrorKind::PermissionDenied, text);
-            return Err(LaunchError::new(Stage::Identity, source));
-        }
-        Ok(Box::new(self.launch_alone(tier, scope, plan, &stdio)?))
+    }
+
+    fn make_room(&self) -> bool {
+        let has_sessions = self.sessions.give_up_unused(None);
+        self.policies.clear() || has_sessions
     }
 
     fn reap_adopted(&self) -> bool {

@@ -19,6 +19,7 @@ use rustix::process::{
 };
 
 use super::deadline::Deadline;
+use super::own_children::reap_group;
 use super::spawned::Spawned;
 
 /// How long a drop waits itself for a process that ends by itself: 500 ms, of which a process that
@@ -77,8 +78,7 @@ pub(crate) fn reap_ending_group(leader: &Spawned, hold: bool) {
             // Whoever runs is an unreaped child of this process: no other group has the number.
             let _ = kill_process_group(group, Signal::KILL);
         }
-        let group = || WaitId::Pgid(Some(group));
-        while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
+        reap_group(group);
     });
 }
 

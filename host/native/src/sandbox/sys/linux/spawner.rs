@@ -11,7 +11,6 @@ mod by_server;
 mod children;
 mod exit_info;
 pub(crate) mod init;
-mod marked;
 mod marks;
 mod peek;
 pub(crate) mod privileges;
@@ -47,7 +46,7 @@ use super::fd::stdio::above_stdio;
 use super::owners::Owners;
 use super::server::Announcements;
 use super::spawned::Spawned;
-use crate::launch::{Identity, LaunchError, OwnerUids, Stage};
+use crate::launch::{Identity, LaunchError, Observer, OwnerUids, Stage};
 use crate::limits::Limits;
 
 /// Returns the user that children become by default: nobody, if the host is root.
@@ -76,6 +75,7 @@ pub(crate) struct Spawner {
     marks: Marks,
     /// Whether orphans become children of this process.
     adopts: bool,
+    observer: Option<Observer>,
     fault: Fault,
 }
 
@@ -97,6 +97,7 @@ impl Spawner {
             cgroups: Cgroups::default(),
             marks: Marks::new(adopts),
             adopts,
+            observer: None,
             fault,
         }
     }
@@ -105,6 +106,17 @@ impl Spawner {
     pub(crate) fn with_owners(mut self, uids: OwnerUids) -> Self {
         self.owners = Some(Owners::new(uids));
         self
+    }
+
+    /// Returns the same spawner, whose children are observed.
+    pub(crate) fn with_observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    /// Returns what is recorded of children, if they are observed.
+    pub(crate) fn observer(&self) -> Option<Observer> {
+        self.observer
     }
 
     /// Returns the owners, if each has a user of its own.

@@ -23,6 +23,8 @@ pub(super) struct CounterFiles {
     /// Open for reading, and for writing where that forgets the peak.
     pub(super) memory_peak: Option<OwnedFd>,
     pub(super) tasks_peak: Option<OwnedFd>,
+    /// The tasks that are in the cgroup now.
+    pub(super) tasks: Option<OwnedFd>,
     pub(super) cpu: Option<OwnedFd>,
 }
 

@@ -1,6 +1,7 @@
 //! The host's place for cgroups, and the cgroups in it.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -20,7 +21,7 @@ use crate::limits::Limits;
 use crate::sandbox::sys::linux::deadline::Deadline;
 use crate::sandbox::sys::linux::deferred::Deferred;
 
-/// Empty cgroups that are kept for later children, and cgroups whose files are kept open: six
+/// Empty cgroups that are kept for later children, and cgroups whose files are kept open: seven
 /// files each.
 const KEPT: usize = 16;
 /// Cgroups that a launch removes at most: 4.
@@ -203,14 +204,14 @@ impl Place {
         })
     }
 
-    /// Returns whether nothing of a child is left in the cgroup that its counters would carry
+    /// Returns whether nothing of a child is left in the cgroup, nor anything that its counters would carry
     /// over to the next: it had one task, which has been reaped, and used no memory that
-    /// outlives it. `counted` is what it had used then.
+    /// outlives it. `counted` is what it had used when it was last counted, perhaps before its end.
     fn is_as_new(&self, cgroup: &mut Cgroup, counted: &TreeCounters) -> bool {
         let TreeUsage {
             peak_memory_bytes,
             cpu,
-            peak_tasks,
+            peak_tasks: _,
         } = counted.usage;
         let few = |bytes: u64| bytes <= LEFT_BYTES;
         // What never was there is not left.
@@ -218,14 +219,21 @@ impl Place {
             let left = || self.hierarchy.memory_bytes(&cgroup.name);
             peak_memory_bytes.is_some_and(few) || left().is_ok_and(few)
         };
-        let has_one_task = peak_tasks.is_some_and(|tasks| tasks <= 1);
-        if !has_one_task || counted.out_of_memory || !has_few_left() {
-            return false;
-        }
-        let kept = cgroup.kept.as_ref();
-        let Some(peak) = kept.and_then(|kept| kept.counters.memory_peak.as_ref()) else {
+        let Some(files) = cgroup.kept.as_ref().map(|kept| &kept.counters) else {
             return false;
         };
+        let Some(peak) = &files.memory_peak else {
+            return false;
+        };
+        // Read now: a child that could not be killed may still be there, and may have forked since the last count.
+        let at_most = |file: &Option<OwnedFd>, most| {
+            let tasks = file.as_ref().map(number);
+            tasks.is_some_and(|tasks| tasks.is_ok_and(|tasks| tasks <= most))
+        };
+        let is_empty = at_most(&files.tasks, 0) && at_most(&files.tasks_peak, 1);
+        if !is_empty || counted.out_of_memory || !has_few_left() {
+            return false;
+        }
         cgroup.cpu_before += cpu.unwrap_or_default();
         retry_on_intr(|| pwrite(peak, self.hierarchy.forget(), 0)).is_ok()
     }

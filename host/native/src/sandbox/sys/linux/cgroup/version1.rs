@@ -120,6 +120,7 @@ impl Hierarchy for Version1 {
                 .transpose()?,
             // Older kernels have no peak: the registry samples it.
             tasks_peak: open(&self.tasks, "pids.peak", OFlags::RDONLY).and_then(Result::ok),
+            tasks: open(&self.tasks, "pids.current", OFlags::RDONLY).and_then(Result::ok),
             cpu: open(&self.cpu, "cpuacct.usage", OFlags::RDONLY).transpose()?,
         })
     }

@@ -181,6 +181,7 @@ impl Hierarchy for Version2 {
                 .or_else(|_| open("memory.peak", OFlags::RDONLY))
                 .ok(),
             tasks_peak: open("pids.peak", OFlags::RDONLY).ok(),
+            tasks: open("pids.current", OFlags::RDONLY).ok(),
             cpu: Some(open("cpu.stat", OFlags::RDONLY)?),
         })
     }

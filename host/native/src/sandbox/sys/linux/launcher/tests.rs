@@ -1,6 +1,8 @@
 //! Children outside a session: faults at each step, started directly and by `capspawn-init`, with
 //! `clone3` and with `clone`.
 
+mod lost;
+mod shortage;
 mod stopped;
 
 use std::fs::File;

@@ -35,6 +35,8 @@ const PASS_OFFSET: u32 = ARGS_OFFSET + 8 * 4;
 const RETURN_KILL_PROCESS: u32 = 0x8000_0000;
 const RETURN_ERRNO: u32 = 0x0005_0000;
 const RETURN_ALLOW: u32 = 0x7fff_0000;
+const RETURN_NOTIFY: u32 = 0x7fc0_0000;
+const RETURN_TRACE: u32 = 0x7ff0_0000;
 
 /// The architecture of native calls: `AUDIT_ARCH_X86_64`.
 const NATIVE: u32 = 0xc000_003e;
@@ -44,6 +46,8 @@ const NATIVE: u32 = 0xc000_003e;
 pub(crate) enum Action {
     /// Executes it.
     Allow,
+    /// Leaves the answer to the observer; without one it fails with `ENOSYS`.
+    Notify,
     /// Does not execute it and returns this error number; with 0 the caller sees a success.
     Errno(u16),
 }
@@ -52,6 +56,7 @@ impl Action {
     fn code(self) -> u32 {
         match self {
             Self::Allow => RETURN_ALLOW,
+            Self::Notify => RETURN_NOTIFY,
             Self::Errno(errno) => RETURN_ERRNO | u32::from(errno),
         }
     }
@@ -84,6 +89,28 @@ pub(crate) enum CallRule {
     /// The action of the first test that matches; if none does, the call is allowed where its
     /// last two arguments, which it must not use, are the pass; else the action given here.
     WithPass(&'static [ArgTest], FilterPass, Action),
+}
+
+/// What takes the place of an error of a filter whose refusals are observed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Instead {
+    /// The observer, who answers with the error.
+    Notify,
+    /// `ENOSYS`, to which a filter in front with [`Instead::Notify`] has precedence. (The kernel's action for a tracer,
+    /// and nobody traces with it: every process that can be traced has the filter in front.)
+    Unavailable,
+}
+
+/// Replaces the error `errno` in `program`.
+pub(crate) fn replace_error(program: &mut [Instruction], errno: u16, instead: Instead) {
+    let code = match instead {
+        Instead::Notify => RETURN_NOTIFY,
+        Instead::Unavailable => RETURN_TRACE,
+    };
+    let is_error = |it: &&mut Instruction| it.code == RETURN && it.k == Action::Errno(errno).code();
+    for instruction in program.iter_mut().filter(is_error) {
+        instruction.k = code;
+    }
 }
 
 /// Compiles a policy: `rules` holds the calls that are not simply allowed, and every number

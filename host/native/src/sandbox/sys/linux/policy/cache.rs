@@ -88,6 +88,11 @@ impl Policy {
         self.filter.as_ref().map(|filter| &filter.file)
     }
 
+    /// What the filter depends on, if there is one.
+    pub(crate) fn filter_options(&self) -> Option<FilterOptions> {
+        self.filter.as_ref().map(|filter| filter.options)
+    }
+
     /// Whether a process may leave its group.
     pub(crate) fn has_free_groups(&self) -> bool {
         self.filter

@@ -21,7 +21,7 @@ use self::arguments::{
     SETPRIORITY_IN_SESSION, SETRLIMIT, SETSOCKOPT_CLOSED, SHMGET, SOCKET_INTERNET, SOCKET_OPEN,
     SOCKET_ROUTES, SOCKETPAIR_CLOSED, SOCKETPAIR_OPEN, UNSUPPORTED_HERE,
 };
-use super::bpf::{Action, CallRule, compile};
+use super::bpf::{Action, ArgTest, CallRule, Instead, compile, replace_error};
 use super::filter_pass::FilterPass;
 use super::set_group_id::SetGroupId;
 use crate::confinement::Network;
@@ -233,6 +233,10 @@ const SERVER_ONLY: &[libc::c_long] = &[
 
 /// Returns the filter program of a child outside a session, under `network`.
 pub(crate) fn program(network: Network, options: FilterOptions) -> Vec<Instruction> {
+    compile(&alone_rules(network, options), KNOWN_CALLS, NO_SUCH_CALL)
+}
+
+fn alone_rules(network: Network, options: FilterOptions) -> Vec<(u32, CallRule)> {
     let sockets = match network {
         // Without a network namespace a loopback socket would reach the host's loopback interface.
         Network::None | Network::Loopback => Sockets::Pairs,
@@ -243,7 +247,7 @@ pub(crate) fn program(network: Network, options: FilterOptions) -> Vec<Instructi
     rules.extend(all(DENIED_ALONE, DENY));
     rules.extend(by_args(OF_PROCESSES_ALONE));
     rules.extend(all(UNSUPPORTED_ALONE, NO_SUCH_CALL));
-    compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
+    rules
 }
 
 /// Returns the filter program of all processes of a session, which the server's own calls pass by `pass`. (A second
@@ -254,14 +258,7 @@ pub(crate) fn session_program(
     options: FilterOptions,
     pass: FilterPass,
 ) -> Vec<Instruction> {
-    let sockets = match network {
-        Network::None => Sockets::PairsAndRoutes,
-        Network::Loopback => Sockets::Internet,
-        Network::Host => Sockets::Host,
-    };
-    let mut rules = rules(sockets, options);
-    rules.extend(by_args(OF_PROCESSES_IN_SESSION));
-    rules.extend(by_args(BOUNDED_IN_SESSION));
+    let mut rules = session_rules(network, options);
     for (call, rule) in &mut rules {
         *rule = match (is_server_only(*call), *rule) {
             (true, CallRule::Always(action)) => CallRule::WithPass(&[], pass, action),
@@ -271,6 +268,79 @@ pub(crate) fn session_program(
     }
     compile(&rules, KNOWN_CALLS, NO_SUCH_CALL)
 }
+
+fn session_rules(network: Network, options: FilterOptions) -> Vec<(u32, CallRule)> {
+    let sockets = match network {
+        Network::None => Sockets::PairsAndRoutes,
+        Network::Loopback => Sockets::Internet,
+        Network::Host => Sockets::Host,
+    };
+    let mut rules = rules(sockets, options);
+    rules.extend(by_args(OF_PROCESSES_IN_SESSION));
+    rules.extend(by_args(BOUNDED_IN_SESSION));
+    rules
+}
+
+/// The filter of an observed child, and the one that it stands for.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    /// Reports the observed calls, and those that are denied; refuses the others that are refused.
+    pub(crate) filter: Vec<Instruction>,
+    /// Decides on what is reported: the filter of a child that is not observed.
+    pub(crate) decides: Vec<Instruction>,
+}
+
+/// Returns the filter of an observed child of a session, or of one outside. `calls` are reported although they are allowed.
+pub(crate) fn observed(
+    network: Network,
+    options: FilterOptions,
+    in_session: bool,
+    calls: &[libc::c_long],
+) -> Observed {
+    let mut rules = match in_session {
+        true => session_rules(network, options),
+        false => alone_rules(network, options),
+    };
+    let decides = compile(&rules, KNOWN_CALLS, NO_SUCH_CALL);
+    rules.extend(all(calls, Action::Notify));
+    // Large private memory, whose length the limit on memory may refuse.
+    rules.push((number(libc::SYS_mmap), LARGE_MMAP));
+    let mut filter = compile(&rules, KNOWN_CALLS, NO_SUCH_CALL);
+    if let Action::Errno(errno) = DENY {
+        replace_error(&mut filter, errno, Instead::Notify);
+    }
+    Observed { filter, decides }
+}
+
+/// Makes `program`, of a session whose children are observed, leave its denials to their filters.
+pub(crate) fn leave_denials(program: &mut [Instruction]) {
+    if let Action::Errno(errno) = DENY {
+        replace_error(program, errno, Instead::Unavailable);
+    }
+}
+
+/// `mmap(2)` of 16 MiB and more.
+const LARGE_MMAP: CallRule = CallRule::ByArgs(
+    &[
+        ArgTest {
+            arg: 1,
+            high: true,
+            mask: u32::MAX,
+            value: 0,
+            equal: false,
+            then: Some(Action::Notify),
+        },
+        ArgTest {
+            arg: 1,
+            high: false,
+            mask: 0xff00_0000,
+            value: 0,
+            equal: false,
+            then: Some(Action::Notify),
+        },
+    ],
+    Action::Allow,
+);
 
 /// Returns the program that stands in front of a session's where its System V IPC could not be limited.
 pub(crate) fn system_v_denied() -> Vec<Instruction> {

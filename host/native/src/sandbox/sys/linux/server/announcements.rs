@@ -15,22 +15,29 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
-use rustix::net::{RecvFlags, sockopt};
+use rustix::net::RecvFlags;
+use rustix::net::sockopt::{Timeout, set_socket_passcred, set_socket_timeout};
 use rustix::process::Pid;
 
 use super::message::{receive, socket_pair};
 
+/// How long a child may wait for room in the socket, 1 s: all children share its buffer, and a child that waits
+/// keeps its server waiting. It fails then, for a shortage of the host.
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// The announcement socket of a launcher, and what was read from it so far. All sessions share it: they hold it
-/// as long as their children may announce themselves, and each child sends the number of its session.
+/// as long as their children may announce themselves. Each child sends the number of its session, or outside any
+/// session that of its server.
 #[derive(Debug)]
 pub(crate) struct Announcements {
     socket: OwnedFd,
     childrens_end: OwnedFd,
-    /// The number of the last session, or of the last first server outside any session.
+    /// The number of the last session, or of the last server outside any session.
     last: AtomicU32,
-    /// Announcements that were read before the reply about their child: its session and its pid.
+    /// Announcements that were read before the reply about their child: the number and the child's pid.
     unreported: Mutex<Vec<(u32, Pid)>>,
 }
 
@@ -38,7 +45,8 @@ impl Announcements {
     /// Makes the socket.
     pub(crate) fn new() -> io::Result<Self> {
         let (socket, childrens_end) = socket_pair()?;
-        sockopt::set_socket_passcred(&socket, true)?;
+        set_socket_passcred(&socket, true)?;
+        set_socket_timeout(&childrens_end, Timeout::Send, Some(SEND_TIMEOUT))?;
         Ok(Self {
             socket,
             childrens_end,
@@ -52,13 +60,13 @@ impl Announcements {
         self.childrens_end.as_fd()
     }
 
-    /// Returns a number for a session. After some two thousand million sessions numbers repeat.
+    /// Returns a number for a session or a server. After some two thousand million numbers they repeat.
     pub(crate) fn number(&self) -> u32 {
         let next = self.last.fetch_add(1, Ordering::Relaxed);
         next % i32::MAX.unsigned_abs() + 1
     }
 
-    /// Settles the announcement of `pid`, which a server of the session has reported.
+    /// Settles the announcement of `pid`, which its server has reported.
     pub(crate) fn mark_reported(&self, pid: Pid) {
         let mut unreported = self.unreported.lock();
         loop {
@@ -74,12 +82,12 @@ impl Announcements {
         }
     }
 
-    /// Returns the announced children of a session that no reply has reported, and forgets them.
-    /// To be called once the servers and their process group have been killed.
-    pub(crate) fn take_unreported(&self, session: u32) -> Vec<Pid> {
+    /// Returns the children announced with `number` that no reply has reported, and forgets them.
+    /// To be called once the servers that have the number have been killed.
+    pub(crate) fn take_unreported(&self, number: u32) -> Vec<Pid> {
         let mut unreported = self.unreported.lock();
         unreported.extend(std::iter::from_fn(|| self.next()));
-        let of_session = unreported.extract_if(.., |(other, _)| *other == session);
+        let of_session = unreported.extract_if(.., |(other, _)| *other == number);
         of_session.map(|(_, pid)| pid).collect()
     }
 
@@ -97,6 +105,10 @@ impl Announcements {
 )]
 mod tests {
     use std::process::{Command, Stdio};
+
+    use rustix::io::Errno;
+    use rustix::net::sockopt::socket_timeout;
+    use rustix::net::{SendFlags, send};
 
     use super::*;
 
@@ -129,6 +141,31 @@ mod tests {
         unreported.sort_by_key(|pid| pid.as_raw_pid());
         assert_eq!(unreported, [third, fourth]);
         assert_eq!(announcements.take_unreported(1), []);
+    }
+
+    /// Nobody reads while all threads of the host wait for replies.
+    #[test]
+    fn an_announcement_without_room_fails_and_later_ones_find_room_again() {
+        let announcements = Announcements::new().expect("a socket");
+        let childrens_end = announcements.childrens_end();
+        let wait = Duration::from_millis(10);
+        set_socket_timeout(childrens_end, Timeout::Send, Some(wait)).expect("a timeout");
+        let announce = || send(childrens_end, &7u32.to_ne_bytes(), SendFlags::empty());
+        let failed = loop {
+            if let Err(errno) = announce() {
+                break errno;
+            }
+        };
+        assert_eq!(failed, Errno::AGAIN);
+        assert!(!announcements.take_unreported(7).is_empty());
+        assert_eq!(announce(), Ok(4));
+    }
+
+    #[test]
+    fn the_socket_of_children_has_a_time_limit() {
+        let announcements = Announcements::new().expect("a socket");
+        let limit = socket_timeout(announcements.childrens_end(), Timeout::Send);
+        assert_eq!(limit, Ok(Some(SEND_TIMEOUT)));
     }
 
     #[test]

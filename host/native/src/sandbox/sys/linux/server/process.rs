@@ -27,15 +27,19 @@ use crate::status::Signal;
 pub(crate) struct Server {
     control: OwnedFd,
     pid: Pid,
+    /// The number with which its children announce themselves.
+    number: u32,
     processor: ServerProcessor,
 }
 
 impl Server {
-    /// Returns the server `pid`, a child of the host, which serves at the other end of `control`.
-    pub(crate) fn new(control: OwnedFd, pid: Pid) -> Self {
+    /// Returns the server `pid`, a child of the host, which serves at the other end of `control`, and whose children
+    /// announce themselves with `number`.
+    pub(crate) fn new(control: OwnedFd, pid: Pid, number: u32) -> Self {
         Self {
             control,
             pid,
+            number,
             processor: ServerProcessor::unbound(),
         }
     }
@@ -44,7 +48,11 @@ impl Server {
         self.pid
     }
 
-    /// Returns whether the process runs.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// Returns whether the process runs, or a child of it that is about to execute.
     pub(crate) fn runs(&self) -> bool {
         !any_ready([(&self.control, PollFlags::empty())])
     }
@@ -64,7 +72,7 @@ impl Server {
     }
 
     /// Waits for the reply to the request, which was sent.
-    pub(crate) fn reply(
+    pub(super) fn reply(
         &self,
         reserved: OwnedFd,
         announcements: &Announcements,
@@ -102,7 +110,7 @@ impl Drop for Server {
 
 /// Returns the error of a call whose socket has a time-out: the kernel reports that as it reports a lack of
 /// processes.
-pub(super) fn timed_out(error: io::Error) -> io::Error {
+pub(crate) fn timed_out(error: io::Error) -> io::Error {
     match error.kind() {
         io::ErrorKind::WouldBlock => io::ErrorKind::TimedOut.into(),
         _ => error,

@@ -8,15 +8,13 @@ use std::os::fd::OwnedFd;
 
 use capspawn_raw::step::Step;
 use capspawn_raw::wire::Report;
-use rustix::io::Errno;
 use rustix::net::RecvFlags;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::announcements::Announcements;
 use super::message::receive;
 use crate::launch::{LaunchError, Stage};
+use crate::sandbox::sys::linux::own_children::reap;
 use crate::sandbox::sys::linux::spawned::Spawned;
 
 /// What became of a request.
@@ -117,11 +115,6 @@ fn started(pid: Pid, pidfd: Option<OwnedFd>) -> io::Result<Spawned> {
         reap(pid);
         errno.into()
     })
-}
-
-/// Waits for the end of a child that nothing else in the host holds.
-pub(crate) fn reap(pid: Pid) {
-    while let Err(Errno::INTR) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED) {}
 }
 
 #[cfg(test)]

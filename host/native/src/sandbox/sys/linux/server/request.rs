@@ -21,10 +21,12 @@ use crate::launch::{ChildStdio, Plan};
 use crate::sandbox::sys::linux::cgroup::Entry;
 use crate::sandbox::sys::linux::deadline::retry_in_time;
 use crate::sandbox::sys::linux::fd::memfd;
+use crate::sandbox::sys::linux::observe::Watched;
 
 /// A request, and the descriptors that come along with it.
 pub(crate) struct Request<'a> {
     alone: Option<AloneFiles<'a>>,
+    watched: Option<&'a Watched>,
     head: Vec<u8>,
     /// Behind the head in the datagram, or in a memfd where they are many.
     strings: Strings,
@@ -62,7 +64,8 @@ enum Strings {
 
 impl<'a> Request<'a> {
     /// Returns a request to start `plan`, in the session of the server or `alone`, on the processors `affinity` with the streams
-    /// `stdio`, and the resource limits `limits`. The child enters its cgroup by `cgroup`.
+    /// `stdio`, and the resource limits `limits`. The child enters its cgroup by `cgroup`. If it is
+    /// `watched`, its filter reports to the observer.
     ///
     /// # Errors
     ///
@@ -75,6 +78,7 @@ impl<'a> Request<'a> {
         limits: LimitList,
         cgroup: Option<&'a Entry>,
         alone: Option<(AloneFiles<'a>, AloneUser)>,
+        watched: Option<&'a Watched>,
         fault: Fault,
     ) -> io::Result<Self> {
         let cwd = match (&alone, plan.cwd.named) {
@@ -117,6 +121,7 @@ impl<'a> Request<'a> {
                 has_ruleset: files.ruleset.is_some(),
                 has_filter: files.filter.is_some(),
             }),
+            observed: watched.is_some(),
             strings: match &strings {
                 Strings::Inline(strings) => Some(strings),
                 Strings::Shared(_) => None,
@@ -126,6 +131,7 @@ impl<'a> Request<'a> {
         ServerRequest::Spawn(request).write_head(|part| head.extend_from_slice(part));
         Ok(Self {
             alone: alone.map(|(files, _)| files),
+            watched,
             head,
             strings,
             streams,
@@ -147,7 +153,11 @@ impl<'a> Request<'a> {
             cgroup: self.cgroup,
             cwd: self.alone.map(|files| files.cwd),
             ruleset: self.alone.and_then(|files| files.ruleset),
-            filter: self.alone.and_then(|files| files.filter),
+            filter: match self.watched {
+                Some(watched) => Some(watched.filter().as_fd()),
+                None => self.alone.and_then(|files| files.filter),
+            },
+            observer: self.watched.map(|watched| watched.socket().as_fd()),
             strings: shared,
         };
         let passed: Vec<_> = files.into_passed().collect();

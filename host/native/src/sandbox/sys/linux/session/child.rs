@@ -12,12 +12,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::instance::Session;
-use crate::launch::{ChildStdio, Exit, LaunchError, Plan, Process, TreeCounters, TreeMark};
+use crate::launch::{
+    ChildStdio, Exit, LaunchError, Observation, Plan, Process, TreeCounters, TreeMark,
+};
 use crate::sandbox::sys::linux::fd::stdio::give_pipes;
+use crate::sandbox::sys::linux::observe::{Log, Watched};
 use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::spawner::process::Child;
 use crate::sandbox::sys::linux::spawner::tree::Tree;
-use crate::status::Signal;
+use crate::status::{KillReason, Signal};
 
 /// The signal with which the kernel ends all processes of a namespace.
 const SIGKILL: u8 = 9;
@@ -31,10 +34,15 @@ pub(crate) struct SessionChild {
 }
 
 impl SessionChild {
-    pub(crate) fn new(session: Arc<Session>, spawned: Spawned, tree: Tree) -> Self {
+    pub(crate) fn new(
+        session: Arc<Session>,
+        spawned: Spawned,
+        tree: Tree,
+        log: Option<Arc<Log>>,
+    ) -> Self {
         Self {
             session,
-            child: Arc::new(Child::new(spawned, None).with_tree(tree)),
+            child: Arc::new(Child::new(spawned, None).with_tree(tree).with_log(log)),
             reaped: AtomicBool::new(false),
         }
     }
@@ -54,8 +62,11 @@ impl Session {
         tree: Tree,
     ) -> Result<SessionChild, LaunchError> {
         give_pipes(stdio, self.user());
-        let (spawned, server) = self.spawn(plan, stdio, &tree)?;
-        let child = SessionChild::new(Arc::clone(self), spawned, tree.started(server));
+        let watched = self.watch(plan)?;
+        let (spawned, server) = self.spawn(plan, stdio, &tree, watched.as_ref())?;
+        let log = watched.map(Watched::into_log);
+        let tree = tree.started(server);
+        let child = SessionChild::new(Arc::clone(self), spawned, tree, log);
         self.remember(&child.child);
         Ok(child)
     }
@@ -110,6 +121,10 @@ impl Process for SessionChild {
         self.child.counters()
     }
 
+    fn observations(&self, killed: Option<KillReason>) -> Vec<Observation> {
+        self.child.observations(killed)
+    }
+
     fn reap(&self) -> io::Result<()> {
         let reaped = self.child.try_reap()?;
         self.reaped.fetch_or(reaped, Ordering::Relaxed);
@@ -119,6 +134,7 @@ impl Process for SessionChild {
 
 impl Drop for SessionChild {
     fn drop(&mut self) {
+        self.session.note_use();
         if self.reaped.load(Ordering::Relaxed) {
             return;
         }

@@ -16,9 +16,18 @@ use crate::sandbox::sys::linux::policy::landlock;
 use crate::sandbox::sys::linux::policy::set_group_id::SetGroupId;
 use crate::sandbox::sys::linux::policy::syscalls::{self, FilterOptions, Groups};
 
+/// Returns what the filter of a session depends on; `has_domain` is whether each child gets a Landlock domain of its own.
+pub(super) fn options(set_group_id: SetGroupId, has_domain: bool) -> FilterOptions {
+    FilterOptions {
+        groups: Groups::of_domains(landlock::has_signal_scope()),
+        has_domain,
+        set_group_id,
+    }
+}
+
 /// Returns a sealed memfd with the configuration of `profile` for `user`; `hides_cgroup` as in
 /// [`Configuration::hides_cgroup`]; `has_domain` is whether each child gets a Landlock domain of its own. The own calls of the
-/// session's processes will carry `pass`.
+/// session's processes will carry `pass`. If its children are observed, their own filters make the denials.
 pub(crate) fn file(
     profile: &Profile,
     layout: &RootLayout,
@@ -27,19 +36,18 @@ pub(crate) fn file(
     hides_cgroup: bool,
     has_domain: bool,
     pass: FilterPass,
+    is_observed: bool,
 ) -> io::Result<OwnedFd> {
     let network = profile.confinement.network;
-    let filter = match profile.confinement.sandbox {
+    let mut filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
         Sandbox::Required | Sandbox::BestEffort => {
-            let options = FilterOptions {
-                groups: Groups::of_domains(landlock::has_signal_scope()),
-                has_domain,
-                set_group_id,
-            };
-            syscalls::session_program(network, options, pass)
+            syscalls::session_program(network, options(set_group_id, has_domain), pass)
         }
     };
+    if is_observed {
+        syscalls::leave_denials(&mut filter);
+    }
     let [list_rights, proc_rights, write_rights, terminal_rights] = landlock::session_rights();
     let configuration = Configuration {
         becomes_user: user.becomes,

@@ -3,7 +3,8 @@
 //! A session costs processes, descriptors and kernel memory, and most guests are idle most of the time.
 //! A guest does not notice the end of a session in which its children have left nothing: no file in
 //! `/tmp` and `/dev/shm`, and no object of System V or POSIX IPC. The next child gets a new session, in
-//! milliseconds. Where something is left, the session stays as long as its guest.
+//! milliseconds. Where something is left, the session stays as long as its guest, without the servers that wait for
+//! its next child.
 //!
 //! Rejected: to keep the mount of `/tmp` and end the rest. That takes a descriptor and the memory of the mount, for
 //! each guest.
@@ -16,7 +17,7 @@ use parking_lot::{Condvar, Mutex};
 
 use super::slots::Slots;
 
-/// How long after its last start a session without a child is kept: much longer than the time between two children of a
+/// How long after the end of its last child a session is kept: much longer than the time between two children of a
 /// guest at work.
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
@@ -60,7 +61,7 @@ impl IdleSessions {
                     break;
                 };
                 drop(state);
-                slots.end_idle(IDLE_TIME);
+                drop(slots.take_idle(IDLE_TIME, None));
                 state = shared.state.lock();
                 // Under the lock, which a launch takes after it has added a session.
                 if slots.is_empty() {

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
+use std::time::{Duration, Instant};
 
 use capspawn_raw::limit::LimitList;
 use capspawn_raw::step::Fault;
@@ -14,6 +15,7 @@ use super::places::{Change, Places};
 use super::processes::Processes;
 use crate::confinement::FsRules;
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Process, Stage};
+use crate::sandbox::sys::linux::observe::{Observing, View, Watched};
 use crate::sandbox::sys::linux::owners::Lease;
 #[cfg(test)]
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
@@ -51,8 +53,12 @@ pub(crate) struct Session {
     pub(super) running: Mutex<Vec<Weak<Child>>>,
     /// Why the host has ended it.
     pub(super) ended_by: OnceLock<Change>,
+    /// When it was last looked up for a child, or a child was given up.
+    pub(super) used: Mutex<Instant>,
     /// The fault that a test arranged in children.
     pub(super) fault: Fault,
+    /// How its children are observed, if they are.
+    pub(super) observing: Option<Observing>,
     /// Only the server needs it; tests look for copies.
     #[cfg(test)]
     pub(super) pass: FilterPass,
@@ -150,6 +156,13 @@ impl Session {
         !any_ready([(&self.lifeline, PollFlags::empty())])
     }
 
+    /// Starts to observe a child that is started as `plan` says, if the children of this session are observed.
+    pub(super) fn watch(&self, plan: &Plan) -> Result<Option<Watched>, LaunchError> {
+        let watch = |observing: &Observing| observing.watch(View::of(plan, true, None));
+        let watched = self.observing.as_ref().map(watch).transpose();
+        watched.map_err(|source| LaunchError::new(Stage::Filter, source))
+    }
+
     /// Starts what `plan` says in the session. Returns once the program executes, with the server
     /// whose domain names the child's tree, where servers have domains.
     ///
@@ -163,17 +176,12 @@ impl Session {
         plan: &Plan,
         stdio: &ChildStdio,
         tree: &Tree,
+        watched: Option<&Watched>,
     ) -> Result<(Spawned, Option<Claimed>), LaunchError> {
         let at = |stage| move |source| LaunchError::new(stage, source);
         self.unreaped.lock().retain(|child| !is_reaped(child));
-        let processes = self.processes.as_ref().ok_or_else(session_ended)?;
-        let server = self.servers.claim().map_err(not_requested);
-        let server = server.inspect_err(|error| {
-            // The first server is stopped, or hangs.
-            if error.source.kind() == io::ErrorKind::TimedOut {
-                self.kill();
-            }
-        })?;
+        // If the first server does not reply, the children of the others run on.
+        let server = self.servers.claim().map_err(not_requested)?;
         let affinity = server.follow_caller();
         let limits = self.limits(plan, tree);
         let request = Request::new(
@@ -183,13 +191,13 @@ impl Session {
             limits,
             tree.entry(),
             None,
+            watched,
             self.fault,
         );
         let request = request.map_err(at(Stage::Spawn))?;
         let reserved = server.request(&request).map_err(not_requested)?;
         drop(request);
-        let reply = server.reply(reserved, &processes.announcements);
-        match reply.map_err(at(Stage::Reply))? {
+        match server.reply(reserved).map_err(at(Stage::Reply))? {
             Reply::Started(spawned) => {
                 let keeper = self.servers.have_domains().then_some(server);
                 Ok((spawned, keeper))
@@ -224,9 +232,26 @@ impl Session {
         limits
     }
 
+    /// Notes that a child is about to start, or that one has ended.
+    pub(super) fn note_use(&self) {
+        *self.used.lock() = Instant::now();
+    }
+
+    /// Returns for how long it has had no child, if it has none.
+    pub(super) fn idle_time(&self) -> Duration {
+        self.used.lock().elapsed()
+    }
+
     /// Returns whether children have left anything that a later child would find. True also where that cannot be found out.
-    pub(super) fn has_state(&self) -> bool {
-        self.servers.have_left_state()
+    /// The reply comes by `sockets`.
+    pub(super) fn has_state(&self, sockets: (OwnedFd, OwnedFd)) -> bool {
+        self.servers.have_left_state(sockets)
+    }
+
+    /// Ends the servers that no child has, and returns whether there were any. The next child waits for a new one, which
+    /// is a fork.
+    pub(super) fn end_free_servers(&self) -> bool {
+        self.servers.end_free(0)
     }
 
     /// Remembers a child, if its session may be ended because of a change on the host.

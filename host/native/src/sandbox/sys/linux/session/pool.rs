@@ -15,6 +15,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::child::SessionChild;
 use super::idle::IdleSessions;
@@ -24,11 +25,18 @@ use super::slots::{MAX_SESSIONS, Slots};
 use super::spares::Spares;
 use super::watch::Watch;
 use crate::launch::{ChildStdio, LaunchError, Plan, Scope, Stage};
+use crate::sandbox::sys::linux::deadline::Deadline;
 use crate::sandbox::sys::linux::spawner::Spawner;
 
 /// How often a session is started for one launch: again only if the host replaces files of the
 /// session meanwhile.
 const MAX_STARTS: usize = 3;
+
+/// How long a launch waits for the end of sessions that it gives up, which takes milliseconds: 1 s.
+const END_TIME: Duration = Duration::from_secs(1);
+
+/// How often it looks for their end.
+const END_PAUSE: Duration = Duration::from_millis(1);
 
 /// The sessions of all guests.
 #[derive(Debug)]
@@ -72,9 +80,9 @@ impl SessionPool {
     ) -> Result<SessionChild, LaunchError> {
         let profile = Profile::of(plan);
         match self.try_launch(spawner, scope, &profile, plan, stdio) {
-            // Its server or its pid 1 was killed: retried once, in a new session. Not where the request was sent: the
-            // program may have run.
-            Err(error) if error.stage == Stage::Request && has_ended(&error) => {
+            // Its server or its pid 1 was killed or does not reply: retried once, in a new session. Not where the request
+            // was received: the program may have run.
+            Err(error) if error.stage == Stage::Request && is_lost(&error) => {
                 tracing::warn!(%error, "a session has ended or did not start: restarting it");
                 self.try_launch(spawner, scope, &profile, plan, stdio)
             }
@@ -97,7 +105,7 @@ impl SessionPool {
         session.launch(plan, stdio, tree).inspect_err(|error| {
             // Removed here, because for a moment the liveness check would still pass: the socket ends before its
             // process has ended, and a session killed after a timeout takes a while to die.
-            if has_ended(error) || has_timed_out(error) {
+            if is_lost(error) {
                 self.slots.remove(scope, &session);
             }
         })
@@ -126,12 +134,14 @@ impl SessionPool {
             // Not under the lock: it takes milliseconds. Two first launches at once start one session too many.
             let started = match self.spares.take(spawner, scope, profile) {
                 Some(spare) => Ok(spare),
-                None => Session::start_for(scope, spawner, profile).map(Arc::new),
+                None => self.start(spawner, scope, profile),
             };
             match started {
                 Ok(session) => {
                     self.spares.prepare(spawner, scope, profile, lease);
-                    self.insert(scope, profile, session)?;
+                    self.slots.insert(scope, profile, session)?;
+                    // Without a thread idle sessions stay.
+                    let _ = self.idle.watch(&self.slots);
                 }
                 Err(error) if is_outdated(&error) => {}
                 Err(error) => return Err(error),
@@ -140,19 +150,39 @@ impl SessionPool {
         self.find(scope, profile).ok_or_else(session_outdated)
     }
 
-    /// Adds a session, unless there is one of its profile by now.
-    pub(super) fn insert(
+    /// Starts a session, which is watched from then on, as a spare is.
+    fn start(
         &self,
+        spawner: &Spawner,
         scope: Scope,
         profile: &Profile,
-        session: Arc<Session>,
-    ) -> Result<(), LaunchError> {
+    ) -> Result<Arc<Session>, LaunchError> {
+        let session = Arc::new(Session::start_for(scope, spawner, profile)?);
         let watched = self.watch.add(&session);
         watched.map_err(|error| LaunchError::new(Stage::Spawn, error))?;
-        self.slots.insert(scope, profile, session)?;
-        // Without a thread idle sessions stay.
-        let _ = self.idle.watch(&self.slots);
-        Ok(())
+        Ok(session)
+    }
+
+    /// Ends what is kept for later children, because the host is short of something for a child of `scope` in a
+    /// session of `profile`: the spares, and the sessions in which there is no child and nothing is left, but that one.
+    /// Waits until their descriptors and user ids are free. Returns whether there were any.
+    pub(crate) fn give_up_unused(&self, kept: Option<(Scope, &Profile)>) -> bool {
+        let mut unused = self.spares.take_all();
+        let (idle, have_ended) = self.slots.take_idle(Duration::ZERO, kept);
+        unused.extend(idle);
+        let is_any = have_ended || !unused.is_empty();
+        // Ids that no guest has, which are free once the processes of their sessions are gone.
+        let leases = unused.iter().filter_map(|session| session.lease());
+        let leases: Vec<_> = leases
+            .filter(|lease| Arc::strong_count(lease) == 1)
+            .map(Arc::downgrade)
+            .collect();
+        drop(unused);
+        let deadline = Deadline::after(END_TIME);
+        while leases.iter().any(|lease| lease.strong_count() > 0) && !deadline.has_passed() {
+            Deadline::after(END_PAUSE).sleep();
+        }
+        is_any
     }
 
     /// Returns the session of `profile`, if it is usable; an unusable one is removed.
@@ -185,13 +215,25 @@ impl SessionPool {
 #[cfg(test)]
 impl SessionPool {
     /// Returns the sessions of a guest, the oldest first.
-    pub(super) fn sessions(&self, scope: Scope) -> Vec<Arc<Session>> {
+    pub(crate) fn sessions(&self, scope: Scope) -> Vec<Arc<Session>> {
         self.slots.sessions(scope)
     }
 
     /// Ends the sessions that have no child and no state.
     pub(super) fn end_idle(&self) {
-        self.slots.end_idle(std::time::Duration::ZERO);
+        drop(self.slots.take_idle(Duration::ZERO, None));
+    }
+
+    /// Adds a session, as two first launches at once do.
+    pub(super) fn insert(&self, scope: Scope, profile: &Profile, session: Arc<Session>) {
+        self.watch.add(&session).expect("a thread");
+        let inserted = self.slots.insert(scope, profile, session);
+        inserted.expect("there is room");
+    }
+
+    /// Returns how often names of the session are watched.
+    pub(super) fn watch_count(&self, session: &Arc<Session>) -> usize {
+        self.watch.count(session)
     }
 
     /// Returns the pool of a host without inotify.
@@ -200,7 +242,7 @@ impl SessionPool {
     }
 
     /// Returns the sessions that no guest has yet, once they have started.
-    pub(super) fn spares(&self) -> Vec<Arc<Session>> {
+    pub(crate) fn spares(&self) -> Vec<Arc<Session>> {
         self.spares.ready()
     }
 
@@ -214,14 +256,9 @@ fn is_outdated(error: &LaunchError) -> bool {
     error.stage == Stage::Root && error.source.kind() == io::ErrorKind::StaleNetworkFileHandle
 }
 
-fn has_timed_out(error: &LaunchError) -> bool {
-    is_of_request(error) && error.source.kind() == io::ErrorKind::TimedOut
-}
-
-fn has_ended(error: &LaunchError) -> bool {
-    is_of_request(error) && error.source.kind() == io::ErrorKind::BrokenPipe
-}
-
-fn is_of_request(error: &LaunchError) -> bool {
-    matches!(error.stage, Stage::Request | Stage::Reply)
+/// Whether the session has ended, or does not reply.
+fn is_lost(error: &LaunchError) -> bool {
+    let is_of_request = matches!(error.stage, Stage::Request | Stage::Reply);
+    let kinds = [io::ErrorKind::BrokenPipe, io::ErrorKind::TimedOut];
+    is_of_request && kinds.contains(&error.source.kind())
 }

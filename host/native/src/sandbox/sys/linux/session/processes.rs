@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use rustix::io::Errno;
-use rustix::process::{
-    Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid,
-};
+use rustix::process::{Pid, Signal, kill_process_group};
 
+use crate::sandbox::sys::linux::own_children;
 use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::reaper::in_background;
-use crate::sandbox::sys::linux::server::{Announcements, reap};
+use crate::sandbox::sys::linux::server::Announcements;
 use crate::sandbox::sys::linux::spawner::process::Child;
 
 /// The first server and pid 1, both children of the host. With the other servers they share one
@@ -31,17 +29,13 @@ impl Processes {
         // `reap` runs after this: until then no other process group has this number.
         let _ = kill_process_group(self.server, Signal::KILL);
         // A server that has just been started may not lead its group yet.
-        if self.server_runs() {
-            let _ = kill_process(self.server, Signal::KILL);
-        }
+        own_children::kill_alone(self.server);
     }
 
-    /// Returns whether the first server runs. It is reaped only when the session ends, so that no other process has its number; where
-    /// other code of the host has reaped it, it is no child any more. Rejected: a pidfd, which is one more descriptor for
-    /// each guest.
+    /// Returns whether the first server runs. It is reaped only when the session ends, so that no other process has its
+    /// number.
     pub(crate) fn server_runs(&self) -> bool {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        matches!(waitid(WaitId::Pid(self.server), options), Ok(None))
+        own_children::runs(self.server)
     }
 
     /// Kills them, and reaps them once all processes of the namespace are reaped, the
@@ -60,11 +54,10 @@ impl Processes {
         self.announcements
             .take_unreported(self.number)
             .into_iter()
-            .for_each(reap);
+            .for_each(own_children::reap);
         // The servers and pid 1, and each child that was killed before it could announce itself. The kernel lets
         // pid 1 be reaped only after all other processes in its namespace.
-        let group = || WaitId::Pgid(Some(self.server));
-        while let Ok(_) | Err(Errno::INTR) = waitid(group(), WaitIdOptions::EXITED) {}
-        reap(self.server);
+        own_children::reap_group(self.server);
+        own_children::reap(self.server);
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::instance::Session;
 use super::profile::Profile;
 use crate::launch::{LaunchError, Scope, Stage};
+use crate::sandbox::sys::linux::server::ReservedPair;
 use crate::shortage::Shortage;
 
 /// Sessions of one guest at once; each takes some hundred KiB of kernel memory, and a
@@ -18,23 +19,25 @@ pub(crate) const MAX_SESSIONS: usize = 8;
 /// The sessions of all guests. Sessions are never dropped under the lock: ending one takes a few
 /// system calls.
 #[derive(Debug, Default)]
-pub(super) struct Slots(Mutex<HashMap<Scope, Vec<Slot>>>);
+pub(super) struct Slots {
+    all: Mutex<HashMap<Scope, Vec<Slot>>>,
+    /// For the question whether a session can end.
+    reserved: ReservedPair,
+}
 
 #[derive(Debug)]
 struct Slot {
     profile: Profile,
     session: Arc<Session>,
-    /// When it was last looked up.
-    used: Instant,
 }
 
 impl Slots {
     /// Returns the session of `profile`, if the guest has one.
     pub(super) fn find(&self, scope: Scope, profile: &Profile) -> Option<Arc<Session>> {
-        let mut all = self.0.lock();
-        let slots = all.get_mut(&scope)?;
-        let slot = slots.iter_mut().find(|slot| slot.profile == *profile)?;
-        slot.used = Instant::now();
+        let all = self.all.lock();
+        let slots = all.get(&scope)?;
+        let slot = slots.iter().find(|slot| slot.profile == *profile)?;
+        slot.session.note_use();
         Some(Arc::clone(&slot.session))
     }
 
@@ -49,7 +52,7 @@ impl Slots {
         profile: &Profile,
         session: Arc<Session>,
     ) -> Result<(), LaunchError> {
-        let mut all = self.0.lock();
+        let mut all = self.all.lock();
         let slots = all.entry(scope).or_default();
         if slots.iter().any(|slot| slot.profile == *profile) {
             return Ok(());
@@ -60,8 +63,9 @@ impl Slots {
         slots.push(Slot {
             profile: profile.clone(),
             session,
-            used: Instant::now(),
         });
+        drop(all);
+        self.reserved.fill();
         Ok(())
     }
 
@@ -72,7 +76,7 @@ impl Slots {
     ///
     /// All have children.
     pub(super) fn make_room(&self, scope: Scope) -> Result<(), LaunchError> {
-        let mut all = self.0.lock();
+        let mut all = self.all.lock();
         let Some(slots) = all.get_mut(&scope) else {
             return Ok(());
         };
@@ -96,42 +100,62 @@ impl Slots {
 
     /// Removes all sessions of a guest.
     pub(super) fn close(&self, scope: Scope) {
-        let slots = self.0.lock().remove(&scope);
+        let slots = self.all.lock().remove(&scope);
         drop(slots);
     }
 
-    /// Removes the sessions that have had no child for `time`, and in which nothing is left.
-    pub(super) fn end_idle(&self, time: Duration) {
+    /// Removes the sessions that have had no child for `time`, and in which nothing is left, but the one of `except`.
+    /// Of those in which something is left, the free servers end. Returns what was removed, and whether any servers have ended.
+    #[must_use]
+    pub(super) fn take_idle(
+        &self,
+        time: Duration,
+        except: Option<(Scope, &Profile)>,
+    ) -> (Vec<Arc<Session>>, bool) {
         let is_idle = |slot: &Slot, references| {
-            Arc::strong_count(&slot.session) == references && slot.used.elapsed() >= time
+            Arc::strong_count(&slot.session) == references && slot.session.idle_time() >= time
+        };
+        let is_other = |scope: Scope, slot: &Slot| {
+            except.is_none_or(|(other, profile)| other != scope || *profile != slot.profile)
         };
         let candidates: Vec<_> = {
-            let all = self.0.lock();
+            let all = self.all.lock();
             let slots = all
                 .iter()
                 .flat_map(|(scope, slots)| slots.iter().map(|slot| (*scope, slot)));
-            let idle = slots.filter(|(_, slot)| is_idle(slot, 1));
+            let idle = slots.filter(|(scope, slot)| is_idle(slot, 1) && is_other(*scope, slot));
             idle.map(|(scope, slot)| (scope, Arc::downgrade(&slot.session)))
                 .collect()
         };
+        let (mut taken, mut have_ended) = (Vec::new(), false);
         for (scope, session) in candidates {
             let Some(session) = session.upgrade() else {
                 continue;
             };
             // Not under the lock: it is a request to the session.
-            if session.has_state() {
+            let has_state = self
+                .reserved
+                .take()
+                .map_or(true, |sockets| session.has_state(sockets));
+            self.reserved.fill();
+            if has_state {
+                have_ended |= session.end_free_servers();
                 continue;
             }
             // Unless it was used meanwhile: the second reference is the one here.
             let is_still_idle =
                 |slot: &mut Slot| Arc::ptr_eq(&slot.session, &session) && is_idle(slot, 2);
             let removed = self.extract(scope, is_still_idle);
-            drop(removed);
+            if !removed.is_empty() {
+                drop(removed);
+                taken.push(session);
+            }
         }
+        (taken, have_ended)
     }
 
     fn extract(&self, scope: Scope, which: impl FnMut(&mut Slot) -> bool) -> Vec<Slot> {
-        let mut all = self.0.lock();
+        let mut all = self.all.lock();
         let Some(slots) = all.get_mut(&scope) else {
             return Vec::new();
         };
@@ -144,12 +168,12 @@ impl Slots {
 
     /// Returns whether no guest has a session.
     pub(super) fn is_empty(&self) -> bool {
-        self.0.lock().is_empty()
+        self.all.lock().is_empty()
     }
 
     /// Returns the sessions of a guest, the oldest first.
     pub(super) fn sessions(&self, scope: Scope) -> Vec<Arc<Session>> {
-        let all = self.0.lock();
+        let all = self.all.lock();
         let slots = all.get(&scope).into_iter().flatten();
         slots.map(|slot| Arc::clone(&slot.session)).collect()
     }

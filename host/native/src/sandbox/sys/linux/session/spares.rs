@@ -127,6 +127,15 @@ impl Spares {
         (is_current && session.is_usable()).then_some(session)
     }
 
+    /// Returns all spares, and starts no more of those that were wanted.
+    pub(super) fn take_all(&self) -> Vec<Arc<Session>> {
+        let mut state = self.shared.state.lock();
+        state.wanted.clear();
+        self.shared.changed.notify_all();
+        let ready = std::mem::take(&mut state.ready);
+        ready.into_iter().map(|spare| spare.session).collect()
+    }
+
     /// Has a spare of `profile` started, if another guest than `scope` has used the profile too. `lease` is the user
     /// id that the owner of the guest had already.
     pub(super) fn prepare(

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use capspawn_raw::step::{Fault, Step};
 use capspawn_raw::wire::Report;
@@ -17,6 +18,7 @@ use super::root_layout::RootLayout;
 use super::user::SessionUser;
 use crate::launch::{LaunchError, Scope, Stage};
 use crate::sandbox::sys::linux::fd::stdio::above_stdio;
+use crate::sandbox::sys::linux::observe::Observing;
 use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::policy::filter_pass::FilterPass;
 use crate::sandbox::sys::linux::policy::landlock;
@@ -92,6 +94,11 @@ impl Session {
         let cgroup = spawner.cgroups().servers().map_err(at(Stage::Cgroup))?;
         let (hides_cgroup, has_domain) = (cgroup.is_none(), ruleset.is_some());
         let set_group_id = SetGroupId::in_session(user.identity, user.becomes, rules);
+        let observing = spawner.observer().map(|observer| {
+            let options = configuration::options(set_group_id, has_domain);
+            Observing::new(observer, network, options, true)
+        });
+        let observing = observing.transpose().map_err(at(Stage::Filter))?;
         let file = configuration::file(
             profile,
             &layout,
@@ -100,6 +107,7 @@ impl Session {
             hides_cgroup,
             has_domain,
             pass,
+            spawner.observer().is_some(),
         );
         let file = file.and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
@@ -114,7 +122,6 @@ impl Session {
             control: servers_end.as_fd(),
             lifeline: pid_1s_end.as_fd(),
             announcements: announcements.childrens_end(),
-            number,
             ruleset: ruleset.as_ref(),
             mounts: user.mounts.descriptors().collect(),
         };
@@ -124,7 +131,7 @@ impl Session {
         let processes = Processes {
             // Until it is reaped its pid is not another's.
             server: server.pid,
-            announcements,
+            announcements: Arc::clone(&announcements),
             number,
             lease: user.lease,
         };
@@ -150,6 +157,8 @@ impl Session {
                 control,
                 landlock::has_signal_scope(),
                 Some(Orphans::of(pid_1)),
+                announcements,
+                Some(number),
             )),
             lifeline,
             processes: Some(processes),
@@ -157,7 +166,9 @@ impl Session {
             places,
             running: Mutex::default(),
             ended_by: OnceLock::new(),
+            used: Mutex::new(Instant::now()),
             fault: faults.child,
+            observing,
             #[cfg(test)]
             pass,
         })

@@ -351,6 +351,16 @@ impl Watch {
         Self(Mutex::new(Some(shared)))
     }
 
+    /// Returns how often names of the session are watched.
+    pub(super) fn count(&self, session: &Arc<Session>) -> usize {
+        let shared = self.0.lock().clone().expect("it has started");
+        let table = shared.table.lock();
+        let names = table.directories.values().flat_map(|it| &it.names);
+        let is_its =
+            |(_, other): &&(OsString, Weak<Session>)| other.as_ptr() == Arc::as_ptr(session);
+        names.filter(is_its).count()
+    }
+
     pub(super) fn has_events(&self) -> bool {
         let shared = self.0.lock();
         shared

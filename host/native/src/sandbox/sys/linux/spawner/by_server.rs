@@ -11,6 +11,7 @@ use super::process::Child;
 use super::tree::Tree;
 use super::{Spawner, rlimits};
 use crate::launch::{ChildStdio, Identity, LaunchError, Plan, Stage};
+use crate::sandbox::sys::linux::observe::{Observing, View, Watched};
 use crate::sandbox::sys::linux::policy::cache::Policy;
 use crate::sandbox::sys::linux::server::{AloneFiles, AloneUser, Request};
 use crate::sandbox::sys::linux::tmp;
@@ -55,53 +56,82 @@ impl Spawner {
         }
         // A path that is no text was not chosen.
         let variable = tmp.and_then(Path::to_str);
+        let watched = self.watch(plan, policy, tmp)?;
         let files = AloneFiles {
             variable: variable.map(|path| (tmp::VARIABLE, path)),
             cwd: plan.cwd.dir.as_fd(),
             ruleset: policy.ruleset().map(AsFd::as_fd),
-            filter: policy.filter_file().map(AsFd::as_fd),
+            filter: match watched {
+                Some(_) => None,
+                None => policy.filter_file().map(AsFd::as_fd),
+            },
         };
         let user = AloneUser {
             user: changed,
             // The change of the user locks them.
             lock_securebits: changed.is_none() && self.lock_securebits,
         };
-        let spawn = |servers: &AloneServers| {
-            let server = servers.claim().map_err(at(Stage::Request))?;
-            let affinity = server.follow_caller();
-            let request = Request::new(
-                plan,
-                affinity.as_ref(),
-                stdio,
-                limits.clone(),
-                tree.entry(),
-                Some((files, user)),
-                self.fault,
-            );
-            let spawned = servers.spawn(server, &request.map_err(at(Stage::Spawn))?);
-            if spawned
-                .as_ref()
-                .is_err_and(|error| error.stage == Stage::Reply)
-            {
-                // There may be a tree, of a server that was killed before it could reply.
-                tree.signal_marked(Signal::Kill);
-            }
-            spawned
+        let attempt = || -> Result<_, LaunchError> {
+            let servers = self.alone_servers()?;
+            let spawned = servers.claim().and_then(|server| {
+                let affinity = server.follow_caller();
+                let request = Request::new(
+                    plan,
+                    affinity.as_ref(),
+                    stdio,
+                    limits.clone(),
+                    tree.entry(),
+                    Some((files, user)),
+                    watched.as_ref(),
+                    self.fault,
+                );
+                AloneServers::spawn(server, &request.map_err(at(Stage::Spawn))?)
+            });
+            spawned.inspect_err(|error| {
+                if is_lost(error) {
+                    self.give_up_servers(&servers);
+                }
+                if error.stage == Stage::Reply {
+                    // What the child has started has its mark.
+                    tree.signal_marked(Signal::Kill);
+                }
+            })
         };
-        let servers = self.alone_servers()?;
-        let mut spawned = spawn(&servers);
+        let mut spawned = attempt();
         // Not where the request was received: the program may have run.
-        let has_ended = |error: &LaunchError| {
-            error.stage == Stage::Request && error.source.kind() == io::ErrorKind::BrokenPipe
-        };
-        if spawned.as_ref().is_err_and(has_ended) {
-            tracing::warn!("the server of the children was killed and is restarted");
-            self.give_up_servers(&servers);
-            // What the killed server had started is killed first.
-            drop(servers);
-            spawned = spawn(&*self.alone_servers()?);
+        if let Err(error) = &spawned
+            && error.stage == Stage::Request
+            && is_lost(error)
+        {
+            tracing::warn!(%error, "the servers of the children are replaced");
+            spawned = attempt();
         }
         let (spawned, server) = spawned?;
-        Ok(Child::new(spawned, None).with_tree(tree.started(Some(server))))
+        let log = watched.map(Watched::into_log);
+        let child = Child::new(spawned, None).with_tree(tree.started(Some(server)));
+        Ok(child.with_log(log))
     }
+
+    /// Starts to observe a child that is started as `plan` says, if children are observed.
+    fn watch(
+        &self,
+        plan: &Plan,
+        policy: &Policy,
+        tmp: Option<&Path>,
+    ) -> Result<Option<Watched>, LaunchError> {
+        let (Some(observer), Some(options)) = (self.observer(), policy.filter_options()) else {
+            return Ok(None);
+        };
+        let observing = Observing::new(observer, plan.confinement.network, options, false);
+        let watched = observing.and_then(|observing| observing.watch(View::of(plan, false, tmp)));
+        let watched = watched.map_err(|source| LaunchError::new(Stage::Filter, source));
+        watched.map(Some)
+    }
+}
+
+/// Whether the servers were killed, or do not reply.
+fn is_lost(error: &LaunchError) -> bool {
+    let is_of_request = matches!(error.stage, Stage::Request | Stage::Reply);
+    let kinds = [io::ErrorKind::BrokenPipe, io::ErrorKind::TimedOut];
+    is_of_request && kinds.contains(&error.source.kind())
 }

@@ -62,6 +62,7 @@ impl Spawner {
                 capabilities: 0,
                 ruleset: number(policy.ruleset()),
                 filter: FilterProgram::new(policy.filter()),
+                observer: None,
             }),
             fault: self.fault,
             ..start.child_args(&mut arguments)

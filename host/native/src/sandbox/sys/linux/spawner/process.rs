@@ -15,12 +15,13 @@ use super::exit_info;
 use super::peek::peek;
 use super::tree::Tree;
 use super::watchdog::Watchdog;
-use crate::launch::{Exit, Process, TreeCounters, TreeMark};
+use crate::launch::{Exit, Observation, Process, TreeCounters, TreeMark};
+use crate::sandbox::sys::linux::observe::Log;
 use crate::sandbox::sys::linux::owners::Lease;
 use crate::sandbox::sys::linux::signal::{raw, unless_gone};
 use crate::sandbox::sys::linux::spawned::Spawned;
 use crate::sandbox::sys::linux::tmp::GuestTmp;
-use crate::status::Signal;
+use crate::status::{KillReason, Signal};
 
 /// A child, and the watchdog to which it has announced its group.
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub(crate) struct Child {
     lease: Option<Arc<Lease>>,
     /// Its guest's temporary directory, kept as long as the child.
     tmp: Option<Arc<GuestTmp>>,
+    /// What it is seen to use, if it is observed.
+    log: Option<Arc<Log>>,
     /// The processor time of the ended leader.
     cpu: OnceLock<Duration>,
 }
@@ -44,6 +47,7 @@ impl Child {
             tree: Tree::default(),
             lease: None,
             tmp: None,
+            log: None,
             cpu: OnceLock::new(),
         }
     }
@@ -53,6 +57,13 @@ impl Child {
     pub(crate) fn with_tree(mut self, tree: Tree) -> Self {
         tree.set_leader(self.spawned.pid);
         self.tree = tree;
+        self
+    }
+
+    /// Returns the child with what it is seen to use.
+    #[must_use]
+    pub(crate) fn with_log(mut self, log: Option<Arc<Log>>) -> Self {
+        self.log = log;
         self
     }
 
@@ -162,6 +173,11 @@ impl Process for Child {
 
     fn counters(&self) -> TreeCounters {
         self.tree.counters()
+    }
+
+    fn observations(&self, killed: Option<KillReason>) -> Vec<Observation> {
+        let log = self.log.as_ref();
+        log.map_or_else(Vec::new, |log| log.finished(killed))
     }
 
     fn reap(&self) -> io::Result<()> {

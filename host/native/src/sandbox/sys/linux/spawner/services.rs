@@ -17,7 +17,7 @@ use super::watchdog::Watchdog;
 use super::{Spawner, spawn_error};
 use crate::launch::{LaunchError, Plan, Program, Stage, WorkingDirectory};
 use crate::sandbox::sys::linux::policy::cache::Policy;
-use crate::sandbox::sys::linux::server::Announcements;
+use crate::sandbox::sys::linux::server::{Announcements, START_TIME};
 use crate::sandbox::sys::linux::spawned::Spawned;
 
 /// What a session's processes inherit. Every descriptor is 3 or higher.
@@ -30,8 +30,6 @@ pub(crate) struct SessionFiles<'a> {
     pub(crate) lifeline: BorrowedFd<'a>,
     /// The socket on which children announce themselves.
     pub(crate) announcements: BorrowedFd<'a>,
-    /// The number that they send there.
-    pub(crate) number: u32,
     /// The grant's Landlock ruleset, if there is one.
     pub(crate) ruleset: Option<&'a OwnedFd>,
     /// The mounts that the host has made for the session's root.
@@ -74,7 +72,7 @@ impl Spawner {
         let announcements = self.announcements();
         let announcements =
             announcements.map_err(|source| LaunchError::new(Stage::Spawn, source))?;
-        let started = AloneServers::new(announcements, |args, keep| {
+        let started = AloneServers::new(announcements, START_TIME, |args, keep| {
             let membership = cgroup.as_ref().map(Membership::of).unwrap_or_default();
             self.start_init(args, keep, membership)
         })?;
@@ -171,7 +169,6 @@ impl Spawner {
             control: files.control.as_raw_fd(),
             lifeline: files.lifeline.as_raw_fd(),
             announcements: files.announcements.as_raw_fd(),
-            number: files.number,
             ruleset: files.ruleset.map(AsRawFd::as_raw_fd),
             fault,
         };

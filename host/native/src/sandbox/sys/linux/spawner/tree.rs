@@ -14,11 +14,11 @@ use std::io;
 
 use rustix::process::{Pid, kill_process_group, pidfd_send_signal};
 
-use super::marked;
 use super::marks::Mark;
 use super::rlimits::MemoryLimit;
 use crate::launch::{TreeCounters, TreeMark};
 use crate::sandbox::sys::linux::cgroup::{Entry, Leaf};
+use crate::sandbox::sys::linux::marked;
 use crate::sandbox::sys::linux::server::Claimed;
 use crate::sandbox::sys::linux::signal::{raw, unless_gone};
 use crate::sandbox::sys::linux::spawned::Spawned;
@@ -75,7 +75,8 @@ impl Tree {
     #[must_use]
     pub(crate) fn started(mut self, server: Option<Claimed>) -> Self {
         self.cgroup = self.cgroup.map(Leaf::entered);
-        self.server = server;
+        let mark = self.mark();
+        self.server = server.map(|server| server.of_tree(mark));
         self
     }
 

@@ -11,6 +11,8 @@ use super::*;
 struct Names {
     present: Mutex<Vec<String>>,
     refuses_limits: AtomicBool,
+    /// The tasks that are in each cgroup, and the most that were, where they are not as after a child without others.
+    tasks: Mutex<Option<[u64; 2]>>,
 }
 
 /// The hierarchy of a [`Place`], which a test changes meanwhile.
@@ -55,9 +57,11 @@ impl Hierarchy for Shared {
     }
 
     fn counter_files(&self, _name: &str) -> io::Result<CounterFiles> {
+        let [tasks, most] = self.0.tasks.lock().unwrap_or([0, 1]);
         Ok(CounterFiles {
             memory_peak: Some(file("0")),
-            tasks_peak: Some(file("1")),
+            tasks_peak: Some(file(&most.to_string())),
+            tasks: Some(file(&tasks.to_string())),
             cpu: None,
         })
     }
@@ -124,4 +128,18 @@ fn a_kept_cgroup_of_unknown_limits_is_removed() {
     assert_eq!(*names.present.lock(), std::slice::from_ref(&second));
     // What can be set is set, on the same cgroup.
     assert_eq!(name(take(&place, 32)), second);
+}
+
+/// A child that the kernel holds stays in its cgroup although its tree was killed.
+#[test]
+fn a_cgroup_that_is_not_empty_is_no_other_childs() {
+    for (tasks, is_used_again) in [([0, 1], true), ([1, 1], false), ([0, 2], false)] {
+        let (names, place) = place();
+        *names.tasks.lock() = Some(tasks);
+        let first = take(&place, 64).expect("it can be made");
+        let name = first.name().to_owned();
+        drop(first);
+        let next = take(&place, 64).expect("it can be made");
+        assert_eq!(next.name() == name, is_used_again, "{tasks:?}");
+    }
 }

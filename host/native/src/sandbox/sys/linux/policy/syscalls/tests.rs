@@ -2,6 +2,7 @@
 
 mod alone;
 mod interpreter;
+mod observed;
 mod session;
 
 use self::interpreter::{Returned, X86_64, interpret};

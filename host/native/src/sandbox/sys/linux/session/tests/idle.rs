@@ -1,8 +1,13 @@
 //! Idle sessions: which end, and which stay because a later child would notice.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use test_kit::eventually;
+
 use super::pool::Pool;
 use super::support::{profile, script};
-use crate::launch::Plan;
+use crate::launch::{Plan, Scope};
 
 fn confined(text: &str) -> Plan {
     let mut plan = script(text);
@@ -56,4 +61,34 @@ fn a_session_with_a_child_stays() {
     drop(child);
     pool.end_idle();
     assert!(pool.sessions().is_empty());
+}
+
+#[test]
+fn the_time_without_a_child_begins_with_the_end_of_the_last() {
+    let pool = Pool::new();
+    let child = pool.launch(&confined("read line")).expect("it starts");
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_millis(20) {
+        std::thread::yield_now();
+    }
+    let ended = Instant::now();
+    drop(child);
+    let idle = pool.sessions()[0].idle_time();
+    assert!(idle <= ended.elapsed(), "{idle:?}");
+}
+
+#[test]
+fn the_free_servers_of_an_idle_session_that_stays_end() {
+    let pool = Pool::new();
+    let plan = confined("echo > /tmp/file; echo end");
+    assert_eq!(pool.output(&plan), "end\n");
+    let session = {
+        let session = pool.session_of(Scope(7));
+        assert_eq!(session.server_count(), 1);
+        Arc::downgrade(&session)
+    };
+    pool.end_idle();
+    let session = session.upgrade().expect("something is left in it");
+    eventually("the end of the server", || session.server_count() == 0);
+    assert_eq!(pool.output(&confined("cat /tmp/file; echo end")), "\nend\n");
 }

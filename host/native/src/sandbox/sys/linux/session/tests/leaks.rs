@@ -80,6 +80,46 @@ fn a_thousand_sessions_leave_nothing() {
     assert_eq!(settled(), before);
 }
 
+const IDLE: &str = "sandbox::sys::linux::session::tests::leaks::an_idle_session_holds_two_descriptors_and_little_memory";
+
+/// The pages of `capspawn-init` itself are the same for all processes.
+#[test]
+fn an_idle_session_holds_two_descriptors_and_little_memory() {
+    const MOST_BYTES: usize = 64 * 1024;
+    if !is_alone(IDLE) {
+        return;
+    }
+    let (spawner, profile) = (spawner(), profile());
+    let start = || {
+        let session = Arc::new(Session::start(&spawner, &profile).expect("it starts"));
+        let child = launch(&session, &plan("/bin/true", &[]), null()).expect("it starts");
+        assert_eq!(wait(&child), Ok(Exit::Code(0)));
+        drop(child);
+        session.end_free_servers();
+        test_kit::eventually("the end of the server", || session.server_count() == 0);
+        session
+    };
+    let descriptors = || fs::read_dir("/proc/self/fd").expect("it is there").count();
+    let first = start();
+    let before = descriptors();
+    let sessions: Vec<_> = (0..8).map(|_| start()).collect();
+    assert_eq!(descriptors() - before, 2 * sessions.len());
+    for session in sessions.iter().chain([&first]) {
+        let own_bytes = |pid: rustix::process::Pid| {
+            let text = fs::read_to_string(format!("/proc/{}/statm", pid.as_raw_nonzero()));
+            // Hidden from this user, or the numbers of pages in all, resident and shared.
+            let text = text.unwrap_or_default();
+            let pages: Vec<usize> = text.split(' ').filter_map(|it| it.parse().ok()).collect();
+            match *pages {
+                [_, resident, shared, ..] => (resident - shared) * rustix::param::page_size(),
+                _ => 0,
+            }
+        };
+        let own = super::support::processes(session).map(own_bytes);
+        assert!(own.iter().sum::<usize>() <= MOST_BYTES, "{own:?}");
+    }
+}
+
 const KILLED_SERVER: &str =
     "sandbox::sys::linux::session::tests::leaks::a_server_killed_during_requests_leaves_nothing";
 

@@ -2,16 +2,18 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::support::{
-    folder, null, plan, processes, profile, rules, run_with, script, spawner, wait,
+    await_end, folder, null, pidfd, plan, processes, profile, rules, run_with, script, spawner,
+    wait,
 };
 use crate::confinement::{Confinement, FsRoot, FsRules};
-use crate::launch::{Exit, LaunchError, Owner, OwnerUids, Plan, Scope, Stage};
+use crate::launch::{ChildStdio, Exit, LaunchError, Owner, OwnerUids, Plan, Scope, Stage};
 use crate::sandbox::sys::linux::session::child::SessionChild;
 use crate::sandbox::sys::linux::session::pool::SessionPool;
 use crate::sandbox::sys::linux::session::slots::MAX_SESSIONS;
@@ -97,6 +99,10 @@ impl Pool {
         self.pool.end_idle();
     }
 
+    pub(super) fn watch_count(&self, session: &Arc<Session>) -> usize {
+        self.pool.watch_count(session)
+    }
+
     pub(super) fn spares(&self) -> Vec<Arc<Session>> {
         self.pool.spares()
     }
@@ -167,6 +173,32 @@ fn a_session_that_does_not_reply_in_time_is_not_found_again() {
     assert!(pool.sessions().is_empty());
     // A late reply is discarded, and the next child gets another session.
     assert!(!Arc::ptr_eq(&stopped, &pool.use_session(0)));
+}
+
+/// Its children have servers of their own, and run on.
+#[test]
+fn a_session_whose_first_server_does_not_reply_is_replaced_for_the_next_child() {
+    let pool = Pool::new();
+    let (stdin, mut writer) = std::io::pipe().expect("a pipe");
+    let plan = confined(script("read line; exit 3"), 0);
+    let stdio = ChildStdio {
+        stdin: Some(stdin.into()),
+        ..null()
+    };
+    let child = pool.pool.launch(&pool.spawner, GUEST, &plan, &stdio);
+    let child = child.expect("it starts");
+    drop(stdio);
+    let stopped = pool.find(&plan).expect("its session");
+    stopped.servers.set_start_time(Duration::from_millis(50));
+    kill_process(stopped.first_server(), Signal::STOP).expect("it runs");
+    let next = pool.use_session(0);
+    assert!(!Arc::ptr_eq(&stopped, &next));
+    assert!(!pool.holds(&stopped));
+    std::io::Write::write_all(&mut writer, b"\n").expect("it is read");
+    assert_eq!(wait(&child), Ok(Exit::Code(3)));
+    let server = pidfd(stopped.first_server());
+    drop((child, stopped));
+    await_end(server.as_fd());
 }
 
 #[test]
@@ -279,10 +311,7 @@ fn a_session_that_another_thread_has_started_is_checked_before_it_is_used() {
     let profile = Profile::of(&list);
     let start = || Arc::new(Session::start(&pool.spawner, &profile).expect("it starts"));
     let (theirs, ours) = (start(), start());
-    let insert = |session: &Arc<Session>| {
-        let inserted = pool.pool.insert(GUEST, &profile, Arc::clone(session));
-        inserted.expect("there is room");
-    };
+    let insert = |session: &Arc<Session>| pool.pool.insert(GUEST, &profile, Arc::clone(session));
     insert(&theirs);
     fs::write(folder.path().join("new"), "secret").expect("room");
     fs::rename(folder.path().join("new"), &denied).expect("room");

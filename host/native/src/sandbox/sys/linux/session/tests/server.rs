@@ -75,7 +75,9 @@ fn free_servers_that_are_not_kept_end_after_a_while() {
         wait(child).expect("it ends by itself");
     }
     drop(children);
+    // Those that have ended count as tasks until they are reaped.
     eventually("end of the surplus", || session.server_count() == KEPT);
+    assert_eq!(session.servers.ended_count(), 0);
     let echo = plan("/bin/echo", &["on"]);
     assert_eq!(run(&session, &echo).0, "on\n");
     assert_eq!(session.server_count(), KEPT);

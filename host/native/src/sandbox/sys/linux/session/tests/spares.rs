@@ -125,6 +125,31 @@ fn a_spare_whose_denied_file_was_replaced_ends() {
     assert!(!is_same(&spares[0], &pool.session_of(THIRD)));
 }
 
+#[test]
+fn a_spare_that_is_taken_is_watched_once() {
+    let (pool, folder) = (Pool::new(), folder());
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "text").expect("the folder is ours");
+    let mut plan = script("echo end");
+    plan.confinement = Arc::new(Confinement {
+        fs: FsRules {
+            write: vec![folder.path().into()],
+            deny: vec![secret.as_path().into()],
+            ..rules()
+        },
+        ..Confinement::default()
+    });
+    pool.output_of(FIRST, &plan);
+    pool.output_of(SECOND, &plan);
+    let spares = pool.spares();
+    let names = pool.watch_count(&spares[0]);
+    assert!(names > 0);
+    assert_eq!(names, pool.watch_count(&pool.session_of(SECOND)));
+    pool.output_of(THIRD, &plan);
+    assert!(is_same(&spares[0], &pool.session_of(THIRD)));
+    assert_eq!(pool.watch_count(&spares[0]), names);
+}
+
 const ENDS: &str = "sandbox::sys::linux::session::tests::spares::spares_end_with_their_pool";
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! This is for a tree whose server was killed, so that no domain names it any more. A search sees
 //! processes in the order of their numbers, and those that are forked meanwhile have higher ones,
-//! so that it meets them too. It is repeated until one finds nobody.
+//! so that it meets them too, unless the numbers begin anew at that moment. So it is repeated until two in a row find
+//! nobody.
 
 use std::fs;
 use std::io;
@@ -25,7 +26,7 @@ const SEARCH: Duration = Duration::from_secs(10);
 /// # Errors
 ///
 /// `/proc` cannot be read.
-pub(super) fn signal(mark: &TreeMark, signal: Signal) -> io::Result<usize> {
+pub(crate) fn signal(mark: &TreeMark, signal: Signal) -> io::Result<usize> {
     let mut found = 0;
     for entry in fs::read_dir("/proc")? {
         let entry = entry?;
@@ -56,21 +57,45 @@ pub(super) fn signal(mark: &TreeMark, signal: Signal) -> io::Result<usize> {
 /// # Errors
 ///
 /// `/proc` cannot be read.
-pub(super) fn kill(mark: TreeMark) -> io::Result<()> {
-    if signal(&mark, Signal::Kill)? > 0 {
-        in_background(move || {
-            if let Err(error) = kill_all(&mark) {
-                tracing::warn!(%error, "a tree whose server was killed cannot be ended");
-            }
-        });
+pub(crate) fn kill(mark: TreeMark) -> io::Result<()> {
+    let mut passes = Passes::default();
+    while signal(&mark, Signal::Kill)? == 0 {
+        if passes.is_last(0) {
+            return Ok(());
+        }
     }
+    in_background(move || {
+        if let Err(error) = kill_all(&mark) {
+            tracing::warn!(%error, "a tree whose server was killed cannot be ended");
+        }
+    });
     Ok(())
 }
 
 /// Kills all processes with `mark`, and returns once there are none.
 fn kill_all(mark: &TreeMark) -> io::Result<()> {
+    repeat(|| signal(mark, Signal::Kill))
+}
+
+/// Searches until two searches in a row have found nobody.
+#[derive(Debug, Default)]
+struct Passes {
+    empty: u32,
+}
+
+impl Passes {
+    /// Notes how many processes a search has found, and returns whether it was the last.
+    fn is_last(&mut self, found: usize) -> bool {
+        self.empty = if found == 0 { self.empty + 1 } else { 0 };
+        self.empty == 2
+    }
+}
+
+/// Repeats `search`, which returns how many processes it has found.
+fn repeat(mut search: impl FnMut() -> io::Result<usize>) -> io::Result<()> {
     let start = Instant::now();
-    while signal(mark, Signal::Kill)? > 0 {
+    let mut passes = Passes::default();
+    while !passes.is_last(search()?) {
         if start.elapsed() > SEARCH {
             return Err(io::Error::other(
                 "it starts processes faster than they are found",
@@ -120,6 +145,14 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// One may have been forked with a lower number than the search had come to, by one that then ended.
+    #[test]
+    fn one_search_that_finds_nobody_is_not_the_last() {
+        let mut found = [2, 0, 1, 0, 0, 7].into_iter();
+        repeat(|| Ok(found.next().expect("it ends"))).expect("it ends");
+        assert_eq!(found.next(), Some(7));
+    }
 
     #[test]
     fn a_zombie_is_told_from_a_process_whose_first_thread_has_ended() {

@@ -1,0 +1,4 @@
+import { Buffer } from '../buffer.js';
+
+export { Buffer };
+export default { Buffer };

@@ -1,0 +1,4 @@
+import { StringDecoder } from '../buffer.js';
+
+export { StringDecoder };
+export default { StringDecoder };

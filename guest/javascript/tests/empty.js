@@ -1,0 +1,1 @@
+// Nothing: what a component weighs, and how long it takes to start.

@@ -1,0 +1,4 @@
+import type { Promises } from './index.js';
+
+export const exec: Promises['exec'];
+export const execFile: Promises['execFile'];

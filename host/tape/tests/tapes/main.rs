@@ -1,0 +1,6 @@
+//! Records real children, and replays them without a process.
+
+mod dialogue;
+mod divergences;
+mod recordings;
+mod support;
