@@ -221,19 +221,19 @@ mod tests {
         let mut journal = plain(true);
         journal.output(Output::Stderr, b"> ", true);
         journal.input(b"1\n");
-        journal.output(Output::Stdout, b"one\n", true);
+        journal.output(Output::Stdout, b"a\n", true);
         journal.input(b"2\n");
-        journal.output(Output::Stdout, b"two\n", true);
+        journal.output(Output::Stdout, b"b\n", true);
         journal.end_input();
-        journal.output(Output::Stdout, b"bye\n", true);
+        journal.output(Output::Stdout, b"c\n", true);
         let expected = [
             r#"{"event":"stderr","text":"> "}"#,
             r#"{"event":"stdin","bytes":2,"text":"1\n"}"#,
-            r#"{"event":"stdout","text":"one\n"}"#,
+            r#"{"event":"stdout","text":"a\n"}"#,
             r#"{"event":"stdin","bytes":2,"text":"2\n"}"#,
-            r#"{"event":"stdout","text":"two\n"}"#,
+            r#"{"event":"stdout","text":"b\n"}"#,
             r#"{"event":"stdin-end"}"#,
-            r#"{"event":"stdout","text":"bye\n"}"#,
+            r#"{"event":"stdout","text":"c\n"}"#,
         ];
         assert_eq!(lines(journal), expected);
     }
