@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use capspawn_native::escape;
+use capspawn_native::{Signal, escape};
 
 use crate::format::{Event, Header, Line, VERSION};
 use crate::request::{Request, Values};
@@ -34,9 +34,14 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Returns the place of the end among the ends of all children; none if nothing has ended.
+    /// Returns the place of the end among the ends of all children; none if nothing has ended, or was killed: in which order
+    /// killed children end is an accident.
     pub(crate) fn order(&self, number: usize) -> Option<usize> {
+        let number_of_kill = Signal::Kill.number();
+        let is_kill =
+            |it: &Event| matches!(it, Event::Signal { number } if *number == number_of_kill);
         match self.events.last() {
+            _ if self.events.iter().any(is_kill) => None,
             Some(Event::Exit(end)) => Some(end.order.unwrap_or(number)),
             _ => None,
         }

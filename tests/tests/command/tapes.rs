@@ -149,7 +149,7 @@ const PYTHON: &str = "args = [\"-i\", \"-q\", \"-u\"]\ninterpreter = true";
 
 #[test]
 fn a_dialogue_with_an_interpreter_is_replayed() {
-    let setup = Setup::new("repl", &[("python", &program("python3"), PYTHON)]);
+    let setup = Setup::new("repl", &[("python", Path::new("/usr/bin/python3"), PYTHON)]);
     let args = [">>> ", "python", "-i", "-q", "-u"];
     let run = setup.round_trip(guests::REPL, &args, "6 * 7\nprint('one\\ntwo')\n1 / 0\n");
     assert!(
@@ -206,11 +206,14 @@ fn a_request_that_differs_is_shown_as_a_diff_and_the_code_is_3() {
         (run.code, run.stdout.as_str(), run.had_children),
         (Some(3), "", false)
     );
-    let diff = "capspawn: the run differs from its tape:\n\
-                capspawn: call 1, \"echo\" [\"echo\", \"two\"]: the tape (line 2) has another argv[1]\n\
-                capspawn:   - \"one\"\n\
-                capspawn:   + \"two\"\n";
-    assert!(run.stderr.ends_with(diff), "{}", run.stderr);
+    let echo = program("echo");
+    let diff = format!(
+        "capspawn: the run differs from its tape:\n\
+         capspawn: call 1, \"echo\" [{echo:?}, \"two\"]: the tape (line 2) has another argv[1]\n\
+         capspawn:   - \"one\"\n\
+         capspawn:   + \"two\"\n"
+    );
+    assert!(run.stderr.ends_with(&diff), "{}", run.stderr);
 }
 
 #[test]
@@ -239,8 +242,11 @@ fn a_tape_that_was_changed_is_refused_before_the_component_runs() {
         "",
     );
     assert_eq!((run.code, run.stdout.as_str()), (Some(2), ""));
-    let expected = "capspawn: cannot replay run.tape: line 2, call 1 (\"echo\" [\"echo\", \"one\"]): a line of this call";
-    assert!(run.stderr.starts_with(expected), "{}", run.stderr);
+    let echo = program("echo");
+    let expected = format!(
+        "capspawn: cannot replay run.tape: line 2, call 1 (\"echo\" [{echo:?}, \"one\"]): a line of this call"
+    );
+    assert!(run.stderr.starts_with(&expected), "{}", run.stderr);
 }
 
 #[test]

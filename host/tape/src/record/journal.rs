@@ -2,9 +2,9 @@
 //!
 //! A turn is what a child received, and what it wrote then. Where the guest had sent more before it could see an output, that
 //! output does not end the turn: the guest did not wait for it, and when exactly it came is an accident of the schedule. So
-//! a filter is one turn, and a dialogue has one for each answer. The end of standard input is awaited before the child's end
-//! only, for the same reason. Rejected: every read and write in the order of time, which differs at each recording.
+//! a filter is one turn, and a dialogue has one for each answer. The end of standard input counts as sent. Rejected: every read and write in the order of time, which differs at each recording.
 
+use capspawn_native::Signal;
 use sha2::{Digest as _, Sha256};
 
 use crate::dirs::Dirs;
@@ -32,8 +32,8 @@ pub(super) struct Journal {
     turns: Vec<Turn>,
     /// Whether the guest itself writes standard input, and so may wait for answers.
     is_dialogue: bool,
-    /// Whether standard input was at its end, and the child has read all of it.
-    input_ended: bool,
+    /// After SIGKILL nothing that the host sends changes anything, and how often it sends it is an accident.
+    is_killed: bool,
     /// All input so far; of what is over the bound the tape has the hash.
     all_input_bytes: u64,
     outputs: [Total; 2],
@@ -54,6 +54,8 @@ struct Turn {
     input_hash: Sha256,
     /// The input itself, if the tape has it: all of it, or none of what is too long.
     input: Vec<u8>,
+    /// Standard input was at its end.
+    input_ended: bool,
     signals: Vec<u8>,
     outputs: [Vec<u8>; 2],
     /// An output that the guest may have waited for: what it sends next is another turn.
@@ -65,7 +67,7 @@ impl Journal {
         Self {
             turns: vec![Turn::default()],
             is_dialogue,
-            input_ended: false,
+            is_killed: false,
             all_input_bytes: 0,
             outputs: Default::default(),
             max_stream_bytes,
@@ -105,9 +107,12 @@ impl Journal {
         }
     }
 
-    /// Standard input was at its end, and the child has read all of it.
+    /// Standard input was at its end.
     pub(super) fn end_input(&mut self) {
-        self.input_ended = true;
+        if !self.last().signals.is_empty() {
+            self.last().is_answered = true;
+        }
+        self.asked().input_ended = true;
     }
 
     /// The child closed its standard input, or ended, and had not read all of it. How much it had is an accident.
@@ -121,12 +126,22 @@ impl Journal {
             turn.input_bytes = 0;
             turn.input.clear();
         }
-        self.input_ended = false;
+        for turn in &mut self.turns {
+            turn.input_ended = false;
+        }
     }
 
     /// The host sent a signal of this number.
     pub(super) fn signal(&mut self, number: u8) {
-        self.asked().signals.push(number);
+        if !self.is_killed {
+            self.asked().signals.push(number);
+        }
+        self.is_killed |= number == Signal::Kill.number();
+    }
+
+    /// Whether the host has sent SIGKILL.
+    pub(super) fn is_killed(&self) -> bool {
+        self.is_killed
     }
 
     /// The child wrote `bytes`. `is_awaited` is false where the guest had sent more already.
@@ -148,13 +163,13 @@ impl Journal {
             if turn.input_bytes > 0 {
                 events.push(Event::Stdin(turn.input(self.values)));
             }
+            if turn.input_ended {
+                events.push(Event::StdinEnd);
+            }
             events.extend(turn.signals.iter().map(|&number| Event::Signal { number }));
             let [stdout, stderr] = turn.outputs;
             events.extend(pieces(&view.dirs, &stdout).map(Event::Stdout));
             events.extend(pieces(&view.dirs, &stderr).map(Event::Stderr));
-        }
-        if self.input_ended {
-            events.push(Event::StdinEnd);
         }
         for (name, total) in ["stdout", "stderr"].into_iter().zip(self.outputs) {
             if total.bytes > self.max_stream_bytes {
@@ -206,15 +221,19 @@ mod tests {
         let mut journal = plain(true);
         journal.output(Output::Stderr, b"> ", true);
         journal.input(b"1\n");
-        journal.output(Output::Stdout, b"one\n", true);
+        journal.output(Output::Stdout, b"a\n", true);
         journal.input(b"2\n");
+        journal.output(Output::Stdout, b"b\n", true);
         journal.end_input();
+        journal.output(Output::Stdout, b"c\n", true);
         let expected = [
             r#"{"event":"stderr","text":"> "}"#,
             r#"{"event":"stdin","bytes":2,"text":"1\n"}"#,
-            r#"{"event":"stdout","text":"one\n"}"#,
+            r#"{"event":"stdout","text":"a\n"}"#,
             r#"{"event":"stdin","bytes":2,"text":"2\n"}"#,
+            r#"{"event":"stdout","text":"b\n"}"#,
             r#"{"event":"stdin-end"}"#,
+            r#"{"event":"stdout","text":"c\n"}"#,
         ];
         assert_eq!(lines(journal), expected);
     }
@@ -224,15 +243,15 @@ mod tests {
     fn a_filter_is_one_turn() {
         let expected = [
             r#"{"event":"stdin","bytes":4,"text":"abcd"}"#,
-            r#"{"event":"stdout","text":"ABCD"}"#,
             r#"{"event":"stdin-end"}"#,
+            r#"{"event":"stdout","text":"ABCD"}"#,
         ];
         let mut early = plain(true);
         early.input(b"ab");
         early.output(Output::Stdout, b"AB", false);
         early.input(b"cd");
-        early.output(Output::Stdout, b"CD", true);
         early.end_input();
+        early.output(Output::Stdout, b"CD", true);
         assert_eq!(lines(early), expected);
         let mut given = plain(false);
         given.output(Output::Stdout, b"AB", true);
@@ -240,6 +259,17 @@ mod tests {
         given.end_input();
         given.output(Output::Stdout, b"CD", true);
         assert_eq!(lines(given), expected);
+    }
+
+    #[test]
+    fn a_kill_is_written_once() {
+        let mut journal = plain(true);
+        journal.signal(15);
+        journal.signal(9);
+        journal.signal(9);
+        assert!(journal.is_killed());
+        let expected = [15, 9].map(|it| format!(r#"{{"event":"signal","number":{it}}}"#));
+        assert_eq!(lines(journal), expected);
     }
 
     #[test]

@@ -184,11 +184,16 @@ impl CallLog {
 
     /// The child ended.
     pub(super) fn end(&self, status: Status, out_of_memory: bool, millis: u64) {
-        let order = self.writer.next_end();
+        let is_killed = lock(&self.inner)
+            .journal
+            .as_ref()
+            .is_some_and(Journal::is_killed);
+        // In which order killed children end is an accident, and no other child waits for it.
+        let order = (!is_killed).then(|| self.writer.next_end());
         lock(&self.inner).end = Some(Event::Exit(End {
             status,
             out_of_memory,
-            order: (order != self.number).then_some(order),
+            order: order.filter(|order| *order != self.number),
             millis: self.writer.has_times.then_some(millis),
             check: None,
         }));
