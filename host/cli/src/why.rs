@@ -26,7 +26,7 @@ impl Why {
         };
         match &event.kind {
             EventKind::Observed { id, observations } => {
-                let list = observations.iter().filter(|it| it.outcome.is_refusal());
+                let list = observations.iter().filter(|it| is_shown(it));
                 refused.insert(*id, list.cloned().collect());
                 Vec::new()
             }
@@ -40,6 +40,15 @@ impl Why {
             _ => Vec::new(),
         }
     }
+}
+
+/// Whether a refusal is shown: not that of `/` itself, which programs list as their directory, and which nobody should grant.
+fn is_shown(observation: &Observation) -> bool {
+    let is_root = match &observation.subject {
+        Subject::File { path, .. } => path.parent().is_none(),
+        _ => false,
+    };
+    observation.outcome.is_refusal() && !is_root
 }
 
 fn report(request: &str, status: ExitStatus, mut list: Vec<Observation>) -> Vec<String> {
