@@ -74,7 +74,7 @@ fn written_bytes(observation: &Observation) -> Option<u64> {
     match &observation.subject {
         Subject::File { real, access, .. } if access.changes() => {
             let found = std::fs::symlink_metadata(real).ok()?;
-            found.is_file().then(|| found.len())
+            found.is_file().then_some(found.len())
         }
         _ => None,
     }

@@ -112,7 +112,7 @@ fn built_in() -> Vec<PathBuf> {
         return Vec::new();
     };
     let grant = grants.component("a");
-    let roots = grant.commands().into_iter().flat_map(|command| {
+    let roots = grant.commands().flat_map(|command| {
         let read = command.confinement.fs.read.clone();
         read.into_iter().flat_map(|root| [root.written, root.real])
     });
@@ -122,7 +122,7 @@ fn built_in() -> Vec<PathBuf> {
 /// Returns what was asked for and is not granted.
 fn warnings(name: &str, roots: &Roots) -> Vec<String> {
     let shown = |paths: &mut dyn Iterator<Item = &PathBuf>, count: usize| {
-        let mut text: Vec<_> = paths.take(SHOWN).map(|path| quoted(path)).collect();
+        let mut text: Vec<_> = paths.take(SHOWN).map(quoted).collect();
         if count > SHOWN {
             text.push(format!("and {} more", count - SHOWN));
         }

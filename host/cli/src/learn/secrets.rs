@@ -103,7 +103,7 @@ fn is_secret_name(name: &str) -> bool {
         Some(start) => name.starts_with(start),
         None => name == *pattern,
     };
-    NAMES.iter().any(|pattern| matches(&pattern)) || ENDS.iter().any(|end| name.ends_with(end))
+    NAMES.iter().any(matches) || ENDS.iter().any(|end| name.ends_with(end))
 }
 
 #[cfg(test)]

@@ -120,7 +120,7 @@ fn opened(dir: i32, address: u64, flags: u64) -> PathArg {
         dir,
         address,
         access,
-        follows: !has(libc::O_NOFOLLOW) && !(has(libc::O_CREAT) && has(libc::O_EXCL)),
+        follows: !(has(libc::O_NOFOLLOW) || has(libc::O_CREAT) && has(libc::O_EXCL)),
     }
 }
 

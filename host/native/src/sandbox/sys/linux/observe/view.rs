@@ -95,6 +95,6 @@ impl View {
             let own = Path::new(own);
             path.starts_with(own) && own.starts_with(&root.real) && own != root.real
         };
-        self.in_session && OWN.iter().any(|own| hides(&own))
+        self.in_session && OWN.iter().any(hides)
     }
 }

@@ -71,6 +71,7 @@ impl<'a> Request<'a> {
     ///
     /// `EINVAL` if a string contains a NUL, `E2BIG` if there are too many, or the error of the
     /// memfd for large ones.
+    #[expect(clippy::too_many_arguments, reason = "a request has as many parts")]
     pub(crate) fn new(
         plan: &'a Plan,
         affinity: Option<&Affinity>,

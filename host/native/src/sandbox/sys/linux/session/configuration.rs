@@ -26,15 +26,14 @@ pub(super) fn options(set_group_id: SetGroupId, has_domain: bool) -> FilterOptio
 }
 
 /// Returns a sealed memfd with the configuration of `profile` for `user`; `hides_cgroup` as in
-/// [`Configuration::hides_cgroup`]; `has_domain` is whether each child gets a Landlock domain of its own. The own calls of the
+/// [`Configuration::hides_cgroup`]; its filter depends on `options`. The own calls of the
 /// session's processes will carry `pass`. If its children are observed, their own filters make the denials.
 pub(crate) fn file(
     profile: &Profile,
     layout: &RootLayout,
     user: &SessionUser,
-    set_group_id: SetGroupId,
+    options: FilterOptions,
     hides_cgroup: bool,
-    has_domain: bool,
     pass: FilterPass,
     is_observed: bool,
 ) -> io::Result<OwnedFd> {
@@ -42,7 +41,7 @@ pub(crate) fn file(
     let mut filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
         Sandbox::Required | Sandbox::BestEffort => {
-            syscalls::session_program(network, options(set_group_id, has_domain), pass)
+            syscalls::session_program(network, options, pass)
         }
     };
     if is_observed {

@@ -93,18 +93,17 @@ impl Session {
         let cgroup = spawner.cgroups().servers().map_err(at(Stage::Cgroup))?;
         let (hides_cgroup, has_domain) = (cgroup.is_none(), ruleset.is_some());
         let set_group_id = SetGroupId::in_session(user.identity, user.becomes, rules);
-        let observing = spawner.observer().map(|observer| {
-            let options = configuration::options(set_group_id, has_domain);
-            Observing::new(observer, network, options, true)
-        });
+        let options = configuration::options(set_group_id, has_domain);
+        let observing = spawner
+            .observer()
+            .map(|observer| Observing::new(observer, network, options, true));
         let observing = observing.transpose().map_err(at(Stage::Filter))?;
         let file = configuration::file(
             profile,
             &layout,
             &user,
-            set_group_id,
+            options,
             hides_cgroup,
-            has_domain,
             pass,
             spawner.observer().is_some(),
         );
