@@ -26,7 +26,7 @@ impl Why {
         };
         match &event.kind {
             EventKind::Observed { id, observations } => {
-                let list = observations.iter().filter(|it| it.outcome.is_refusal());
+                let list = observations.iter().filter(|it| is_shown(it));
                 refused.insert(*id, list.cloned().collect());
                 Vec::new()
             }
@@ -40,6 +40,15 @@ impl Why {
             _ => Vec::new(),
         }
     }
+}
+
+/// Whether a refusal is shown: not that of `/` itself, which programs list as their directory, and which nobody should grant.
+fn is_shown(observation: &Observation) -> bool {
+    let is_root = match &observation.subject {
+        Subject::File { path, .. } => path.parent().is_none(),
+        _ => false,
+    };
+    observation.outcome.is_refusal() && !is_root
 }
 
 fn report(request: &str, status: ExitStatus, mut list: Vec<Observation>) -> Vec<String> {
@@ -57,6 +66,10 @@ fn report(request: &str, status: ExitStatus, mut list: Vec<Observation>) -> Vec<
     }
     // Stable: within a rank in the order in which the child met them.
     list.sort_by_key(rank);
+    // What programs do without is shown only where nothing else was refused.
+    if list.first().is_some_and(|first| rank(first) < OPTIONAL) {
+        list.retain(|it| rank(it) < OPTIONAL);
+    }
     let left = list.len().saturating_sub(MAX_LINES);
     let mut lines = vec![format!(
         "{request} {ended}; refused to it, the likely cause first:"
@@ -72,13 +85,16 @@ fn report(request: &str, status: ExitStatus, mut list: Vec<Observation>) -> Vec<
     lines
 }
 
+/// The rank of what programs read if it is there, and do without.
+const OPTIONAL: u8 = 5;
+
 /// How likely it is that a program fails for want of it; the likeliest first.
 fn rank(observation: &Observation) -> u8 {
     match &observation.subject {
         Subject::Limit { .. } => 0,
         Subject::Call { name } if !is_tried(name) => 1,
         Subject::File { path, real, access } if is_optional(path) || is_optional(real) => {
-            5 + u8::from(*access == Access::Look)
+            OPTIONAL + u8::from(*access == Access::Look)
         }
         // A file that was looked for and not opened: many programs look for what they can do without.
         Subject::File {

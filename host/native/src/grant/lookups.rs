@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
 use rustix::io::Errno;
 
-use super::paths::is_host_exhausted;
+use super::paths::{self, is_host_exhausted};
 use crate::confinement::{FsRoot, walk};
 use crate::error::SpawnError;
 use crate::limits::{DECISION_TIMEOUT, MAX_LOOKUPS, MAX_VISITS};
@@ -179,12 +179,8 @@ impl Lookups {
     /// Returns whether a resolved path is denied: at or below one of `denied` as it is written, as
     /// it resolved when the grant was loaded, or as it resolves now.
     pub(crate) fn is_denied(&self, path: &Path, denied: &[FsRoot]) -> bool {
-        denied.iter().any(|denied| {
-            path.starts_with(&denied.real)
-                || path.starts_with(&denied.written)
-                || self
-                    .resolve(Path::new("/"), &denied.written)
-                    .is_ok_and(|now| path.starts_with(now))
+        paths::is_denied(path, denied, |written| {
+            self.resolve(Path::new("/"), written)
         })
     }
 

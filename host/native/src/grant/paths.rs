@@ -22,12 +22,16 @@ pub(super) fn denied(base: &Path, written: &str) -> io::Result<FsRoot> {
 }
 
 /// Returns whether a resolved path is denied: at or below one of `denied` as it is written, as it
-/// resolved when the grant was loaded, or as it resolves now. For a check of the grant.
-pub(super) fn is_denied(path: &Path, denied: &[FsRoot]) -> bool {
+/// resolved when the grant was loaded, or as `now` resolves it.
+pub(super) fn is_denied(
+    path: &Path,
+    denied: &[FsRoot],
+    now: impl Fn(&Path) -> io::Result<PathBuf>,
+) -> bool {
     denied.iter().any(|denied| {
         path.starts_with(&denied.real)
             || path.starts_with(&denied.written)
-            || resolve(Path::new("/"), &denied.written).is_ok_and(|now| path.starts_with(now))
+            || now(&denied.written).is_ok_and(|now| path.starts_with(now))
     })
 }
 

@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use super::permissions::{READ, SEARCH, permits};
 use super::reachable::{closed_ancestor, user_of_children};
 use crate::confinement::{Confinement, FsRoot, Network, Sandbox};
-use crate::grant::lookups::Lookups;
-use crate::grant::paths::is_under;
+use crate::grant::paths::{is_denied, is_under, resolve};
 use crate::launch::Identity;
 
 /// What names are resolved by.
@@ -42,7 +41,8 @@ pub(in crate::grant) fn faults(started: &Started<'_>) -> Vec<String> {
     let name = started.name;
     let mut lines = Vec::new();
     let is_seen = |path: &Path| {
-        is_under(path, fs.read.iter().chain(&fs.write)) && !Lookups::new().is_denied(path, &fs.deny)
+        is_under(path, fs.read.iter().chain(&fs.write))
+            && !is_denied(path, &fs.deny, |written| resolve(Path::new("/"), written))
     };
     for directory in started.directories.iter().filter(|it| !is_seen(&it.real)) {
         let shown = directory.written.display();

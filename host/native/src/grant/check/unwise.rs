@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::confinement::{FsRoot, FsRules};
-use crate::grant::lookups::Lookups;
+use crate::grant::paths::{is_denied, resolve};
 use crate::limits::Limits;
 
 /// Files in which people and programs keep secrets, as they lie in a home directory or a project.
@@ -46,7 +46,8 @@ pub(in crate::grant) fn secrets(fs: &FsRules) -> Vec<String> {
         let found: Vec<PathBuf> = homes(&root.real)
             .flat_map(|home| SECRETS.map(|name| home.join(name)))
             .filter(|path| {
-                path.symlink_metadata().is_ok() && !Lookups::new().is_denied(path, &fs.deny)
+                path.symlink_metadata().is_ok()
+                    && !is_denied(path, &fs.deny, |written| resolve(Path::new("/"), written))
             })
             .collect();
         if found.is_empty() {

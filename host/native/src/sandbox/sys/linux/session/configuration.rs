@@ -25,39 +25,23 @@ pub(super) fn options(set_group_id: SetGroupId, has_domain: bool) -> FilterOptio
     }
 }
 
-/// How a session differs from others of its profile.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SessionTraits {
-    /// Which files may get the set-group-id bit.
-    pub(crate) set_group_id: SetGroupId,
-    /// As in [`Configuration::hides_cgroup`].
-    pub(crate) hides_cgroup: bool,
-    /// Whether each child gets a Landlock domain of its own.
-    pub(crate) has_domain: bool,
-    /// Whether its children are observed: their own filters then make the denials.
-    pub(crate) is_observed: bool,
-}
-
-/// Returns a sealed memfd with the configuration of `profile` for `user`. The own calls of the session's processes will
-/// carry `pass`.
+/// Returns a sealed memfd with the configuration of `profile` for `user`; `hides_cgroup` as in
+/// [`Configuration::hides_cgroup`]; its filter depends on `options`. The own calls of the
+/// session's processes will carry `pass`. If its children are observed, their own filters make the denials.
 pub(crate) fn file(
     profile: &Profile,
     layout: &RootLayout,
     user: &SessionUser,
-    traits: SessionTraits,
+    options: FilterOptions,
+    hides_cgroup: bool,
     pass: FilterPass,
+    is_observed: bool,
 ) -> io::Result<OwnedFd> {
-    let SessionTraits {
-        set_group_id,
-        hides_cgroup,
-        has_domain,
-        is_observed,
-    } = traits;
     let network = profile.confinement.network;
     let mut filter = match profile.confinement.sandbox {
         Sandbox::None => Vec::new(),
         Sandbox::Required | Sandbox::BestEffort => {
-            syscalls::session_program(network, options(set_group_id, has_domain), pass)
+            syscalls::session_program(network, options, pass)
         }
     };
     if is_observed {

@@ -9,7 +9,7 @@ use capspawn_raw::wire::Report;
 use parking_lot::Mutex;
 use rustix::net::RecvFlags;
 
-use super::configuration::{self, SessionTraits};
+use super::configuration;
 use super::foundation::Foundation;
 use super::instance::{Session, session_ended, session_outdated, session_timed_out};
 use super::processes::Processes;
@@ -94,22 +94,19 @@ impl Session {
         let cgroup = spawner.cgroups().servers().map_err(at(Stage::Cgroup))?;
         let (hides_cgroup, has_domain) = (cgroup.is_none(), ruleset.is_some());
         let set_group_id = SetGroupId::in_session(user.identity, user.becomes, rules);
-        let observing = spawner.observer().map(|observer| {
-            let options = configuration::options(set_group_id, has_domain);
-            Observing::new(observer, network, options, true)
-        });
+        let options = configuration::options(set_group_id, has_domain);
+        let observing = spawner
+            .observer()
+            .map(|observer| Observing::new(observer, network, options, true));
         let observing = observing.transpose().map_err(at(Stage::Filter))?;
         let file = configuration::file(
             profile,
             &layout,
             &user,
-            SessionTraits {
-                set_group_id,
-                hides_cgroup,
-                has_domain,
-                is_observed: spawner.observer().is_some(),
-            },
+            options,
+            hides_cgroup,
             pass,
+            spawner.observer().is_some(),
         );
         let file = file.and_then(above_stdio);
         let file = file.map_err(at(Stage::Spawn))?;
