@@ -49,6 +49,10 @@ impl Launcher for Logging {
         self.native.reap_adopted()
     }
 
+    fn make_room(&self) -> bool {
+        self.native.make_room()
+    }
+
     fn open(&self, scope: Scope, owner: Owner<'_>) {
         self.native.open(scope, owner);
     }

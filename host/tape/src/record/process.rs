@@ -5,8 +5,8 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use capspawn_native::Signal;
-use capspawn_native::launch::{Exit, Process, TreeCounters, TreeMark};
+use capspawn_native::launch::{Exit, Observation, Process, TreeCounters, TreeMark};
+use capspawn_native::{KillReason, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::writer::CallLog;
@@ -68,5 +68,9 @@ impl Process for Recorded {
 
     fn counters(&self) -> TreeCounters {
         self.process.counters()
+    }
+
+    fn observations(&self, killed: Option<KillReason>) -> Vec<Observation> {
+        self.process.observations(killed)
     }
 }

@@ -193,6 +193,10 @@ impl Launcher for Recorder {
         self.inner.reap_adopted()
     }
 
+    fn make_room(&self) -> bool {
+        self.inner.make_room()
+    }
+
     fn open(&self, scope: Scope, owner: Owner<'_>) {
         self.owners().insert(scope, owner.into());
         self.inner.open(scope, owner);

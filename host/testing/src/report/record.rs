@@ -310,6 +310,10 @@ impl Launcher for Recorder {
         self.launcher.reap_adopted()
     }
 
+    fn make_room(&self) -> bool {
+        self.launcher.make_room()
+    }
+
     fn open(&self, scope: Scope, owner: Owner<'_>) {
         self.launcher.open(scope, owner);
     }
