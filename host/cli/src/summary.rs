@@ -237,7 +237,7 @@ mod tests {
         summary.add(&event(&["pull"], denied()));
         let lines = summary.lines();
         assert_eq!(lines[0], "2 children ended, 2 requests were refused");
-        let expected = "command      status                                time     peak memory  stdout               stderr";
+        let expected = "command      status                               time     peak memory  stdout               stderr";
         assert_eq!(lines[1], expected);
         assert!(
             lines[2].starts_with("\"git\" \"log\"  exited with 0 "),

@@ -137,7 +137,9 @@ pub(crate) fn case() -> impl Strategy<Value = Case> {
         let has_cwd = !cwd.is_null();
         (Just((cwd, folder)), pieces(has_cwd))
     });
-    let words = (proptest::option::of(text()), vec(text(), 0..3));
+    // No name of an interpreter, for which other rules hold.
+    let arg0 = text().prop_map(|text| format!("name {text}"));
+    let words = (proptest::option::of(arg0), vec(text(), 0..3));
     (start, variables(), words, spoiler()).prop_map(
         |(((cwd, requested_folder), pieces), (env, variables), (arg0, fixed), spoiler)| {
             let work = folder().join("work");

@@ -240,10 +240,12 @@ fn events_name_the_tenant_and_the_guest_that_has_the_child() {
 }
 
 /// A grant under which `echo` needs approval.
-fn asking() -> Arc<Grant> {
-    let toml = "version = 1\n[defaults]\nsandbox = \"none\"\n[[component.test.command]]\nname = \"echo\"\n\
-        program = \"/bin/echo\"\nargs = [\"*\"]\ndecision = \"ask\"\n";
-    load(toml).component("test")
+fn asking(more: &str) -> Arc<Grant> {
+    let toml = format!(
+        "version = 1\n[defaults]\nsandbox = \"none\"\n[component.test]\n{more}\n[[component.test.command]]\n\
+        name = \"echo\"\nprogram = \"/bin/echo\"\nargs = [\"*\"]\ndecision = \"ask\"\n"
+    );
+    load(&toml).component("test")
 }
 
 #[tokio::test]
@@ -254,7 +256,8 @@ async fn a_question_too_many_is_denied_and_the_host_is_not_blamed() {
         let seen = seen.clone();
         move |event| seen.0.lock().expect("no panic").push(event.clone())
     }));
-    let guest = Arc::new(registry.guest(asking(), ""));
+    // More children at once than requests may wait for an answer.
+    let guest = Arc::new(registry.guest(asking("max-live = 200"), ""));
     let mut waiting = tokio::task::JoinSet::new();
     for _ in 0..=MAX_WAITING_QUESTIONS {
         let guest = Arc::clone(&guest);
@@ -298,7 +301,7 @@ async fn approvals_disapprovals_and_vetoes_are_events() {
             registry
                 .on_event(move |event| recorder.0.lock().expect("no panic").push(event.clone())),
         );
-        let guest = registry.guest(asking(), "t");
+        let guest = registry.guest(asking(""), "t");
         for _ in 0..2 {
             let child = guest
                 .spawn_with_approval(&Command::new("echo").arg("a"))
