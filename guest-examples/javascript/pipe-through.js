@@ -16,7 +16,7 @@ child.on('error', (error) => {
 child.on('close', (code, signal) => {
   if (signal !== null) console.error(`pipe-through: ${program} was ended by ${signal}`);
   // The input may have more, which nobody reads.
-  process.exit(code ?? 1);
+  process.exit(process.exitCode ?? code ?? 1);
 });
 
 // A program may end before it has read all, which is no error of a filter.

@@ -119,6 +119,13 @@ class Process extends EventEmitter {
     exit(exitCodeOf(this.exitCode));
   }
 
+  /** Emits `exit` for a program that has nothing left to do, and ends the component if a code is set. */
+  finish() {
+    this.#exiting = true;
+    this.emit('exit', exitCodeOf(this.exitCode));
+    if (this.exitCode) exit(exitCodeOf(this.exitCode));
+  }
+
   abort() {
     exit(134);
   }

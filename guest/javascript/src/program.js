@@ -28,6 +28,5 @@ export async function start(main) {
     writeOwn(2, encode('Warning: the program waits for a promise that nothing can settle\n'));
     process.exit(process.exitCode ?? 13);
   }
-  process.emit('exit', process.exitCode ?? 0);
-  if (process.exitCode) process.exit();
+  process.finish();
 }

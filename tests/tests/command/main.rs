@@ -12,6 +12,7 @@ mod floods;
 mod grant_files;
 mod guest_files;
 mod harness;
+mod json;
 mod learn;
 mod lifetime;
 mod nonblocking;

@@ -311,9 +311,14 @@ async fn every_guest_links_without_a_grant_and_is_denied() {
         let host = TestHost::new().args(args.iter().copied());
         let report = host.timeout(TEST_TIMEOUT).run(*guest).await;
         assert_ne!(report.end, End::TimedOut, "{report:?}");
-        // An attach requests no program, so it is not a denial.
-        let expected = usize::from(guest.name != "attaches");
-        assert_eq!(denials(&report.events), expected, "{report:?}");
+        let expected = match guest.name {
+            // An attach requests no program, so it is not a denial.
+            "attaches" => 0..=0,
+            // The second request may come before the first is decided.
+            "p3-two-at-once" => 1..=2,
+            _ => 1..=1,
+        };
+        assert!(expected.contains(&denials(&report.events)), "{report:?}");
     }
 }
 

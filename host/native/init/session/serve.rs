@@ -53,7 +53,7 @@ pub(super) fn serve(server: &mut Server<'_>) -> ! {
 
 /// Returns memory for one datagram, of which only the pages that are written to are made. An array on the stack would
 /// be zeroed, all of it in each server.
-fn room() -> Result<&'static mut [u8], i32> {
+fn room<'mapped>() -> Result<&'mapped mut [u8], i32> {
     let room = core::ptr::with_exposed_provenance_mut(memory(MAX_DATAGRAM)?);
     // SAFETY: `memory` has mapped as many bytes, zeroed and for good, and nothing else refers to them.
     Ok(unsafe { core::slice::from_raw_parts_mut(room, MAX_DATAGRAM) })
