@@ -17,6 +17,7 @@ mod learn;
 mod lifetime;
 mod nonblocking;
 mod operator;
+mod recipe_cases;
 mod recipes;
 mod refusals;
 mod shortages;
