@@ -20,7 +20,7 @@ fn group(name: &str) {
         .args(["--bounded", name])
         .env("CAPSPAWN", support::capspawn())
         .output()
-        .expect("the tests need bash, Node 20 and npm");
+        .expect("the tests need bash");
     assert!(
         output.status.success(),
         "guest/javascript/test --bounded {name}\n{}{}",
