@@ -1,11 +1,13 @@
 //! The data of the store, and one run of a component.
 
+use std::io;
 use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use capspawn::{ProcessCtx, ProcessCtxView, ProcessView};
 use capspawn_native::sandbox::NativeLauncher;
+use rustix::io::Errno;
 use wasmtime::component::{Component, Linker, ResourceTable};
 use wasmtime::{Engine, Store, StoreLimits};
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView, p2, p3};
@@ -17,6 +19,9 @@ use crate::{bounds, output};
 
 /// Exit code after a trap: a shell reports a process that aborted with the same code.
 const TRAPPED: u8 = 134;
+
+/// Exit code where capspawn itself failed.
+const NOT_RUN: u8 = 2;
 
 /// The data of the component's store.
 pub(crate) struct State {
@@ -201,10 +206,26 @@ pub(crate) async fn run(command: &Command, state: State) -> u8 {
             // `exit-with-code` takes a u8.
             Some(I32Exit(code)) => u8::try_from(*code).unwrap_or(u8::MAX),
             None => {
-                let cause = output::one_line(&error.root_cause().to_string());
+                let root = error.root_cause();
+                let cause = output::one_line(&root.to_string());
+                if is_out_of_descriptors(root) {
+                    output::note(&format!(
+                        "the component cannot run: {cause}: raise the limit on open files of this process (RLIMIT_NOFILE, `ulimit -n`), or close files elsewhere"
+                    ));
+                    return NOT_RUN;
+                }
                 output::note(&format!("the component trapped: {cause}"));
                 TRAPPED
             }
         },
     }
+}
+
+/// Whether wasmtime had no descriptor, which it needs for the memory of a component: the component did nothing wrong.
+fn is_out_of_descriptors(error: &(dyn std::error::Error + 'static)) -> bool {
+    let of_io = error
+        .downcast_ref::<io::Error>()
+        .and_then(Errno::from_io_error);
+    let errno = of_io.or_else(|| error.downcast_ref::<Errno>().copied());
+    matches!(errno, Some(Errno::MFILE | Errno::NFILE))
 }

