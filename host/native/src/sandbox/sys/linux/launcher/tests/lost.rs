@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use capspawn_raw::step::Fault;
 use rustix::process::{Pid, PidfdFlags, Signal, getpgid, kill_process, pidfd_open};
-use test_kit::{children_of_this_thread, eventually, scratch};
+use test_kit::{children_of_this_thread, eventually, scratch, with_arguments};
 
 use super::*;
 use crate::launch::LaunchError;
@@ -227,6 +227,8 @@ fn a_tree_ends_though_its_server_is_killed_before_it_serves_the_signal() {
     let script =
         format!("(setsid setsid sleep {marker} &) ; setsid sleep {marker} & exec sleep {marker}");
     tree.argv = vec!["sh".into(), "-c".into(), script.into()];
+    // Neither the shell nor `setsid`, of which some are about to end.
+    let running = || with_arguments(&["sleep", &marker]);
     for is_dropped_first in [true, false] {
         // A cgroup of version 2 names the tree too.
         let spawner = Spawner::new(default_user(), false, Fault::NONE).without_cgroups();
@@ -240,7 +242,7 @@ fn a_tree_ends_though_its_server_is_killed_before_it_serves_the_signal() {
         let server = servers.claim().expect("one is free").pid();
         drop(servers);
         let process = launcher.launch(Scope(0), &tree, null()).expect("it starts");
-        eventually("a tree", || with_argument(&marker).len() == 3);
+        eventually("a tree", || running().len() == 3);
         kill_process(server, Signal::STOP).expect("it runs");
         process
             .signal_tree(crate::Signal::Kill)
@@ -251,7 +253,7 @@ fn a_tree_ends_though_its_server_is_killed_before_it_serves_the_signal() {
             kill_process(server, Signal::KILL).expect("it is stopped");
             poll(&mut [PollFd::new(&ended, PollFlags::IN)], None).expect("it can be polled");
         };
-        assert_eq!(with_argument(&marker).len(), 2);
+        assert_eq!(running().len(), 2);
         if is_dropped_first {
             drop(process);
             kill();
